@@ -1,0 +1,4 @@
+//! The engine of `shadowcat-tui`.
+
+pub mod codec;
+pub mod intercept;
