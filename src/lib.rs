@@ -1,4 +1,10 @@
-//! The engine of `shadowcat-tui`.
+//! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
+pub mod clock;
 pub mod codec;
+pub mod frontend;
+pub mod ids;
 pub mod intercept;
+pub mod limits;
+pub mod snapshot;
+pub mod tasks;

@@ -1,0 +1,386 @@
+//! The one way to start a task: counted by kind, bounded, heard when it panics, waited for at the end.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::snapshot::TaskRow;
+
+/// What a task is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// Accepts connections on one address.
+    Listener,
+    /// Serves one client connection and the exchanges on it.
+    Connection,
+    /// Serves one HTTP/2 stream of a client connection.
+    ClientStream,
+    /// Drives one connection to an upstream.
+    UpstreamConnection,
+    /// Relays one blind tunnel.
+    Tunnel,
+    /// Owns history.
+    Ledger,
+    /// Answers view queries and publishes snapshots.
+    Views,
+    /// Writes the recording.
+    Recorder,
+    /// Blocking file work.
+    File,
+    /// What belongs to the frontend or to the built-in demonstration.
+    Frontend,
+}
+
+impl TaskKind {
+    /// Every kind, in the order in which they are shown.
+    pub const ALL: [Self; 10] = [
+        Self::Listener,
+        Self::Connection,
+        Self::ClientStream,
+        Self::UpstreamConnection,
+        Self::Tunnel,
+        Self::Ledger,
+        Self::Views,
+        Self::Recorder,
+        Self::File,
+        Self::Frontend,
+    ];
+
+    /// The kind in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Connection => "connection",
+            Self::ClientStream => "client stream",
+            Self::UpstreamConnection => "upstream connection",
+            Self::Tunnel => "tunnel",
+            Self::Ledger => "ledger",
+            Self::Views => "views",
+            Self::Recorder => "recorder",
+            Self::File => "file work",
+            Self::Frontend => "frontend",
+        }
+    }
+}
+
+/// A task that ended by a panic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskFault {
+    /// What the task was for.
+    pub kind: TaskKind,
+    /// The panic's message.
+    pub message: String,
+}
+
+/// Faults kept until they are read; a later one only counts.
+const FAULTS_KEPT: usize = 16;
+
+#[derive(Debug, Default)]
+struct Count {
+    live: AtomicU64,
+    peak: AtomicU64,
+    started: AtomicU64,
+    panicked: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    permits: Arc<Semaphore>,
+    limit: usize,
+    counts: [Count; TaskKind::ALL.len()],
+    refused: AtomicU64,
+    faults: Mutex<VecDeque<TaskFault>>,
+}
+
+/// The registry through which every task of the program is started. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Tasks(Arc<Shared>);
+
+/// Room for one more task or exchange. Given back when dropped.
+#[derive(Debug)]
+pub struct TaskPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// No task found room in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "max_concurrent_tasks ({limit}) was reached and no task ended within {waited:?}; raise --max-concurrent-tasks or send less at once"
+)]
+pub struct NoRoomError {
+    /// The limit.
+    pub limit: usize,
+    /// How long was waited.
+    pub waited: Duration,
+}
+
+impl Tasks {
+    /// A registry for at most `limit` permits at once.
+    pub fn new(limit: usize) -> Self {
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Shared {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            permits: Arc::new(Semaphore::new(limit)),
+            limit,
+            counts: Default::default(),
+            refused: AtomicU64::new(0),
+            faults: Mutex::default(),
+        }))
+    }
+
+    /// Cancelled when the program begins to end: accept nothing new, finish what runs.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    /// Starts `task`. It is counted under `kind`, a panic in it is caught and kept as a [`TaskFault`], and it is
+    /// dropped where it stands when the drain time of [`Tasks::shut_down`] is over.
+    ///
+    /// Must be called within the engine's runtime.
+    pub fn spawn(&self, kind: TaskKind, task: impl Future<Output = ()> + Send + 'static) {
+        let running = Running::enter(Arc::clone(&self.0), kind);
+        let abort = self.0.abort.clone();
+        let supervised = async move {
+            let guarded = AssertUnwindSafe(task).catch_unwind();
+            if let Some(Err(panic)) = abort.run_until_cancelled(guarded).await {
+                running.fault(panic_text(panic.as_ref()));
+            }
+        };
+        self.0
+            .tracker
+            .spawn(supervised.instrument(tracing::info_span!("task", kind = kind.name())));
+    }
+
+    /// Runs blocking `work` on the runtime's blocking threads, counted like a task.
+    ///
+    /// # Errors
+    /// [`TaskFault`] if the work panicked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the work; shutdown still waits for it.
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        kind: TaskKind,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TaskFault> {
+        let running = Running::enter(Arc::clone(&self.0), kind);
+        let handle = self.0.tracker.spawn_blocking(move || {
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+            outcome.map_err(|panic| running.fault(panic_text(panic.as_ref())))
+        });
+        match handle.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TaskFault {
+                kind,
+                message: "the runtime ended first".to_owned(),
+            }),
+        }
+    }
+
+    /// Waits for room for one more task, `patience` at most.
+    ///
+    /// # Errors
+    /// [`NoRoomError`] when the time is over.
+    ///
+    /// # Cancel safety
+    /// Safe: a dropped future has taken nothing.
+    pub async fn permit(&self, patience: Duration) -> Result<TaskPermit, NoRoomError> {
+        if let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() {
+            return Ok(TaskPermit(permit));
+        }
+        let waiting = Arc::clone(&self.0.permits).acquire_owned();
+        if let Ok(Ok(permit)) = tokio::time::timeout(patience, waiting).await {
+            return Ok(TaskPermit(permit));
+        }
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        Err(NoRoomError {
+            limit: self.0.limit,
+            waited: patience,
+        })
+    }
+
+    /// Permits in use, and how often one was refused.
+    pub fn permits_in_use(&self) -> (u64, u64) {
+        let used = self.0.limit.saturating_sub(self.0.permits.available_permits());
+        (used as u64, self.0.refused.load(Ordering::Relaxed))
+    }
+
+    /// Live counts by kind, in the order of [`TaskKind::ALL`].
+    pub fn rows(&self) -> Vec<TaskRow> {
+        let row = |(kind, count): (TaskKind, &Count)| TaskRow {
+            kind: kind.name().to_owned(),
+            live: count.live.load(Ordering::Relaxed),
+            peak: count.peak.load(Ordering::Relaxed),
+            started: count.started.load(Ordering::Relaxed),
+            panicked: count.panicked.load(Ordering::Relaxed),
+        };
+        TaskKind::ALL.into_iter().zip(&self.0.counts).map(row).collect()
+    }
+
+    /// Live tasks of one kind.
+    pub fn live(&self, kind: TaskKind) -> u64 {
+        self.0.counts[kind as usize].live.load(Ordering::Relaxed)
+    }
+
+    /// The faults since the last call; at most 16, the first ones.
+    pub fn take_faults(&self) -> Vec<TaskFault> {
+        let mut faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.drain(..).collect()
+    }
+
+    /// Says that the end has begun: cancels [`Tasks::stopping`].
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Stops everything: announces the end, waits up to `drain` for tasks to finish, drops those that are left.
+    /// Returns how many of each kind had to be dropped.
+    pub async fn shut_down(&self, drain: Duration) -> Vec<(TaskKind, u64)> {
+        self.stop();
+        self.0.tracker.close();
+        if tokio::time::timeout(drain, self.0.tracker.wait()).await.is_ok() {
+            return Vec::new();
+        }
+        let left = TaskKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.live(kind)))
+            .filter(|(_, live)| *live > 0);
+        let left = left.collect();
+        self.0.abort.cancel();
+        // Dropped tasks end at their next poll; blocking work cannot be dropped, so this wait has an end too.
+        if tokio::time::timeout(Duration::from_secs(1), self.0.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not end when they were dropped");
+        }
+        left
+    }
+}
+
+/// Counts a task for as long as it lives.
+struct Running {
+    shared: Arc<Shared>,
+    kind: TaskKind,
+}
+
+impl Running {
+    fn enter(shared: Arc<Shared>, kind: TaskKind) -> Self {
+        let count = &shared.counts[kind as usize];
+        count.started.fetch_add(1, Ordering::Relaxed);
+        let live = count.live.fetch_add(1, Ordering::Relaxed) + 1;
+        count.peak.fetch_max(live, Ordering::Relaxed);
+        Self { shared, kind }
+    }
+
+    fn fault(&self, message: String) -> TaskFault {
+        self.shared.counts[self.kind as usize]
+            .panicked
+            .fetch_add(1, Ordering::Relaxed);
+        tracing::error!(kind = self.kind.name(), %message, "a task panicked; others go on");
+        let fault = TaskFault {
+            kind: self.kind,
+            message,
+        };
+        let mut faults = self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() < FAULTS_KEPT {
+            faults.push_back(fault.clone());
+        }
+        fault
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.counts[self.kind as usize]
+            .live
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Lets hyper start its own tasks through the registry, so that they are counted and waited for too.
+#[derive(Debug, Clone)]
+pub struct TasksExecutor {
+    tasks: Tasks,
+    kind: TaskKind,
+}
+
+impl TasksExecutor {
+    /// An executor whose tasks count under `kind`.
+    pub const fn new(tasks: Tasks, kind: TaskKind) -> Self {
+        Self { tasks, kind }
+    }
+}
+
+impl<F> hyper::rt::Executor<F> for TasksExecutor
+where
+    F: Future + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.tasks.spawn(self.kind, async move {
+            future.await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panicking_task_is_counted_and_kept_and_harms_no_other() {
+        let tasks = Tasks::new(16);
+        tasks.spawn(TaskKind::Tunnel, async { panic!("broken pipe dream") });
+        let (done, finished) = tokio::sync::oneshot::channel();
+        tasks.spawn(TaskKind::Tunnel, async move { done.send(7).unwrap() });
+        assert_eq!(finished.await, Ok(7));
+        assert_eq!(tasks.shut_down(Duration::from_secs(5)).await, Vec::new());
+        let faults = tasks.take_faults();
+        assert_eq!(
+            faults,
+            [TaskFault {
+                kind: TaskKind::Tunnel,
+                message: "broken pipe dream".to_owned()
+            }]
+        );
+        assert_eq!(tasks.live(TaskKind::Tunnel), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_then_drops_and_reports_what_is_left() {
+        let tasks = Tasks::new(16);
+        tasks.spawn(TaskKind::Connection, std::future::pending());
+        let left = tasks.shut_down(Duration::from_secs(5)).await;
+        assert_eq!(left, [(TaskKind::Connection, 1)]);
+        assert_eq!(tasks.live(TaskKind::Connection), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_is_waited_for_and_then_refused_with_the_limit_named() {
+        let tasks = Tasks::new(1);
+        let first = tasks.permit(Duration::from_secs(1)).await.unwrap();
+        let refused = tasks.permit(Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(refused.limit, 1);
+        drop(first);
+        assert!(tasks.permit(Duration::from_secs(1)).await.is_ok());
+        assert_eq!(tasks.permits_in_use().1, 1);
+    }
+}
