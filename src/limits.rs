@@ -152,7 +152,7 @@ limits! {
     max_event_tracker_events: usize = 100, Count, min 1,
         "SSE event ids remembered for one session, to link a resumed stream to its call",
         "the oldest id is forgotten";
-    event_tracker_age: Duration = Duration::from_secs(5 * 60), Time, min 1,
+    event_tracker_age: Duration = Duration::from_mins(5), Time, min 1,
         "How long an SSE event id is remembered",
         "the id is forgotten";
     max_memory_per_session: usize = MIB, Bytes, min 4096,
@@ -209,7 +209,7 @@ limits! {
     drain_timeout: Duration = Duration::from_secs(5), Time, min 0,
         "How long running exchanges may take to finish when the program ends",
         "what is left is cut and reported";
-    session_idle_timeout: Duration = Duration::from_secs(30 * 60), Time, min 1000,
+    session_idle_timeout: Duration = Duration::from_mins(30), Time, min 1000,
         "Idle time after which a session counts as ended; no stream is ever closed for it",
         "the session is shown as idle and its place may go to a new one";
     log_ring: usize = 10_000, Count, min 16,
