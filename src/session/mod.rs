@@ -1,0 +1,3 @@
+//! Sessions and calls: what belongs together, and the history of it.
+
+pub mod observation;
