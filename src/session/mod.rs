@@ -2,3 +2,5 @@
 
 pub mod observation;
 pub mod pairing;
+pub mod registry;
+pub mod tracker;
