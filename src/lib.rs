@@ -1,7 +1,9 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
 pub mod clock;
+
 pub mod codec;
+pub mod config;
 pub mod frontend;
 pub mod ids;
 pub mod intercept;

@@ -94,7 +94,10 @@ impl Session {
     }
 
     fn rank(&self) -> (bool, u64) {
-        (!self.is_ended.load(Ordering::Relaxed), self.active_at.load(Ordering::Relaxed))
+        (
+            !self.is_ended.load(Ordering::Relaxed),
+            self.active_at.load(Ordering::Relaxed),
+        )
     }
 }
 
@@ -159,7 +162,10 @@ impl Registry {
     ) -> Found {
         if let Some(session) = self.find(side, &key) {
             session.touch(now);
-            return Found { session, is_new: false };
+            return Found {
+                session,
+                is_new: false,
+            };
         }
         self.make_room(side);
         let session = self.make(side, key_server(&key), basis, address, now);
@@ -171,11 +177,20 @@ impl Registry {
         if is_new {
             self.sides[side as usize].live.fetch_add(1, Ordering::Relaxed);
         }
-        Found { session: Arc::clone(kept), is_new }
+        Found {
+            session: Arc::clone(kept),
+            is_new,
+        }
     }
 
     /// A session that nothing identifies yet: an `initialize` whose answer is to come.
-    pub fn open_unkeyed(&self, side: Side, server: &Arc<str>, address: &Arc<str>, now: Timestamp) -> Arc<Session> {
+    pub fn open_unkeyed(
+        &self,
+        side: Side,
+        server: &Arc<str>,
+        address: &Arc<str>,
+        now: Timestamp,
+    ) -> Arc<Session> {
         self.make(side, server, SessionBasis::Initialize, address, now)
     }
 
@@ -199,7 +214,10 @@ impl Registry {
     /// Sessions known on `side`, and how many had to be forgotten for new ones.
     pub fn counts(&self, side: Side) -> (u64, u64) {
         let state = &self.sides[side as usize];
-        (state.live.load(Ordering::Relaxed), state.evicted.load(Ordering::Relaxed))
+        (
+            state.live.load(Ordering::Relaxed),
+            state.evicted.load(Ordering::Relaxed),
+        )
     }
 
     fn make(
@@ -211,7 +229,12 @@ impl Registry {
         now: Timestamp,
     ) -> Arc<Session> {
         let id = ProxySessionId::on(side, SessionId::from(self.sides[side as usize].ids.next()));
-        let opened = SessionOpened { id, server: Arc::clone(server), basis, client: Arc::clone(address) };
+        let opened = SessionOpened {
+            id,
+            server: Arc::clone(server),
+            basis,
+            client: Arc::clone(address),
+        };
         let talk = Talk {
             pairing: Pairing::new(self.max_open_calls),
             events: EventTracker::new(self.max_events, self.event_age),
@@ -240,10 +263,18 @@ impl Registry {
         let mut ranked = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            ranked.extend(shard.iter().filter(|(key, _)| key.0 == side).map(|(key, session)| (session.rank(), key.1.clone())));
+            ranked.extend(
+                shard
+                    .iter()
+                    .filter(|(key, _)| key.0 == side)
+                    .map(|(key, session)| (session.rank(), key.1.clone())),
+            );
         }
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        let surplus = ranked.len().saturating_sub(usize::try_from(self.max_sessions).unwrap_or(usize::MAX)) + 1;
+        let surplus = ranked
+            .len()
+            .saturating_sub(usize::try_from(self.max_sessions).unwrap_or(usize::MAX))
+            + 1;
         let share = usize::try_from(self.max_sessions / 16).unwrap_or(0);
         for (_, key) in ranked.into_iter().take(surplus.max(share)) {
             self.unbind(side, &key);
@@ -266,16 +297,28 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> SessionKey {
-        SessionKey::Header { server: "s".into(), id: name.into() }
+        SessionKey::Header {
+            server: "s".into(),
+            id: name.into(),
+        }
     }
 
     fn registry(max_sessions: usize) -> Registry {
-        Registry::new(&ResourceLimits { max_sessions, ..ResourceLimits::default() })
+        Registry::new(&ResourceLimits {
+            max_sessions,
+            ..ResourceLimits::default()
+        })
     }
 
     fn open(registry: &Registry, side: Side, name: &str, at: u64) -> Found {
         let now = Timestamp::from_micros(at);
-        registry.find_or_open(side, key(name), SessionBasis::SessionHeader, &"127.0.0.1".into(), now)
+        registry.find_or_open(
+            side,
+            key(name),
+            SessionBasis::SessionHeader,
+            &"127.0.0.1".into(),
+            now,
+        )
     }
 
     #[test]
@@ -285,7 +328,10 @@ mod tests {
         assert!(first.is_new);
         assert_eq!(first.session.id.to_string(), "R1");
         assert!(!open(&registry, Side::Reverse, "a", 2).is_new);
-        assert_eq!(open(&registry, Side::Forward, "a", 3).session.id.to_string(), "F1");
+        assert_eq!(
+            open(&registry, Side::Forward, "a", 3).session.id.to_string(),
+            "F1"
+        );
     }
 
     #[test]

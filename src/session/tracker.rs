@@ -22,7 +22,11 @@ const MAX_EVENT_ID_BYTES: usize = 1024;
 impl EventTracker {
     /// Remembers `max_events` ids for `max_age`.
     pub fn new(max_events: usize, max_age: Duration) -> Self {
-        Self { events: VecDeque::new(), max_events, max_age }
+        Self {
+            events: VecDeque::new(),
+            max_events,
+            max_age,
+        }
     }
 
     /// Remembers that `id` was seen on `exchange`.
@@ -40,7 +44,11 @@ impl EventTracker {
     /// The exchange on which `id` was last seen, if that is remembered.
     pub fn origin(&mut self, id: &str, now: Timestamp) -> Option<ExchangeId> {
         self.forget_old(now);
-        self.events.iter().rev().find(|(known, ..)| &**known == id).map(|(_, exchange, _)| *exchange)
+        self.events
+            .iter()
+            .rev()
+            .find(|(known, ..)| &**known == id)
+            .map(|(_, exchange, _)| *exchange)
     }
 
     /// Ids remembered now.
@@ -54,7 +62,11 @@ impl EventTracker {
     }
 
     fn forget_old(&mut self, now: Timestamp) {
-        while self.events.front().is_some_and(|(.., at)| now.since(*at) > self.max_age) {
+        while self
+            .events
+            .front()
+            .is_some_and(|(.., at)| now.since(*at) > self.max_age)
+        {
             self.events.pop_front();
         }
     }
