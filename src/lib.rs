@@ -13,3 +13,4 @@ pub mod resource;
 pub mod session;
 pub mod snapshot;
 pub mod tasks;
+mod transport;

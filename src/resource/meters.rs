@@ -67,6 +67,7 @@ impl BufferPool {
             guaranteed,
             shared,
             sides: Default::default(),
+            own_used: Default::default(),
             shared_used: AtomicU64::new(0),
         })
     }
@@ -92,19 +93,16 @@ impl BufferPool {
     }
 
     fn take_own(&self, side: Side, wanted: u64) -> u64 {
-        let level = &self.sides[side as usize].now;
         let mut taken = 0;
         let take = |used: u64| {
             taken = wanted.min(self.guaranteed.saturating_sub(used));
             (taken > 0).then(|| used + taken)
         };
-        if level
+        let own = &self.own_used[side as usize];
+        let is_taken = own
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_err()
-        {
-            return 0;
-        }
-        taken
+            .is_ok();
+        if is_taken { taken } else { 0 }
     }
 
     fn take_shared(&self, wanted: u64) -> bool {
@@ -136,16 +134,13 @@ impl Lease {
         let more = wanted - held;
         let own = self.pool.take_own(self.side, more);
         if own < more && !self.pool.take_shared(more - own) {
-            level.sub(own);
+            self.pool.own_used[self.side as usize].fetch_sub(own, Ordering::Relaxed);
             level.reach();
             return false;
         }
         self.own += own;
         self.shared += more - own;
-        level.add(more - own);
-        level
-            .peak
-            .fetch_max(level.now.load(Ordering::Relaxed), Ordering::Relaxed);
+        level.add(more);
         true
     }
 
