@@ -90,7 +90,8 @@ impl RpcId {
         matches!(self.value, Value::Text | Value::Decoded(_) | Value::LongText(_))
     }
 
-    /// The raw token as it was spelled, if it is here as a whole: what an answer has to carry.
+    /// The raw token as it was spelled, if it is here as a whole: what an answer has to carry. Bytes that are not
+    /// UTF-8 have become U+FFFD.
     pub fn token(&self) -> Option<&str> {
         let is_whole = match &self.value {
             Value::Null | Value::Number | Value::Text => true,

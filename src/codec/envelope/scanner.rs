@@ -11,7 +11,8 @@ use crate::codec::text::{Text, TextCollector, blanks, scalar_end, special, strin
 
 /// Scans one document that arrives in parts; see the [module](super).
 ///
-/// How the document is cut into parts makes no difference. Memory: a few kilobytes, and the envelopes of a batch.
+/// How the document is cut into parts makes no difference. Memory does not grow with the document: two kilobytes of text
+/// in flight, and one envelope for each of at most [`MAX_BATCH`] messages.
 #[derive(Debug)]
 pub struct EnvelopeScanner {
     state: State,
