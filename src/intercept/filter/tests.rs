@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::compare::Truth;
 use super::*;
+
+mod page;
+mod properties;
 
 /// A row made of what a test says it has.
 #[derive(Default)]
@@ -23,8 +24,8 @@ impl Row {
         self
     }
 
-    fn body(mut self, body: &str) -> Self {
-        self.body = Some(body.as_bytes().to_vec());
+    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
         self
     }
 }
@@ -435,6 +436,26 @@ fn the_body_is_asked_for_once_and_only_when_needed() {
 }
 
 #[test]
+fn a_body_that_is_not_json_or_not_utf8_is_searched_as_far_as_it_goes() {
+    let row = Row::default().body(b"\xff{\"a\":1} plain");
+    yes(&row, &["plain", "text:plain"]);
+    absent(&row, &["$.a:1"]);
+    let row = Row::default().body(b"{\"a\":\"\xff\",\"b\":2,\"cut");
+    yes(&row, &["$.b:2", "$.a:*"]);
+    absent(&row, &["$.cut:1"]);
+}
+
+#[test]
+fn a_field_that_is_there_without_a_value_is_a_no() {
+    no(
+        &Row::default().with(Field::Server, FieldValue::Many(Vec::new())),
+        &["server:x"],
+    );
+    // A value of another type than the field has cannot be compared.
+    absent(&Row::default().with(Field::Duration, "soon"), &["dur>1s"]);
+}
+
+#[test]
 fn needs_are_those_of_the_neediest_part() {
     assert_eq!(parse("server:x dir:c2s").needs(), Needs::Nothing);
     assert_eq!(parse("server:x | tool:y").needs(), Needs::Envelope);
@@ -546,180 +567,4 @@ fn each_limit_has_its_message() {
     // Only parentheses nest, so nothing else can grow the tree.
     assert!(Filter::parse(&"(".repeat(MAX_TEXT_BYTES)).is_err());
     assert!(Filter::parse(&"!(".repeat(MAX_TEXT_BYTES / 2)).is_err());
-}
-
-/// The page for people, as it must be.
-const PAGE: &str = include_str!("../../../docs/filters.md");
-
-#[test]
-fn the_page_has_the_table_of_fields() {
-    let rows = Field::ALL.iter().map(|field| {
-        format!(
-            "| `{}` | {} | `{}` |\n",
-            field.name(),
-            field.description(),
-            field.example()
-        )
-    });
-    let table: String = rows.collect();
-    assert!(
-        PAGE.contains(&format!("|---|---|---|\n{table}\n")),
-        "put this into docs/filters.md:\n{table}"
-    );
-}
-
-#[test]
-fn the_page_has_the_table_of_values() {
-    let rows = Field::ALL.iter().flat_map(|field| {
-        field
-            .values()
-            .map(|(value, help)| format!("| `{}` | `{value}` | {help} |\n", field.name()))
-    });
-    let table: String = rows.collect();
-    assert!(
-        PAGE.contains(&format!("|---|---|---|\n{table}\n")),
-        "put this into docs/filters.md:\n{table}"
-    );
-}
-
-#[test]
-fn the_page_names_every_other_name_of_a_field() {
-    for field in Field::ALL {
-        for alias in field.aliases() {
-            assert!(
-                PAGE.contains(&format!("`{alias}` for `{}`", field.name())),
-                "{alias}"
-            );
-        }
-    }
-}
-
-#[test]
-fn every_filter_on_the_page_is_one() {
-    let blocks = PAGE
-        .split("```filter\n")
-        .skip(1)
-        .filter_map(|block| block.split("```").next());
-    let filters: Vec<&str> = blocks
-        .flat_map(str::lines)
-        .filter(|line| !line.starts_with('#'))
-        .collect();
-    assert!(filters.len() > 15, "{filters:?}");
-    for text in filters {
-        parse(text);
-    }
-}
-
-fn filter_text() -> impl Strategy<Value = String> {
-    let atom = prop::sample::select(vec![
-        "method:tools/*",
-        "tool:search",
-        "prompt:x",
-        "!id:7",
-        "dur>2s",
-        "!status>=400",
-        "size:<1k",
-        "call:1",
-        "arg.limit:>5",
-        "$.result.x:1",
-        "has:tool",
-        "drop",
-        "!\"a \\\" b\"",
-        "rev>=2025-06-18",
-        "dir:->",
-        "level:warn",
-        "code:1",
-        "!text:zebra",
-    ])
-    .prop_map(str::to_owned);
-    atom.prop_recursive(5, 40, 4, |inner| {
-        let many = prop::collection::vec(inner, 1..4);
-        prop_oneof![
-            many.clone().prop_map(|parts| parts.join(" ")),
-            many.clone().prop_map(|parts| format!("({})", parts.join("|"))),
-            many.clone().prop_map(|parts| format!("!({})", parts.join(" "))),
-            many.prop_map(|parts| format!("! ({})", parts.join(" | "))),
-        ]
-    })
-}
-
-fn rows() -> [Row; 4] {
-    let sparse = Row::default()
-        .with(Field::Tool, "other")
-        .with(Field::Status, "ok")
-        .body("{\"result\":{\"x\":1}}");
-    [call(), ping(), sparse, Row::default()]
-}
-
-proptest! {
-    #[test]
-    fn any_text_is_parsed_or_refused_at_a_place_inside_it(text in "[a-z:=!~^<>()|\" $.\\[\\]*\\\\0-9é#]{0,40}") {
-        match Filter::parse(&text) {
-            Ok(filter) => {
-                let normal = filter.to_string();
-                let again = Filter::parse(&normal);
-                prop_assert!(again.is_ok(), "{normal}: {again:?}");
-                prop_assert_eq!(again.map(|again| again.to_string()), Ok(normal));
-            }
-            Err(error) => prop_assert!(error.column + error.length <= text.chars().count(), "{error:?}"),
-        }
-    }
-
-    #[test]
-    fn arbitrary_unicode_is_parsed_or_refused(text: String) {
-        if let Err(error) = Filter::parse(&text) {
-            prop_assert!(error.column + error.length <= text.chars().count());
-        }
-    }
-
-    #[test]
-    fn a_condition_with_any_value_comes_back(
-        target in prop::sample::select(vec!["tool", "id", "dur", "kind", "status", "has", "$.a", "arg.b", "text", "rev"]),
-        operator in prop::sample::select(vec![":", "=", "!=", "~", "^=", ">", "<="]),
-        value in "[^\"]{1,8}", quoted: bool,
-    ) {
-        let text = if quoted { format!("{target}{operator}\"{value}\"") } else { format!("{target}{operator}{value}") };
-        if let Ok(filter) = Filter::parse(&text) {
-            let normal = filter.to_string();
-            let again = parse(&normal);
-            prop_assert_eq!(again.to_string(), normal);
-            for row in rows() {
-                prop_assert_eq!(again.truth(&row), filter.truth(&row), "{}", text);
-            }
-        }
-    }
-
-    #[test]
-    fn the_normalised_text_means_the_same(text in filter_text()) {
-        let filter = parse(&text);
-        let normal = filter.to_string();
-        let again = parse(&normal);
-        prop_assert_eq!(again.to_string(), normal);
-        for row in rows() {
-            prop_assert_eq!(again.truth(&row), filter.truth(&row), "{}", text);
-        }
-    }
-
-    #[test]
-    fn a_filter_and_its_opposite_never_both_match(text in filter_text()) {
-        let (filter, opposite) = (parse(&text), parse(&format!("!({text})")));
-        for row in rows() {
-            prop_assert!(!(filter.matches(&row) && opposite.matches(&row)), "{}", text);
-            let is_absent = filter.truth(&row) == Truth::Absent;
-            prop_assert_eq!(is_absent, !filter.matches(&row) && !opposite.matches(&row), "{}", text);
-            prop_assert_eq!(parse(&format!("!(!({text}))")).truth(&row), filter.truth(&row));
-        }
-    }
-
-    #[test]
-    fn excluding_alternatives_is_excluding_each(left in filter_text(), right in filter_text()) {
-        let together = parse(&format!("!(({left}) | ({right}))"));
-        let each = parse(&format!("!({left}) !({right})"));
-        let either = parse(&format!("!(({left}) ({right}))"));
-        let any = parse(&format!("!({left}) | !({right})"));
-        for row in rows() {
-            prop_assert_eq!(together.truth(&row), each.truth(&row));
-            prop_assert_eq!(either.truth(&row), any.truth(&row));
-        }
-    }
 }
