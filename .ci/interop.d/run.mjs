@@ -2,7 +2,7 @@
 import { SECRET } from './lib/clients.mjs';
 import { killAll } from './lib/children.mjs';
 import { differences } from './lib/compare.mjs';
-import { normaliser } from './lib/normalise.mjs';
+import { normalise } from './lib/normalise.mjs';
 import { checkLines, checkRecording } from './lib/output.mjs';
 import { MODES, direct, proxied } from './lib/routes.mjs';
 import { SCENARIOS } from './scenarios.mjs';
@@ -21,15 +21,15 @@ function check(name, problems) {
 }
 
 /** Runs a scenario over one route; what it saw comes back with everything volatile taken out. */
-async function observe(scenario, server, route) {
-  const { data, methods } = await scenario.session({ server, route });
-  return { seen: normaliser(route.replacements)(data), methods };
+async function observe(scenario, route) {
+  const { data, methods } = await scenario.session({ route, full });
+  return { seen: normalise(data, route.replacements), methods };
 }
 
 async function runDirect(scenario, server) {
   const route = direct(server);
   try {
-    return (await observe(scenario, server, route)).seen;
+    return (await observe(scenario, route)).seen;
   } finally {
     await route.close();
   }
@@ -39,7 +39,7 @@ async function runProxied(scenario, server, mode, expected) {
   const name = `${scenario.name} · ${mode}`;
   const route = await proxied(mode, server);
   try {
-    const { seen, methods } = await observe(scenario, server, route);
+    const { seen, methods } = await observe(scenario, route);
     const left = await route.close();
     for (const part of Object.keys(expected)) check(`${name} · ${part} as without the proxy`, differences(expected[part], seen[part]));
     check(`${name} · the proxy's lines`, checkLines(left, methods));

@@ -2,10 +2,14 @@
 import { CLIENTS } from './lib/clients.mjs';
 import { Observer } from './lib/observe.mjs';
 import { startServer } from './lib/servers.mjs';
+import { startWireServer } from './peers/wire-server.mjs';
 import { everything } from './sessions/everything.mjs';
-import { tasks } from './sessions/tasks.mjs';
 import { modern } from './sessions/modern.mjs';
+import { rawEverything, rawModern } from './sessions/raw.mjs';
+import { tasks } from './sessions/tasks.mjs';
+import { wire } from './sessions/wire.mjs';
 
+/** A session of a client library. With `onlySteps` the rest of what it saw is left out, where chance decides about it. */
 function sdk(client, server, script, { modes, version, onlySteps = false, title = '' }) {
   return {
     name: `${client} ↔ ${server}${title}`,
@@ -13,14 +17,30 @@ function sdk(client, server, script, { modes, version, onlySteps = false, title 
     start: () => startServer(server),
     session: async ({ route }) => {
       const observer = new Observer();
-      const peer = CLIENTS[client]({ ...route, observer });
-      await script({ ...peer, observer });
+      await script({ ...CLIENTS[client]({ ...route, observer }), observer });
       const { steps, ...rest } = observer.data();
       return { data: onlySteps ? { steps } : { steps, ...rest }, methods: observer.methods };
     },
-    sane: ({ steps }) => (steps.connect.result?.version === version ? [] : [`expected version ${version}: ${JSON.stringify(steps.connect).slice(0, 400)}`]),
+    sane: ({ steps }) => expectation('negotiated version', version, steps.connect.result?.version),
   };
 }
+
+/** Requests by hand. `fact` names one answer and `status` what it has to be without the proxy. */
+function raw(server, start, script, { fact, status, methods = [] }) {
+  return {
+    name: `raw HTTP ↔ ${server}`,
+    modes: ['reverse', 'forward'],
+    start,
+    session: async ({ route, full }) => {
+      const observer = new Observer();
+      await script({ route, observer, full });
+      return { data: { steps: observer.data().steps }, methods: new Set(methods) };
+    },
+    sane: ({ steps }) => expectation(fact, status, steps[fact]?.result?.status),
+  };
+}
+
+const expectation = (what, expected, actual) => (actual === expected ? [] : [`${what}: expected ${expected}, got ${actual}`]);
 
 export const SCENARIOS = [
   sdk('sdk 1.x', 'everything', everything, { modes: ['reverse', 'forward'], version: '2025-11-25' }),
@@ -32,4 +52,7 @@ export const SCENARIOS = [
   sdk('client 2.x modern', 'modern', modern, { modes: ['reverse', 'forward'], version: '2026-07-28' }),
   sdk('client 2.x auto', 'modern', modern, { modes: ['reverse'], version: '2026-07-28' }),
   sdk('sdk 1.x', 'modern', modern, { modes: ['reverse'], version: '2025-11-25' }),
+  raw('everything', () => startServer('everything'), rawEverything, { fact: 'DELETE', status: 200, methods: ['initialize', 'tools/list', 'tools/call', 'notifications/progress'] }),
+  raw('modern', () => startServer('modern'), rawModern, { fact: 'an unknown method', status: 404, methods: ['server/discover', 'subscriptions/listen', 'notifications/tools/list_changed'] }),
+  raw('odd server', startWireServer, wire, { fact: 'response headers', status: 200 }),
 ];

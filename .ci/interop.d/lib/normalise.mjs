@@ -9,12 +9,19 @@ const IDS = /\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[
 const ENCODED = /UmVzb3VyY2Ug[A-Za-z0-9+/]+=*/g;
 
 /**
- * Makes a function that normalises any JSON value.
- *
- * Random ids are numbered by first appearance, so two uses of one id stay visibly the same id. `replacements` are
- * `[text, text]` pairs for what only this way of connecting brings in: its port and its mount prefix.
+ * Normalises observations, `{ part: { name: any JSON value } }`. `replacements` are `[text, text]` pairs for what only
+ * this way of connecting brings in: its port and its mount prefix.
  */
-export function normaliser(replacements = []) {
+export function normalise(observations, replacements) {
+  const part = entries => Object.fromEntries(Object.entries(entries).map(([name, value]) => [name, normaliser(replacements)(value)]));
+  return Object.fromEntries(Object.entries(observations).map(([name, entries]) => [name, part(entries)]));
+}
+
+/**
+ * Random ids are numbered by first appearance, so two uses of one id in a value stay visibly the same id. Each value
+ * counts for itself: otherwise one id too many would make everything after it look different.
+ */
+function normaliser(replacements) {
   const ids = new Map();
   const number = id => {
     if (!ids.has(id)) ids.set(id, `<id ${ids.size + 1}>`);

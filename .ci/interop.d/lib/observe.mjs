@@ -79,9 +79,9 @@ export class Observer {
     })());
   }
 
-  /** The session as plain data. Streams that were cut by the client keep only their heads: where the cut fell is chance. */
+  /** The session as plain data. */
   data() {
-    const exchanges = Object.entries(this.exchanges).map(([key, { body, end, ...head }]) => [key, end && end !== 'cut' ? { ...head, end, body } : head]);
+    const exchanges = Object.entries(this.exchanges).map(([key, exchange]) => [key, comparable(key, exchange)]);
     return { steps: this.steps, inbound: this.inbound, exchanges: Object.fromEntries(exchanges) };
   }
 }
@@ -117,6 +117,12 @@ function watchBody(body, exchange, over) {
       return reader.cancel(reason);
     },
   });
+}
+
+/** Of a stream that the client cut, and of the one that lasts as long as the session, only the head: where it was cut is chance. */
+function comparable(key, { body, end, ...head }) {
+  if (end?.startsWith('broken')) return { ...head, end };
+  return end === 'complete' && !key.startsWith('GET') ? { ...head, end, body } : head;
 }
 
 function parse(body) {

@@ -1,7 +1,8 @@
 // The ways from a client to a server: directly, and through the proxy in each of its modes.
 //
-// A route has the `url` a client dials, an undici `dispatcher` for SDK clients, `connect(request options)` for raw
-// requests, `replacements` for what the route itself changes in what a client sees, and `close()`.
+// A route has the `url` and `host` a client dials, an undici `dispatcher` for SDK clients, `options(target)` for raw
+// requests (and `tunnel()` if they need one), `replacements` for what the route itself changes in what a client sees,
+// and `close()`.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -20,6 +21,7 @@ export function direct({ authority, path }) {
   const dispatcher = new Agent();
   return {
     url: `http://${authority}${path}`,
+    host: authority,
     dispatcher,
     options: target => ({ ...address(authority), path: target }),
     replacements: [[authority, PLACE]],
@@ -51,30 +53,40 @@ export async function proxied(mode, server) {
 const ROUTES = {
   reverse: (proxy, { path, authority }) => ({
     url: `http://${proxy}${path}`,
+    host: proxy,
     dispatcher: new Agent(),
     options: target => ({ ...address(proxy), path: target }),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
   named: (proxy, { path, authority }) => ({
     url: `http://${proxy}/${MOUNT}`,
+    host: proxy,
     dispatcher: new Agent(),
-    options: target => ({ ...address(proxy), path: target.startsWith(path) ? `/${MOUNT}${target.slice(path.length)}` : `/${MOUNT}${target}` }),
+    options: target => ({ ...address(proxy), path: mounted(target, path) }),
     replacements: [[proxy, PLACE], [authority, PLACE], [`/${MOUNT}/`, '/'], [`/${MOUNT}`, path]],
   }),
   forward: (proxy, { path, authority }) => ({
     url: `http://${authority}${path}`,
+    host: authority,
     dispatcher: absoluteForm(proxy),
-    options: target => ({ ...address(proxy), path: `http://${authority}${target}`, setHost: false, headers: { Host: authority } }),
+    options: target => ({ ...address(proxy), path: `http://${authority}${target}` }),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
   tunnel: (proxy, { path, authority }) => ({
     url: `http://${authority}${path}`,
+    host: authority,
     dispatcher: new ProxyAgent({ uri: `http://${proxy}`, proxyTunnel: true }),
     options: target => ({ ...address(authority), path: target }),
     tunnel: () => openTunnel(proxy, authority),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
 };
+
+/** The mount itself is the endpoint; below it is everything else that the server has. */
+function mounted(target, path) {
+  const isEndpoint = target === path || target.startsWith(`${path}?`);
+  return `/${MOUNT}${isEndpoint ? target.slice(path.length) : target}`;
+}
 
 /** Sends each request to the proxy with its whole URL as the target. (`ProxyAgent` does it too, but loses reason phrases.) */
 function absoluteForm(proxy) {
