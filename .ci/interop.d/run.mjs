@@ -5,12 +5,14 @@ import { differences } from './lib/compare.mjs';
 import { normalise } from './lib/normalise.mjs';
 import { checkLines, checkRecording } from './lib/output.mjs';
 import { MODES, direct, proxied } from './lib/routes.mjs';
+import { within } from './lib/time.mjs';
 import { SCENARIOS } from './scenarios.mjs';
 
 const full = process.argv.includes('--full');
 const only = process.argv.slice(2).find(argument => !argument.startsWith('--'));
 const totals = { passed: 0, failed: 0 };
 
+const SESSION_MILLISECONDS = 60_000;
 const TOTAL_MILLISECONDS = (full ? 15 : 4) * 60_000;
 
 function check(name, problems) {
@@ -22,7 +24,7 @@ function check(name, problems) {
 
 /** Runs a scenario over one route; what it saw comes back with everything volatile taken out. */
 async function observe(scenario, route) {
-  const { data, methods } = await scenario.session({ route, full });
+  const { data, methods } = await within('end of the session', scenario.session({ route, full }), SESSION_MILLISECONDS);
   return { seen: normalise(data, route.replacements), methods };
 }
 

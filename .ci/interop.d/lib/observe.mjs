@@ -1,7 +1,7 @@
 // What a client sees: the outcome of each step, what the server sends by itself, and each HTTP exchange.
 import { EventEmitter } from 'node:events';
 import { Response } from 'undici';
-import { within } from './time.mjs';
+import { Late, within } from './time.mjs';
 
 /** Collects the observations of one session. Everything in it is plain data. */
 export class Observer {
@@ -9,16 +9,22 @@ export class Observer {
   inbound = {};
   exchanges = {};
   methods = new Set();
+  #hung = false;
   #news = new EventEmitter().setMaxListeners(0);
 
-  /** Runs one step and keeps what it returned or threw; a step that hangs is an outcome as well. */
+  /** Runs one step and keeps what it returned or threw. A step that hangs is an outcome as well; those after it are left out. */
   async step(name, run) {
     const events = [];
     const outcome = { events };
     this.steps[name] = outcome;
+    if (this.#hung) {
+      outcome.skipped = true;
+      return outcome;
+    }
     try {
       outcome.result = plain(await within(`answer to "${name}"`, run(event => events.push(plain(event)))));
     } catch (error) {
+      this.#hung = error instanceof Late;
       outcome.error = describe(error);
     }
     return outcome;
@@ -62,13 +68,20 @@ export class Observer {
     const method = init.method ?? 'GET';
     const messages = [parse(init.body)].flat();
     for (const message of messages) if (message?.method) this.methods.add(message.method);
+    const [{ id, method: rpc, params } = {}] = messages.filter(Boolean);
+    if (rpc === 'notifications/cancelled') this.#cancelled(params?.requestId);
     const about = messages.map(message => [message?.method ?? (message ? 'response' : ''), message?.params?.name].filter(Boolean).join(' ')).join(', ');
     const base = [method, about].filter(Boolean).join(' ');
     let key = base;
     for (let again = 2; key in this.exchanges; again += 1) key = `${base} (${again})`;
-    const exchange = { target: pathname + search, body: '' };
+    const exchange = { target: pathname + search, id, body: '' };
     this.exchanges[key] = exchange;
     return exchange;
+  }
+
+  /** The server may still end the stream of a cancelled call, or leave it open. */
+  #cancelled(id) {
+    for (const exchange of Object.values(this.exchanges)) if (exchange.id === id) exchange.cancelled = true;
   }
 
   /** Resolves once every exchange has its head, and its body unless that is a stream: nothing that is compared is cut by `close`. */
@@ -119,10 +132,10 @@ function watchBody(body, exchange, over) {
   });
 }
 
-/** Of a stream that the client cut, and of the one that lasts as long as the session, only the head: where it was cut is chance. */
+/** Of a stream that the client cut or cancelled, and of one that lasts as long as the session, only the head: its end is chance. */
 function comparable(key, { body, end, ...head }) {
   if (end?.startsWith('broken')) return { ...head, end };
-  return end === 'complete' && !key.startsWith('GET') ? { ...head, end, body } : head;
+  return end === 'complete' && !head.cancelled && !key.startsWith('GET') ? { ...head, end, body } : head;
 }
 
 function parse(body) {
