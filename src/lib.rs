@@ -1,7 +1,6 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
 pub mod clock;
-
 pub mod codec;
 pub mod config;
 pub mod frontend;
@@ -9,6 +8,7 @@ pub mod ids;
 pub mod intercept;
 pub mod limits;
 pub mod mcp;
+pub mod recording;
 pub mod resource;
 pub mod session;
 pub mod snapshot;
