@@ -1,3 +1,6 @@
 //! Sessions and calls: what belongs together, and the history of it.
 
 pub mod observation;
+pub mod pairing;
+pub mod registry;
+pub mod tracker;

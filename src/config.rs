@@ -1,0 +1,387 @@
+//! What an engine is to do, read from text with errors that say what to write instead.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use crate::limits::ResourceLimits;
+use crate::resource::log_ring::LogRing;
+
+/// What an engine is to do.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Where clients are accepted.
+    pub listen: Vec<ListenAddress>,
+    /// Servers of the reverse side. None makes a pure forward proxy.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Further names (with or without port) that a `Host` header may have on a loopback listener.
+    pub allowed_hosts: Vec<String>,
+    /// Further origins that an `Origin` header may have; loopback origins always may.
+    pub allowed_origins: Vec<String>,
+    /// Every capacity.
+    pub limits: ResourceLimits,
+    /// Record from the start.
+    pub record: Option<RecordConfig>,
+    /// Write secrets into recordings as they are.
+    pub records_secrets: bool,
+    /// Where the Log screen finds its lines.
+    pub log: LogRing,
+}
+
+/// Where a recording goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// The file; a new one in `./recordings` if `None`.
+    pub path: Option<PathBuf>,
+}
+
+/// Why a piece of configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An address to listen on that cannot be read.
+    #[error(
+        "cannot listen on `{text}`: {problem}; write HOST:PORT such as 127.0.0.1:8080, or :8080 for both loopback addresses"
+    )]
+    Listen {
+        /// What was given.
+        text: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An upstream that cannot be read.
+    #[error(
+        "cannot use upstream `{text}`: {problem}; write a URL such as http://127.0.0.1:3001/mcp, or NAME=URL"
+    )]
+    Upstream {
+        /// What was given.
+        text: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Two upstreams with one name.
+    #[error("two upstreams are called `{name}`; give each its own NAME in --upstream NAME=URL")]
+    DuplicateUpstream {
+        /// The name.
+        name: String,
+    },
+    /// An upstream that is this proxy itself.
+    #[error(
+        "upstream {url} is this proxy's own address; requests would run in a circle: point --upstream at the server"
+    )]
+    Loop {
+        /// Its URL.
+        url: String,
+    },
+}
+
+/// `HOST:PORT` to listen on; the host may stand for several addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    text: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl ListenAddress {
+    /// The addresses to bind, the first one mandatory; of `:PORT` and `localhost` a missing second family is no error.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether anyone but this machine can connect.
+    pub fn is_open_to_others(&self) -> bool {
+        self.addresses.iter().any(|address| !address.ip().is_loopback())
+    }
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = |problem: String| ConfigError::Listen {
+            text: text.to_owned(),
+            problem,
+        };
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| problem("there is no `:PORT`".to_owned()))?;
+        let port: u16 = port
+            .parse()
+            .map_err(|_| problem(format!("`{port}` is not a port from 0 to 65535")))?;
+        let addresses = match host {
+            "" | "localhost" => {
+                vec![
+                    (IpAddr::from(Ipv4Addr::LOCALHOST), port).into(),
+                    (IpAddr::from(Ipv6Addr::LOCALHOST), port).into(),
+                ]
+            }
+            _ => {
+                let host = host
+                    .strip_prefix('[')
+                    .and_then(|host| host.strip_suffix(']'))
+                    .unwrap_or(host);
+                let found = (host, port)
+                    .to_socket_addrs()
+                    .map_err(|error| problem(format!("`{host}`: {error}")))?;
+                found.take(1).collect()
+            }
+        };
+        if addresses.is_empty() {
+            return Err(problem(format!("`{host}` has no address")));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            addresses,
+        })
+    }
+}
+
+/// How an upstream is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 over TCP.
+    Http,
+    /// HTTP/1.1 or HTTP/2 by ALPN over TLS.
+    Https,
+    /// HTTP/2 over TCP with prior knowledge, written `h2c://`.
+    H2c,
+}
+
+/// One server of the reverse side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Its mount point and name on screen; `None` for the one that gets everything.
+    pub name: Option<String>,
+    /// How it is spoken to.
+    pub protocol: UpstreamProtocol,
+    /// Host and port.
+    pub authority: Authority,
+    /// Path and query of its MCP endpoint.
+    pub path: PathAndQuery,
+}
+
+impl UpstreamConfig {
+    /// The scheme for request targets.
+    pub fn scheme(&self) -> Scheme {
+        if self.protocol == UpstreamProtocol::Https {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
+    }
+
+    /// The port that is dialled.
+    pub fn port(&self) -> u16 {
+        let default = if self.protocol == UpstreamProtocol::Https {
+            443
+        } else {
+            80
+        };
+        self.authority.port_u16().unwrap_or(default)
+    }
+
+    /// `http://host:port`, as it is written in URLs of its own.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority)
+    }
+
+    /// The full URL.
+    pub fn url(&self) -> String {
+        let scheme = match self.protocol {
+            UpstreamProtocol::Http => "http",
+            UpstreamProtocol::Https => "https",
+            UpstreamProtocol::H2c => "h2c",
+        };
+        format!("{scheme}://{}{}", self.authority, self.path)
+    }
+
+    /// What it is called on screen.
+    pub fn label(&self) -> Arc<str> {
+        self.name.as_deref().unwrap_or(self.authority.as_str()).into()
+    }
+}
+
+impl FromStr for UpstreamConfig {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = |problem: &str| ConfigError::Upstream {
+            text: text.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let (name, url) = split_name(text);
+        if let Some(name) = name
+            && !name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        {
+            return Err(problem("a NAME may have letters, digits, `-`, `_` and `.` only"));
+        }
+        if url.contains('#') {
+            return Err(problem("a URL with a `#fragment` cannot be requested"));
+        }
+        let uri: Uri = url.parse().map_err(|error| problem(&format!("{error}")))?;
+        let protocol = match uri.scheme_str() {
+            Some("http") => UpstreamProtocol::Http,
+            Some("https") => UpstreamProtocol::Https,
+            Some("h2c") => UpstreamProtocol::H2c,
+            Some(_) => {
+                return Err(problem(
+                    "the scheme is not http, https or h2c (HTTP/2 without TLS)",
+                ));
+            }
+            None => return Err(problem("there is no http:// or https://")),
+        };
+        let authority = uri
+            .authority()
+            .cloned()
+            .ok_or_else(|| problem("there is no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(problem(
+                "a URL with a user or password would end up in logs; let the client send Authorization",
+            ));
+        }
+        let path = uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Ok(Self {
+            name: name.map(str::to_owned),
+            protocol,
+            authority,
+            path,
+        })
+    }
+}
+
+/// `NAME=URL`, where the URL may itself have a `=`.
+fn split_name(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        Some((name, url)) if !name.contains([':', '/', '?']) => (Some(name), url),
+        _ => (None, text),
+    }
+}
+
+impl Config {
+    /// Checks what no part can check for itself.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for names used twice and for an upstream that is a listener of ours.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            if self
+                .upstreams
+                .iter()
+                .take(index)
+                .any(|other| other.name == upstream.name)
+            {
+                let name = upstream.name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
+                return Err(ConfigError::DuplicateUpstream { name });
+            }
+            if self.is_own_address(upstream) {
+                return Err(ConfigError::Loop { url: upstream.url() });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_own_address(&self, upstream: &UpstreamConfig) -> bool {
+        let host = upstream.authority.host();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let port = upstream.port();
+        let mut addresses = self.listen.iter().flat_map(ListenAddress::addresses);
+        addresses.any(|address| {
+            let is_same_host = bare.parse() == Ok(address.ip())
+                || (bare.eq_ignore_ascii_case("localhost") && address.ip().is_loopback());
+            port != 0 && address.port() == port && is_same_host
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(text: &str) -> UpstreamConfig {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_bare_port_means_both_loopback_addresses() {
+        let address: ListenAddress = ":8080".parse().unwrap();
+        let shown: Vec<String> = address.addresses().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:8080", "[::1]:8080"]);
+        assert!(!address.is_open_to_others());
+        assert!("0.0.0.0:1".parse::<ListenAddress>().unwrap().is_open_to_others());
+    }
+
+    #[test]
+    fn an_address_without_port_says_what_to_write() {
+        let error = "localhost".parse::<ListenAddress>().unwrap_err().to_string();
+        assert!(
+            error.contains("write HOST:PORT such as 127.0.0.1:8080"),
+            "{error}"
+        );
+        assert!("127.0.0.1:99999".parse::<ListenAddress>().is_err());
+    }
+
+    #[test]
+    fn an_upstream_is_read_with_and_without_name() {
+        let plain = upstream("http://127.0.0.1:3001/mcp?x=1");
+        assert_eq!(
+            (plain.name.as_deref(), plain.url().as_str()),
+            (None, "http://127.0.0.1:3001/mcp?x=1")
+        );
+        let named = upstream("db=https://example.com/mcp");
+        assert_eq!((named.name.as_deref(), named.port()), (Some("db"), 443));
+        assert_eq!(upstream("h2c://127.0.0.1:9/").url(), "h2c://127.0.0.1:9/");
+    }
+
+    #[test]
+    fn an_upstream_that_cannot_work_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("127.0.0.1:3001/mcp", "invalid"),
+            ("ftp://x/", "http, https"),
+            ("http://u:p@x/", "password"),
+            ("http://x/#y", "fragment"),
+            ("a b=http://x/", "letters"),
+        ] {
+            let error = text.parse::<UpstreamConfig>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_circle_and_a_name_used_twice_are_refused() {
+        let listen = vec![":8080".parse().unwrap()];
+        let circle = Config {
+            listen: listen.clone(),
+            upstreams: vec![upstream("http://localhost:8080/mcp")],
+            ..Config::default()
+        };
+        assert!(matches!(circle.check(), Err(ConfigError::Loop { .. })));
+        let twice = vec![upstream("a=http://x:1/"), upstream("a=http://x:2/")];
+        let twice = Config {
+            listen,
+            upstreams: twice,
+            ..Config::default()
+        };
+        assert_eq!(
+            twice.check(),
+            Err(ConfigError::DuplicateUpstream { name: "a".to_owned() })
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! The sessions that traffic can be assigned to, by what identifies them. Sharded, so that no lock is hot.
+//!
+//! Source of the identities: MCP 2025-03-26 to 2025-11-25, Transports, "Session Management"; 2024-11-05, "HTTP with SSE".
+//! The modern era has no sessions: what is grouped here is inferred and labelled so.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::ids::{IdSource, ProxySessionId, SessionId, Side};
+use crate::limits::ResourceLimits;
+use crate::session::observation::SessionOpened;
+use crate::session::pairing::Pairing;
+use crate::session::tracker::EventTracker;
+use crate::snapshot::SessionBasis;
+
+const SHARDS: usize = 16;
+
+/// What makes exchanges one session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SessionKey {
+    /// The server issued this `Mcp-Session-Id`.
+    Header {
+        /// Upstream or destination.
+        server: Arc<str>,
+        /// The id.
+        id: Box<str>,
+    },
+    /// The path and query of an HTTP+SSE endpoint.
+    Endpoint {
+        /// Upstream or destination.
+        server: Arc<str>,
+        /// Where the client posts to.
+        target: Box<str>,
+    },
+    /// Nothing but who talks to whom.
+    Inferred {
+        /// Upstream or destination.
+        server: Arc<str>,
+        /// Fingerprint of the credential, 0 for none.
+        credential: u64,
+        /// `clientInfo.name`, as far as the requests say.
+        client: Option<Box<str>>,
+        /// The client's address without port.
+        address: Arc<str>,
+    },
+    /// Plain HTTP or a tunnel from a client to a server.
+    Peer {
+        /// Upstream or destination.
+        server: Arc<str>,
+        /// The client's address without port.
+        address: Arc<str>,
+    },
+}
+
+/// A live session: its identity and what the traffic needs of it.
+#[derive(Debug)]
+pub struct Session {
+    /// Its identity.
+    pub id: ProxySessionId,
+    /// What introduces it to the watchers.
+    pub opened: SessionOpened,
+    active_at: AtomicU64,
+    is_ended: AtomicBool,
+    talk: Mutex<Talk>,
+}
+
+/// What is open in a session.
+#[derive(Debug)]
+pub struct Talk {
+    /// Its calls.
+    pub pairing: Pairing,
+    /// The SSE event ids it may be resumed from.
+    pub events: EventTracker,
+}
+
+impl Session {
+    /// What is open in it. Held for moments only, never across an await.
+    pub fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that something was said.
+    pub fn touch(&self, now: Timestamp) {
+        self.active_at.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Marks it as over. True the first time.
+    pub fn end(&self) -> bool {
+        !self.is_ended.swap(true, Ordering::Relaxed)
+    }
+
+    fn rank(&self) -> (bool, u64) {
+        (
+            !self.is_ended.load(Ordering::Relaxed),
+            self.active_at.load(Ordering::Relaxed),
+        )
+    }
+}
+
+#[derive(Debug, Default)]
+struct SideState {
+    ids: IdSource,
+    live: AtomicU64,
+    evicted: AtomicU64,
+}
+
+type Shard = HashMap<(Side, SessionKey), Arc<Session>>;
+
+/// All sessions, of both sides.
+#[derive(Debug)]
+pub struct Registry {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    sides: [SideState; 2],
+    max_sessions: u64,
+    max_open_calls: usize,
+    max_events: usize,
+    event_age: std::time::Duration,
+}
+
+/// A session, and whether it was met for the first time.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The session.
+    pub session: Arc<Session>,
+    /// It has to be introduced to the watchers first.
+    pub is_new: bool,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(limits: &ResourceLimits) -> Self {
+        Self {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            sides: Default::default(),
+            max_sessions: limits.max_sessions as u64,
+            max_open_calls: limits.max_open_calls,
+            max_events: limits.max_event_tracker_events,
+            event_age: limits.event_tracker_age,
+        }
+    }
+
+    /// The session of `key`, if it is known.
+    pub fn find(&self, side: Side, key: &SessionKey) -> Option<Arc<Session>> {
+        let key = (side, key.clone());
+        self.shard(&key).get(&key).cloned()
+    }
+
+    /// The session of `key`, made now if it is not known.
+    pub fn find_or_open(
+        &self,
+        side: Side,
+        key: SessionKey,
+        basis: SessionBasis,
+        address: &Arc<str>,
+        now: Timestamp,
+    ) -> Found {
+        if let Some(session) = self.find(side, &key) {
+            session.touch(now);
+            return Found {
+                session,
+                is_new: false,
+            };
+        }
+        self.make_room(side);
+        let session = self.make(side, key_server(&key), basis, address, now);
+        let key = (side, key);
+        // Another exchange may have made it meanwhile: then that one counts.
+        let mut shard = self.shard(&key);
+        let kept = shard.entry(key).or_insert_with(|| Arc::clone(&session));
+        let is_new = Arc::ptr_eq(kept, &session);
+        if is_new {
+            self.sides[side as usize].live.fetch_add(1, Ordering::Relaxed);
+        }
+        Found {
+            session: Arc::clone(kept),
+            is_new,
+        }
+    }
+
+    /// A session that nothing identifies yet: an `initialize` whose answer is to come.
+    pub fn open_unkeyed(
+        &self,
+        side: Side,
+        server: &Arc<str>,
+        address: &Arc<str>,
+        now: Timestamp,
+    ) -> Arc<Session> {
+        self.make(side, server, SessionBasis::Initialize, address, now)
+    }
+
+    /// From now on `key` means `session`.
+    pub fn bind(&self, side: Side, key: SessionKey, session: Arc<Session>) {
+        self.make_room(side);
+        let key = (side, key);
+        if self.shard(&key).insert(key.clone(), session).is_none() {
+            self.sides[side as usize].live.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets `key`; a later use of it makes a new session.
+    pub fn unbind(&self, side: Side, key: &SessionKey) {
+        let key = (side, key.clone());
+        if self.shard(&key).remove(&key).is_some() {
+            self.sides[side as usize].live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sessions known on `side`, and how many had to be forgotten for new ones.
+    pub fn counts(&self, side: Side) -> (u64, u64) {
+        let state = &self.sides[side as usize];
+        (
+            state.live.load(Ordering::Relaxed),
+            state.evicted.load(Ordering::Relaxed),
+        )
+    }
+
+    fn make(
+        &self,
+        side: Side,
+        server: &Arc<str>,
+        basis: SessionBasis,
+        address: &Arc<str>,
+        now: Timestamp,
+    ) -> Arc<Session> {
+        let id = ProxySessionId::on(side, SessionId::from(self.sides[side as usize].ids.next()));
+        let opened = SessionOpened {
+            id,
+            server: Arc::clone(server),
+            basis,
+            client: Arc::clone(address),
+        };
+        let talk = Talk {
+            pairing: Pairing::new(self.max_open_calls),
+            events: EventTracker::new(self.max_events, self.event_age),
+        };
+        Arc::new(Session {
+            id,
+            opened,
+            active_at: AtomicU64::new(now.as_micros()),
+            is_ended: AtomicBool::new(false),
+            talk: Mutex::new(talk),
+        })
+    }
+
+    fn shard(&self, key: &(Side, SessionKey)) -> MutexGuard<'_, Shard> {
+        let place = usize::try_from(self.hasher.hash_one(key)).unwrap_or(0) % SHARDS;
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the longest idle sessions of `side` (ended ones first) when there is no room for one more. A sixteenth at
+    /// a time, so that a flood of new sessions does not search all of them for each.
+    fn make_room(&self, side: Side) {
+        let state = &self.sides[side as usize];
+        if state.live.load(Ordering::Relaxed) < self.max_sessions {
+            return;
+        }
+        let mut ranked = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            ranked.extend(
+                shard
+                    .iter()
+                    .filter(|(key, _)| key.0 == side)
+                    .map(|(key, session)| (session.rank(), key.1.clone())),
+            );
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| *rank);
+        let surplus = ranked
+            .len()
+            .saturating_sub(usize::try_from(self.max_sessions).unwrap_or(usize::MAX))
+            + 1;
+        let share = usize::try_from(self.max_sessions / 16).unwrap_or(0);
+        for (_, key) in ranked.into_iter().take(surplus.max(share)) {
+            self.unbind(side, &key);
+            state.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn key_server(key: &SessionKey) -> &Arc<str> {
+    match key {
+        SessionKey::Header { server, .. }
+        | SessionKey::Endpoint { server, .. }
+        | SessionKey::Inferred { server, .. }
+        | SessionKey::Peer { server, .. } => server,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> SessionKey {
+        SessionKey::Header {
+            server: "s".into(),
+            id: name.into(),
+        }
+    }
+
+    fn registry(max_sessions: usize) -> Registry {
+        Registry::new(&ResourceLimits {
+            max_sessions,
+            ..ResourceLimits::default()
+        })
+    }
+
+    fn open(registry: &Registry, side: Side, name: &str, at: u64) -> Found {
+        let now = Timestamp::from_micros(at);
+        registry.find_or_open(
+            side,
+            key(name),
+            SessionBasis::SessionHeader,
+            &"127.0.0.1".into(),
+            now,
+        )
+    }
+
+    #[test]
+    fn the_same_key_is_the_same_session_and_sides_count_for_themselves() {
+        let registry = registry(10);
+        let first = open(&registry, Side::Reverse, "a", 1);
+        assert!(first.is_new);
+        assert_eq!(first.session.id.to_string(), "R1");
+        assert!(!open(&registry, Side::Reverse, "a", 2).is_new);
+        assert_eq!(
+            open(&registry, Side::Forward, "a", 3).session.id.to_string(),
+            "F1"
+        );
+    }
+
+    #[test]
+    fn a_full_side_forgets_ended_then_idle_sessions_and_leaves_the_other_side_alone() {
+        let registry = registry(2);
+        open(&registry, Side::Forward, "other", 0);
+        open(&registry, Side::Reverse, "old", 1);
+        let ended = open(&registry, Side::Reverse, "ended", 2).session;
+        assert!(ended.end());
+        open(&registry, Side::Reverse, "new", 3);
+        assert!(registry.find(Side::Reverse, &key("ended")).is_none());
+        assert!(registry.find(Side::Reverse, &key("old")).is_some());
+        open(&registry, Side::Reverse, "newer", 4);
+        assert!(registry.find(Side::Reverse, &key("old")).is_none());
+        assert_eq!(registry.counts(Side::Reverse), (2, 2));
+        assert!(registry.find(Side::Forward, &key("other")).is_some());
+    }
+}

@@ -1,0 +1,104 @@
+//! The SSE event ids of a session, to link a resumed stream to the exchange it continues.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::ExchangeId;
+
+/// A bounded memory of event ids: by count and by age.
+///
+/// Source: MCP 2025-11-25, Transports, "Resumability and Redelivery": event ids are unique within a session.
+#[derive(Debug)]
+pub struct EventTracker {
+    events: VecDeque<(Box<str>, ExchangeId, Timestamp)>,
+    max_events: usize,
+    max_age: Duration,
+}
+
+/// The longest event id that is remembered, in bytes; a longer one is not linked.
+const MAX_EVENT_ID_BYTES: usize = 1024;
+
+impl EventTracker {
+    /// Remembers `max_events` ids for `max_age`.
+    pub fn new(max_events: usize, max_age: Duration) -> Self {
+        Self {
+            events: VecDeque::new(),
+            max_events,
+            max_age,
+        }
+    }
+
+    /// Remembers that `id` was seen on `exchange`.
+    pub fn remember(&mut self, id: &str, exchange: ExchangeId, now: Timestamp) {
+        self.forget_old(now);
+        if id.is_empty() || id.len() > MAX_EVENT_ID_BYTES {
+            return;
+        }
+        if self.events.len() >= self.max_events {
+            self.events.pop_front();
+        }
+        self.events.push_back((id.into(), exchange, now));
+    }
+
+    /// The exchange on which `id` was last seen, if that is remembered.
+    pub fn origin(&mut self, id: &str, now: Timestamp) -> Option<ExchangeId> {
+        self.forget_old(now);
+        self.events
+            .iter()
+            .rev()
+            .find(|(known, ..)| &**known == id)
+            .map(|(_, exchange, _)| *exchange)
+    }
+
+    /// Ids remembered now.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        while self
+            .events
+            .front()
+            .is_some_and(|(.., at)| now.since(*at) > self.max_age)
+        {
+            self.events.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn ids_are_forgotten_by_count_and_by_age() {
+        let mut tracker = EventTracker::new(2, Duration::from_secs(10));
+        let exchange = ExchangeId::new(7).unwrap();
+        for (id, second) in [("a", 0), ("b", 1), ("c", 2)] {
+            tracker.remember(id, exchange, at(second));
+        }
+        assert_eq!(tracker.origin("a", at(2)), None);
+        assert_eq!(tracker.origin("c", at(2)), Some(exchange));
+        assert_eq!(tracker.origin("b", at(12)), None);
+        assert_eq!(tracker.origin("c", at(12)), Some(exchange));
+        assert_eq!(tracker.len(), 1);
+    }
+
+    #[test]
+    fn an_id_that_is_empty_or_huge_is_not_remembered() {
+        let mut tracker = EventTracker::new(2, Duration::from_secs(10));
+        tracker.remember("", ExchangeId::new(1).unwrap(), at(0));
+        tracker.remember(&"x".repeat(2000), ExchangeId::new(1).unwrap(), at(0));
+        assert!(tracker.is_empty());
+    }
+}

@@ -1,0 +1,225 @@
+//! Which header fields go on, and the few that are changed on the way.
+//!
+//! Source: RFC 9110 §7.6.1 (hop-by-hop fields).
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+
+use super::route::Upstream;
+
+/// A list of changes in words, for the screen and the recording.
+pub(crate) type Rewrites = Vec<String>;
+
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Fields that stay even if `Connection` names them: without them the message would mean something else.
+const ESSENTIAL: [HeaderName; 6] = [
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("mcp-protocol-version"),
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::HOST,
+];
+
+/// The end-to-end fields of `headers`, in their order, repeats kept.
+///
+/// Built anew, since removing from a `HeaderMap` would reorder it. `TE: trailers` stays, as does `Trailer`, which says
+/// nothing about the connection once trailers are relayed.
+pub(crate) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(headers);
+    let mut kept = HeaderMap::with_capacity(headers.len() + 1);
+    for (name, value) in headers {
+        let is_hop = HOP_BY_HOP.contains(name) && *name != header::TRAILER;
+        let is_te = *name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers");
+        if !is_hop && !is_te && !named.contains(name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let names = values
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok());
+    names
+        .filter(|name: &HeaderName| !ESSENTIAL.contains(name) && *name != header::TE)
+        .collect()
+}
+
+/// The fields of a request to a reverse upstream: `Host` becomes the upstream's.
+pub(crate) fn for_upstream(headers: &HeaderMap, upstream: &Upstream) -> (HeaderMap, Rewrites) {
+    let mut kept = end_to_end(headers);
+    let host = host_value(
+        &upstream.config.authority,
+        upstream.config.scheme() == http::uri::Scheme::HTTPS,
+    );
+    let mut rewrites = Vec::new();
+    let old = headers
+        .get(header::HOST)
+        .map(|host| crate::session::observation::head_text(host.as_bytes()));
+    if old.as_deref().map(str::as_bytes) != Some(host.as_bytes()) {
+        let new = crate::session::observation::head_text(host.as_bytes());
+        rewrites.push(format!("Host: {} → {new}", old.as_deref().unwrap_or("(none)")));
+    }
+    kept.insert(header::HOST, host);
+    (kept, rewrites)
+}
+
+/// The fields of a forward request: the target decides about `Host` (RFC 9112 §3.2.2), the rest stays.
+pub(crate) fn for_destination(headers: &HeaderMap, authority: &Authority) -> (HeaderMap, Rewrites) {
+    let mut kept = end_to_end(headers);
+    let mut rewrites = Vec::new();
+    let old = headers
+        .get(header::HOST)
+        .map(|host| crate::session::observation::head_text(host.as_bytes()));
+    if old.as_deref() != Some(authority.as_str())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        if old.is_some() {
+            rewrites.push(format!("Host: {} → {authority}", old.unwrap_or_default()));
+        }
+        kept.insert(header::HOST, host);
+    }
+    (kept, rewrites)
+}
+
+/// `Host` without the scheme's default port.
+fn host_value(authority: &Authority, is_https: bool) -> HeaderValue {
+    let default = if is_https { 443 } else { 80 };
+    let text = if authority.port_u16() == Some(default) {
+        authority.host()
+    } else {
+        authority.as_str()
+    };
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("localhost"))
+}
+
+/// The fields of an upstream's response: a `Location` at the upstream's own origin points to us instead.
+pub(crate) fn for_client(
+    headers: &HeaderMap,
+    upstream: Option<(&Upstream, &str, Option<&Authority>)>,
+) -> (HeaderMap, Rewrites) {
+    let mut kept = end_to_end(headers);
+    let mut rewrites = Vec::new();
+    if let Some((upstream, mount, Some(own))) = upstream
+        && let Some(location) = headers
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+        && let Some(rest) = under_origin(location, &upstream.config.origin())
+    {
+        let ours = format!("http://{own}{mount}{rest}");
+        if let Ok(value) = HeaderValue::from_str(&ours) {
+            rewrites.push(format!("Location: {location} → {ours}"));
+            kept.insert(header::LOCATION, value);
+        }
+    }
+    (kept, rewrites)
+}
+
+/// What follows `origin` in `url`, if the URL is of exactly that origin.
+fn under_origin<'a>(url: &'a str, origin: &str) -> Option<&'a str> {
+    let (head, rest) = url.split_at_checked(origin.len())?;
+    let is_whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+    (head.eq_ignore_ascii_case(origin) && is_whole).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::UpstreamConfig;
+    use std::sync::Arc;
+
+    fn map(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn shown(headers: &HeaderMap) -> Vec<String> {
+        headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect()
+    }
+
+    fn upstream(url: &str) -> Upstream {
+        let config: UpstreamConfig = url.parse().unwrap();
+        Upstream {
+            label: Arc::from("up"),
+            config,
+            index: 0,
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_fields_and_what_connection_names_stay_here() {
+        let headers = map(&[
+            ("x-a", "1"),
+            ("connection", "close, X-Secret, mcp-session-id"),
+            ("x-secret", "s"),
+            ("mcp-session-id", "9"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip"),
+            ("proxy-connection", "keep-alive"),
+            ("upgrade", "websocket"),
+            ("x-a", "2"),
+        ]);
+        assert_eq!(
+            shown(&end_to_end(&headers)),
+            ["x-a: 1", "x-a: 2", "mcp-session-id: 9"]
+        );
+        assert_eq!(shown(&end_to_end(&map(&[("te", "trailers")]))), ["te: trailers"]);
+    }
+
+    #[test]
+    fn the_upstream_sees_its_own_host_without_a_default_port() {
+        let headers = map(&[("host", "127.0.0.1:8080"), ("origin", "http://localhost")]);
+        let (kept, rewrites) = for_upstream(&headers, &upstream("http://up:80/mcp"));
+        assert_eq!(shown(&kept), ["host: up", "origin: http://localhost"]);
+        assert_eq!(rewrites, ["Host: 127.0.0.1:8080 → up"]);
+    }
+
+    #[test]
+    fn only_a_location_at_the_upstreams_origin_is_rewritten() {
+        let up = upstream("http://up:3001/mcp");
+        let own: Authority = "127.0.0.1:8080".parse().unwrap();
+        let location = |url: &str| {
+            let (kept, _) = for_client(&map(&[("location", url)]), Some((&up, "/db", Some(&own))));
+            kept["location"].to_str().unwrap().to_owned()
+        };
+        assert_eq!(location("http://up:3001/a?b"), "http://127.0.0.1:8080/db/a?b");
+        for kept in [
+            "/a",
+            "http://up:30012/a",
+            "https://up:3001/",
+            "http://evil/",
+            "http://up:3001.evil/",
+        ] {
+            assert_eq!(location(kept), kept);
+        }
+    }
+
+    #[test]
+    fn a_forward_target_wins_over_a_different_host() {
+        let (kept, rewrites) = for_destination(&map(&[("host", "a.dev")]), &"b.dev:81".parse().unwrap());
+        assert_eq!(shown(&kept), ["host: b.dev:81"]);
+        assert_eq!(rewrites, ["Host: a.dev → b.dev:81"]);
+    }
+}

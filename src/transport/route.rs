@@ -1,0 +1,445 @@
+//! Where a request goes, decided from its first line and a few fields. Pure: no socket, no DNS.
+//!
+//! Source: RFC 9110 and 9112 for the request forms; MCP, Transports, "Security Warning" for Host and Origin.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Uri, header};
+
+use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
+
+/// A configured upstream with its counters' place.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) config: UpstreamConfig,
+    pub(crate) label: Arc<str>,
+    /// Where its counters are.
+    pub(crate) index: usize,
+}
+
+/// What the routing needs to know of the configuration.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    allowed_hosts: Vec<String>,
+    allowed_origins: Vec<String>,
+}
+
+/// What the routing needs to know of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// Our end of the connection.
+    pub(crate) local: SocketAddr,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Route {
+    /// To a configured upstream.
+    Reverse {
+        upstream: Arc<Upstream>,
+        target: Uri,
+        /// Prefix under which the upstream is mounted: empty or `/NAME`.
+        mount: String,
+        /// What the client calls us: for URLs that we rewrite.
+        own_authority: Option<Authority>,
+    },
+    /// To where the client says.
+    Forward { target: Uri, authority: Authority },
+    /// Blindly to where the client says.
+    Connect { authority: Authority },
+    /// Nowhere: the reason and what to do.
+    Nowhere(Nowhere),
+}
+
+/// Why a request goes nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Nowhere {
+    /// Origin-form, and no upstream is configured.
+    NoUpstream,
+    /// No upstream has this name.
+    UnknownMount { name: String },
+    /// The `Host` is none of ours (DNS rebinding).
+    ForeignHost { host: String },
+    /// The `Origin` is not allowed.
+    ForeignOrigin { origin: String },
+    /// A forward request over a connection from beyond this machine.
+    OpenProxy,
+    /// The destination is this listener.
+    Loop,
+    /// TRACE.
+    Trace,
+    /// A target that cannot be requested from anyone.
+    BadTarget { target: String },
+}
+
+impl Routes {
+    pub(crate) fn new(config: &Config) -> Self {
+        let upstream = |(index, config): (usize, &UpstreamConfig)| {
+            Arc::new(Upstream {
+                config: config.clone(),
+                label: config.label(),
+                index,
+            })
+        };
+        Self {
+            upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
+            allowed_hosts: config
+                .allowed_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
+            allowed_origins: config
+                .allowed_origins
+                .iter()
+                .map(|origin| origin.to_ascii_lowercase())
+                .collect(),
+        }
+    }
+
+    /// Decides. Total: every request has an answer.
+    pub(crate) fn route(&self, asked: Asked<'_>) -> Route {
+        if asked.method == Method::TRACE {
+            return Route::Nowhere(Nowhere::Trace);
+        }
+        if asked.method == Method::CONNECT {
+            return self.connect(asked);
+        }
+        match asked.uri.authority() {
+            Some(authority) if !self.names_us(authority, asked.local) => forward(asked, authority),
+            named => self.reverse(asked, named.cloned().or_else(|| host_of(asked.headers))),
+        }
+    }
+
+    fn connect(&self, asked: Asked<'_>) -> Route {
+        let Some(authority) = asked.uri.authority() else {
+            return Route::Nowhere(Nowhere::BadTarget {
+                target: asked.uri.to_string(),
+            });
+        };
+        if self.names_us(authority, asked.local) {
+            return Route::Nowhere(Nowhere::Loop);
+        }
+        if !asked.local.ip().is_loopback() {
+            return Route::Nowhere(Nowhere::OpenProxy);
+        }
+        Route::Connect {
+            authority: authority.clone(),
+        }
+    }
+
+    fn reverse(&self, asked: Asked<'_>, own_authority: Option<Authority>) -> Route {
+        if let Some(refused) = self.guard(asked, own_authority.as_ref()) {
+            return Route::Nowhere(refused);
+        }
+        let path = asked
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let named = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.config.name.is_some());
+        for upstream in named {
+            let mount = format!("/{}", upstream.config.name.as_deref().unwrap_or_default());
+            if let Some(path) = mounted_path(&path, &mount, upstream) {
+                return to_upstream(upstream, path, mount, own_authority);
+            }
+        }
+        match self
+            .upstreams
+            .iter()
+            .find(|upstream| upstream.config.name.is_none())
+        {
+            Some(upstream) => to_upstream(upstream, path, String::new(), own_authority),
+            None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
+            None => {
+                let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
+                Route::Nowhere(Nowhere::UnknownMount { name })
+            }
+        }
+    }
+
+    /// On a loopback listener the `Host` must be ours, since a web page can make a browser connect to it under any name.
+    fn guard(&self, asked: Asked<'_>, own_authority: Option<&Authority>) -> Option<Nowhere> {
+        if let Some(origin) = asked.headers.get(header::ORIGIN)
+            && !self.is_allowed_origin(origin.to_str().unwrap_or("?"))
+        {
+            let origin = crate::session::observation::head_text(origin.as_bytes());
+            return Some(Nowhere::ForeignOrigin { origin });
+        }
+        if !asked.local.ip().is_loopback() {
+            return None;
+        }
+        match own_authority {
+            Some(authority) if self.names_us(authority, asked.local) => None,
+            Some(authority) => Some(Nowhere::ForeignHost {
+                host: authority.to_string(),
+            }),
+            None => {
+                let host = asked
+                    .headers
+                    .get(header::HOST)
+                    .map(http::HeaderValue::as_bytes)
+                    .unwrap_or_default();
+                Some(Nowhere::ForeignHost {
+                    host: crate::session::observation::head_text(host),
+                })
+            }
+        }
+    }
+
+    fn is_allowed_origin(&self, origin: &str) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        let host = origin
+            .split_once("://")
+            .and_then(|(_, rest)| rest.parse::<Authority>().ok());
+        let is_loopback = host.is_some_and(|authority| is_loopback_name(authority.host()));
+        is_loopback || self.allowed_origins.contains(&origin)
+    }
+
+    /// Whether `authority` is this listener: our port under a loopback name, our address, or a configured name.
+    fn names_us(&self, authority: &Authority, local: SocketAddr) -> bool {
+        let (host, port) = (authority.host().to_ascii_lowercase(), authority.port_u16());
+        let full = authority.as_str().to_ascii_lowercase();
+        if self
+            .allowed_hosts
+            .iter()
+            .any(|allowed| *allowed == host || *allowed == full)
+        {
+            return true;
+        }
+        port.unwrap_or(80) == local.port()
+            && (is_loopback_name(&host) && local.ip().is_loopback() || bare(&host).parse() == Ok(local.ip()))
+    }
+}
+
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    host == "localhost" || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn host_of(headers: &HeaderMap) -> Option<Authority> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next()?;
+    let authority = host.to_str().ok()?.parse::<Authority>().ok()?;
+    (hosts.next().is_none() && !authority.as_str().contains('@')).then_some(authority)
+}
+
+fn forward(asked: Asked<'_>, authority: &Authority) -> Route {
+    if !asked.local.ip().is_loopback() {
+        return Route::Nowhere(Nowhere::OpenProxy);
+    }
+    let is_http = asked
+        .uri
+        .scheme()
+        .is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    if !is_http || authority.as_str().contains('@') {
+        return Route::Nowhere(Nowhere::BadTarget {
+            target: asked.uri.to_string(),
+        });
+    }
+    let mut parts = asked.uri.clone().into_parts();
+    parts.scheme.get_or_insert(Scheme::HTTP);
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    match Uri::from_parts(parts) {
+        Ok(target) => Route::Forward {
+            target,
+            authority: authority.clone(),
+        },
+        Err(_) => Route::Nowhere(Nowhere::BadTarget {
+            target: asked.uri.to_string(),
+        }),
+    }
+}
+
+/// The upstream's path for a client's path under `mount`: `/NAME` is the URL's path, `/NAME/x` is `/x` at its origin.
+fn mounted_path(path: &PathAndQuery, mount: &str, upstream: &Upstream) -> Option<PathAndQuery> {
+    let rest = path.as_str().strip_prefix(mount)?;
+    match rest.bytes().next() {
+        None => Some(upstream.config.path.clone()),
+        Some(b'?') if upstream.config.path.query().is_none() => {
+            format!("{}{rest}", upstream.config.path).parse().ok()
+        }
+        Some(b'?') => format!("{}&{}", upstream.config.path, rest.trim_start_matches('?'))
+            .parse()
+            .ok(),
+        Some(b'/') => rest.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+/// Built from parts, so that no path can change the authority.
+fn to_upstream(
+    upstream: &Arc<Upstream>,
+    path: PathAndQuery,
+    mount: String,
+    own_authority: Option<Authority>,
+) -> Route {
+    let target = Uri::builder()
+        .scheme(upstream.config.scheme())
+        .authority(upstream.config.authority.clone())
+        .path_and_query(path.clone())
+        .build();
+    match target {
+        Ok(target) => Route::Reverse {
+            upstream: Arc::clone(upstream),
+            target,
+            mount,
+            own_authority,
+        },
+        Err(_) => Route::Nowhere(Nowhere::BadTarget {
+            target: path.to_string(),
+        }),
+    }
+}
+
+impl Upstream {
+    pub(crate) fn is_h2c(&self) -> bool {
+        self.config.protocol == UpstreamProtocol::H2c
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(upstreams: &[&str]) -> Routes {
+        Routes::new(&Config {
+            upstreams: upstreams.iter().map(|text| text.parse().unwrap()).collect(),
+            allowed_hosts: vec!["cat.example".to_owned()],
+            ..Config::default()
+        })
+    }
+
+    fn ask(routes: &Routes, method: &str, target: &str, fields: &[(&'static str, &str)]) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let asked = Asked {
+            method: &method.parse().unwrap(),
+            uri: &target.parse().unwrap(),
+            headers: &headers,
+            local: "127.0.0.1:8080".parse().unwrap(),
+        };
+        match routes.route(asked) {
+            Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
+            Route::Forward { target, .. } => format!("forward {target}"),
+            Route::Connect { authority } => format!("connect {authority}"),
+            Route::Nowhere(nowhere) => format!("{nowhere:?}"),
+        }
+    }
+
+    const OURS: &[(&str, &str)] = &[("host", "127.0.0.1:8080")];
+
+    #[test]
+    fn one_unnamed_upstream_keeps_the_target_byte_for_byte() {
+        let routes = routes(&["http://up:3001/mcp"]);
+        for target in ["/mcp", "/mcp/", "/a/../b//c%2f?x=%27&&", "/"] {
+            assert_eq!(
+                ask(&routes, "POST", target, OURS),
+                format!("reverse  http://up:3001{target}")
+            );
+        }
+    }
+
+    #[test]
+    fn named_upstreams_live_under_their_name() {
+        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp?k=v"]);
+        for (target, expected) in [
+            ("/db", "reverse /db http://up:1/mcp"),
+            ("/db?a=b", "reverse /db http://up:1/mcp?a=b"),
+            ("/gh?a=b", "reverse /gh http://up:2/x/mcp?k=v&a=b"),
+            ("/db/other", "reverse /db http://up:1/other"),
+            ("/dbx", r#"UnknownMount { name: "dbx" }"#),
+        ] {
+            assert_eq!(ask(&routes, "POST", target, OURS), expected);
+        }
+    }
+
+    #[test]
+    fn no_path_can_change_the_authority() {
+        let routes = routes(&["http://up:3001/mcp", "db=http://db:1/mcp"]);
+        for target in [
+            "//evil.example/",
+            "/@evil.example",
+            "/db//evil.example/",
+            "/db/@evil",
+            "/db/..%2f",
+        ] {
+            let uri: Uri = ask(&routes, "GET", target, OURS)
+                .rsplit(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(
+                ["up", "db"].contains(&uri.host().unwrap()),
+                "{target} went to {uri}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_is_forward_unless_it_names_us() {
+        let routes = routes(&["http://up:3001/mcp"]);
+        assert_eq!(
+            ask(&routes, "GET", "http://x.dev/a?b", &[]),
+            "forward http://x.dev/a?b"
+        );
+        assert_eq!(
+            ask(&routes, "GET", "http://localhost:8080/mcp", OURS),
+            "reverse  http://up:3001/mcp"
+        );
+        assert_eq!(ask(&routes, "CONNECT", "x.dev:443", &[]), "connect x.dev:443");
+        assert_eq!(ask(&routes, "CONNECT", "127.0.0.1:8080", &[]), "Loop");
+        assert_eq!(ask(&routes, "TRACE", "/", OURS), "Trace");
+    }
+
+    #[test]
+    fn foreign_hosts_and_origins_are_refused_on_loopback() {
+        let routes = routes(&["http://up:3001/mcp"]);
+        let refused =
+            |fields: &[(&'static str, &str)]| !ask(&routes, "POST", "/mcp", fields).starts_with("reverse");
+        assert!(refused(&[("host", "evil.example:8080")]));
+        assert!(refused(&[("host", "localhost:9999")]));
+        assert!(refused(&[]));
+        assert!(refused(&[("host", "127.0.0.1:8080"), ("host", "127.0.0.1:8080")]));
+        assert!(refused(&[("host", "localhost:8080"), ("origin", "null")]));
+        assert!(refused(&[
+            ("host", "localhost:8080"),
+            ("origin", "https://evil.example")
+        ]));
+        assert!(!refused(&[
+            ("host", "[::1]:8080"),
+            ("origin", "http://localhost:5173")
+        ]));
+        assert!(!refused(&[("host", "cat.example")]));
+    }
+
+    #[test]
+    fn forwarding_is_for_this_machine_only() {
+        let asked = Asked {
+            method: &Method::GET,
+            uri: &"http://x.dev/".parse().unwrap(),
+            headers: &HeaderMap::new(),
+            local: "10.0.0.5:8080".parse().unwrap(),
+        };
+        assert!(matches!(
+            routes(&[]).route(asked),
+            Route::Nowhere(Nowhere::OpenProxy)
+        ));
+    }
+}
