@@ -1,4 +1,4 @@
-#[expect(dead_code, reason = "wired by the command line")]
+#[expect(dead_code, unused_imports, reason = "wired by the command line")]
 mod demo;
 
 fn main() {}

@@ -77,7 +77,12 @@ fn slow_count() -> Value {
         "to": { "type": "integer", "minimum": 1, "maximum": 100 },
         "delay_ms": { "type": "integer", "minimum": 0, "maximum": 5000 },
     });
-    tool("slow_count", "Counts slowly and reports progress", &properties, &["to"])
+    tool(
+        "slow_count",
+        "Counts slowly and reports progress",
+        &properties,
+        &["to"],
+    )
 }
 
 fn long_report() -> Value {
@@ -92,12 +97,7 @@ fn flaky() -> Value {
 
 fn ask_model() -> Value {
     let properties = json!({ "question": { "type": "string" } });
-    tool(
-        "ask_model",
-        "Asks the client's model",
-        &properties,
-        &["question"],
-    )
+    tool("ask_model", "Asks the client's model", &properties, &["question"])
 }
 
 fn ask_user() -> Value {

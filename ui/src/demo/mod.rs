@@ -15,6 +15,5 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{DemoError, Pace, run_clients, run_once};
+pub(crate) use client::{Pace, run_clients};
 pub(crate) use server::DemoServer;
-pub(crate) use summary::{Seen, Summary};

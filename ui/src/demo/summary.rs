@@ -78,11 +78,13 @@ impl Summary {
     }
 
     /// JSON-RPC errors with this code.
+    #[cfg(test)]
     pub(crate) fn errors(&self, code: i64) -> u64 {
         self.errors.get(&code).copied().unwrap_or(0)
     }
 
     /// Requests of the server with this method that were answered, on a stream of their own or inside a result.
+    #[cfg(test)]
     pub(crate) fn server_requests(&self, method: &str) -> u64 {
         self.server_requests.get(method).copied().unwrap_or(0)
     }
@@ -121,7 +123,8 @@ pub(super) struct Tally(watch::Sender<Summary>);
 
 impl Tally {
     pub(super) fn saw(&self, seen: Seen) {
-        self.0.send_modify(|summary| *summary.seen.entry(seen).or_default() += 1);
+        self.0
+            .send_modify(|summary| *summary.seen.entry(seen).or_default() += 1);
     }
 
     pub(super) fn saw_error(&self, code: i64) {

@@ -134,7 +134,9 @@ pub(super) enum Kind {
 
 /// The kind of `message`; the id `null` makes no request.
 pub(super) fn kind(message: &Value) -> Kind {
-    let has_id = message.get("id").is_some_and(|id| id.is_number() || id.is_string());
+    let has_id = message
+        .get("id")
+        .is_some_and(|id| id.is_number() || id.is_string());
     let has_method = message.get("method").is_some_and(Value::is_string);
     let answers = message.get("result").is_some() || message.get("error").is_some();
     match (has_method, has_id, answers) {
@@ -240,7 +242,10 @@ mod tests {
         let kinds = [
             (json!({ "id": 0, "method": "ping" }), Kind::Request),
             (json!({ "id": "", "method": "ping" }), Kind::Request),
-            (json!({ "method": "notifications/initialized" }), Kind::Notification),
+            (
+                json!({ "method": "notifications/initialized" }),
+                Kind::Notification,
+            ),
             (json!({ "id": 0, "result": {} }), Kind::Response),
             (json!({ "error": { "code": 1, "message": "" } }), Kind::Response),
             (json!({ "id": null, "method": "ping" }), Kind::Unknown),

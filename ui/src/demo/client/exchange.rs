@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::sse::{Item, SseParser};
 use super::{DemoError, Pace};
 use crate::demo::summary::{Seen, Tally};
-use crate::demo::wire::{at, kind, method_of};
 use crate::demo::wire::Kind;
+use crate::demo::wire::{at, kind, method_of};
 
 /// Longest JSON answer, in bytes.
 const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
@@ -129,7 +129,10 @@ impl Http {
     /// The pause after a step.
     pub(super) async fn pause(&self) -> Result<(), DemoError> {
         let pause = tokio::time::sleep(self.pace.pause());
-        self.stop.run_until_cancelled(pause).await.ok_or(DemoError::Stopped)
+        self.stop
+            .run_until_cancelled(pause)
+            .await
+            .ok_or(DemoError::Stopped)
     }
 
     /// Waits until `seen` was seen more than `before` times. A person may have dropped what should come, so at
@@ -151,10 +154,18 @@ impl Http {
     }
 
     /// The JSON document of an answer with any status.
-    pub(super) async fn json(self: &Arc<Self>, step: &str, mut response: Response) -> Result<Value, DemoError> {
+    pub(super) async fn json(
+        self: &Arc<Self>,
+        step: &str,
+        mut response: Response,
+    ) -> Result<Value, DemoError> {
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.failed(step, source))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.failed(step, source))?
+        {
             if body.len().saturating_add(chunk.len()) > MAX_JSON_BYTES {
                 body.clear();
                 break;
@@ -164,12 +175,19 @@ impl Http {
         serde_json::from_slice(&body).map_err(|_| DemoError::Status {
             step: step.to_owned(),
             status,
-            body: String::from_utf8_lossy(&body).chars().take(SHOWN_CHARACTERS).collect(),
+            body: String::from_utf8_lossy(&body)
+                .chars()
+                .take(SHOWN_CHARACTERS)
+                .collect(),
         })
     }
 
     /// Refuses any status but 2xx.
-    pub(super) async fn success(self: &Arc<Self>, step: &str, response: Response) -> Result<Response, DemoError> {
+    pub(super) async fn success(
+        self: &Arc<Self>,
+        step: &str,
+        response: Response,
+    ) -> Result<Response, DemoError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -226,7 +244,7 @@ pub(super) fn is_event_stream(response: &Response) -> bool {
 
 /// The demonstration speaks plain HTTP only. A configuration of its own keeps reqwest from looking for the system's
 /// roots, without which it would refuse to start.
-fn tls_without_roots() -> Result<ClientConfig, DemoError> {
+pub(in crate::demo) fn tls_without_roots() -> Result<ClientConfig, DemoError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

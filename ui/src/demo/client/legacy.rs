@@ -132,13 +132,19 @@ impl Legacy {
     }
 
     /// Reads a stream to its end, answers what the server asks on it, and returns the answer to `id`.
-    async fn read_to_end(&self, stream: &mut EventStream, id: Option<&Value>) -> Result<Option<Value>, DemoError> {
+    async fn read_to_end(
+        &self,
+        stream: &mut EventStream,
+        id: Option<&Value>,
+    ) -> Result<Option<Value>, DemoError> {
         let mut answer = None;
         while let Some(message) = stream.next().await? {
             match wire::kind(&message) {
                 Kind::Request => self.reply(&message).await?,
                 Kind::Notification => self.http.note(&message),
-                Kind::Response if id.is_some_and(|id| message.get("id") == Some(id)) => answer = Some(message),
+                Kind::Response if id.is_some_and(|id| message.get("id") == Some(id)) => {
+                    answer = Some(message)
+                }
                 Kind::Response | Kind::Unknown => {}
             }
         }

@@ -16,6 +16,8 @@ use shadowcat::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 
 use self::exchange::Http;
+#[cfg(test)]
+pub(super) use self::exchange::tls_without_roots;
 use self::sse::EventTooLongError;
 use super::summary::{Summary, Tally};
 use super::wire::{MODERN, PLAIN, POLLING};
@@ -166,6 +168,10 @@ pub(crate) async fn run_clients(proxy_url: String, pace: Pace, stop: Cancellatio
 ///
 /// # Cancel safety
 /// Dropping the future ends the session; helper tasks end with it.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "plays for tests, and for recordings made by them")
+)]
 pub(crate) async fn run_once(proxy_url: String, tasks: &Tasks) -> Result<Summary, DemoError> {
     let stop = tasks.stopping().child_token();
     let mut summary = Summary::default();
@@ -175,18 +181,17 @@ pub(crate) async fn run_once(proxy_url: String, tasks: &Tasks) -> Result<Summary
     Ok(summary)
 }
 
-async fn repeat(
-    url: &str,
-    role: Role,
-    delay: Duration,
-    pace: Pace,
-    stop: &CancellationToken,
-    tasks: &Tasks,
-) {
+async fn repeat(url: &str, role: Role, delay: Duration, pace: Pace, stop: &CancellationToken, tasks: &Tasks) {
     let mut pause = delay;
-    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_some()
+    {
         match play(url, role, pace, stop, tasks).await {
-            Ok(summary) => tracing::info!(version = role.version(), %summary, "a demonstration session ended"),
+            Ok(summary) => {
+                tracing::info!(version = role.version(), %summary, "a demonstration session ended")
+            }
             Err(DemoError::Stopped) => return,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -53,7 +53,9 @@ impl Modern {
         let method = method_of(message);
         let params = at(message, &["params"]);
         let mut request = self.http.post();
-        request = request.header(VERSION_HEADER, MODERN).header(METHOD_HEADER, method_header);
+        request = request
+            .header(VERSION_HEADER, MODERN)
+            .header(METHOD_HEADER, method_header);
         if let Some(name) = wire::mirrored_name(method, params) {
             request = request.header(NAME_HEADER, wire::encode_header_value(name));
         }

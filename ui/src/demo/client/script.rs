@@ -12,9 +12,7 @@ use super::modern::Modern;
 use super::peer::{Peer, expect_error};
 use crate::demo::catalogue::{CAT, NOTE, README};
 use crate::demo::summary::Seen;
-use crate::demo::wire::{
-    HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, at, text_at,
-};
+use crate::demo::wire::{HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, RESOURCE_NOT_FOUND, at, text_at};
 
 /// The most pages that are followed.
 const MAX_PAGES: usize = 16;
@@ -38,7 +36,8 @@ pub(super) async fn legacy(http: Arc<Http>, tasks: &Tasks, version: &str) -> Res
 async fn legacy_steps(client: &Legacy, peer: &Peer) -> Result<(), DemoError> {
     client.http.notice("GET stream", Seen::GetStream, 0).await?;
     peer.request("ping", Value::Null).await?;
-    peer.request("logging/setLevel", json!({ "level": "debug" })).await?;
+    peer.request("logging/setLevel", json!({ "level": "debug" }))
+        .await?;
     list_everything(peer).await?;
     use_tools(peer).await?;
     make_mistakes(peer, RESOURCE_NOT_FOUND).await?;
@@ -129,8 +128,11 @@ async fn use_tools(peer: &Peer) -> Result<(), DemoError> {
     if content.any(|item| text_at(item, &["type"]) == Some("image")) {
         http.tally.saw(Seen::Image);
     }
-    peer.tool("big_text", json!({ "language": "\u{65e5}\u{672c}\u{8a9e}", "lines": 200 }))
-        .await?;
+    peer.tool(
+        "big_text",
+        json!({ "language": "\u{65e5}\u{672c}\u{8a9e}", "lines": 200 }),
+    )
+    .await?;
     http.pause().await
 }
 

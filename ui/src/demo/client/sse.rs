@@ -23,7 +23,7 @@ pub(super) enum Item {
 /// An event is longer than 4 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event is longer than {MAX_EVENT_BYTES} bytes")]
-pub(super) struct EventTooLongError;
+pub(crate) struct EventTooLongError;
 
 /// Cuts the bytes of an event stream into items, wherever the chunks end.
 ///

@@ -75,7 +75,10 @@ impl Question {
             let model = text_at(answer, &["model"]).unwrap_or("no model");
             return text_result(&format!("{model} says: {said}"));
         }
-        match (text_at(answer, &["action"]), text_at(answer, &["content", "name"])) {
+        match (
+            text_at(answer, &["action"]),
+            text_at(answer, &["content", "name"]),
+        ) {
             (Some("accept"), Some(name)) => text_result(&format!("Hello, {name}!")),
             (Some("accept"), None) => failed_result("The answer holds no name."),
             _ => text_result("Hello, whoever you are."),
@@ -94,7 +97,9 @@ pub(super) async fn legacy(
         let reason = format!("The client did not declare `{}`.", question.capability);
         return Some(Ok(failed_result(&reason)));
     }
-    let asked = session.ask(stream, question.method, question.params.clone()).await;
+    let asked = session
+        .ask(stream, question.method, question.params.clone())
+        .await;
     let result = match asked {
         Ok(answer) => question.conclude(&answer),
         Err(reason) => failed_result(&reason),

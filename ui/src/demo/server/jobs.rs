@@ -86,7 +86,8 @@ impl Job {
         self.log("info", json!(format!("counting to {to}"))).await;
         for number in 1..=to {
             tokio::time::sleep(self.delay()).await;
-            self.progress(number, to, &format!("counted {number} of {to}")).await;
+            self.progress(number, to, &format!("counted {number} of {to}"))
+                .await;
         }
         self.log("debug", json!({ "counted": to, "mood": "content \u{1f431}" }))
             .await;
@@ -127,7 +128,9 @@ impl Job {
 
     /// Writes a log line, if the client wants to hear that level.
     async fn log(&self, level: &str, data: Value) {
-        let wanted = self.log_rank.is_some_and(|rank| wire::level_rank(level) >= Some(rank));
+        let wanted = self
+            .log_rank
+            .is_some_and(|rank| wire::level_rank(level) >= Some(rank));
         if !wanted {
             return;
         }

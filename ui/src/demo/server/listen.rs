@@ -66,7 +66,8 @@ impl Subscription {
     /// Acknowledges, tells of changes, and ends with a result when the server does or when nothing was granted.
     async fn serve(&self, mut changes: broadcast::Receiver<Change>, stopping: CancellationToken) {
         let granted = json!({ "notifications": self.granted });
-        self.tell("notifications/subscriptions/acknowledged", granted).await;
+        self.tell("notifications/subscriptions/acknowledged", granted)
+            .await;
         if !self.granted.is_empty() {
             tokio::select! {
                 () = self.sender.closed() => return,
@@ -104,7 +105,10 @@ impl Subscription {
     }
 
     fn has_note(&self) -> bool {
-        let uris = self.granted.get("resourceSubscriptions").and_then(Value::as_array);
+        let uris = self
+            .granted
+            .get("resourceSubscriptions")
+            .and_then(Value::as_array);
         uris.is_some_and(|uris| uris.contains(&json!(NOTE)))
     }
 

@@ -95,7 +95,10 @@ fn call(shared: &Shared, params: &Value) -> Result<Value, Fault> {
         } else {
             "`extra` is gone"
         })),
-        "touch_note" => Ok(text_result(&format!("{NOTE} was touched {} times", shared.touch_note()))),
+        "touch_note" => Ok(text_result(&format!(
+            "{NOTE} was touched {} times",
+            shared.touch_note()
+        ))),
         EXTRA if shared.has_extra() => Ok(text_result("You were lucky to find me.")),
         name => Err(Fault::new(INVALID_PARAMS, format!("Unknown tool: {name}"))),
     }

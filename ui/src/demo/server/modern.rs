@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use shadowcat::tasks::TaskKind;
 use tokio::sync::mpsc;
 
+use super::Shared;
 use super::asks::{self, Question};
 use super::events::plain_event;
 use super::http::{Answer, Source, empty, events, header, json, refuse};
 use super::jobs::{self, Job, Outlet};
 use super::listen;
 use super::methods::{self, Era};
-use super::{Shared, catalogue};
+use crate::demo::catalogue;
 use crate::demo::wire::{
     self, BUSY, CAPABILITIES_KEY, Fault, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind,
     LOG_LEVEL_KEY, METHOD_HEADER, METHOD_NOT_FOUND, MISSING_CAPABILITY, MODERN, NAME_HEADER, SERVER_INFO_KEY,
@@ -33,7 +34,10 @@ pub(super) fn post(shared: &Arc<Shared>, headers: &HeaderMap, message: &Value) -
         Kind::Notification => empty(StatusCode::ACCEPTED),
         Kind::Request => request(shared, headers, message),
         Kind::Response | Kind::Unknown => {
-            let fault = Fault::new(INVALID_REQUEST, "the body is neither a request nor a notification");
+            let fault = Fault::new(
+                INVALID_REQUEST,
+                "the body is neither a request nor a notification",
+            );
             refuse(StatusCode::BAD_REQUEST, None, &fault)
         }
     }

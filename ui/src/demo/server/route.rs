@@ -59,8 +59,7 @@ fn check_place(uri: &Uri, headers: &HeaderMap) -> Result<(), Answer> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let is_host_ours = host.is_some_and(|host| is_loopback(&format!("http://{host}")));
     let origin = headers.get(ORIGIN);
-    let is_origin_ours =
-        origin.is_none_or(|origin| origin.to_str().is_ok_and(|origin| is_loopback(origin)));
+    let is_origin_ours = origin.is_none_or(|origin| origin.to_str().is_ok_and(|origin| is_loopback(origin)));
     if !is_host_ours || !is_origin_ours {
         let fault = Fault::new(
             INVALID_REQUEST,
@@ -103,13 +102,17 @@ fn check_media(headers: &HeaderMap) -> Result<(), Answer> {
 pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     let family = media_type.split('/').next().unwrap_or_default();
     let values = headers.get_all(ACCEPT).iter();
-    let ranges = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     ranges
         .map(|range| range.split(';').next().unwrap_or_default().trim())
         .any(|range| {
             range == "*/*"
                 || range.eq_ignore_ascii_case(media_type)
-                || range.strip_suffix("/*").is_some_and(|wild| wild.eq_ignore_ascii_case(family))
+                || range
+                    .strip_suffix("/*")
+                    .is_some_and(|wild| wild.eq_ignore_ascii_case(family))
         })
 }
 
@@ -119,10 +122,21 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_ours() {
-        for url in ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:1", "https://localhost"] {
+        for url in [
+            "http://localhost:8080",
+            "http://127.0.0.1",
+            "http://[::1]:1",
+            "https://localhost",
+        ] {
             assert!(is_loopback(url), "{url}");
         }
-        for url in ["null", "http://evil.example", "http://127.0.0.1.evil.example", "http://", ""] {
+        for url in [
+            "null",
+            "http://evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://",
+            "",
+        ] {
             assert!(!is_loopback(url), "{url}");
         }
     }

@@ -242,10 +242,16 @@ impl Session {
         let (place, answer) = Place::take(self).ok_or("too many questions are waiting")?;
         stream.push(&wire::request(&json!(place.number), method, params));
         let answer = tokio::time::timeout(PATIENCE, answer).await;
-        let answer = answer.ok().and_then(Result::ok).ok_or("the client did not answer")?;
+        let answer = answer
+            .ok()
+            .and_then(Result::ok)
+            .ok_or("the client did not answer")?;
         match answer.get("result") {
             Some(result) => Ok(result.clone()),
-            None => Err(format!("the client answered: {}", at(&answer, &["error", "message"]))),
+            None => Err(format!(
+                "the client answered: {}",
+                at(&answer, &["error", "message"])
+            )),
         }
     }
 
