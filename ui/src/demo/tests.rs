@@ -59,7 +59,8 @@ impl House {
     }
 
     fn modern(&self, method: &str, params: Value) -> RequestBuilder {
-        let body = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
+        let mut body = json!({ "jsonrpc": "2.0", "id": 7, "method": method });
+        body["params"] = params;
         self.post(&body)
             .header(VERSION_HEADER, MODERN)
             .header(METHOD_HEADER, method)
@@ -100,12 +101,15 @@ fn client() -> Client {
 }
 
 fn modern_meta(capabilities: Value) -> Value {
-    json!({ "_meta": { VERSION_KEY: MODERN, CAPABILITIES_KEY: capabilities } })
+    let mut params = json!({ "_meta": { VERSION_KEY: MODERN } });
+    params["_meta"][CAPABILITIES_KEY] = capabilities;
+    params
 }
 
 fn with(mut params: Value, members: Value) -> Value {
-    let members = members.as_object().unwrap().clone();
-    params.as_object_mut().unwrap().extend(members);
+    if let Value::Object(members) = members {
+        params.as_object_mut().unwrap().extend(members);
+    }
     params
 }
 
@@ -434,7 +438,7 @@ async fn clients_begin_anew_after_a_failure_until_they_are_stopped() {
         }
         stop.cancel();
     };
-    let clients = run_clients(url, Pace::Fast, stop.clone(), &tasks);
+    let clients = Box::pin(run_clients(url, Pace::Fast, stop.clone(), &tasks));
     tokio::time::timeout(DRAIN, async { tokio::join!(refuse, clients) })
         .await
         .unwrap();
@@ -451,7 +455,7 @@ async fn clients_stop_in_the_middle_of_their_sessions_and_leave_no_task() {
         }
         stop.cancel();
     };
-    let clients = run_clients(house.url(), Pace::Fast, stop.clone(), &house.tasks);
+    let clients = Box::pin(run_clients(house.url(), Pace::Fast, stop.clone(), &house.tasks));
     tokio::time::timeout(DRAIN, async { tokio::join!(traffic, clients) })
         .await
         .unwrap();

@@ -80,7 +80,9 @@ fn put_params(message: &mut Value, params: Value) {
 
 /// A successful answer.
 pub(super) fn result(id: &Value, result: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+    let mut message = json!({ "jsonrpc": "2.0", "id": id });
+    message["result"] = result;
+    message
 }
 
 /// An error answer; without `id` when the request could not be read.

@@ -140,7 +140,11 @@ impl Http {
     pub(super) async fn notice(&self, step: &str, seen: Seen, before: u64) -> Result<(), DemoError> {
         let noticed = self.tally.wait_until(|summary| summary.count(seen) > before);
         if self.pace == Pace::Fast {
-            return self.within(step, async { Ok(noticed.await) }).await;
+            let noticed = async {
+                noticed.await;
+                Ok(())
+            };
+            return self.within(step, noticed).await;
         }
         let noticed = tokio::time::timeout(NOTICE_PATIENCE, noticed);
         match self.stop.run_until_cancelled(noticed).await {
@@ -299,9 +303,13 @@ impl EventStream {
         (kind(&message) != Kind::Unknown).then_some(message)
     }
 
-    /// The last event id and the delay to come back with, when the server gave both.
-    pub(super) fn resume_point(&self) -> Option<(String, Duration)> {
-        let last = self.parser.last_id()?.to_owned();
-        Some((last, self.parser.retry()?))
+    /// The last event's id, to come back with.
+    pub(super) fn last_id(&self) -> Option<String> {
+        self.parser.last_id().map(str::to_owned)
+    }
+
+    /// The delay to come back after, if the server named one.
+    pub(super) fn retry(&self) -> Option<Duration> {
+        self.parser.retry()
     }
 }

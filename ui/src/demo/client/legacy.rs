@@ -103,7 +103,7 @@ impl Legacy {
             if is_event_stream(&response) {
                 return self.follow(method, &id, self.http.events(method, response)).await;
             }
-            Ok(self.http.json(method, response).await?)
+            self.http.json(method, response).await
         };
         let message = self.http.within(method, answered).await?;
         Ok(self.http.conclude(&message))
@@ -118,7 +118,7 @@ impl Legacy {
                 }
                 return Ok(answer);
             }
-            let Some((last, retry)) = stream.resume_point() else {
+            let (Some(last), Some(retry)) = (stream.last_id(), stream.retry()) else {
                 break;
             };
             tokio::time::sleep(retry.min(MAX_RETRY)).await;
@@ -143,7 +143,7 @@ impl Legacy {
                 Kind::Request => self.reply(&message).await?,
                 Kind::Notification => self.http.note(&message),
                 Kind::Response if id.is_some_and(|id| message.get("id") == Some(id)) => {
-                    answer = Some(message)
+                    answer = Some(message);
                 }
                 Kind::Response | Kind::Unknown => {}
             }
@@ -194,9 +194,8 @@ impl Legacy {
             let mut stream = self.open("GET stream", last.as_deref()).await?;
             self.http.tally.saw(Seen::GetStream);
             self.read_to_end(&mut stream, None).await?;
-            let resume_point = stream.resume_point();
-            let retry = resume_point.as_ref().map_or(RETRY, |(_, retry)| *retry);
-            last = resume_point.map(|(last, _)| last).or(last);
+            last = stream.last_id().or(last);
+            let retry = stream.retry().unwrap_or(RETRY);
             tokio::time::sleep(retry.min(MAX_RETRY)).await;
         }
     }

@@ -176,7 +176,8 @@ pub(crate) async fn run_once(proxy_url: String, tasks: &Tasks) -> Result<Summary
     let stop = tasks.stopping().child_token();
     let mut summary = Summary::default();
     for role in Role::ALL {
-        summary.add(&play(&proxy_url, role, Pace::Fast, &stop, tasks).await?);
+        let played = Box::pin(play(&proxy_url, role, Pace::Fast, &stop, tasks));
+        summary.add(&played.await?);
     }
     Ok(summary)
 }
@@ -188,9 +189,9 @@ async fn repeat(url: &str, role: Role, delay: Duration, pace: Pace, stop: &Cance
         .await
         .is_some()
     {
-        match play(url, role, pace, stop, tasks).await {
+        match Box::pin(play(url, role, pace, stop, tasks)).await {
             Ok(summary) => {
-                tracing::info!(version = role.version(), %summary, "a demonstration session ended")
+                tracing::info!(version = role.version(), %summary, "a demonstration session ended");
             }
             Err(DemoError::Stopped) => return,
             Err(error) => {

@@ -33,6 +33,34 @@ pub(super) fn refuse(status: StatusCode, id: Option<&Value>, fault: &Fault) -> A
     json(status, &wire::error(id, fault))
 }
 
+/// Why a request is refused before its message is looked at.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    fault: Fault,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            fault: Fault::new(INVALID_REQUEST, reason),
+        }
+    }
+
+    /// As `self`, with another code than "invalid request".
+    pub(super) fn with_code(mut self, code: i64) -> Self {
+        self.fault.code = code;
+        self
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        refuse(refusal.status, None, &refusal.fault)
+    }
+}
+
 /// A result or an error for `id`, on 200.
 pub(super) fn outcome(id: &Value, outcome: Result<Value, Fault>) -> Answer {
     match outcome {
@@ -96,15 +124,16 @@ pub(super) fn events(source: Source, keep_alive: Duration) -> Answer {
     answer
 }
 
-/// The request's JSON document, or the answer that refuses it.
-pub(super) async fn read_json(body: Incoming) -> Result<Value, Answer> {
-    let Ok(body) = Limited::new(body, MAX_BODY_BYTES).collect().await else {
-        let fault = Fault::new(INVALID_REQUEST, "the body is longer than 1 MiB or broke off");
-        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, None, &fault));
-    };
+/// The request's JSON document.
+pub(super) async fn read_json(body: Incoming) -> Result<Value, Refusal> {
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|_| {
+        let reason = "the body is longer than 1 MiB or broke off";
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+    })?;
     serde_json::from_slice(&body.to_bytes()).map_err(|error| {
-        let fault = Fault::new(PARSE_ERROR, format!("the body is not JSON: {error}"));
-        refuse(StatusCode::BAD_REQUEST, None, &fault)
+        let reason = format!("the body is not JSON: {error}");
+        Refusal::new(StatusCode::BAD_REQUEST, reason).with_code(PARSE_ERROR)
     })
 }
 

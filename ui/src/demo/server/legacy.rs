@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use shadowcat::tasks::TaskKind;
 
-use super::http::{Answer, Source, empty, events, header_text, json, outcome, refuse};
+use super::events::Reader;
+use super::http::{Answer, Refusal, Source, empty, events, header_text, json, outcome, refuse};
 use super::jobs::{self, Job, Outlet};
 use super::methods::{self, Era};
 use super::rounds::secret;
@@ -14,8 +15,8 @@ use super::route::accepts;
 use super::session::Session;
 use super::{Shared, asks};
 use crate::demo::wire::{
-    self, BUSY, Fault, INVALID_PARAMS, INVALID_REQUEST, Kind, LAST_EVENT_HEADER, LEGACY, SESSION_HEADER,
-    SESSION_NOT_FOUND, VERSION_HEADER, at, method_of, text_at,
+    self, BUSY, Fault, INVALID_PARAMS, Kind, LAST_EVENT_HEADER, LEGACY, SESSION_HEADER, SESSION_NOT_FOUND,
+    VERSION_HEADER, at, method_of, text_at,
 };
 
 /// Answers a POST.
@@ -26,7 +27,7 @@ pub(super) fn post(shared: &Arc<Shared>, headers: &HeaderMap, message: Value) ->
     }
     let session = match session(shared, headers) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(refusal) => return refusal.into(),
     };
     match kind {
         Kind::Request => request(shared, &session, &message),
@@ -41,45 +42,46 @@ pub(super) fn post(shared: &Arc<Shared>, headers: &HeaderMap, message: Value) ->
             empty(StatusCode::ACCEPTED)
         }
         Kind::Unknown => {
-            let fault = Fault::new(INVALID_REQUEST, "the body is not one JSON-RPC message");
-            refuse(StatusCode::BAD_REQUEST, None, &fault)
+            let reason = "the body is not one JSON-RPC message";
+            Refusal::new(StatusCode::BAD_REQUEST, reason).into()
         }
     }
 }
 
 /// Opens the session's general stream, or takes up a stream after `Last-Event-ID`.
 pub(super) fn get(shared: &Arc<Shared>, headers: &HeaderMap) -> Answer {
-    let session = match session(shared, headers) {
-        Ok(session) => session,
-        Err(answer) => return answer,
-    };
+    let opened = session(shared, headers).and_then(|session| {
+        let reader = reader(&session, headers)?;
+        greet(shared, &session);
+        Ok(events(Source::Log(reader), shared.keep_alive))
+    });
+    opened.unwrap_or_else(Answer::from)
+}
+
+/// The stream that a GET asks for. A stream that is taken up again leaves its older reader.
+fn reader(session: &Session, headers: &HeaderMap) -> Result<Reader, Refusal> {
     if !accepts(headers, "text/event-stream") {
-        let fault = Fault::new(INVALID_REQUEST, "Accept must list text/event-stream");
-        return refuse(StatusCode::NOT_ACCEPTABLE, None, &fault);
+        let reason = "Accept must list text/event-stream";
+        return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, reason));
     }
-    let reader = match header_text(headers, LAST_EVENT_HEADER) {
-        Some(last) => session
-            .find_event(last)
-            .map(|(log, number)| log.reader(Some(number)))
-            .ok_or_else(|| (StatusCode::BAD_REQUEST, "the event is not known in this session")),
-        None if session.general.is_read() => {
-            Err((StatusCode::CONFLICT, "the session's GET stream is open already"))
+    let Some(last) = header_text(headers, LAST_EVENT_HEADER) else {
+        if session.general.is_read() {
+            let reason = "the session's GET stream is open already";
+            return Err(Refusal::new(StatusCode::CONFLICT, reason));
         }
-        None => Ok(session.general.reader(None)),
+        return Ok(session.general.reader(None));
     };
-    match reader {
-        Err((status, reason)) => refuse(status, None, &Fault::new(INVALID_REQUEST, reason)),
-        Ok(reader) => {
-            greet(shared, &session);
-            events(Source::Log(reader), shared.keep_alive)
-        }
-    }
+    let (log, number) = session.find_event(last).ok_or_else(|| {
+        let reason = "the event is not known in this session";
+        Refusal::new(StatusCode::BAD_REQUEST, reason)
+    })?;
+    Ok(log.reader(Some(number)))
 }
 
 /// Ends a session.
 pub(super) fn delete(shared: &Arc<Shared>, headers: &HeaderMap) -> Answer {
     match session(shared, headers) {
-        Err(answer) => answer,
+        Err(refusal) => refusal.into(),
         Ok(session) => {
             shared.sessions.close(&session);
             empty(StatusCode::OK)
@@ -87,11 +89,8 @@ pub(super) fn delete(shared: &Arc<Shared>, headers: &HeaderMap) -> Answer {
     }
 }
 
-fn session(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Session>, Answer> {
-    let bad = |reason: &str| {
-        let fault = Fault::new(INVALID_REQUEST, reason);
-        Err(refuse(StatusCode::BAD_REQUEST, None, &fault))
-    };
+fn session(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Session>, Refusal> {
+    let bad = |reason: &str| Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
     let Some(id) = header_text(headers, SESSION_HEADER) else {
         return bad("the header Mcp-Session-Id is missing; begin with initialize");
     };
@@ -100,10 +99,10 @@ fn session(shared: &Shared, headers: &HeaderMap) -> Result<Arc<Session>, Answer>
     {
         return bad("the header MCP-Protocol-Version names a revision that is not spoken here");
     }
-    shared.sessions.find(id).ok_or_else(|| {
-        let fault = Fault::new(SESSION_NOT_FOUND, "Session not found");
-        refuse(StatusCode::NOT_FOUND, None, &fault)
-    })
+    shared
+        .sessions
+        .find(id)
+        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "Session not found").with_code(SESSION_NOT_FOUND))
 }
 
 fn initialize(shared: &Arc<Shared>, message: &Value) -> Answer {

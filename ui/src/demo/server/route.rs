@@ -7,21 +7,21 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::http::{Answer, empty, header_text, read_json, refuse};
+use super::http::{Answer, Refusal, empty, header_text, read_json};
 use super::{Shared, legacy, modern};
-use crate::demo::wire::{Fault, INVALID_REQUEST, MODERN, VERSION_HEADER, VERSION_KEY, at};
+use crate::demo::wire::{MODERN, VERSION_HEADER, VERSION_KEY, at};
 
 /// Answers one request.
 pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    if let Err(answer) = check_place(&head.uri, &head.headers) {
-        return answer;
+    if let Err(refusal) = check_place(&head.uri, &head.headers) {
+        return refusal.into();
     }
     let is_modern = says_modern(&head.headers);
     match head.method {
-        Method::POST => match check_media(&head.headers) {
-            Ok(()) => post(shared, &head.headers, body).await,
-            Err(answer) => answer,
+        Method::POST => match read_post(&head.headers, body).await {
+            Ok(message) => post(shared, &head.headers, message),
+            Err(refusal) => refusal.into(),
         },
         Method::GET if !is_modern => legacy::get(shared, &head.headers),
         Method::DELETE if !is_modern => legacy::delete(shared, &head.headers),
@@ -30,11 +30,16 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     }
 }
 
-async fn post(shared: &Arc<Shared>, headers: &HeaderMap, body: Incoming) -> Answer {
-    match read_json(body).await {
-        Err(answer) => answer,
-        Ok(message) if is_modern(headers, &message) => modern::post(shared, headers, &message),
-        Ok(message) => legacy::post(shared, headers, message),
+async fn read_post(headers: &HeaderMap, body: Incoming) -> Result<Value, Refusal> {
+    check_media(headers)?;
+    read_json(body).await
+}
+
+fn post(shared: &Arc<Shared>, headers: &HeaderMap, message: Value) -> Answer {
+    if is_modern(headers, &message) {
+        modern::post(shared, headers, &message)
+    } else {
+        legacy::post(shared, headers, message)
     }
 }
 
@@ -55,21 +60,17 @@ fn not_allowed(allowed: &'static str) -> Answer {
     answer
 }
 
-fn check_place(uri: &Uri, headers: &HeaderMap) -> Result<(), Answer> {
+fn check_place(uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let is_host_ours = host.is_some_and(|host| is_loopback(&format!("http://{host}")));
     let origin = headers.get(ORIGIN);
-    let is_origin_ours = origin.is_none_or(|origin| origin.to_str().is_ok_and(|origin| is_loopback(origin)));
+    let is_origin_ours = origin.is_none_or(|origin| origin.to_str().is_ok_and(is_loopback));
     if !is_host_ours || !is_origin_ours {
-        let fault = Fault::new(
-            INVALID_REQUEST,
-            "only this machine may call: Host and Origin must name it",
-        );
-        return Err(refuse(StatusCode::FORBIDDEN, None, &fault));
+        let reason = "only this machine may call: Host and Origin must name it";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, reason));
     }
     if uri.path() != "/mcp" {
-        let fault = Fault::new(INVALID_REQUEST, "the endpoint is /mcp");
-        return Err(refuse(StatusCode::NOT_FOUND, None, &fault));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "the endpoint is /mcp"));
     }
     Ok(())
 }
@@ -81,19 +82,16 @@ fn is_loopback(url: &str) -> bool {
     matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-fn check_media(headers: &HeaderMap) -> Result<(), Answer> {
+fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
     let content_type = header_text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("application/json") {
-        let fault = Fault::new(INVALID_REQUEST, "Content-Type must be application/json");
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, &fault));
+        let reason = "Content-Type must be application/json";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
     }
     if !accepts(headers, "application/json") || !accepts(headers, "text/event-stream") {
-        let fault = Fault::new(
-            INVALID_REQUEST,
-            "Accept must list application/json and text/event-stream",
-        );
-        return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, &fault));
+        let reason = "Accept must list application/json and text/event-stream";
+        return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, reason));
     }
     Ok(())
 }
