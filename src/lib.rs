@@ -6,6 +6,7 @@ pub mod frontend;
 pub mod ids;
 pub mod intercept;
 pub mod limits;
+pub mod mcp;
 pub mod resource;
 pub mod session;
 pub mod snapshot;

@@ -1,0 +1,3 @@
+//! What a message means.
+
+pub mod era;

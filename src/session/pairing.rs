@@ -1,0 +1,416 @@
+//! Which messages of a session belong to one call: request, progress, logs, cancel, answer.
+//!
+//! Small and bounded: what the traffic needs at once. History is another thing and the ledger's.
+//!
+//! Source: MCP 2025-11-25 and 2026-07-28, "Requests", "Progress", "Cancellation". Ids are unique per sender while in
+//! flight; modern HTTP clients reuse them on every exchange, so there the exchange decides.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::codec::envelope::{Envelope, Field, MessageKind};
+use crate::codec::rpc_id::RpcId;
+use crate::ids::{CallId, ExchangeId, IdSource};
+use crate::session::observation::{CallRole, Placement};
+use crate::snapshot::{Direction, Finding, Severity};
+
+/// Ended calls that are remembered to tell a late or second answer from one to nothing.
+const ENDED_KEPT: usize = 64;
+
+/// How a message travelled.
+#[derive(Debug, Clone, Copy)]
+pub struct Carriage {
+    /// When it was here.
+    pub at: Timestamp,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The exchange that carried it.
+    pub exchange: ExchangeId,
+    /// Whether that exchange is of the modern era: then ids count within it only.
+    pub is_modern: bool,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    id: RpcId,
+    direction: Direction,
+    exchange: ExchangeId,
+    is_modern: bool,
+    token: Option<RpcId>,
+    at: Timestamp,
+    method: Arc<str>,
+    name: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct EndedCall {
+    call: CallId,
+    id: RpcId,
+    direction: Direction,
+    exchange: ExchangeId,
+    is_modern: bool,
+    was_cancelled: bool,
+}
+
+type Key = (Direction, RpcId);
+
+/// The open calls of one session, and the last few ended ones.
+#[derive(Debug)]
+pub struct Pairing {
+    max_open: usize,
+    calls: BTreeMap<CallId, OpenCall>,
+    by_id: HashMap<Key, Vec<CallId>>,
+    by_token: HashMap<Key, Vec<CallId>>,
+    ended: VecDeque<EndedCall>,
+}
+
+impl Pairing {
+    /// Pairs up to `max_open` calls at once; a further one pushes the oldest out.
+    pub fn new(max_open: usize) -> Self {
+        Self {
+            max_open: max_open.max(1),
+            calls: BTreeMap::new(),
+            by_id: HashMap::new(),
+            by_token: HashMap::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Calls without an answer.
+    pub fn open_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Finds the call of a message, or opens one for a request.
+    pub fn place(&mut self, carriage: Carriage, envelope: &Envelope, ids: &IdSource) -> Placement {
+        match envelope.kind {
+            MessageKind::Request => self.open(carriage, envelope, ids),
+            MessageKind::Result | MessageKind::Error => self.answer(carriage, envelope),
+            MessageKind::Notification => self.notification(carriage, envelope),
+            MessageKind::Malformed => Placement::default(),
+        }
+    }
+
+    /// An exchange is over. Modern calls end with it, since nothing else could bring their answer.
+    pub fn end_exchange(&mut self, exchange: ExchangeId) {
+        let over = |(call, open): (&CallId, &OpenCall)| {
+            (open.is_modern && open.exchange == exchange).then_some(*call)
+        };
+        let calls: Vec<CallId> = self.calls.iter().filter_map(over).collect();
+        for call in calls {
+            self.close(call, false);
+        }
+    }
+
+    fn open(&mut self, carriage: Carriage, envelope: &Envelope, ids: &IdSource) -> Placement {
+        let Some(id) = envelope.id.clone() else { return Placement::default() };
+        let mut findings = Vec::new();
+        if self.find(&self.by_id, carriage.direction, &id, carriage).is_some() {
+            let text = format!("a request with the id {id} is still open in this direction");
+            findings.push(Finding { severity: Severity::Warning, text });
+        }
+        if self.calls.len() >= self.max_open {
+            self.close_oldest();
+        }
+        let call = CallId::from(ids.next());
+        let token = envelope.fields.id(Field::MetaProgressToken).cloned();
+        let method: Arc<str> = envelope.method.as_deref().unwrap_or_default().into();
+        let name = subject(envelope).map(Arc::from);
+        self.by_id.entry((carriage.direction, id.clone())).or_default().push(call);
+        if let Some(token) = &token {
+            self.by_token.entry((carriage.direction, token.clone())).or_default().push(call);
+        }
+        let open = OpenCall {
+            id,
+            direction: carriage.direction,
+            exchange: carriage.exchange,
+            is_modern: carriage.is_modern,
+            token,
+            at: carriage.at,
+            method: Arc::clone(&method),
+            name: name.clone(),
+        };
+        self.calls.insert(call, open);
+        Placement {
+            call: Some(call),
+            role: CallRole::Opens,
+            request_at: Some(carriage.at),
+            request_method: Some(method),
+            request_name: name,
+            findings,
+        }
+    }
+
+    fn answer(&mut self, carriage: Carriage, envelope: &Envelope) -> Placement {
+        let asked = carriage.direction.opposite();
+        let known = match envelope.id.as_ref().filter(|id| !id.is_null()) {
+            Some(id) => self.find(&self.by_id, asked, id, carriage),
+            None => self.only_call_of(carriage.exchange, asked),
+        };
+        let Some(call) = known else { return self.stray_answer(carriage, envelope) };
+        let placement = self.belongs(call, CallRole::Answers);
+        self.close(call, false);
+        placement
+    }
+
+    fn stray_answer(&self, carriage: Carriage, envelope: &Envelope) -> Placement {
+        let is_it = |ended: &&EndedCall| {
+            Some(&ended.id) == envelope.id.as_ref()
+                && ended.direction == carriage.direction.opposite()
+                && (!ended.is_modern || ended.exchange == carriage.exchange)
+        };
+        let ended = self.ended.iter().rev().find(is_it);
+        let text = match (ended, &envelope.id) {
+            (Some(ended), Some(id)) if ended.was_cancelled => format!("answer to {id} after it was cancelled"),
+            (Some(_), Some(id)) => format!("second answer to {id}"),
+            (_, Some(id)) => format!("answers {id}, which no open request has"),
+            (_, None) => "an answer without id that fits no open request".to_owned(),
+        };
+        Placement {
+            call: ended.map(|ended| ended.call),
+            findings: vec![Finding { severity: Severity::Warning, text }],
+            ..Placement::default()
+        }
+    }
+
+    fn notification(&mut self, carriage: Carriage, envelope: &Envelope) -> Placement {
+        let sender = carriage.direction;
+        match envelope.method.as_deref() {
+            Some("notifications/progress") => {
+                let token = envelope.fields.id(Field::ParamsProgressToken);
+                let call = token.and_then(|token| self.find(&self.by_token, sender.opposite(), token, carriage));
+                match call {
+                    Some(call) => self.belongs(call, CallRole::Progress),
+                    None => stray("progress with a token that no open request has"),
+                }
+            }
+            Some("notifications/cancelled") => self.cancel(carriage, envelope),
+            _ => {
+                let subscription = envelope.fields.id(Field::MetaSubscriptionId);
+                let by_subscription =
+                    subscription.and_then(|id| self.find(&self.by_id, sender.opposite(), id, carriage));
+                match by_subscription.or_else(|| self.only_call_of(carriage.exchange, sender.opposite())) {
+                    Some(call) => self.belongs(call, CallRole::Accompanies),
+                    None => Placement::default(),
+                }
+            }
+        }
+    }
+
+    fn cancel(&mut self, carriage: Carriage, envelope: &Envelope) -> Placement {
+        let Some(id) = envelope.fields.id(Field::ParamsRequestId) else {
+            return stray("a cancel that names no request");
+        };
+        // A server ends a listen stream by cancelling the client's request (MCP 2026-07-28, Subscriptions).
+        let sender = carriage.direction;
+        let own = self.find(&self.by_id, sender, id, carriage);
+        let Some(call) = own.or_else(|| self.find(&self.by_id, sender.opposite(), id, carriage)) else {
+            return stray("a cancel of a request that is not open");
+        };
+        let placement = self.belongs(call, CallRole::Cancels);
+        self.close(call, true);
+        placement
+    }
+
+    /// The call that was opened in `direction` under `key`: that of the same exchange first, then the newest legacy one.
+    fn find(
+        &self,
+        index: &HashMap<Key, Vec<CallId>>,
+        direction: Direction,
+        key: &RpcId,
+        carriage: Carriage,
+    ) -> Option<CallId> {
+        let calls = index.get(&(direction, key.clone()))?;
+        let is_here = |call: &&CallId| self.calls.get(call).is_some_and(|open| open.exchange == carriage.exchange);
+        let is_legacy = |call: &&CallId| self.calls.get(call).is_some_and(|open| !open.is_modern);
+        let elsewhere = || calls.iter().rev().find(is_legacy).filter(|_| !carriage.is_modern);
+        calls.iter().rev().find(is_here).or_else(elsewhere).copied()
+    }
+
+    fn only_call_of(&self, exchange: ExchangeId, direction: Direction) -> Option<CallId> {
+        let of_exchange = |open: &OpenCall| open.exchange == exchange && open.direction == direction;
+        let mut calls = self.calls.iter().rev().filter(|(_, open)| of_exchange(open)).map(|(call, _)| *call);
+        let call = calls.next()?;
+        calls.next().is_none().then_some(call)
+    }
+
+    fn belongs(&self, call: CallId, role: CallRole) -> Placement {
+        let open = self.calls.get(&call);
+        Placement {
+            call: Some(call),
+            role,
+            request_at: open.map(|open| open.at),
+            request_method: open.map(|open| Arc::clone(&open.method)),
+            request_name: open.and_then(|open| open.name.clone()),
+            findings: Vec::new(),
+        }
+    }
+
+    fn close_oldest(&mut self) {
+        if let Some(call) = self.calls.keys().next().copied() {
+            self.close(call, false);
+        }
+    }
+
+    fn close(&mut self, call: CallId, was_cancelled: bool) {
+        let Some(open) = self.calls.remove(&call) else { return };
+        forget(&mut self.by_id, (open.direction, open.id.clone()), call);
+        if let Some(token) = open.token {
+            forget(&mut self.by_token, (open.direction, token), call);
+        }
+        if self.ended.len() == ENDED_KEPT {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(EndedCall {
+            call,
+            id: open.id,
+            direction: open.direction,
+            exchange: open.exchange,
+            is_modern: open.is_modern,
+            was_cancelled,
+        });
+    }
+}
+
+/// What a request is about: its tool, prompt, uri or task.
+pub fn subject(envelope: &Envelope) -> Option<&str> {
+    const PLACES: [Field; 5] =
+        [Field::ParamsName, Field::ParamsUri, Field::ParamsTaskId, Field::ParamsRefName, Field::ParamsRefUri];
+    PLACES.into_iter().find_map(|place| envelope.fields.get(place))
+}
+
+fn stray(text: &str) -> Placement {
+    let finding = Finding { severity: Severity::Info, text: text.to_owned() };
+    Placement { findings: vec![finding], ..Placement::default() }
+}
+
+fn forget(index: &mut HashMap<Key, Vec<CallId>>, key: Key, call: CallId) {
+    if let std::collections::hash_map::Entry::Occupied(mut entry) = index.entry(key) {
+        entry.get_mut().retain(|known| *known != call);
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::envelope::scan;
+    use Direction::{ClientToServer, ServerToClient};
+
+    struct Talk {
+        pairing: Pairing,
+        ids: IdSource,
+        is_modern: bool,
+    }
+
+    impl Talk {
+        fn legacy() -> Self {
+            Self { pairing: Pairing::new(4), ids: IdSource::default(), is_modern: false }
+        }
+
+        fn modern() -> Self {
+            Self { is_modern: true, ..Self::legacy() }
+        }
+
+        fn say(&mut self, direction: Direction, exchange: u64, text: &str) -> Placement {
+            let envelope = scan(text.as_bytes()).messages.into_iter().next().unwrap();
+            let carriage = Carriage {
+                at: Timestamp::from_micros(exchange),
+                direction,
+                exchange: ExchangeId::new(exchange).unwrap(),
+                is_modern: self.is_modern,
+            };
+            self.pairing.place(carriage, &envelope, &self.ids)
+        }
+    }
+
+    fn request(id: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","_meta":{{"progressToken":{id}}}}}}}"#)
+    }
+
+    fn result(id: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#)
+    }
+
+    #[test]
+    fn an_answer_on_another_exchange_finds_its_legacy_request() {
+        let mut talk = Talk::legacy();
+        let asked = talk.say(ClientToServer, 1, &request("0"));
+        let answered = talk.say(ServerToClient, 2, &result("0"));
+        assert_eq!((answered.call, answered.role), (asked.call, CallRole::Answers));
+        assert_eq!(answered.request_method.as_deref(), Some("tools/call"));
+        assert_eq!(answered.request_name.as_deref(), Some("echo"));
+        assert_eq!(talk.pairing.open_calls(), 0);
+    }
+
+    #[test]
+    fn ids_are_typed_and_count_per_direction() {
+        let mut talk = Talk::legacy();
+        let number = talk.say(ClientToServer, 1, &request("1"));
+        let text = talk.say(ClientToServer, 2, &request(r#""1""#));
+        let server = talk.say(ServerToClient, 3, &request("1"));
+        assert_eq!(talk.say(ServerToClient, 9, &result(r#""1""#)).call, text.call);
+        assert_eq!(talk.say(ClientToServer, 9, &result("1")).call, server.call);
+        assert_eq!(talk.say(ServerToClient, 9, &result("1")).call, number.call);
+    }
+
+    #[test]
+    fn modern_requests_with_equal_ids_are_told_apart_by_their_exchange() {
+        let mut talk = Talk::modern();
+        let first = talk.say(ClientToServer, 1, &request("0"));
+        let second = talk.say(ClientToServer, 2, &request("0"));
+        assert!(second.findings.is_empty());
+        assert_eq!(talk.say(ServerToClient, 1, &result("0")).call, first.call);
+        assert_eq!(talk.say(ServerToClient, 2, &result("0")).call, second.call);
+    }
+
+    #[test]
+    fn progress_and_logs_belong_to_the_call_whose_token_or_stream_they_use() {
+        let mut talk = Talk::legacy();
+        let asked = talk.say(ClientToServer, 1, &request("0"));
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}"#;
+        let told = talk.say(ServerToClient, 7, progress);
+        assert_eq!((told.call, told.role), (asked.call, CallRole::Progress));
+        let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}"#;
+        assert_eq!(talk.say(ServerToClient, 1, log).role, CallRole::Accompanies);
+        assert_eq!(talk.say(ServerToClient, 7, log).call, None);
+    }
+
+    #[test]
+    fn a_late_answer_is_told_from_a_second_one_and_from_one_to_nothing() {
+        let mut talk = Talk::legacy();
+        talk.say(ClientToServer, 1, &request("1"));
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+        assert_eq!(talk.say(ClientToServer, 2, cancel).role, CallRole::Cancels);
+        let mut finding = |id: &str| talk.say(ServerToClient, 1, &result(id)).findings[0].text.clone();
+        assert_eq!(finding("1"), "answer to 1 after it was cancelled");
+        assert_eq!(finding("5"), "answers 5, which no open request has");
+        talk.say(ClientToServer, 3, &request("2"));
+        talk.say(ServerToClient, 3, &result("2"));
+        assert_eq!(talk.say(ServerToClient, 3, &result("2")).findings[0].text, "second answer to 2");
+    }
+
+    #[test]
+    fn an_error_without_id_belongs_to_the_only_call_of_its_exchange() {
+        let mut talk = Talk::legacy();
+        let asked = talk.say(ClientToServer, 1, &request("1"));
+        talk.say(ClientToServer, 2, &request("2"));
+        let error = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no"}}"#;
+        assert_eq!(talk.say(ServerToClient, 1, error).call, asked.call);
+    }
+
+    #[test]
+    fn too_many_open_calls_push_the_oldest_out_and_a_modern_exchange_ends_its_own() {
+        let mut talk = Talk::modern();
+        for exchange in 1..=10 {
+            talk.say(ClientToServer, exchange, &request("0"));
+        }
+        assert_eq!(talk.pairing.open_calls(), 4);
+        talk.pairing.end_exchange(ExchangeId::new(10).unwrap());
+        assert_eq!(talk.pairing.open_calls(), 3);
+        assert!(talk.pairing.by_id.values().map(Vec::len).sum::<usize>() == 3);
+    }
+}
