@@ -12,7 +12,11 @@ pub const ASSUMED_REVISION: &str = "2025-03-26";
 /// The era of a revision. Revisions are ISO dates, so their order is that of their text; `None` for what is no date.
 pub fn of_revision(revision: &str) -> Option<Era> {
     let is_date = revision.len() == 10 && revision.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let era = if revision >= FIRST_MODERN_REVISION { Era::Modern } else { Era::Legacy };
+    let era = if revision >= FIRST_MODERN_REVISION {
+        Era::Modern
+    } else {
+        Era::Legacy
+    };
     is_date.then_some(era)
 }
 
@@ -65,13 +69,16 @@ mod tests {
 
     #[test]
     fn a_plain_initialize_is_a_legacy_handshake() {
-        let legacy = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
+        let legacy =
+            r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
         assert!(is_legacy_handshake(&message(legacy)));
     }
 
     #[test]
     fn a_result_type_comes_from_a_modern_server() {
-        assert!(is_modern(&message(r#"{"jsonrpc":"2.0","id":0,"result":{"resultType":"complete"}}"#)));
+        assert!(is_modern(&message(
+            r#"{"jsonrpc":"2.0","id":0,"result":{"resultType":"complete"}}"#
+        )));
         assert!(!is_modern(&message(r#"{"jsonrpc":"2.0","id":0,"result":{}}"#)));
     }
 }

@@ -1,4 +1,7 @@
 //! Sessions and calls: what belongs together, and the history of it.
 
+pub mod describe;
+pub mod history;
+pub mod ledger;
 pub mod observation;
 pub mod pairing;

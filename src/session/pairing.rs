@@ -104,11 +104,19 @@ impl Pairing {
     }
 
     fn open(&mut self, carriage: Carriage, envelope: &Envelope, ids: &IdSource) -> Placement {
-        let Some(id) = envelope.id.clone() else { return Placement::default() };
+        let Some(id) = envelope.id.clone() else {
+            return Placement::default();
+        };
         let mut findings = Vec::new();
-        if self.find(&self.by_id, carriage.direction, &id, carriage).is_some() {
+        if self
+            .find(&self.by_id, carriage.direction, &id, carriage)
+            .is_some()
+        {
             let text = format!("a request with the id {id} is still open in this direction");
-            findings.push(Finding { severity: Severity::Warning, text });
+            findings.push(Finding {
+                severity: Severity::Warning,
+                text,
+            });
         }
         if self.calls.len() >= self.max_open {
             self.close_oldest();
@@ -117,9 +125,15 @@ impl Pairing {
         let token = envelope.fields.id(Field::MetaProgressToken).cloned();
         let method: Arc<str> = envelope.method.as_deref().unwrap_or_default().into();
         let name = subject(envelope).map(Arc::from);
-        self.by_id.entry((carriage.direction, id.clone())).or_default().push(call);
+        self.by_id
+            .entry((carriage.direction, id.clone()))
+            .or_default()
+            .push(call);
         if let Some(token) = &token {
-            self.by_token.entry((carriage.direction, token.clone())).or_default().push(call);
+            self.by_token
+                .entry((carriage.direction, token.clone()))
+                .or_default()
+                .push(call);
         }
         let open = OpenCall {
             id,
@@ -148,7 +162,9 @@ impl Pairing {
             Some(id) => self.find(&self.by_id, asked, id, carriage),
             None => self.only_call_of(carriage.exchange, asked),
         };
-        let Some(call) = known else { return self.stray_answer(carriage, envelope) };
+        let Some(call) = known else {
+            return self.stray_answer(carriage, envelope);
+        };
         let placement = self.belongs(call, CallRole::Answers);
         self.close(call, false);
         placement
@@ -162,14 +178,19 @@ impl Pairing {
         };
         let ended = self.ended.iter().rev().find(is_it);
         let text = match (ended, &envelope.id) {
-            (Some(ended), Some(id)) if ended.was_cancelled => format!("answer to {id} after it was cancelled"),
+            (Some(ended), Some(id)) if ended.was_cancelled => {
+                format!("answer to {id} after it was cancelled")
+            }
             (Some(_), Some(id)) => format!("second answer to {id}"),
             (_, Some(id)) => format!("answers {id}, which no open request has"),
             (_, None) => "an answer without id that fits no open request".to_owned(),
         };
         Placement {
             call: ended.map(|ended| ended.call),
-            findings: vec![Finding { severity: Severity::Warning, text }],
+            findings: vec![Finding {
+                severity: Severity::Warning,
+                text,
+            }],
             ..Placement::default()
         }
     }
@@ -179,7 +200,8 @@ impl Pairing {
         match envelope.method.as_deref() {
             Some("notifications/progress") => {
                 let token = envelope.fields.id(Field::ParamsProgressToken);
-                let call = token.and_then(|token| self.find(&self.by_token, sender.opposite(), token, carriage));
+                let call =
+                    token.and_then(|token| self.find(&self.by_token, sender.opposite(), token, carriage));
                 match call {
                     Some(call) => self.belongs(call, CallRole::Progress),
                     None => stray("progress with a token that no open request has"),
@@ -222,7 +244,11 @@ impl Pairing {
         carriage: Carriage,
     ) -> Option<CallId> {
         let calls = index.get(&(direction, key.clone()))?;
-        let is_here = |call: &&CallId| self.calls.get(call).is_some_and(|open| open.exchange == carriage.exchange);
+        let is_here = |call: &&CallId| {
+            self.calls
+                .get(call)
+                .is_some_and(|open| open.exchange == carriage.exchange)
+        };
         let is_legacy = |call: &&CallId| self.calls.get(call).is_some_and(|open| !open.is_modern);
         let elsewhere = || calls.iter().rev().find(is_legacy).filter(|_| !carriage.is_modern);
         calls.iter().rev().find(is_here).or_else(elsewhere).copied()
@@ -230,7 +256,12 @@ impl Pairing {
 
     fn only_call_of(&self, exchange: ExchangeId, direction: Direction) -> Option<CallId> {
         let of_exchange = |open: &OpenCall| open.exchange == exchange && open.direction == direction;
-        let mut calls = self.calls.iter().rev().filter(|(_, open)| of_exchange(open)).map(|(call, _)| *call);
+        let mut calls = self
+            .calls
+            .iter()
+            .rev()
+            .filter(|(_, open)| of_exchange(open))
+            .map(|(call, _)| *call);
         let call = calls.next()?;
         calls.next().is_none().then_some(call)
     }
@@ -254,7 +285,9 @@ impl Pairing {
     }
 
     fn close(&mut self, call: CallId, was_cancelled: bool) {
-        let Some(open) = self.calls.remove(&call) else { return };
+        let Some(open) = self.calls.remove(&call) else {
+            return;
+        };
         forget(&mut self.by_id, (open.direction, open.id.clone()), call);
         if let Some(token) = open.token {
             forget(&mut self.by_token, (open.direction, token), call);
@@ -275,14 +308,25 @@ impl Pairing {
 
 /// What a request is about: its tool, prompt, uri or task.
 pub fn subject(envelope: &Envelope) -> Option<&str> {
-    const PLACES: [Field; 5] =
-        [Field::ParamsName, Field::ParamsUri, Field::ParamsTaskId, Field::ParamsRefName, Field::ParamsRefUri];
+    const PLACES: [Field; 5] = [
+        Field::ParamsName,
+        Field::ParamsUri,
+        Field::ParamsTaskId,
+        Field::ParamsRefName,
+        Field::ParamsRefUri,
+    ];
     PLACES.into_iter().find_map(|place| envelope.fields.get(place))
 }
 
 fn stray(text: &str) -> Placement {
-    let finding = Finding { severity: Severity::Info, text: text.to_owned() };
-    Placement { findings: vec![finding], ..Placement::default() }
+    let finding = Finding {
+        severity: Severity::Info,
+        text: text.to_owned(),
+    };
+    Placement {
+        findings: vec![finding],
+        ..Placement::default()
+    }
 }
 
 fn forget(index: &mut HashMap<Key, Vec<CallId>>, key: Key, call: CallId) {
@@ -308,11 +352,18 @@ mod tests {
 
     impl Talk {
         fn legacy() -> Self {
-            Self { pairing: Pairing::new(4), ids: IdSource::default(), is_modern: false }
+            Self {
+                pairing: Pairing::new(4),
+                ids: IdSource::default(),
+                is_modern: false,
+            }
         }
 
         fn modern() -> Self {
-            Self { is_modern: true, ..Self::legacy() }
+            Self {
+                is_modern: true,
+                ..Self::legacy()
+            }
         }
 
         fn say(&mut self, direction: Direction, exchange: u64, text: &str) -> Placement {
@@ -328,7 +379,9 @@ mod tests {
     }
 
     fn request(id: &str) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","_meta":{{"progressToken":{id}}}}}}}"#)
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","_meta":{{"progressToken":{id}}}}}}}"#
+        )
     }
 
     fn result(id: &str) -> String {
@@ -390,7 +443,10 @@ mod tests {
         assert_eq!(finding("5"), "answers 5, which no open request has");
         talk.say(ClientToServer, 3, &request("2"));
         talk.say(ServerToClient, 3, &result("2"));
-        assert_eq!(talk.say(ServerToClient, 3, &result("2")).findings[0].text, "second answer to 2");
+        assert_eq!(
+            talk.say(ServerToClient, 3, &result("2")).findings[0].text,
+            "second answer to 2"
+        );
     }
 
     #[test]
