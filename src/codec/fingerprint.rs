@@ -3,8 +3,7 @@
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-/// The length of a value and the first 64 bits of its SHA-256: enough to tell two opaque values apart, also against a
-/// peer that tries to make them collide by accident or by ordinary effort.
+/// The length of a value and the first 64 bits of its SHA-256: enough to tell two opaque values apart.
 ///
 /// It is stable across builds and machines, so it may be written to a recording. It is not a secret-keeping hash: a
 /// short secret could be guessed from it.

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::fingerprint::Fingerprint;
-use super::text::{Text, capped, string_end};
+use super::text::{Text, capped, is_number, string_end};
 
 /// The longest spelling and the longest value that is kept as a whole, in bytes.
 pub const MAX_ID_BYTES: usize = 256;
@@ -90,7 +90,8 @@ impl RpcId {
         matches!(self.value, Value::Text | Value::Decoded(_) | Value::LongText(_))
     }
 
-    /// The raw token as it was spelled, if it is here as a whole: what an answer has to carry.
+    /// The raw token as it was spelled, if it is here as a whole: what an answer has to carry. Bytes that are not
+    /// UTF-8 have become U+FFFD.
     pub fn token(&self) -> Option<&str> {
         let is_whole = match &self.value {
             Value::Null | Value::Number | Value::Text => true,
@@ -166,36 +167,6 @@ fn quoted(text: Text<'_>) -> Box<str> {
         raw.push('"');
     }
     raw.into_boxed_str()
-}
-
-/// Whether `text` is a number by the grammar of JSON.
-fn is_number(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let (whole, text) = digits(text);
-    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
-        return false;
-    }
-    let text = match text.strip_prefix(b".").map(digits) {
-        Some(([], _)) => return false,
-        Some((_, rest)) => rest,
-        None => text,
-    };
-    let Some(exponent) = text.strip_prefix(b"e").or_else(|| text.strip_prefix(b"E")) else {
-        return text.is_empty();
-    };
-    let exponent = exponent
-        .strip_prefix(b"+")
-        .or_else(|| exponent.strip_prefix(b"-"))
-        .unwrap_or(exponent);
-    !exponent.is_empty() && digits(exponent).1.is_empty()
-}
-
-fn digits(text: &[u8]) -> (&[u8], &[u8]) {
-    text.split_at(
-        text.iter()
-            .position(|byte| !byte.is_ascii_digit())
-            .unwrap_or(text.len()),
-    )
 }
 
 impl PartialEq for RpcId {

@@ -1,4 +1,4 @@
-//! JSON string text: finding its end and decoding its escapes, in parts of any size.
+//! The tokens of JSON: where strings, scalars and structure end, and what a string says, in parts of any size.
 
 use memchr::memchr2;
 
@@ -33,6 +33,73 @@ pub(crate) fn special(bytes: &[u8]) -> Option<usize> {
         return Some(at);
     }
     memchr2(b'"', b'\\', &bytes[near..]).map(|at| at + near)
+}
+
+/// How many bytes of white space `bytes` starts with.
+#[inline]
+pub(crate) fn blanks(bytes: &[u8]) -> usize {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    bytes
+        .iter()
+        .position(|byte| !is_blank(byte))
+        .unwrap_or(bytes.len())
+}
+
+/// Where a number or word ends.
+#[inline]
+pub(crate) fn scalar_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| {
+        matches!(
+            byte,
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'"' | b'{' | b'}' | b'[' | b']'
+        )
+    })
+}
+
+/// The next byte that opens or closes something.
+#[inline]
+pub(crate) fn structural(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| IS_STRUCTURAL[usize::from(*byte)])
+}
+
+const IS_STRUCTURAL: [bool; 256] = {
+    let mut table = [false; 256];
+    table[b'"' as usize] = true;
+    table[b'{' as usize] = true;
+    table[b'}' as usize] = true;
+    table[b'[' as usize] = true;
+    table[b']' as usize] = true;
+    table
+};
+
+/// Whether `text` is a number by the grammar of JSON.
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (whole, text) = digits(text);
+    if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+        return false;
+    }
+    let text = match text.strip_prefix(b".").map(digits) {
+        Some(([], _)) => return false,
+        Some((_, rest)) => rest,
+        None => text,
+    };
+    let Some(exponent) = text.strip_prefix(b"e").or_else(|| text.strip_prefix(b"E")) else {
+        return text.is_empty();
+    };
+    let exponent = exponent
+        .strip_prefix(b"+")
+        .or_else(|| exponent.strip_prefix(b"-"))
+        .unwrap_or(exponent);
+    !exponent.is_empty() && digits(exponent).1.is_empty()
+}
+
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(
+        text.iter()
+            .position(|byte| !byte.is_ascii_digit())
+            .unwrap_or(text.len()),
+    )
 }
 
 /// Decodes the escapes of a JSON string that arrives in parts.

@@ -7,11 +7,12 @@ use super::slots::{Node, Slot, slot};
 use super::{Envelope, EnvelopeFields, EnvelopeProblem, MAX_BATCH, MessageKind, Scan, Shape};
 use crate::codec::BYTE_ORDER_MARK;
 use crate::codec::rpc_id::RpcId;
-use crate::codec::text::{Text, TextCollector, special, string_end};
+use crate::codec::text::{Text, TextCollector, blanks, scalar_end, special, string_end, structural};
 
 /// Scans one document that arrives in parts; see the [module](super).
 ///
-/// How the document is cut into parts makes no difference. Memory: a few kilobytes, and the envelopes of a batch.
+/// How the document is cut into parts makes no difference. Memory does not grow with the document: two kilobytes of text
+/// in flight, and one envelope for each of at most [`MAX_BATCH`] messages.
 #[derive(Debug)]
 pub struct EnvelopeScanner {
     state: State,
@@ -499,40 +500,3 @@ fn no_object(span: Range<u64>, problem: EnvelopeProblem) -> Envelope {
         problem: Some(problem),
     }
 }
-
-/// How many bytes of white space `bytes` starts with.
-#[inline]
-fn blanks(bytes: &[u8]) -> usize {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    bytes
-        .iter()
-        .position(|byte| !is_blank(byte))
-        .unwrap_or(bytes.len())
-}
-
-/// Where a number or word ends.
-#[inline]
-fn scalar_end(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| {
-        matches!(
-            byte,
-            b' ' | b'\t' | b'\r' | b'\n' | b',' | b':' | b'"' | b'{' | b'}' | b'[' | b']'
-        )
-    })
-}
-
-/// The next byte that opens or closes something.
-#[inline]
-fn structural(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| IS_STRUCTURAL[usize::from(*byte)])
-}
-
-const IS_STRUCTURAL: [bool; 256] = {
-    let mut table = [false; 256];
-    table[b'"' as usize] = true;
-    table[b'{' as usize] = true;
-    table[b'}' as usize] = true;
-    table[b'[' as usize] = true;
-    table[b']' as usize] = true;
-    table
-};

@@ -234,6 +234,23 @@ fn long_and_broken_texts_are_cut_and_replaced() {
 }
 
 #[test]
+fn an_id_of_any_length_is_the_same_as_when_parsed_alone() {
+    for text in [
+        r"\u00e9x".repeat(30),
+        r"\u00e9x".repeat(80),
+        "é".repeat(400),
+        "x".repeat(100_000),
+    ] {
+        let token = format!("\"{text}\"");
+        let alone = RpcId::parse(&token).unwrap();
+        let found = one(&format!(r#"{{"method":"a","id":{token}}}"#)).id.unwrap();
+        assert_eq!((&found, found.to_string()), (&alone, alone.to_string()));
+    }
+    let digits = "7".repeat(100_000);
+    assert_eq!(one(&format!(r#"{{"method":"a","id":{digits}}}"#)).id, id(&digits));
+}
+
+#[test]
 fn the_serialised_form_can_be_read_again() {
     let before =
         scan(br#"[{"id":1,"method":"a","params":{"name":"x","requestState":"s","progressToken":"t"}}]"#);
