@@ -11,3 +11,4 @@ pub mod resource;
 pub mod session;
 pub mod snapshot;
 pub mod tasks;
+pub mod views;

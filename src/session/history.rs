@@ -140,6 +140,41 @@ impl HistoryView {
         &self.sessions
     }
 
+    /// The rows from a place on, oldest first.
+    pub fn rows_from(&self, position: u64) -> impl Iterator<Item = &Arc<Row>> {
+        let (index, within) = self.locate(position);
+        let segments = self.segments.get(index..).unwrap_or_default();
+        segments.iter().flat_map(|segment| segment.rows()).skip(within)
+    }
+
+    /// The rows before a place, newest first.
+    pub fn rows_before(&self, position: u64) -> impl Iterator<Item = &Arc<Row>> {
+        let (index, within) = self.locate(position.min(self.count));
+        let here = self
+            .segments
+            .get(index)
+            .and_then(|segment| segment.rows().get(..within));
+        let before = self.segments.get(..index).unwrap_or_default();
+        let earlier = before
+            .iter()
+            .rev()
+            .flat_map(|segment| segment.rows().iter().rev());
+        here.unwrap_or_default().iter().rev().chain(earlier)
+    }
+
+    /// The segment of a place, and the place within it.
+    fn locate(&self, position: u64) -> (usize, usize) {
+        if position >= self.count {
+            return (self.segments.len(), 0);
+        }
+        let index = self
+            .starts
+            .partition_point(|start| *start <= position)
+            .saturating_sub(1);
+        let within = position - self.starts.get(index).copied().unwrap_or_default();
+        (index, usize::try_from(within).unwrap_or(usize::MAX))
+    }
+
     /// Open streams and the latest ended ones, in order of opening.
     pub fn streams(&self) -> &[Arc<StreamInfo>] {
         &self.streams
@@ -152,11 +187,7 @@ impl History for HistoryView {
     }
 
     fn row(&self, position: u64) -> Option<&Arc<Row>> {
-        let index = self
-            .starts
-            .partition_point(|start| *start <= position)
-            .checked_sub(1)?;
-        let within = usize::try_from(position - self.starts.get(index)?).ok()?;
+        let (index, within) = self.locate(position);
         self.segments.get(index)?.rows().get(within)
     }
 

@@ -424,7 +424,11 @@ fn sse_facts(frame: &FrameObserved) -> RareFacts {
         return RareFacts::default();
     };
     RareFacts {
-        event: sse.event.clone().filter(|name| **name != *"message"),
+        // Most events are messages and called so; that need not be said.
+        event: sse
+            .event
+            .clone()
+            .filter(|name| frame.messages.is_empty() || **name != *"message"),
         event_id: sse.id.clone(),
         retry: sse.retry,
         comments: sse.comments,
