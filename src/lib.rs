@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod engine;
 pub mod frontend;
 pub mod ids;
 pub mod intercept;
@@ -14,3 +15,4 @@ pub mod session;
 pub mod snapshot;
 pub mod tasks;
 mod transport;
+pub mod views;

@@ -60,7 +60,6 @@ pub(crate) struct Exchange {
     pub(crate) id: ExchangeId,
     pub(crate) side: Side,
     pub(crate) server: Arc<str>,
-    connection: ConnectionId,
     address: Arc<str>,
     stated: Stated,
     state: Mutex<State>,
@@ -103,7 +102,6 @@ impl Exchange {
             id: ExchangeId::from(hub.ids.exchanges.next()),
             side: beginning.side,
             server: beginning.server,
-            connection: peer.connection,
             address: Arc::clone(&peer.host),
             stated,
             state: Mutex::new(State {
@@ -135,11 +133,6 @@ impl Exchange {
         }));
         outbox.put(Observation { at: now, event });
         Arc::new(exchange)
-    }
-
-    /// The client's connection.
-    pub(crate) const fn connection(&self) -> ConnectionId {
-        self.connection
     }
 
     /// The request's JSON-RPC id as spelled, once it was read: what an answer of our own has to carry.

@@ -25,6 +25,9 @@ pub(crate) struct Relay {
     outbox: Outbox,
     waiting: Option<Result<Frame<Bytes>, hyper::Error>>,
     is_done: bool,
+    /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
+    /// `Content-Length` of its own is not called empty before its end was asked for.
+    hides_end: bool,
     // Dropped last: its drop tells the end of the exchange, after everything that is still in the outbox.
     exchange: Arc<Exchange>,
 }
@@ -46,6 +49,7 @@ impl Relay {
             outbox,
             waiting: None,
             is_done: false,
+            hides_end: false,
             exchange,
         };
         // A body that is known to be empty is never polled.
@@ -53,6 +57,12 @@ impl Relay {
             relay.finish(EndKind::Complete);
         }
         relay
+    }
+
+    /// Keeps the place of a `Content-Length: 0` among the other fields.
+    pub(crate) fn keep_length_in_place(mut self) -> Self {
+        self.hides_end = true;
+        self
     }
 
     fn finish(&mut self, end: EndKind) {
@@ -95,6 +105,7 @@ impl Relay {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.hides_end = false;
         loop {
             ready!(self.outbox.poll_flush(cx));
             if let Some(waiting) = self.waiting.take() {
@@ -176,7 +187,7 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.waiting.is_none() && self.incoming.is_end_stream()
+        !self.hides_end && self.waiting.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -321,6 +321,12 @@ async fn relay_response(
         reader,
         outbox,
     );
+    let has_length = fields.contains_key(header::CONTENT_LENGTH) && has_body(&asked.method, parts.status);
+    let relay = if has_length {
+        relay.keep_length_in_place()
+    } else {
+        relay
+    };
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))

@@ -233,10 +233,6 @@ impl<S> UpstreamTap<S> {
             head,
         )
     }
-
-    pub(crate) const fn socket(&self) -> &S {
-        &self.socket
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for UpstreamTap<S> {

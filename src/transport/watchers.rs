@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use crate::recording::RecorderTap;
 use crate::resource::queue::{Producer, Reserved};
 use crate::session::observation::{Event, Observation};
 
@@ -11,16 +12,24 @@ use crate::session::observation::{Event, Observation};
 #[derive(Debug, Clone)]
 pub(crate) struct Watchers {
     pub(crate) ledger: Producer<Observation>,
+    pub(crate) recorder: RecorderTap,
 }
 
 impl Watchers {
     /// Whether a recorder wants parts of frames that are not whole yet.
     pub(crate) fn is_recording(&self) -> bool {
-        false
+        self.recorder.is_on()
     }
 
     /// Tells at once, beyond all bounds. For ends and for what a vanished client leaves behind.
     pub(crate) fn tell_beyond(&self, observation: Observation) {
+        if self.recorder.is_on() {
+            self.recorder.record_beyond(observation.clone());
+        }
+        self.tell_ledger_beyond(observation);
+    }
+
+    fn tell_ledger_beyond(&self, observation: Observation) {
         if !matches!(observation.event, Event::Part(_)) {
             self.ledger.push_beyond(observation);
         }
@@ -28,9 +37,12 @@ impl Watchers {
 
     /// Tells the end of an exchange in the place that was kept for it.
     pub(crate) fn tell_end(&self, observation: Observation, place: Option<Reserved<Observation>>) {
+        if self.recorder.is_on() {
+            self.recorder.record_beyond(observation.clone());
+        }
         match place {
             Some(place) => place.push(observation),
-            None => self.tell_beyond(observation),
+            None => self.tell_ledger_beyond(observation),
         }
     }
 }
@@ -40,6 +52,7 @@ impl Watchers {
 pub(crate) struct Outbox {
     watchers: Arc<Watchers>,
     waiting: VecDeque<Observation>,
+    for_recorder: Option<Observation>,
     for_ledger: Option<Observation>,
 }
 
@@ -48,6 +61,7 @@ impl Outbox {
         Self {
             watchers,
             waiting: VecDeque::new(),
+            for_recorder: None,
             for_ledger: None,
         }
     }
@@ -60,13 +74,17 @@ impl Outbox {
         self.waiting.push_back(observation);
     }
 
-    /// Tells all that waits. Ready when nothing is left.
+    /// Tells all that waits, the recorder first. Ready when nothing is left.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            ready!(self.watchers.recorder.poll_record(cx, &mut self.for_recorder));
             ready!(self.watchers.ledger.poll_push(cx, &mut self.for_ledger));
             let Some(next) = self.waiting.pop_front() else {
                 return Poll::Ready(());
             };
+            if self.watchers.is_recording() {
+                self.for_recorder = Some(next.clone());
+            }
             if !matches!(next.event, Event::Part(_)) {
                 self.for_ledger = Some(next);
             }
@@ -81,7 +99,13 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        for observation in self.for_ledger.take().into_iter().chain(self.waiting.drain(..)) {
+        if let Some(observation) = self.for_recorder.take() {
+            self.watchers.recorder.record_beyond(observation);
+        }
+        if let Some(observation) = self.for_ledger.take() {
+            self.watchers.tell_ledger_beyond(observation);
+        }
+        for observation in self.waiting.drain(..) {
             self.watchers.tell_beyond(observation);
         }
     }
