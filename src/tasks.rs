@@ -323,10 +323,10 @@ impl Tasks {
     }
 
     fn group(&self, kind: TaskKind) -> &TaskGroup {
-        if kind.is_traffic() {
-            &self.0.traffic
-        } else {
-            &self.0.service
+        match kind {
+            TaskKind::UpstreamConnection => &self.0.upstream,
+            kind if kind.is_traffic() => &self.0.traffic,
+            _ => &self.0.service,
         }
     }
 }
