@@ -442,6 +442,6 @@ mod tests {
         assert_eq!(refused.limit, 1);
         drop(first);
         assert!(tasks.permit(Duration::from_secs(1)).await.is_ok());
-        assert_eq!(tasks.permits_in_use(), (1, 1, 1));
+        assert_eq!(tasks.permits_in_use(), (0, 1, 1));
     }
 }
