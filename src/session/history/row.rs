@@ -206,10 +206,6 @@ impl Row {
         let _ = self.session.set(session);
     }
 
-    pub(crate) fn end(&self) -> Option<&RowEnd> {
-        self.end.get()
-    }
-
     /// Ends it. False if it had ended before; then the first end stays.
     pub(crate) fn finish(&self, end: RowEnd) -> bool {
         self.end.set(end).is_ok()
