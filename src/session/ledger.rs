@@ -13,6 +13,8 @@ mod run;
 mod sessions;
 mod streams;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};

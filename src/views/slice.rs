@@ -21,8 +21,13 @@ pub(super) struct Slice {
 
 impl Slice {
     pub(super) fn new(clock: Clock) -> Self {
+        Self::of(ROWS, clock)
+    }
+
+    /// A slice of at most `rows`.
+    pub(super) fn of(rows: usize, clock: Clock) -> Self {
         Self {
-            left: ROWS,
+            left: rows,
             until: clock.now().plus(TIME),
             clock,
         }

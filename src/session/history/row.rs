@@ -85,8 +85,10 @@ pub struct Row {
     next_in_call: AtomicU64,
 }
 
-/// What a row costs beside itself: its places in a segment and on its shelf, and its progress.
-pub(crate) const INDEX_BYTES: usize = 2 * size_of::<Arc<Row>>() + 96;
+/// The places of a row in its segment and on its shelf.
+const INDEX_BYTES: usize = 2 * size_of::<Arc<Row>>();
+/// Room for the progress that may be reported to a row that waits.
+const PROGRESS_BYTES: usize = size_of::<Progress>() + 2 * ALLOCATION_BYTES;
 
 impl Row {
     pub(crate) fn new(
@@ -206,10 +208,6 @@ impl Row {
         let _ = self.session.set(session);
     }
 
-    pub(crate) fn end(&self) -> Option<&RowEnd> {
-        self.end.get()
-    }
-
     /// Ends it. False if it had ended before; then the first end stays.
     pub(crate) fn finish(&self, end: RowEnd) -> bool {
         self.end.set(end).is_ok()
@@ -256,6 +254,11 @@ impl Row {
         size_of::<Self>()
             + ALLOCATION_BYTES
             + INDEX_BYTES
+            + if facts.course == Course::Opens {
+                PROGRESS_BYTES
+            } else {
+                0
+            }
             + facts.rpc_id.as_deref().map_or(0, str::len)
             + facts.name.as_deref().map_or(0, str::len)
             + facts.summary.len()
@@ -273,5 +276,21 @@ impl RareFacts {
     /// Boxed if there is anything to keep.
     pub(crate) fn boxed(self) -> Option<Box<Self>> {
         (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// History holds hundreds of thousands of rows: whoever makes them larger should do so on purpose.
+    #[test]
+    fn a_row_stays_small() {
+        assert!(size_of::<Row>() <= 256, "{}", size_of::<Row>());
+        assert!(
+            size_of::<ExchangeRecord>() <= 512,
+            "{}",
+            size_of::<ExchangeRecord>()
+        );
     }
 }

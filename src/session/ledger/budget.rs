@@ -2,8 +2,8 @@
 //!
 //! Every session (and, for each side, the traffic without one) has a shelf. A shelf above its budget gives up its oldest
 //! things; history above the common budget takes them from the largest shelf, so a loud session cannot push out a quiet
-//! one. What goes is the oldest body while bodies are more than half of a shelf, else the oldest row with all it has:
-//! a row loses its body before it goes itself, and new messages keep theirs.
+//! one. A message loses its body first and goes later: bodies go, oldest first, from the older half of the rows, and from
+//! newer ones while bodies are more than half of the shelf; then the oldest row goes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -51,9 +51,15 @@ impl Shelf {
         Some(row)
     }
 
-    /// Drops the oldest body that is still there. Gives its row.
+    /// Whether the next thing to go is a body.
+    fn has_body_to_give(&self) -> bool {
+        self.stripped < (self.rows.len() / 2).max(1) || 2 * self.body_bytes > self.bytes
+    }
+
+    /// Drops the oldest body that is to go before a row does. Gives its row and its size.
     fn strip_oldest(&mut self) -> Option<(MessageId, usize)> {
-        while let Some(row) = self.rows.get(self.stripped) {
+        while self.has_body_to_give() {
+            let row = self.rows.get(self.stripped)?;
             self.stripped += 1;
             let freed = row.drop_body();
             if freed > 0 {
@@ -252,12 +258,7 @@ impl Shelves {
         let Some(shelf) = self.shelves.get_mut(&owner) else {
             return false;
         };
-        let stripped = if 2 * shelf.body_bytes > shelf.bytes {
-            shelf.strip_oldest()
-        } else {
-            None
-        };
-        match stripped {
+        match shelf.strip_oldest() {
             Some((id, freed)) => {
                 self.lost.bodies.push(id);
                 self.shrink(owner, 0, freed);
@@ -333,7 +334,7 @@ impl Shelves {
         let mut rows = 0;
         for row in self.shelves.values().flat_map(|shelf| &shelf.rows) {
             rows += row.own_bytes() + row.body_bytes();
-            records.insert(row.exchange_id(), row.exchange().heap_bytes());
+            records.insert(Arc::as_ptr(row.exchange()), row.exchange().heap_bytes());
         }
         let shelves = self.shelves.values().map(|shelf| shelf.bytes).sum();
         (rows + records.values().sum::<usize>(), shelves)
