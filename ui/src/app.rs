@@ -3,6 +3,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event as Input, EventStream, KeyEventKind};
@@ -208,7 +209,7 @@ impl App {
             }
             left -= 1;
             let goes_on = left > 0 && !self.is_ending;
-            next = if goes_on { inputs.next().now_or_never() } else { None };
+            next = if goes_on { ready_input(inputs).await } else { None };
         }
         Ok(())
     }
@@ -288,6 +289,17 @@ impl App {
         self.model.note_drawn();
         Ok(())
     }
+}
+
+/// What has been typed already, if anything.
+async fn ready_input(inputs: &mut EventStream) -> Option<Option<io::Result<Input>>> {
+    // The stream keeps the first waker it is polled with until an input comes: it has to be this task's own, so
+    // `now_or_never` would lose the next key.
+    std::future::poll_fn(|context| match inputs.poll_next_unpin(context) {
+        Poll::Ready(input) => Poll::Ready(Some(input)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 fn event_of(input: Input) -> Option<Event> {

@@ -220,7 +220,9 @@ impl Fake {
     fn push(&mut self, row: MessageRow) {
         let id = row.rpc_id.clone().unwrap_or_default();
         let method = row.method.clone().unwrap_or_default();
-        let text = if row.kind == RowKind::Request {
+        let text = if id.is_empty() {
+            format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"progressToken":7,"progress":3,"total":10}}}}"#)
+        } else if row.kind == RowKind::Request {
             format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"name":"{}","arguments":{{"message":"hello","times":3,"exact":1.10,"deep":[true,null,{{}}]}}}}}}"#,
                 row.summary

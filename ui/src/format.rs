@@ -30,11 +30,13 @@ fn moment(at: Timestamp, zone: &TimeZone, pattern: &str) -> String {
     )
 }
 
-/// `870 µs`, `3 ms`, `1.2 s`, `4 min 02 s`, `1 h 05 min`.
+/// `0.8 ms`, `3 ms`, `1.2 s`, `4 min 02 s`, `1 h 05 min`.
 pub(crate) fn duration(span: Duration) -> String {
     let (micros, millis, seconds) = (span.as_micros(), span.as_millis(), span.as_secs());
     match seconds {
-        0 if micros < 1_000 => format!("{micros} µs"),
+        0 if micros == 0 => "0 ms".to_owned(),
+        0 if micros < 100 => "<0.1 ms".to_owned(),
+        0 if micros < 1_000 => format!("0.{} ms", micros / 100),
         0 => format!("{millis} ms"),
         1..=9 => format!("{seconds}.{} s", span.subsec_millis() / 100),
         10..=59 => format!("{seconds} s"),
@@ -104,7 +106,7 @@ mod tests {
     fn spans_are_short_at_every_scale() {
         let shown = [870, 3_200, 1_250_000, 12_000_000, 242_000_000, 3_900_000_000]
             .map(|micros| duration(Duration::from_micros(micros)));
-        assert_eq!(shown, ["870 µs", "3 ms", "1.2 s", "12 s", "4 min 02 s", "1 h 05 min"]);
+        assert_eq!(shown, ["0.8 ms", "3 ms", "1.2 s", "12 s", "4 min 02 s", "1 h 05 min"]);
     }
 
     #[test]

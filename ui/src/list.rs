@@ -88,6 +88,8 @@ pub(crate) struct ListState<Id> {
     pub(crate) is_following: bool,
     top: Option<Id>,
     wish: Option<Wish<Id>>,
+    /// The engine has been asked for the wish; before that no answer proves that it cannot be had.
+    is_asked: bool,
     /// Position of the upper edge and of the cursor among the rows that are here.
     pub(crate) top_position: usize,
     cursor_position: usize,
@@ -104,6 +106,7 @@ impl<Id: RowId> ListState<Id> {
             is_following,
             top: None,
             wish: None,
+            is_asked: false,
             top_position: 0,
             cursor_position: 0,
             cursor_index: 0,
@@ -159,8 +162,13 @@ impl<Id: RowId> ListState<Id> {
         self.leave(rows);
         match rows.ids.first() {
             Some(id) if rows.has_start() => self.put_cursor(*id, 0, rows),
-            _ => self.wish = Some(Wish::First),
+            _ => self.want(Wish::First),
         }
+    }
+
+    fn want(&mut self, wish: Wish<Id>) {
+        self.wish = Some(wish);
+        self.is_asked = false;
     }
 
     /// Goes to the newest row and stays with it.
@@ -183,7 +191,7 @@ impl<Id: RowId> ListState<Id> {
         self.cursor = Some(id);
         match rows.position(id) {
             Some(position) => self.put_cursor(id, position, rows),
-            None => self.wish = Some(Wish::At(id)),
+            None => self.want(Wish::At(id)),
         }
     }
 
@@ -192,10 +200,6 @@ impl<Id: RowId> ListState<Id> {
     pub(crate) fn settle(&mut self, rows: &Rows<Id>, height: usize, is_answer: bool) {
         if rows.ids.is_empty() {
             self.top_position = 0;
-            if is_answer && rows.total == 0 {
-                (self.cursor, self.top) = (None, None);
-                (self.cursor_position, self.cursor_index) = (0, 0);
-            }
             return;
         }
         let Some(position) = self.find_cursor(rows, is_answer) else {
@@ -214,7 +218,7 @@ impl<Id: RowId> ListState<Id> {
         }
         match self.wish {
             Some(Wish::First) => return (is_answer && rows.has_start()).then_some(0),
-            Some(Wish::At(id)) if rows.position(id).is_none() && !is_answer => return None,
+            Some(Wish::At(id)) if rows.position(id).is_none() && !(is_answer && self.is_asked) => return None,
             _ => {}
         }
         let Some(cursor) = self.cursor else {
@@ -224,7 +228,7 @@ impl<Id: RowId> ListState<Id> {
         if found.is_none() && is_answer {
             let near = rows.nearest(cursor, self.cursor_index);
             if near.is_none() {
-                self.wish = Some(Wish::At(cursor));
+                self.want(Wish::At(cursor));
             }
             return near;
         }
@@ -255,6 +259,7 @@ impl<Id: RowId> ListState<Id> {
     }
 
     /// Position of the cursor among the rows drawn.
+    #[cfg(test)]
     pub(crate) fn cursor_below_top(&self) -> usize {
         self.cursor_position.saturating_sub(self.top_position)
     }
@@ -265,7 +270,8 @@ impl<Id: RowId> ListState<Id> {
     }
 
     /// The window to ask for: `current` as long as the view is well within it.
-    pub(crate) fn window(&self, rows: &Rows<Id>, height: usize, current: Window<Id>) -> Window<Id> {
+    pub(crate) fn window(&mut self, rows: &Rows<Id>, height: usize, current: Window<Id>) -> Window<Id> {
+        self.is_asked = true;
         let wanted = window_rows(height);
         let fasten = |id, shift| Window {
             anchor: Anchor::Row { id, shift },
@@ -290,10 +296,11 @@ impl<Id: RowId> ListState<Id> {
     }
 
     /// The same for lists that are held by index.
-    pub(crate) fn index_window<Other>(&self, rows: &Rows<Id>, height: usize, current: Window<Other>) -> Window<Other>
+    pub(crate) fn index_window<Other>(&mut self, rows: &Rows<Id>, height: usize, current: Window<Other>) -> Window<Other>
     where
         Other: Copy,
     {
+        self.is_asked = true;
         let wanted = window_rows(height);
         let after = rows.ids.len().saturating_sub(self.top_position + height);
         let is_near = (self.top_position >= height || rows.has_start()) && (after >= height || rows.has_end());

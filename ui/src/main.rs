@@ -15,6 +15,8 @@ mod list;
 mod model;
 mod paint;
 mod row_text;
+#[cfg(test)]
+mod stage;
 mod terminal;
 mod text;
 mod theme;
@@ -31,5 +33,7 @@ async fn main() -> anyhow::Result<()> {
         queries,
         commands: shadowcat::frontend::Commands::new(commands),
     };
-    Ok(app::run(frontend, app::AppOptions::default()).await?)
+    let palette = std::env::args().nth(1).and_then(|name| theme::Palette::named(&name));
+    let options = app::AppOptions { palette: palette.unwrap_or_default(), ..app::AppOptions::default() };
+    Ok(app::run(frontend, options).await?)
 }

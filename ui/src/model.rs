@@ -27,8 +27,6 @@ pub(crate) enum Screen {
 }
 
 impl Screen {
-    pub(crate) const ALL: [Self; 4] = [Self::Traffic, Self::Streams, Self::Resources, Self::Log];
-
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Traffic => "Traffic",

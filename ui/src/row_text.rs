@@ -52,8 +52,8 @@ pub(crate) fn number(row: &MessageRow) -> Safe {
     }
 }
 
-/// What became of it, with a sign and a word.
-pub(crate) fn state(row: &MessageRow, now: Timestamp, theme: Theme) -> Line {
+/// What became of it, with a sign and a word; `now` is for how long it has been waiting.
+pub(crate) fn state(row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> Line {
     let mut line = match &row.state {
         RowState::Passed => Line::default(),
         RowState::Open { progress } => waiting(progress.as_ref(), row, now, theme),
@@ -67,11 +67,11 @@ pub(crate) fn state(row: &MessageRow, now: Timestamp, theme: Theme) -> Line {
     line
 }
 
-fn waiting(progress: Option<&Progress>, row: &MessageRow, now: Timestamp, theme: Theme) -> Line {
+fn waiting(progress: Option<&Progress>, row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> Line {
     let so_far = match progress {
         Some(Progress { progress, total: Some(total) }) => format!("{progress}/{total}"),
         Some(Progress { progress, total: None }) => progress.clone(),
-        None => format::duration(now.since(row.at)),
+        None => now.map_or_else(|| "open".to_owned(), |now| format::duration(now.since(row.at))),
     };
     Line::of(Role::Wait, theme.sign("… ", ". ")).say(Role::Wait, &so_far)
 }

@@ -21,7 +21,7 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<DocLine> {
         line = line.with(Role::Text, " ");
         line.extend(row_text::what(row));
         line = line.with(Role::Text, "  ");
-        line.extend(row_text::state(row, row.at, look.theme));
+        line.extend(row_text::state(row, None, look.theme));
         line = line.say(Role::Dim, &format!("  {}", format::size(row.size)));
         lines.push(DocLine { line, target: Some(row.id) });
     }

@@ -37,7 +37,9 @@ impl<'a> Printer<'a> {
     fn print(bytes: &'a [u8], most: usize) -> Vec<Line> {
         let mut printer = Self { bytes, at: 0, depth: 0, line: Line::default(), lines: Vec::new() };
         while printer.lines.len() < most && printer.token() {}
-        if !printer.line.0.is_empty() {
+        if printer.lines.len() >= most {
+            printer.lines.push(Line::of(Role::Warn, "the rest is not shown; the Raw tab has it"));
+        } else if !printer.line.0.is_empty() {
             printer.lines.push(printer.line);
         }
         printer.lines
@@ -155,7 +157,9 @@ mod tests {
     #[test]
     fn depth_does_not_matter() {
         let deep = "[".repeat(100_000);
-        assert_eq!(lines(deep.as_bytes(), 500).len(), 500);
+        let shown = lines(deep.as_bytes(), 500);
+        assert_eq!(shown.len(), 501);
+        assert!(shown[500].text().contains("not shown"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
             Some("a recording is open; there is no traffic to record")
         }
         Action::Record | Action::NextError | Action::PreviousError if model.is_engine_gone => Some("the engine has ended"),
-        Action::FilterFromRow | Action::Copy if model.messages.cursor.is_none() => Some("there is no message under the cursor"),
+        Action::FilterFromRow | Action::Copy if model.selected().is_none() => Some("there is no message under the cursor"),
         Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
         Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
             Some("this message was not carried by a stream")

@@ -4,6 +4,8 @@ mod actions;
 mod copy;
 mod modes;
 mod mouse;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -30,8 +32,6 @@ pub(crate) enum Event {
     Resize(u16, u16),
     Snapshot(Arc<Snapshot>),
     Reply(Purpose, Result<Reply, EngineGoneError>),
-    /// An effect went wrong or right; the text says how.
-    Told(Role, String),
     EngineGone,
     /// Time has passed.
     Tick,
@@ -48,7 +48,6 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Resize(columns, rows) => model.size = (columns, rows),
         Event::Snapshot(snapshot) => model.snapshot = snapshot,
         Event::Reply(purpose, reply) => answer(model, purpose, reply),
-        Event::Told(role, text) => model.say(role, text),
         Event::EngineGone => model.is_engine_gone = true,
         Event::Tick => {}
     }
@@ -174,7 +173,8 @@ fn recording_changed(model: &mut Model, state: &RecorderState) {
 /// Brings lists, query and detail in line with what is known now.
 fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     let areas = model.areas();
-    let is_current = model.is_current();
+    let asks_for_others = model.filter != model.query.filter || model.session != model.query.session;
+    let is_current = model.is_current() && !asks_for_others;
     let height = |pane| areas.rows_of(pane);
     let messages = model.message_rows();
     let sessions = model.session_rows();
@@ -203,8 +203,9 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     settle_detail(model, &areas, effects);
 }
 
-fn sessions_window(model: &Model, height: usize) -> Window<ProxySessionId> {
-    let window = model.sessions.index_window(&model.session_rows(), height, model.query.sessions);
+fn sessions_window(model: &mut Model, height: usize) -> Window<ProxySessionId> {
+    let rows = model.session_rows();
+    let window = model.sessions.index_window(&rows, height, model.query.sessions);
     match window.anchor {
         // The row for all sessions is ours; the engine does not count it.
         Anchor::Index(index) if model.query.sessions.anchor != window.anchor => Window {
@@ -216,7 +217,7 @@ fn sessions_window(model: &Model, height: usize) -> Window<ProxySessionId> {
 }
 
 fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut Vec<Effect>) {
-    let cursor = model.messages.cursor;
+    let cursor = model.messages.cursor.filter(|_| model.snapshot.messages.matched > 0);
     if cursor.is_none() && model.detail.message.is_some() {
         model.detail.clear();
     }

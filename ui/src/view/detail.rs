@@ -75,7 +75,7 @@ fn in_place_of_lines(model: &Model) -> Option<Line> {
     if model.detail.message.is_some() {
         return None;
     }
-    Some(match (model.messages.cursor, model.detail.gone) {
+    Some(match (model.selected(), model.detail.gone) {
         (None, _) => Line::of(Role::Dim, "no message chosen"),
         (Some(_), Some(_)) => Line::of(Role::Warn, "history no longer has this message; a recording would have kept it"),
         (Some(_), None) => Line::of(Role::Dim, "loading"),

@@ -41,7 +41,8 @@ fn use_of_limits(gauges: &[Gauge]) -> Line {
     let tight = gauges.iter().filter(|gauge| is_tight(gauge) && !is_always(&gauge.name));
     for gauge in tight {
         let name = gauge.name.strip_prefix("max_").unwrap_or(&gauge.name);
-        line = line.say(Role::Bad, &format!("{name} {}  ", used_of(gauge)));
+        let part = if gauge.part.is_empty() { String::new() } else { format!(" {}", gauge.part) };
+        line = line.say(Role::Bad, &format!("{name}{part} {}  ", used_of(gauge)));
     }
     for (name, label) in ALWAYS {
         let parts: Vec<&Gauge> = gauges.iter().filter(|gauge| gauge.name == name).collect();
@@ -86,12 +87,16 @@ pub(super) fn used_of(gauge: &Gauge) -> String {
 
 pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let mut shown: Vec<(&Binding, String)> = Vec::new();
+    let mut taken = Vec::new();
     for entry in model.keymap.entries_of(model.contexts()) {
         let binding = entry.binding;
+        // What a nearer context has taken the key of cannot be done here.
+        let key = entry.keys.iter().find(|key| !taken.contains(key));
         let is_new = shown.iter().all(|(other, _)| other.label != binding.label);
-        if binding.priority > 0 && is_new && let Some(key) = entry.keys.first() {
+        if let Some(key) = key.filter(|_| binding.priority > 0 && is_new) {
             shown.push((binding, keymap::spelled(key)));
         }
+        taken.extend(&entry.keys);
     }
     shown.sort_by_key(|(binding, _)| std::cmp::Reverse(binding.priority));
     let mut line = Line::of(Role::Text, " ");

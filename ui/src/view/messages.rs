@@ -27,24 +27,34 @@ struct Columns {
 
 impl Columns {
     fn for_width(width: u16, has_many_sessions: bool) -> Self {
-        let number = if width >= 70 { 6 } else { 4 };
-        let mut columns = Self { time: 8, number, kind: 14, summary: 0, session: 0, server: 0, state: 12, size: 0 };
-        let mut spare = width.saturating_sub(columns.used()).saturating_sub(12);
+        let mut columns = Self { time: 0, number: 4, kind: 12, summary: 0, session: 0, server: 0, state: 10, size: 0 };
+        let mut spare = width.saturating_sub(columns.used()).saturating_sub(8);
         let mut grow = |column: &mut u16, by: u16, gap: u16| {
             if spare >= by + gap {
                 *column += by;
                 spare -= by + gap;
             }
         };
+        grow(&mut columns.time, 8, 1);
+        grow(&mut columns.state, 4, 0);
+        // From here on the summary gets its share before others do.
+        let mut summary = 0;
+        grow(&mut summary, 6, 0);
+        grow(&mut columns.kind, 2, 0);
         grow(&mut columns.size, 8, 1);
         grow(&mut columns.time, 4, 0);
+        grow(&mut summary, 10, 0);
+        grow(&mut columns.number, 2, 0);
         grow(&mut columns.kind, 6, 0);
-        grow(&mut columns.state, 6, 0);
         if has_many_sessions {
             grow(&mut columns.session, 4, 1);
+        }
+        grow(&mut columns.state, 4, 0);
+        grow(&mut summary, 16, 0);
+        if has_many_sessions {
             grow(&mut columns.server, 14, 1);
         }
-        grow(&mut columns.kind, 8, 0);
+        grow(&mut columns.kind, 6, 0);
         columns.summary = width.saturating_sub(columns.used());
         columns
     }
@@ -149,7 +159,7 @@ fn heading(canvas: &mut Canvas<'_>, area: Rect, columns: Columns) {
         (1, ""),
         (columns.number, "id"),
         (columns.kind, "message"),
-        (columns.summary, ""),
+        (columns.summary.saturating_sub(1), "what"),
         (columns.session, "sess"),
         (columns.server, "server"),
         (columns.state, "state"),
@@ -158,7 +168,7 @@ fn heading(canvas: &mut Canvas<'_>, area: Rect, columns: Columns) {
     let mut column = 0;
     for (width, text) in cells.into_iter().filter(|(width, _)| *width > 0) {
         line = line.with(Role::Dim, text);
-        column += usize::from(width) + usize::from(text != "" || width == 1);
+        column += usize::from(width) + usize::from(!text.is_empty() || width == 1);
         line = line.pad_to(column);
     }
     canvas.line(area, 0, &line);
@@ -190,7 +200,7 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
     line = cell(line, columns.session, Line::default().say(Role::Dim, &session));
     line = cell(line, columns.server, Line::default().say(Role::Dim, &row.server));
-    line = cell(line, columns.state, row_text::state(row, model.now, theme));
+    line = cell(line, columns.state, row_text::state(row, model.is_live().then_some(model.now), theme));
     let size = format!("{:>8}", format::size(row.size));
     cell(line, columns.size, Line::default().say(Role::Dim, &size))
 }
@@ -215,10 +225,10 @@ mod tests {
 
     #[test]
     fn columns_fill_every_width_exactly() {
-        for width in 40..250 {
+        for width in 38..250 {
             let columns = Columns::for_width(width, true);
             assert!(columns.used() <= width, "{width}: {columns:?}");
-            assert!(columns.summary >= 1 || width < 52, "{width}: {columns:?}");
+            assert!(columns.summary >= 7, "{width}: {columns:?}");
         }
     }
 }

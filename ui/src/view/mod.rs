@@ -14,6 +14,8 @@ mod resources;
 mod sessions;
 mod status;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

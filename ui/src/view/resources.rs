@@ -12,7 +12,7 @@ use crate::text::Safe;
 use crate::theme::Role;
 
 /// From this width on there are two columns.
-const WIDE: u16 = 110;
+const WIDE: u16 = 146;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let uptime = format::duration(model.snapshot.resources.uptime);

@@ -22,7 +22,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let session = model.snapshot.sessions.rows.iter().find(|row| Some(row.id) == *id);
         let is_limit = *id == model.session;
         let (left, right) = match session {
-            Some(session) => row(session, is_limit, model.theme),
+            Some(session) => row(session, is_limit, model.theme, inner.width),
             None => all(model, is_limit),
         };
         let room = Rect { width: inner.width.saturating_sub(format::cells(right.width()) + 1), ..inner };
@@ -48,7 +48,7 @@ fn all(model: &Model, is_limit: bool) -> (Line, Line) {
     (left, Line::default().say(Role::Dim, &format::count(model.snapshot.messages.total)))
 }
 
-fn row(session: &SessionRow, is_limit: bool, theme: Theme) -> (Line, Line) {
+fn row(session: &SessionRow, is_limit: bool, theme: Theme, width: u16) -> (Line, Line) {
     let role = match session.state {
         SessionState::Active => Role::Strong,
         SessionState::Idle | SessionState::Ended => Role::Dim,
@@ -66,14 +66,24 @@ fn row(session: &SessionRow, is_limit: bool, theme: Theme) -> (Line, Line) {
     if let Some(client) = &session.client {
         left = left.say(Role::Dim, &format!(" {client}"));
     }
-    let mut right = Line::default();
+    (left, counts(session, theme, width))
+}
+
+/// Failures, open calls, messages; in a narrow list failures take the place of the others.
+fn counts(session: &SessionRow, theme: Theme, width: u16) -> Line {
+    let is_narrow = width < 24;
+    let mut line = Line::default();
     if session.errors > 0 {
         let sign = theme.sign("✗", "x");
-        right = right.say(Role::Bad, &format!("{sign}{} ", format::count(session.errors)));
+        line = line.say(Role::Bad, &format!("{sign}{}", format::count(session.errors)));
+        if is_narrow {
+            return line;
+        }
+        line = line.with(Role::Text, " ");
     }
-    if session.open_calls > 0 {
+    if session.open_calls > 0 && !is_narrow {
         let sign = theme.sign("…", ".");
-        right = right.say(Role::Wait, &format!("{sign}{} ", session.open_calls));
+        line = line.say(Role::Wait, &format!("{sign}{} ", session.open_calls));
     }
-    (left, right.say(Role::Dim, &format::count(session.messages)))
+    line.say(Role::Dim, &format::count(session.messages))
 }

@@ -11,11 +11,21 @@ use crate::theme::Role;
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let right = totals(model);
     let room = area.width.saturating_sub(format::cells(right.width()) + 1);
-    let mut line = Line::of(Role::Text, " ").say(Role::Key, &model.title).with(Role::Text, "  ");
-    line.extend(source(model));
-    line.extend(recorder(model));
+    let mut line = Line::of(Role::Text, " ");
+    if area.width >= 60 {
+        line = line.say(Role::Key, &model.title).with(Role::Text, " ");
+    }
     if model.screen != Screen::Traffic {
-        line = line.with(Role::Title, "  ").with(Role::TabOn, model.screen.title());
+        line = line.with(Role::TabOn, model.screen.title()).with(Role::Text, " ");
+    }
+    // Where there is little room, whether it is recorded is worth more than where it comes from.
+    let (first, second) = match area.width {
+        0..72 => (recorder(model), source(model)),
+        _ => (source(model), recorder(model)),
+    };
+    for part in [first, second].into_iter().filter(|part| !part.0.is_empty()) {
+        line.extend(part);
+        line = line.with(Role::Text, "  ");
     }
     canvas.line(Rect { width: room, ..area }, 0, &line);
     canvas.line_right(area, 0, &right);
@@ -38,8 +48,11 @@ fn source(model: &Model) -> Line {
             line.extend(health(upstreams, model));
             line
         }
-        Source::File { path, read_bytes, total_bytes, damage, .. } => {
-            let mut line = Line::of(Role::Accent, "open ").say(Role::Text, &path.display().to_string());
+        Source::File { path, created, read_bytes, total_bytes, damage } => {
+            let begun = format::date_and_time(*created, &model.zone);
+            let mut line = Line::of(Role::Accent, "open ")
+                .say(Role::Text, &path.display().to_string())
+                .say(Role::Dim, &format!("  of {begun}"));
             if read_bytes < total_bytes {
                 let part = u128::from(*read_bytes) * 100 / u128::from(*total_bytes).max(1);
                 line = line.say(Role::Wait, &format!("  loading {part} %"));
@@ -72,7 +85,7 @@ fn recorder(model: &Model) -> Line {
     match &model.snapshot.recorder {
         RecorderState::Off => Line::default(),
         RecorderState::On { bytes, lost, is_redacted, .. } => {
-            let mut line = Line::of(Role::Text, "  ")
+            let mut line = Line::default()
                 .with(Role::Bad, model.theme.sign("● REC ", "* REC "))
                 .say(Role::Text, &format::size(*bytes));
             if *lost > 0 {
@@ -83,7 +96,7 @@ fn recorder(model: &Model) -> Line {
             }
             line
         }
-        RecorderState::Failed { .. } => Line::of(Role::Text, "  ").with(Role::Bad, "REC FAILED"),
+        RecorderState::Failed { .. } => Line::of(Role::Bad, "REC FAILED"),
     }
 }
 
