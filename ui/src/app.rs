@@ -37,6 +37,10 @@ const MOST_INPUTS: usize = 256;
 
 /// What the frontend is to look like and may do.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a flag of the command line"
+)]
 pub(crate) struct AppOptions {
     /// Colours to begin with.
     pub(crate) palette: Palette,
@@ -84,7 +88,9 @@ pub(crate) enum AppError {
 pub(crate) async fn run(frontend: Frontend, options: AppOptions) -> Result<(), AppError> {
     let model = first_model(&options)?;
     let quiet = QuietPanics::install();
-    let outcome = AssertUnwindSafe(show(frontend, model, !options.no_alt_screen)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(show(frontend, model, !options.no_alt_screen))
+        .catch_unwind()
+        .await;
     drop(quiet);
     outcome.unwrap_or_else(|_| {
         let text = terminal::take_panic().unwrap_or_else(|| "no message".to_owned());
@@ -93,8 +99,15 @@ pub(crate) async fn run(frontend: Frontend, options: AppOptions) -> Result<(), A
 }
 
 fn first_model(options: &AppOptions) -> Result<Model, AppError> {
-    let palette = if options.no_color { Palette::Mono } else { options.palette };
-    let theme = Theme { palette, is_ascii: options.ascii };
+    let palette = if options.no_color {
+        Palette::Mono
+    } else {
+        options.palette
+    };
+    let theme = Theme {
+        palette,
+        is_ascii: options.ascii,
+    };
     let mut model = Model::new(Keymap::new(&options.keys)?, theme, TimeZone::system());
     model.has_colours = !options.no_color;
     model.is_read_only = options.read_only;
@@ -251,10 +264,16 @@ impl App {
         let size = format::size(text.len() as u64);
         if text.len() > terminal::CLIPBOARD_BYTES {
             let most = format::size(terminal::CLIPBOARD_BYTES as u64);
-            return self.tell(Role::Warn, &format!("{what}: {size} is more than the {most} that terminals take"));
+            return self.tell(
+                Role::Warn,
+                &format!("{what}: {size} is more than the {most} that terminals take"),
+            );
         }
         match terminal::copy(text) {
-            Ok(()) => self.tell(Role::Good, &format!("copied {what}, {size}, through the terminal (OSC 52)")),
+            Ok(()) => self.tell(
+                Role::Good,
+                &format!("copied {what}, {size}, through the terminal (OSC 52)"),
+            ),
             Err(error) => self.tell(Role::Bad, &format!("{what} was not copied: {error}")),
         }
     }

@@ -36,7 +36,19 @@ const FIELDS: [(&str, &str); 27] = [
 ];
 
 const VALUES: [(&str, &[&str]); 8] = [
-    ("kind", &["request", "result", "error", "notification", "event", "malformed", "http", "tunnel"]),
+    (
+        "kind",
+        &[
+            "request",
+            "result",
+            "error",
+            "notification",
+            "event",
+            "malformed",
+            "http",
+            "tunnel",
+        ],
+    ),
     ("dir", &["c2s", "s2c"]),
     ("side", &["forward", "reverse"]),
     ("status", &["ok", "error", "open"]),
@@ -69,9 +81,14 @@ fn fields(typed: &str, range: Range<usize>) -> Vec<Proposal> {
 }
 
 fn values(field: &str, typed: &str, range: Range<usize>) -> Vec<Proposal> {
-    let known = VALUES.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, values)| values);
+    let known = VALUES
+        .iter()
+        .find(|(name, _)| *name == field)
+        .map_or(&[][..], |(_, values)| values);
     let matching = known.iter().filter(|value| value.starts_with(typed));
-    matching.map(|value| (range.clone(), (*value).to_owned(), String::new())).collect()
+    matching
+        .map(|value| (range.clone(), (*value).to_owned(), String::new()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -88,7 +105,10 @@ mod tests {
 
     #[test]
     fn a_value_is_proposed_after_its_field() {
-        assert_eq!(complete("kind:no", 7), [(5..7, "notification".to_owned(), String::new())]);
+        assert_eq!(
+            complete("kind:no", 7),
+            [(5..7, "notification".to_owned(), String::new())]
+        );
         assert_eq!(complete("tool:x", 6), []);
     }
 }

@@ -105,7 +105,11 @@ impl Default for Detail {
             asked: None,
             gone: None,
             tab: Tab::default(),
-            switches: Switches { wraps: true, is_hex: false, is_unmasked: false },
+            switches: Switches {
+                wraps: true,
+                is_hex: false,
+                is_unmasked: false,
+            },
             lines: Vec::new(),
             made: None,
             scroll: 0,
@@ -154,11 +158,22 @@ impl Detail {
 
     /// Makes the lines anew if anything that they show has changed.
     pub(crate) fn refresh(&mut self, columns: usize, theme: Theme, zone: &TimeZone) {
-        let wanted = Made { message: self.serial, tab: self.tab, columns, look: self.switches, theme };
+        let wanted = Made {
+            message: self.serial,
+            tab: self.tab,
+            columns,
+            look: self.switches,
+            theme,
+        };
         if self.made.as_ref() == Some(&wanted) {
             return;
         }
-        let look = Look { columns, switches: self.switches, theme, zone };
+        let look = Look {
+            columns,
+            switches: self.switches,
+            theme,
+            zone,
+        };
         self.lines = match &self.message {
             Some(message) => document::lines(message, self.tab, &look),
             None => Vec::new(),
@@ -172,7 +187,10 @@ impl Detail {
         let wanted = self.search.to_lowercase();
         let is_hit = |line: &DocLine| !wanted.is_empty() && line.line.text().to_lowercase().contains(&wanted);
         let numbered = self.lines.iter().enumerate();
-        self.hits = numbered.filter(|(_, line)| is_hit(line)).map(|(number, _)| number).collect();
+        self.hits = numbered
+            .filter(|(_, line)| is_hit(line))
+            .map(|(number, _)| number)
+            .collect();
         self.hit = self.hit.min(self.hits.len().saturating_sub(1));
     }
 

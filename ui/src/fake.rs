@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shadowcat::clock::Timestamp;
-use shadowcat::ids::{CallId, ConnectionId, ExchangeId, MessageId, ProxySessionId, SessionId, Side, StreamId};
+use shadowcat::ids::{
+    CallId, ConnectionId, ExchangeId, MessageId, ProxySessionId, SessionId, Side, StreamId,
+};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
-    Anchor, Body, Carrier, Command, Direction, EndKind, Era, ExchangeDetail, FilterProblem, Finding, Gauge, Head, LogRow,
-    MessageDetail, MessagePage, MessageRow, Notice, Outcome, Page, Progress, RecorderState, Reply, Resources, RowKind,
-    RowState, SessionBasis, SessionRow, SessionState, Severity, Snapshot, Source, SseFields, StreamEvent, StreamRow,
-    TaskRow, Timing, Totals, UpstreamRow, ViewQuery, Window,
+    Anchor, Body, Carrier, Command, Direction, EndKind, Era, ExchangeDetail, FilterProblem, Finding, Gauge,
+    Head, LogRow, MessageDetail, MessagePage, MessageRow, Notice, Outcome, Page, Progress, RecorderState,
+    Reply, Resources, RowKind, RowState, SessionBasis, SessionRow, SessionState, Severity, Snapshot, Source,
+    SseFields, StreamEvent, StreamRow, TaskRow, Timing, Totals, UpstreamRow, ViewQuery, Window,
 };
 
 /// 2026-11-23 12:03:11.204 UTC.
@@ -39,14 +41,15 @@ pub(crate) struct Fake {
 impl Fake {
     /// A proxy that has just been started.
     pub(crate) fn empty() -> Self {
-        let mut fake = Self::default();
-        fake.source = Source::Live {
-            listen: vec!["127.0.0.1:8080".to_owned()],
-            upstreams: vec![upstream("everything", None)],
-            is_draining: false,
-        };
-        fake.resources = resources(1);
-        fake
+        Self {
+            source: Source::Live {
+                listen: vec!["127.0.0.1:8080".to_owned()],
+                upstreams: vec![upstream("everything", None)],
+                is_draining: false,
+            },
+            resources: resources(1),
+            ..Self::default()
+        }
     }
 
     /// A few calls of two clients, one of them under way.
@@ -64,7 +67,10 @@ impl Fake {
             lost: 0,
             is_redacted: true,
         };
-        fake.sessions = vec![session("R1", "everything", 1_310, 1), session("F2", "api.x.dev", 88, 0)];
+        fake.sessions = vec![
+            session("R1", "everything", 1_310, 1),
+            session("F2", "api.x.dev", 88, 0),
+        ];
         fake.call("initialize", "2025-11-25, claude-code 2.1", 3, Outcome::Ok);
         fake.notify(Direction::ClientToServer, "notifications/initialized", "");
         fake.call("tools/list", "13 tools", 2, Outcome::Ok);
@@ -75,8 +81,16 @@ impl Fake {
         fake.notify(Direction::ServerToClient, "notifications/progress", "3/10 of #7");
         fake.stream();
         fake.log_line("INFO", "shadowcat::engine", "listening on 127.0.0.1:8080");
-        fake.log_line("WARN", "shadowcat::transport", "upstream everything: connection reset, next exchange will reconnect");
-        fake.log_line("DEBUG", "shadowcat::session", "session R1 opened by Mcp-Session-Id");
+        fake.log_line(
+            "WARN",
+            "shadowcat::transport",
+            "upstream everything: connection reset, next exchange will reconnect",
+        );
+        fake.log_line(
+            "DEBUG",
+            "shadowcat::session",
+            "session R1 opened by Mcp-Session-Id",
+        );
         fake.rate = 412.0;
         fake
     }
@@ -85,12 +99,30 @@ impl Fake {
     pub(crate) fn overfull() -> Self {
         let mut fake = Self::typical();
         for number in 3..200 {
-            fake.sessions.push(session(&format!("R{number}"), "a-server-with-a-very-long-name.example.com:8443", number * 977, number % 7));
-            fake.log_line("INFO", "shadowcat::session", &format!("session R{number} opened, {}", "long text ".repeat(30)));
+            fake.sessions.push(session(
+                &format!("R{number}"),
+                "a-server-with-a-very-long-name.example.com:8443",
+                number * 977,
+                number % 7,
+            ));
+            fake.log_line(
+                "INFO",
+                "shadowcat::session",
+                &format!("session R{number} opened, {}", "long text ".repeat(30)),
+            );
         }
         for number in 0..600_u64 {
             let tool = format!("tool_with_a_long_name_{number} {}", "x".repeat(80));
-            fake.call("tools/call", &tool, number * 37, if number % 9 == 0 { Outcome::RpcError(-32603) } else { Outcome::Ok });
+            fake.call(
+                "tools/call",
+                &tool,
+                number * 37,
+                if number % 9 == 0 {
+                    Outcome::RpcError(-32603)
+                } else {
+                    Outcome::Ok
+                },
+            );
         }
         for _ in 0..40 {
             fake.stream();
@@ -106,7 +138,11 @@ impl Fake {
         let mut broken = upstream("everything", Some(false));
         broken.last_error = Some("connection refused by 127.0.0.1:3001; is the server running?".to_owned());
         broken.failures = 3;
-        fake.source = Source::Live { listen: vec!["127.0.0.1:8080".to_owned()], upstreams: vec![broken], is_draining: true };
+        fake.source = Source::Live {
+            listen: vec!["127.0.0.1:8080".to_owned()],
+            upstreams: vec![broken],
+            is_draining: true,
+        };
         fake.recorder = RecorderState::Failed {
             path: PathBuf::from("recordings/session-1.jsonl"),
             cause: "No space left on device".to_owned(),
@@ -119,7 +155,10 @@ impl Fake {
         fake.call("tools/call", "sleep", 61_000, Outcome::Cancelled);
         fake.call("tools/call", "lost", 61_000, Outcome::Unanswered);
         if let Some(row) = fake.rows.last_mut() {
-            row.findings = vec![Finding { severity: Severity::Warning, text: "answers an id that no open request has".to_owned() }];
+            row.findings = vec![Finding {
+                severity: Severity::Warning,
+                text: "answers an id that no open request has".to_owned(),
+            }];
         }
         fake.resources = resources(50_000_000_000);
         fake.notices = vec![Notice {
@@ -127,7 +166,11 @@ impl Fake {
             severity: Severity::Error,
             text: "recording stopped: No space left on device; free some and press R".to_owned(),
         }];
-        fake.log_line("ERROR", "shadowcat::recording", "recordings/session-1.jsonl: No space left on device");
+        fake.log_line(
+            "ERROR",
+            "shadowcat::recording",
+            "recordings/session-1.jsonl: No space left on device",
+        );
         fake
     }
 
@@ -160,14 +203,30 @@ impl Fake {
     pub(crate) fn call(&mut self, method: &str, summary: &str, millis: u64, outcome: Outcome) {
         let took = Duration::from_millis(millis);
         let mut request = self.row(RowKind::Request, Direction::ClientToServer, method, summary);
-        request.state = RowState::Answered { took, outcome, status: Some(200) };
+        request.state = RowState::Answered {
+            took,
+            outcome,
+            status: Some(200),
+        };
         self.millis += millis;
-        let kind = if outcome == Outcome::Ok { RowKind::Result } else { RowKind::Error };
-        let text = if outcome == Outcome::Ok { "result" } else { "it did not work" };
+        let kind = if outcome == Outcome::Ok {
+            RowKind::Result
+        } else {
+            RowKind::Error
+        };
+        let text = if outcome == Outcome::Ok {
+            "result"
+        } else {
+            "it did not work"
+        };
         self.push(request);
         let mut answer = self.row(kind, Direction::ServerToClient, method, text);
         answer.call = CallId::new(self.exchanges);
-        answer.state = RowState::Answer { took: Some(took), outcome, status: Some(200) };
+        answer.state = RowState::Answer {
+            took: Some(took),
+            outcome,
+            status: Some(200),
+        };
         answer.exchange = ExchangeId::new(self.exchanges).unwrap_or(answer.exchange);
         self.push(answer);
         self.millis += 20;
@@ -175,7 +234,10 @@ impl Fake {
 
     fn open_call(&mut self, method: &str, summary: &str, progress: Option<(&str, &str)>) {
         let mut request = self.row(RowKind::Request, Direction::ClientToServer, method, summary);
-        let progress = progress.map(|(done, total)| Progress { progress: done.to_owned(), total: Some(total.to_owned()) });
+        let progress = progress.map(|(done, total)| Progress {
+            progress: done.to_owned(),
+            total: Some(total.to_owned()),
+        });
         request.state = RowState::Open { progress };
         self.push(request);
         self.millis += 400;
@@ -221,14 +283,18 @@ impl Fake {
         let id = row.rpc_id.clone().unwrap_or_default();
         let method = row.method.clone().unwrap_or_default();
         let text = if id.is_empty() {
-            format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"progressToken":7,"progress":3,"total":10}}}}"#)
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"progressToken":7,"progress":3,"total":10}}}}"#
+            )
         } else if row.kind == RowKind::Request {
             format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"name":"{}","arguments":{{"message":"hello","times":3,"exact":1.10,"deep":[true,null,{{}}]}}}}}}"#,
                 row.summary
             )
         } else {
-            format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"Echo: hello"}}]}}}}"#)
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"Echo: hello"}}]}}}}"#
+            )
         };
         self.bodies.insert(row.id.get(), plain_body(&text));
         self.rows.push(row);
@@ -240,7 +306,11 @@ impl Fake {
         let before = |millis: u64| Timestamp::from_micros(now - millis * 1_000);
         let event = |millis, label: &str, kind, comments| StreamEvent {
             at: before(millis),
-            message: if comments == 0 { MessageId::new(self.last) } else { None },
+            message: if comments == 0 {
+                MessageId::new(self.last)
+            } else {
+                None
+            },
             event_id: (comments == 0).then(|| format!("evt-{millis}")),
             label: label.to_owned(),
             kind,
@@ -255,7 +325,9 @@ impl Fake {
             label: "POST tools/call longRunningOperation".to_owned(),
             opened_at: before(52_000),
             active_at: before(2_000),
-            ended: number.is_multiple_of(2).then(|| (before(2_000), EndKind::Complete)),
+            ended: number
+                .is_multiple_of(2)
+                .then(|| (before(2_000), EndKind::Complete)),
             events: 5,
             comments: 3,
             bytes: 1_730,
@@ -320,7 +392,11 @@ impl Fake {
     /// The filter of this engine is a piece of text; one with `??` in it cannot be read.
     fn messages(&self, query: &ViewQuery) -> MessagePage {
         let mistake = query.filter.find("??");
-        let wanted = if mistake.is_some() { "" } else { query.filter.as_str() };
+        let wanted = if mistake.is_some() {
+            ""
+        } else {
+            query.filter.as_str()
+        };
         let is_shown = |row: &&MessageRow| {
             let text = format!("{} {}", row.method.as_deref().unwrap_or_default(), row.summary);
             text.contains(wanted) && (query.session.is_none() || row.session == query.session)
@@ -345,37 +421,72 @@ impl Fake {
     /// What the engine would answer.
     pub(crate) fn answer(&mut self, command: Command) -> Reply {
         match command {
-            Command::Inspect { id } => self.detail(id).map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail))),
-            Command::Find { from, is_backwards, .. } => {
+            Command::Inspect { id } => self
+                .detail(id)
+                .map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail))),
+            Command::Find {
+                from, is_backwards, ..
+            } => {
                 let from = from.map_or(0, MessageId::get);
                 let is_failure = |row: &&MessageRow| row.kind == RowKind::Error;
                 let found = if is_backwards {
-                    self.rows.iter().rev().filter(is_failure).find(|row| row.id.get() < from)
+                    self.rows
+                        .iter()
+                        .rev()
+                        .filter(is_failure)
+                        .find(|row| row.id.get() < from)
                 } else {
-                    self.rows.iter().filter(is_failure).find(|row| row.id.get() > from)
+                    self.rows
+                        .iter()
+                        .filter(is_failure)
+                        .find(|row| row.id.get() > from)
                 };
                 Reply::Found(found.map(|row| row.id))
             }
             Command::StartRecording { path } => {
                 let path = path.unwrap_or_else(|| PathBuf::from("recordings/new.jsonl"));
-                self.recorder = RecorderState::On { path, bytes: 0, lines: 0, lost: 0, is_redacted: true };
+                self.recorder = RecorderState::On {
+                    path,
+                    bytes: 0,
+                    lines: 0,
+                    lost: 0,
+                    is_redacted: true,
+                };
                 Reply::Recording(self.recorder.clone())
             }
             Command::StopRecording => {
                 self.recorder = RecorderState::Off;
                 Reply::Recording(RecorderState::Off)
             }
-            Command::Rows { .. } => Reply::Refused { message: "not asked for by a screen".to_owned() },
+            Command::Rows { .. } => Reply::Refused {
+                message: "not asked for by a screen".to_owned(),
+            },
         }
     }
 
     pub(crate) fn detail(&self, id: MessageId) -> Option<MessageDetail> {
         let row = self.rows.iter().find(|row| row.id == id)?.clone();
-        let call = self.rows.iter().filter(|other| other.call == row.call).cloned().collect();
-        let sse = row.stream.map(|_| SseFields { event: "message".to_owned(), id: Some("evt-7".to_owned()), retry: None, comments: 0 });
+        let call = self
+            .rows
+            .iter()
+            .filter(|other| other.call == row.call)
+            .cloned()
+            .collect();
+        let sse = row.stream.map(|_| SseFields {
+            event: "message".to_owned(),
+            id: Some("evt-7".to_owned()),
+            retry: None,
+            comments: 0,
+        });
         let mut body = self.bodies.get(&id.get()).cloned();
         if let (Some(body), Some(_)) = (&mut body, &sse) {
-            body.wire = [b"event: message\r\nid: evt-7\r\ndata: ", &body.bytes[..], b"\r\n\r\n"].concat().into();
+            body.wire = [
+                b"event: message\r\nid: evt-7\r\ndata: ",
+                &body.bytes[..],
+                b"\r\n\r\n",
+            ]
+            .concat()
+            .into();
         }
         Some(MessageDetail {
             body,
@@ -400,7 +511,11 @@ fn plain_body(text: &str) -> Body {
     }
 }
 
-fn page<T: Clone, Id: Copy + PartialEq + PartialOrd>(all: &[T], window: Window<Id>, id: fn(&T) -> Option<Id>) -> Page<T> {
+fn page<T: Clone, Id: Copy + PartialEq + PartialOrd>(
+    all: &[T],
+    window: Window<Id>,
+    id: fn(&T) -> Option<Id>,
+) -> Page<T> {
     let wanted = usize::from(window.rows);
     let first = match window.anchor {
         Anchor::Tail => all.len().saturating_sub(wanted),
@@ -432,7 +547,11 @@ fn session(id: &str, server: &str, messages: u64, errors: u64) -> SessionRow {
         basis: SessionBasis::SessionHeader,
         opened_at: Timestamp::from_micros(START),
         active_at: Timestamp::from_micros(START),
-        state: if id == "F2" { SessionState::Idle } else { SessionState::Active },
+        state: if id == "F2" {
+            SessionState::Idle
+        } else {
+            SessionState::Active
+        },
         messages,
         errors,
         open_calls: u64::from(id == "R1"),
@@ -474,7 +593,10 @@ fn exchange(row: &MessageRow) -> ExchangeDetail {
         rewrites: vec!["Host: 127.0.0.1:8080 → 127.0.0.1:3001".to_owned()],
         response: Some(Head {
             line: "HTTP/1.1 200 OK".to_owned(),
-            fields: vec![field("Content-Type", "application/json"), field("Set-Cookie", "sid=abc")],
+            fields: vec![
+                field("Content-Type", "application/json"),
+                field("Set-Cookie", "sid=abc"),
+            ],
         }),
         is_our_answer: false,
         timing: Timing {
@@ -497,9 +619,23 @@ fn exchange(row: &MessageRow) -> ExchangeDetail {
 fn resources(scale: u64) -> Resources {
     let gauge = |name: &str, part: &str, unit, used: u64, limit: u64| {
         let used = used.saturating_mul(scale).min(limit);
-        Gauge { name: name.to_owned(), part: part.to_owned(), unit, used, limit, peak: used, reached: u64::from(used == limit) * 12 }
+        Gauge {
+            name: name.to_owned(),
+            part: part.to_owned(),
+            unit,
+            used,
+            limit,
+            peak: used,
+            reached: u64::from(used == limit) * 12,
+        }
     };
-    let task = |kind: &str, live| TaskRow { kind: kind.to_owned(), live, peak: live + 2, started: live * 40, panicked: 0 };
+    let task = |kind: &str, live| TaskRow {
+        kind: kind.to_owned(),
+        live,
+        peak: live + 2,
+        started: live * 40,
+        panicked: 0,
+    };
     Resources {
         uptime: Duration::from_secs(754),
         gauges: vec![
@@ -512,10 +648,21 @@ fn resources(scale: u64) -> Resources {
             gauge("max_buffer_pool", "reverse", Unit::Bytes, 1_153_434, 128 << 20),
             gauge("recording_queue", "", Unit::Count, 9, 8_192),
         ],
-        tasks: vec![task("listener", 1), task("connection", 12), task("client stream", 0), task("ledger", 1)],
+        tasks: vec![
+            task("listener", 1),
+            task("connection", 12),
+            task("client stream", 0),
+            task("ledger", 1),
+        ],
         rates: [
-            ("messages".to_owned(), (0..120).map(|second| second * 7 % 31).collect()),
-            ("bytes_from_servers".to_owned(), (0..120).map(|second| second * 4_001 % 9_000).collect()),
+            (
+                "messages".to_owned(),
+                (0..120).map(|second| second * 7 % 31).collect(),
+            ),
+            (
+                "bytes_from_servers".to_owned(),
+                (0..120).map(|second| second * 4_001 % 9_000).collect(),
+            ),
         ]
         .into(),
         rss_bytes: Some(48 << 20),

@@ -45,7 +45,12 @@ pub(crate) fn duration(span: Duration) -> String {
     }
 }
 
-const STEPS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+const STEPS: [(u64, &str); 4] = [
+    (1 << 40, "TiB"),
+    (1 << 30, "GiB"),
+    (1 << 20, "MiB"),
+    (1 << 10, "KiB"),
+];
 
 /// `212 B`, `1.2 KiB`, `34 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
@@ -106,7 +111,10 @@ mod tests {
     fn spans_are_short_at_every_scale() {
         let shown = [870, 3_200, 1_250_000, 12_000_000, 242_000_000, 3_900_000_000]
             .map(|micros| duration(Duration::from_micros(micros)));
-        assert_eq!(shown, ["0.8 ms", "3 ms", "1.2 s", "12 s", "4 min 02 s", "1 h 05 min"]);
+        assert_eq!(
+            shown,
+            ["0.8 ms", "3 ms", "1.2 s", "12 s", "4 min 02 s", "1 h 05 min"]
+        );
     }
 
     #[test]
@@ -115,7 +123,10 @@ mod tests {
             [0, 1023, 1024, 1_300, 20_000_000].map(size),
             ["0 B", "1023 B", "1 KiB", "1.2 KiB", "19 MiB"]
         );
-        assert_eq!([999, 1_000, 1_999, 12_000_000].map(count), ["999", "1k", "1.9k", "12M"]);
+        assert_eq!(
+            [999, 1_000, 1_999, 12_000_000].map(count),
+            ["999", "1k", "1.9k", "12M"]
+        );
     }
 
     #[test]

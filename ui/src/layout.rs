@@ -23,24 +23,31 @@ pub(crate) struct Areas {
 
 impl Areas {
     pub(crate) fn of(&self, pane: Pane) -> Option<Rect> {
-        self.panes.iter().find(|(other, _)| *other == pane).map(|(_, area)| *area)
+        self.panes
+            .iter()
+            .find(|(other, _)| *other == pane)
+            .map(|(_, area)| *area)
     }
 
     /// Rows inside a pane's frame.
     pub(crate) fn rows_of(&self, pane: Pane) -> usize {
-        self.of(pane).map_or(1, |area| usize::from(area.height.saturating_sub(2)).max(1))
+        self.of(pane)
+            .map_or(1, |area| usize::from(area.height.saturating_sub(2)).max(1))
     }
 
     /// Columns inside a pane's frame.
     pub(crate) fn columns_of(&self, pane: Pane) -> usize {
-        self.of(pane).map_or(1, |area| usize::from(area.width.saturating_sub(2)).max(1))
+        self.of(pane)
+            .map_or(1, |area| usize::from(area.width.saturating_sub(2)).max(1))
     }
 
     /// The pane at a place, and the row inside its frame.
     pub(crate) fn at(&self, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
         let place = Position { x: column, y: row };
         let (pane, area) = self.panes.iter().find(|(_, area)| area.contains(place))?;
-        let inner = row.checked_sub(area.y + 1).filter(|inner| *inner + 2 < area.height);
+        let inner = row
+            .checked_sub(area.y + 1)
+            .filter(|inner| *inner + 2 < area.height);
         Some((*pane, inner.map(usize::from)))
     }
 }
@@ -48,9 +55,17 @@ impl Areas {
 pub(crate) fn areas(model: &Model) -> Areas {
     let (width, height) = model.size;
     if width < SMALLEST.0 || height < SMALLEST.1 {
-        return Areas { is_too_small: true, ..Areas::default() };
+        return Areas {
+            is_too_small: true,
+            ..Areas::default()
+        };
     }
-    let line = |y| Rect { x: 0, y, width, height: 1 };
+    let line = |y| Rect {
+        x: 0,
+        y,
+        width,
+        height: 1,
+    };
     let filter_rows = filter_rows(model);
     let body = Rect {
         x: 0,
@@ -61,7 +76,10 @@ pub(crate) fn areas(model: &Model) -> Areas {
     Areas {
         is_too_small: false,
         status: line(0),
-        filter: Rect { height: filter_rows, ..line(1) },
+        filter: Rect {
+            height: filter_rows,
+            ..line(1)
+        },
         panes: panes(model, body),
         gauges: line(height - 2),
         footer: line(height - 1),
@@ -74,7 +92,11 @@ fn filter_rows(model: &Model) -> u16 {
     if model.screen != Screen::Traffic || (!is_typing && model.filter.is_empty()) {
         return 0;
     }
-    if model.snapshot.messages.filter_error.is_some() { 2 } else { 1 }
+    if model.snapshot.messages.filter_error.is_some() {
+        2
+    } else {
+        1
+    }
 }
 
 fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
@@ -115,7 +137,11 @@ fn traffic(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
 /// Messages over detail; where that is too low, only the one that has the focus.
 fn over_each_other(focus: Pane, area: Rect) -> Vec<(Pane, Rect)> {
     if area.height < 13 {
-        let pane = if focus == Pane::Detail { Pane::Detail } else { Pane::Messages };
+        let pane = if focus == Pane::Detail {
+            Pane::Detail
+        } else {
+            Pane::Messages
+        };
         return vec![(pane, area)];
     }
     let (upper, lower) = split_rows(area, area.height / 2);
@@ -138,14 +164,25 @@ fn split_columns(area: Rect, left: u16) -> (Rect, Rect) {
     let left = left.min(area.width);
     (
         Rect { width: left, ..area },
-        Rect { x: area.x + left, width: area.width - left, ..area },
+        Rect {
+            x: area.x + left,
+            width: area.width - left,
+            ..area
+        },
     )
 }
 
 fn split_rows(area: Rect, upper: u16) -> (Rect, Rect) {
     let upper = upper.min(area.height);
     (
-        Rect { height: upper, ..area },
-        Rect { y: area.y + upper, height: area.height - upper, ..area },
+        Rect {
+            height: upper,
+            ..area
+        },
+        Rect {
+            y: area.y + upper,
+            height: area.height - upper,
+            ..area
+        },
     )
 }

@@ -146,7 +146,11 @@ impl<Id: RowId> ListState<Id> {
 
     /// Rows that came since following ended.
     pub(crate) fn new_below(&self, total: u64) -> u64 {
-        if self.is_following { 0 } else { total.saturating_sub(self.left_at) }
+        if self.is_following {
+            0
+        } else {
+            total.saturating_sub(self.left_at)
+        }
     }
 
     /// Goes to the row `position` rows below the upper edge of the view.
@@ -218,7 +222,9 @@ impl<Id: RowId> ListState<Id> {
         }
         match self.wish {
             Some(Wish::First) => return (is_answer && rows.has_start()).then_some(0),
-            Some(Wish::At(id)) if rows.position(id).is_none() && !(is_answer && self.is_asked) => return None,
+            Some(Wish::At(id)) if rows.position(id).is_none() && !(is_answer && self.is_asked) => {
+                return None;
+            }
             _ => {}
         }
         let Some(cursor) = self.cursor else {
@@ -296,14 +302,20 @@ impl<Id: RowId> ListState<Id> {
     }
 
     /// The same for lists that are held by index.
-    pub(crate) fn index_window<Other>(&mut self, rows: &Rows<Id>, height: usize, current: Window<Other>) -> Window<Other>
+    pub(crate) fn index_window<Other>(
+        &mut self,
+        rows: &Rows<Id>,
+        height: usize,
+        current: Window<Other>,
+    ) -> Window<Other>
     where
         Other: Copy,
     {
         self.is_asked = true;
         let wanted = window_rows(height);
         let after = rows.ids.len().saturating_sub(self.top_position + height);
-        let is_near = (self.top_position >= height || rows.has_start()) && (after >= height || rows.has_end());
+        let is_near =
+            (self.top_position >= height || rows.has_start()) && (after >= height || rows.has_end());
         let is_fastened = matches!(current.anchor, Anchor::Index(_)) && current.rows == wanted;
         if is_fastened && is_near && self.wish.is_none() {
             return current;
@@ -312,7 +324,10 @@ impl<Id: RowId> ListState<Id> {
             Some(Wish::First) => 0,
             _ => self.top_index.saturating_sub(u64::from(wanted / 2)),
         };
-        Window { anchor: Anchor::Index(start), rows: wanted }
+        Window {
+            anchor: Anchor::Index(start),
+            rows: wanted,
+        }
     }
 }
 
@@ -326,7 +341,11 @@ mod tests {
     use super::*;
 
     fn rows(range: std::ops::Range<u64>, first: u64, total: u64) -> Rows<u64> {
-        Rows { ids: range.collect(), first, total }
+        Rows {
+            ids: range.collect(),
+            first,
+            total,
+        }
     }
 
     fn settled(range: std::ops::Range<u64>) -> (ListState<u64>, Rows<u64>) {
@@ -359,7 +378,11 @@ mod tests {
     fn a_cursor_whose_row_is_gone_goes_to_the_nearest() {
         let (mut list, here) = settled(1..11);
         list.step(&here, -5);
-        let rest = Rows { ids: vec![1, 2, 8, 9], first: 0, total: 4 };
+        let rest = Rows {
+            ids: vec![1, 2, 8, 9],
+            first: 0,
+            total: 4,
+        };
         list.settle(&rest, 5, false);
         assert_eq!(list.cursor, Some(5), "an answer to an older query proves nothing");
         list.settle(&rest, 5, true);
@@ -373,7 +396,14 @@ mod tests {
         let far = rows(500..600, 499, 700);
         list.settle(&far, 5, true);
         assert_eq!(list.cursor, Some(1));
-        let window = list.window(&far, 5, Window { anchor: Anchor::Tail, rows: 120 });
+        let window = list.window(
+            &far,
+            5,
+            Window {
+                anchor: Anchor::Tail,
+                rows: 120,
+            },
+        );
         assert_eq!(window.anchor, Anchor::Row { id: 1, shift: -60 });
     }
 
@@ -383,7 +413,14 @@ mod tests {
         let tail = rows(900..1000, 899, 999);
         list.settle(&tail, 5, true);
         list.go_first(&tail);
-        let window = list.window(&tail, 5, Window { anchor: Anchor::Tail, rows: 120 });
+        let window = list.window(
+            &tail,
+            5,
+            Window {
+                anchor: Anchor::Tail,
+                rows: 120,
+            },
+        );
         assert_eq!(window.anchor, Anchor::Index(0));
         list.settle(&rows(1..121, 0, 999), 5, true);
         assert_eq!(list.cursor, Some(1));
@@ -395,7 +432,10 @@ mod tests {
         let here = rows(400..520, 400, 1000);
         list.go_to(450, &here);
         list.settle(&here, 5, true);
-        let current = Window { anchor: Anchor::Row { id: 460, shift: -60 }, rows: 120 };
+        let current = Window {
+            anchor: Anchor::Row { id: 460, shift: -60 },
+            rows: 120,
+        };
         assert_eq!(list.window(&here, 5, current), current);
         list.step(&here, 66);
         list.settle(&here, 5, true);

@@ -33,7 +33,12 @@ async fn main() -> anyhow::Result<()> {
         queries,
         commands: shadowcat::frontend::Commands::new(commands),
     };
-    let palette = std::env::args().nth(1).and_then(|name| theme::Palette::named(&name));
-    let options = app::AppOptions { palette: palette.unwrap_or_default(), ..app::AppOptions::default() };
+    let palette = std::env::args()
+        .nth(1)
+        .and_then(|name| theme::Palette::named(&name));
+    let options = app::AppOptions {
+        palette: palette.unwrap_or_default(),
+        ..app::AppOptions::default()
+    };
     Ok(app::run(frontend, options).await?)
 }

@@ -171,6 +171,10 @@ pub(crate) const FILTERS_KEPT: usize = 50;
 
 /// The state of the frontend.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, not a state of one machine"
+)]
 pub(crate) struct Model {
     pub(crate) theme: Theme,
     /// Colours are not to be used whatever the palette key says.
@@ -210,7 +214,6 @@ pub(crate) struct Model {
     /// The cursor is where the user put it since the last drawing.
     pub(crate) has_user_moved: bool,
     pub(crate) toast: Option<Toast>,
-    pub(crate) is_quitting: bool,
 }
 
 impl Model {
@@ -247,7 +250,6 @@ impl Model {
             drawn: None,
             has_user_moved: false,
             toast: None,
-            is_quitting: false,
         }
     }
 
@@ -358,7 +360,11 @@ impl Model {
         let shown = page.rows.iter().filter(|row| self.log_level.shows(&row.level));
         let ids: Vec<u64> = shown.map(|row| row.number).collect();
         if self.log_level == LogLevel::All {
-            return Rows { ids, first: page.first, total: page.total };
+            return Rows {
+                ids,
+                first: page.first,
+                total: page.total,
+            };
         }
         let total = ids.len() as u64;
         Rows { ids, first: 0, total }

@@ -74,12 +74,7 @@ impl Line {
         let mut lines = vec![Self::default()];
         let mut used = 0;
         for span in &self.0 {
-            for (number, piece) in span
-                .text
-                .pieces(columns - used, columns)
-                .into_iter()
-                .enumerate()
-            {
+            for (number, piece) in span.text.pieces(columns - used, columns).into_iter().enumerate() {
                 if number > 0 {
                     lines.push(Self::default());
                     used = 0;
@@ -178,9 +173,17 @@ impl<'a> Canvas<'a> {
     /// A frame with `title` in its upper edge; gives the room inside.
     pub(crate) fn frame(&mut self, area: Rect, title: &Line, has_focus: bool) -> Rect {
         if area.width < 2 || area.height < 2 {
-            return Rect { width: 0, height: 0, ..area };
+            return Rect {
+                width: 0,
+                height: 0,
+                ..area
+            };
         }
-        let role = if has_focus { Role::BorderFocus } else { Role::Border };
+        let role = if has_focus {
+            Role::BorderFocus
+        } else {
+            Role::Border
+        };
         let (set, style) = (self.theme.borders(), self.theme.style(role));
         let middle = usize::from(area.width - 2);
         let (right, bottom) = (area.x + area.width - 1, area.y + area.height - 1);
@@ -195,9 +198,19 @@ impl<'a> Canvas<'a> {
             self.buffer.set_stringn(area.x, y, set.vertical_left, 1, style);
             self.buffer.set_stringn(right, y, set.vertical_right, 1, style);
         }
-        let room = Rect { x: area.x + 1, y: area.y, width: area.width - 2, height: 1 };
+        let room = Rect {
+            x: area.x + 1,
+            y: area.y,
+            width: area.width - 2,
+            height: 1,
+        };
         self.line(room, 0, title);
-        Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+        Rect {
+            x: area.x + 1,
+            y: area.y + 1,
+            width: area.width - 2,
+            height: area.height - 2,
+        }
     }
 
     /// Empties `area`, for something that lies above all else.

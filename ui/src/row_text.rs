@@ -24,13 +24,12 @@ pub(crate) fn kind(row: &MessageRow) -> (Role, Safe) {
         RowKind::Request => (Role::Strong, short),
         RowKind::Result if method.is_empty() => (Role::Text, "result"),
         RowKind::Error if method.is_empty() => (Role::Bad, "error"),
-        RowKind::Result => (Role::Text, short),
         RowKind::Error => (Role::Bad, short),
         RowKind::Notification => (Role::Accent, short),
         RowKind::Event => (Role::Dim, "event"),
         RowKind::Malformed => (Role::Bad, "malformed"),
         RowKind::Http if method.is_empty() => (Role::Text, "http"),
-        RowKind::Http => (Role::Text, short),
+        RowKind::Result | RowKind::Http => (Role::Text, short),
         RowKind::HttpResponse => (Role::Text, "response"),
         RowKind::Tunnel => (Role::Dim, "tunnel"),
     };
@@ -40,12 +39,18 @@ pub(crate) fn kind(row: &MessageRow) -> (Role, Safe) {
 /// Kind and summary in one.
 pub(crate) fn what(row: &MessageRow) -> Line {
     let (role, kind) = kind(row);
-    Line::of(role, kind).with(Role::Text, " ").say(Role::Text, &row.summary)
+    Line::of(role, kind)
+        .with(Role::Text, " ")
+        .say(Role::Text, &row.summary)
 }
 
 /// `#41`, and which member of a batch it was.
 pub(crate) fn number(row: &MessageRow) -> Safe {
-    let id = row.rpc_id.as_deref().map(|id| format!("#{id}")).unwrap_or_default();
+    let id = row
+        .rpc_id
+        .as_deref()
+        .map(|id| format!("#{id}"))
+        .unwrap_or_default();
     match row.batch {
         Some((position, length)) => Safe::of(&format!("{id} {position}/{length}")),
         None => Safe::of(&id),
@@ -61,7 +66,11 @@ pub(crate) fn state(row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> L
         RowState::Answer { took, outcome, .. } => ended(*outcome, *took, theme),
     };
     if let Some(worst) = row.findings.iter().map(|finding| finding.severity).max() {
-        let role = if worst == Severity::Info { Role::Accent } else { Role::Warn };
+        let role = if worst == Severity::Info {
+            Role::Accent
+        } else {
+            Role::Warn
+        };
         line.push(role, theme.sign(" ⚑", " !"));
     }
     line
@@ -69,11 +78,17 @@ pub(crate) fn state(row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> L
 
 fn waiting(progress: Option<&Progress>, row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> Line {
     let so_far = match progress {
-        Some(Progress { progress, total: Some(total) }) => format!("{progress}/{total}"),
-        Some(Progress { progress, total: None }) => progress.clone(),
+        Some(Progress {
+            progress,
+            total: Some(total),
+        }) => format!("{progress}/{total}"),
+        Some(Progress {
+            progress,
+            total: None,
+        }) => progress.clone(),
         None => now.map_or_else(|| "open".to_owned(), |now| format::duration(now.since(row.at))),
     };
-    Line::of(Role::Wait, theme.sign("… ", ". ")).say(Role::Wait, &so_far)
+    Line::default().say(Role::Wait, &format!("{}{so_far}", theme.sign("… ", ". ")))
 }
 
 fn ended(outcome: Outcome, took: Option<std::time::Duration>, theme: Theme) -> Line {
@@ -85,10 +100,8 @@ fn ended(outcome: Outcome, took: Option<std::time::Duration>, theme: Theme) -> L
         _ => (Role::Bad, theme.sign("✗", "x")),
     };
     let word = outcome_word(outcome);
-    let mut line = Line::of(role, sign);
-    if !word.is_empty() {
-        line = line.say(role, &format!(" {word}"));
-    }
+    let gap = if word.is_empty() { "" } else { " " };
+    let mut line = Line::default().say(role, &format!("{sign}{gap}{word}"));
     if let Some(took) = took {
         line = line.say(Role::Text, &format!(" {}", format::duration(took)));
     }

@@ -30,7 +30,12 @@ impl Stage {
     pub(crate) fn new(fake: Fake, columns: u16, rows: u16) -> Self {
         let model = Model::new(Keymap::new(&[]).unwrap(), Theme::default(), TimeZone::UTC);
         let now = fake.now().plus(Duration::from_secs(1));
-        let mut stage = Self { model, fake, effects: Vec::new(), now };
+        let mut stage = Self {
+            model,
+            fake,
+            effects: Vec::new(),
+            now,
+        };
         stage.event(Event::Resize(columns, rows));
         stage.publish();
         stage.draw();
@@ -43,7 +48,9 @@ impl Stage {
         while let Some(event) = events.pop() {
             for effect in update(&mut self.model, event, self.now) {
                 match effect {
-                    Effect::Query(query) => events.push(Event::Snapshot(Arc::new(self.fake.snapshot(&query)))),
+                    Effect::Query(query) => {
+                        events.push(Event::Snapshot(Arc::new(self.fake.snapshot(&query))));
+                    }
                     Effect::Ask(purpose, command) => {
                         if !matches!(purpose, Purpose::Detail(_)) {
                             self.effects.push(Effect::Ask(purpose, command.clone()));
@@ -66,7 +73,12 @@ impl Stage {
     /// So many calls pass; the engine publishes them.
     pub(crate) fn traffic(&mut self, calls: u64) {
         for number in 0..calls {
-            self.fake.call("tools/call", &format!("passing {number}"), 2, shadowcat::snapshot::Outcome::Ok);
+            self.fake.call(
+                "tools/call",
+                &format!("passing {number}"),
+                2,
+                shadowcat::snapshot::Outcome::Ok,
+            );
         }
         self.publish();
     }
@@ -111,7 +123,12 @@ impl Stage {
     /// Draws the screen.
     pub(crate) fn draw(&mut self) -> Buffer {
         let (width, height) = self.model.size;
-        let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width, height });
+        let mut buffer = Buffer::empty(Rect {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        });
         view::draw(&self.model, &mut buffer);
         self.model.now = self.now;
         self.model.note_drawn();
@@ -131,7 +148,7 @@ impl Stage {
     }
 }
 
-fn lines<'a>(buffer: &'a Buffer) -> impl Iterator<Item = &'a [Cell]> {
+fn lines(buffer: &Buffer) -> impl Iterator<Item = &[Cell]> {
     buffer.content.chunks(usize::from(buffer.area.width))
 }
 
@@ -160,7 +177,10 @@ fn looks_of(buffer: &Buffer) -> String {
         let letters = cells.iter().map(|cell| letter(cell, &mut legend));
         map.push(letters.collect::<String>().trim_end().to_owned());
     }
-    let legend = legend.iter().enumerate().map(|(number, look)| format!("{} {look}", sign(number)));
+    let legend = legend
+        .iter()
+        .enumerate()
+        .map(|(number, look)| format!("{} {look}", sign(number)));
     format!("{}\n{}", map.join("\n"), legend.collect::<Vec<_>>().join("\n"))
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crossterm::cursor::{MoveTo, Show};
-use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{execute, queue};
 use ratatui::Terminal;
@@ -30,7 +32,12 @@ impl Screen {
     /// What the system says if standard output is no terminal or cannot be written.
     pub(crate) fn enter(has_alternate: bool, has_mouse: bool) -> io::Result<Self> {
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-        let mut screen = Self { terminal, is_entered: false, has_alternate, has_mouse };
+        let mut screen = Self {
+            terminal,
+            is_entered: false,
+            has_alternate,
+            has_mouse,
+        };
         screen.resume()?;
         Ok(screen)
     }
@@ -73,7 +80,10 @@ impl Screen {
     }
 
     /// Draws one frame; `draw` gives the place of the text cursor.
-    pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut ratatui::buffer::Buffer) -> Option<(u16, u16)>) -> io::Result<()> {
+    pub(crate) fn draw(
+        &mut self,
+        draw: impl FnOnce(&mut ratatui::buffer::Buffer) -> Option<(u16, u16)>,
+    ) -> io::Result<()> {
         self.terminal.draw(|frame| {
             if let Some(place) = draw(frame.buffer_mut()) {
                 frame.set_cursor_position(place);

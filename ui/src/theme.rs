@@ -96,7 +96,11 @@ impl Theme {
     }
 
     pub(crate) const fn borders(self) -> border::Set<'static> {
-        if self.is_ascii { ASCII_BORDER } else { border::PLAIN }
+        if self.is_ascii {
+            ASCII_BORDER
+        } else {
+            border::PLAIN
+        }
     }
 
     /// `unicode`, or `ascii` where only that may be used.
@@ -124,7 +128,7 @@ fn coloured(role: Role, accent: Color, warn: Color, dim: Color) -> Style {
     let base = Style::new();
     match role {
         Role::Text => base,
-        Role::Dim | Role::Border => base.fg(dim),
+        Role::Dim | Role::Border | Role::Tab => base.fg(dim),
         Role::Strong => base.add_modifier(Modifier::BOLD),
         Role::Title | Role::BorderFocus | Role::Accent | Role::JsonKey => base.fg(accent),
         Role::Key | Role::TabOn => base.fg(accent).add_modifier(Modifier::BOLD),
@@ -134,7 +138,6 @@ fn coloured(role: Role, accent: Color, warn: Color, dim: Color) -> Style {
         Role::Client => base.fg(Color::Blue),
         Role::Server | Role::JsonWord => base.fg(Color::Magenta),
         Role::Hit => base.fg(Color::Black).bg(warn),
-        Role::Tab => base.fg(dim),
     }
 }
 
@@ -161,7 +164,14 @@ mod tests {
             palette: Palette::Mono,
             is_ascii: false,
         };
-        for role in [Role::Text, Role::Bad, Role::Hit, Role::Bar, Role::Client, Role::TabOn] {
+        for role in [
+            Role::Text,
+            Role::Bad,
+            Role::Hit,
+            Role::Bar,
+            Role::Client,
+            Role::TabOn,
+        ] {
             let style = theme.style(role);
             assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
         }

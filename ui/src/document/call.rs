@@ -14,7 +14,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<DocLine> {
     };
     let mut lines: Vec<DocLine> = Vec::with_capacity(message.call.len() + 1);
     for row in &message.call {
-        let sign = if row.id == message.row.id { look.theme.sign("▸", ">") } else { " " };
+        let sign = if row.id == message.row.id {
+            look.theme.sign("▸", ">")
+        } else {
+            " "
+        };
         let after = format!("{sign} +{}", format::duration(row.at.since(first.at)));
         let mut line = Line::default().say(Role::Dim, &after).pad_to(14);
         line.extend(row_text::direction(row, look.theme));
@@ -23,11 +27,18 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<DocLine> {
         line = line.with(Role::Text, "  ");
         line.extend(row_text::state(row, None, look.theme));
         line = line.say(Role::Dim, &format!("  {}", format::size(row.size)));
-        lines.push(DocLine { line, target: Some(row.id) });
+        lines.push(DocLine {
+            line,
+            target: Some(row.id),
+        });
     }
     if message.call_cut > 0 {
         let cut = format::plural(message.call_cut, "further message");
-        lines.push(Line::default().say(Role::Warn, &format!("{cut} not listed")).into());
+        lines.push(
+            Line::default()
+                .say(Role::Warn, &format!("{cut} not listed"))
+                .into(),
+        );
     }
     lines
 }

@@ -36,7 +36,10 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     match &exchange.response {
         Some(response) => {
             if exchange.is_our_answer {
-                lines.push(Line::of(Role::Warn, "this answer is the proxy's own, not the server's"));
+                lines.push(Line::of(
+                    Role::Warn,
+                    "this answer is the proxy's own, not the server's",
+                ));
             }
             lines.extend(head(response, look));
         }
@@ -60,7 +63,11 @@ fn summary(exchange: &ExchangeDetail) -> Line {
 
 fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
     let is_masked = !look.switches.is_unmasked;
-    let first = if is_masked { masked_target(&head.line) } else { head.line.clone() };
+    let first = if is_masked {
+        masked_target(&head.line)
+    } else {
+        head.line.clone()
+    };
     let mut lines = vec![Line::default().say(Role::Strong, &first)];
     lines.extend(head.fields.iter().map(|(name, value)| {
         let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
@@ -80,7 +87,10 @@ fn masked(value: &str) -> String {
         _ => ("", value),
     };
     let gap = if scheme.is_empty() { "" } else { " " };
-    format!("{scheme}{gap}*** ({}; m shows it)", format::plural(secret.chars().count() as u64, "character"))
+    format!(
+        "{scheme}{gap}*** ({}; m shows it)",
+        format::plural(secret.chars().count() as u64, "character")
+    )
 }
 
 /// A request line without the values of query parameters that look like secrets.
@@ -90,19 +100,39 @@ fn masked_target(line: &str) -> String {
     };
     let (query, version) = query.rsplit_once(' ').unwrap_or((query, ""));
     let parameters: Vec<String> = query.split('&').map(masked_parameter).collect();
-    format!("{path}?{} {version}", parameters.join("&")).trim_end().to_owned()
+    format!("{path}?{} {version}", parameters.join("&"))
+        .trim_end()
+        .to_owned()
 }
 
 fn masked_parameter(parameter: &str) -> String {
-    const TELLING: [&str; 7] = ["token", "key", "secret", "password", "code", "assertion", "signature"];
+    const TELLING: [&str; 7] = [
+        "token",
+        "key",
+        "secret",
+        "password",
+        "code",
+        "assertion",
+        "signature",
+    ];
     match parameter.split_once('=') {
-        Some((name, _)) if TELLING.iter().any(|word| name.to_ascii_lowercase().contains(word)) => format!("{name}=***"),
+        Some((name, _))
+            if TELLING
+                .iter()
+                .any(|word| name.to_ascii_lowercase().contains(word)) =>
+        {
+            format!("{name}=***")
+        }
         _ => parameter.to_owned(),
     }
 }
 
 fn rewrite(change: &str, look: &Look<'_>) -> Line {
-    Line::of(Role::Accent, look.theme.sign("↳ sent on with ", "> sent on with ")).say(Role::Text, change)
+    Line::of(
+        Role::Accent,
+        look.theme.sign("↳ sent on with ", "> sent on with "),
+    )
+    .say(Role::Text, change)
 }
 
 fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {

@@ -53,7 +53,11 @@ pub(crate) fn lines(message: &MessageDetail, tab: Tab, look: &Look<'_>) -> Vec<D
     };
     let wraps = look.switches.wraps;
     let fitted = whole.into_iter().flat_map(|line| {
-        if wraps { line.wrapped(look.columns) } else { vec![line] }
+        if wraps {
+            line.wrapped(look.columns)
+        } else {
+            vec![line]
+        }
     });
     fitted.take(MOST_LINES).map(DocLine::from).collect()
 }
@@ -76,7 +80,11 @@ fn raw_tab(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
         return vec![no_body(message)];
     };
     let mut lines: Vec<Line> = body_note(body).into_iter().collect();
-    let bytes = if body.wire.is_empty() { &body.bytes } else { &body.wire };
+    let bytes = if body.wire.is_empty() {
+        &body.bytes
+    } else {
+        &body.wire
+    };
     lines.extend(raw::lines(bytes, look.switches.is_hex, MOST_LINES));
     lines
 }
@@ -102,7 +110,9 @@ fn findings(message: &MessageDetail, theme: Theme) -> Vec<Line> {
             Severity::Warning => (Role::Warn, "warning: "),
             Severity::Info => (Role::Accent, "note: "),
         };
-        Line::of(role, theme.sign("⚑ ", "! ")).with(role, word).say(Role::Text, &finding.text)
+        Line::of(role, theme.sign("⚑ ", "! "))
+            .with(role, word)
+            .say(Role::Text, &finding.text)
     });
     shown.collect()
 }
@@ -114,7 +124,9 @@ fn event_fields(message: &MessageDetail) -> Option<Line> {
         line = line.with(Role::Dim, "  id ").say(Role::Text, id);
     }
     if let Some(retry) = sse.retry {
-        line = line.with(Role::Dim, "  retry ").say(Role::Text, &format!("{retry} ms"));
+        line = line
+            .with(Role::Dim, "  retry ")
+            .say(Role::Text, &format!("{retry} ms"));
     }
     if sse.comments > 0 {
         let comments = format::plural(sse.comments.into(), "comment");
@@ -128,7 +140,10 @@ fn body_note(body: &Body) -> Option<Line> {
     let mut notes = Vec::new();
     if body.is_cut {
         let kept = format::size(body.bytes.len() as u64);
-        notes.push(format!("only the first {kept} of {} are kept", format::size(body.size)));
+        notes.push(format!(
+            "only the first {kept} of {} are kept",
+            format::size(body.size)
+        ));
     }
     if let Some(coding) = &body.coding {
         notes.push(format!("decoded from {coding}"));

@@ -21,7 +21,12 @@ pub(super) fn lines(bytes: &[u8], most: usize) -> Vec<Line> {
 fn plain(bytes: &[u8], most: usize) -> Vec<Line> {
     let lines = bytes.split(|byte| *byte == b'\n').take(most);
     lines
-        .map(|line| Line::of(Role::Text, Safe::of_bytes(line.strip_suffix(b"\r").unwrap_or(line))))
+        .map(|line| {
+            Line::of(
+                Role::Text,
+                Safe::of_bytes(line.strip_suffix(b"\r").unwrap_or(line)),
+            )
+        })
         .collect()
 }
 
@@ -35,10 +40,18 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn print(bytes: &'a [u8], most: usize) -> Vec<Line> {
-        let mut printer = Self { bytes, at: 0, depth: 0, line: Line::default(), lines: Vec::new() };
+        let mut printer = Self {
+            bytes,
+            at: 0,
+            depth: 0,
+            line: Line::default(),
+            lines: Vec::new(),
+        };
         while printer.lines.len() < most && printer.token() {}
         if printer.lines.len() >= most {
-            printer.lines.push(Line::of(Role::Warn, "the rest is not shown; the Raw tab has it"));
+            printer
+                .lines
+                .push(Line::of(Role::Warn, "the rest is not shown; the Raw tab has it"));
         } else if !printer.line.0.is_empty() {
             printer.lines.push(printer.line);
         }
@@ -116,19 +129,32 @@ impl<'a> Printer<'a> {
         }
         let end = self.at.min(self.bytes.len());
         let text = Safe::of_bytes(self.bytes.get(start..end).unwrap_or_default());
-        let role = if self.peek() == Some(b':') { Role::JsonKey } else { Role::JsonString };
+        let role = if self.peek() == Some(b':') {
+            Role::JsonKey
+        } else {
+            Role::JsonString
+        };
         self.line.push(role, text);
     }
 
     fn word(&mut self, first: u8) {
         let start = self.at;
-        let is_word = |byte: &u8| !matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'"') && !byte.is_ascii_whitespace();
+        let is_word = |byte: &u8| {
+            !matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'"') && !byte.is_ascii_whitespace()
+        };
         while self.bytes.get(self.at).is_some_and(is_word) {
             self.at += 1;
         }
         let text = Safe::of_bytes(self.bytes.get(start..self.at).unwrap_or_default());
         let is_number = first == b'-' || first.is_ascii_digit();
-        self.line.push(if is_number { Role::JsonNumber } else { Role::JsonWord }, text);
+        self.line.push(
+            if is_number {
+                Role::JsonNumber
+            } else {
+                Role::JsonWord
+            },
+            text,
+        );
     }
 }
 
@@ -144,7 +170,17 @@ mod tests {
     fn numbers_order_and_repeated_keys_stay_as_sent() {
         assert_eq!(
             shown(r#"{"b":1.10,"a":12345678901234567890123,"a":[{},[ ],null]}"#),
-            ["{", "  \"b\": 1.10,", "  \"a\": 12345678901234567890123,", "  \"a\": [", "    {},", "    [],", "    null", "  ]", "}"]
+            [
+                "{",
+                "  \"b\": 1.10,",
+                "  \"a\": 12345678901234567890123,",
+                "  \"a\": [",
+                "    {},",
+                "    [],",
+                "    null",
+                "  ]",
+                "}"
+            ]
         );
     }
 

@@ -14,7 +14,9 @@ pub(super) fn lines(bytes: &[u8], wants_hex: bool, most: usize) -> Vec<Line> {
         return hex(bytes, most);
     }
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').take(most);
-    lines.map(|line| Line::of(Role::Text, Safe::of_bytes(line))).collect()
+    lines
+        .map(|line| Line::of(Role::Text, Safe::of_bytes(line)))
+        .collect()
 }
 
 fn is_binary(bytes: &[u8]) -> bool {
@@ -24,7 +26,9 @@ fn is_binary(bytes: &[u8]) -> bool {
 
 fn hex(bytes: &[u8], most: usize) -> Vec<Line> {
     let lines = bytes.chunks(BYTES_A_LINE).take(most).enumerate();
-    lines.map(|(number, chunk)| hex_line(number * BYTES_A_LINE, chunk)).collect()
+    lines
+        .map(|(number, chunk)| hex_line(number * BYTES_A_LINE, chunk))
+        .collect()
 }
 
 fn hex_line(offset: usize, chunk: &[u8]) -> Line {
@@ -34,7 +38,13 @@ fn hex_line(offset: usize, chunk: &[u8]) -> Line {
         // Writing to a string cannot fail.
         let _ = write!(codes, "{gap}{byte:02x} ");
     }
-    let letter = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+    let letter = |byte: &u8| {
+        if byte.is_ascii_graphic() || *byte == b' ' {
+            char::from(*byte)
+        } else {
+            '.'
+        }
+    };
     let letters: String = chunk.iter().map(letter).collect();
     Line::default()
         .say(Role::Dim, &format!("{offset:08x}  "))

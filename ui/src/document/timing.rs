@@ -42,14 +42,30 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
 }
 
 fn latest(timing: &Timing) -> Timestamp {
-    let moments = [timing.request_done, timing.sent, timing.response_head, timing.first_byte, timing.done];
-    moments.into_iter().flatten().max().unwrap_or(timing.started).max(timing.started)
+    let moments = [
+        timing.request_done,
+        timing.sent,
+        timing.response_head,
+        timing.first_byte,
+        timing.done,
+    ];
+    moments
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(timing.started)
+        .max(timing.started)
 }
 
 fn phases(timing: &Timing) -> Vec<Phase> {
     let between = |name, from: Option<Timestamp>, to: Option<Timestamp>, role| {
         let (from, to) = (from?, to?);
-        Some(Phase { name, start: from.since(timing.started), length: to.since(from), role })
+        Some(Phase {
+            name,
+            start: from.since(timing.started),
+            length: to.since(from),
+            role,
+        })
     };
     let connect = timing.connect.zip(timing.sent).map(|(length, sent)| Phase {
         name: "connect",
@@ -58,10 +74,20 @@ fn phases(timing: &Timing) -> Vec<Phase> {
         role: Role::Warn,
     });
     let parts = [
-        between("request body", Some(timing.started), timing.request_done, Role::Client),
+        between(
+            "request body",
+            Some(timing.started),
+            timing.request_done,
+            Role::Client,
+        ),
         connect,
         between("server thinks", timing.sent, timing.response_head, Role::Wait),
-        between("first byte", timing.response_head, timing.first_byte, Role::Server),
+        between(
+            "first byte",
+            timing.response_head,
+            timing.first_byte,
+            Role::Server,
+        ),
         between("response body", timing.first_byte, timing.done, Role::Good),
     ];
     parts.into_iter().flatten().collect()
@@ -87,7 +113,11 @@ fn bar_line(phase: &Phase, whole: Duration, look: &Look<'_>) -> Line {
 fn own_share(timing: &Timing) -> Option<Line> {
     let until_sent = timing.sent?.since(timing.started);
     let ours = until_sent.saturating_sub(timing.connect.unwrap_or_default());
-    let reused = if timing.connect.is_none() { ", connection reused" } else { "" };
+    let reused = if timing.connect.is_none() {
+        ", connection reused"
+    } else {
+        ""
+    };
     Some(
         Line::of(Role::Dim, "added by the proxy before sending: ")
             .say(Role::Strong, &format::duration(ours))

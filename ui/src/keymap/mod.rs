@@ -11,17 +11,83 @@ pub(crate) use table::TABLE;
 /// Everything a key can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
-    Help, HelpAll, Palette, ShowTraffic, ShowStreams, ShowResources, ShowLog, NextPane, PreviousPane, Zoom, Unzoom,
-    Back, Record, Theme, Mouse, Redraw, Suspend, Quit, QuitNow, Down, Up, HalfDown, HalfUp, PageDown, PageUp, First,
-    Last, Left, Right, Filter, FilterFromRow, NextError, PreviousError, PreviousTab, NextTab, Copy, LimitSession,
-    GoRequest, GoAnswer, GoStream, Open, FocusSessions, Follow, Search, NextHit, PreviousHit, Wrap, Hex, Unmask,
-    LogLevel, CopyPretty, CopyBody, CopyWire, CopyHeaders, CopyId, CopyRow, Accept, Complete,
+    Help,
+    HelpAll,
+    Palette,
+    ShowTraffic,
+    ShowStreams,
+    ShowResources,
+    ShowLog,
+    NextPane,
+    PreviousPane,
+    Zoom,
+    Unzoom,
+    Back,
+    Record,
+    Theme,
+    Mouse,
+    Redraw,
+    Suspend,
+    Quit,
+    QuitNow,
+    Down,
+    Up,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    First,
+    Last,
+    Left,
+    Right,
+    Filter,
+    FilterFromRow,
+    NextError,
+    PreviousError,
+    PreviousTab,
+    NextTab,
+    Copy,
+    LimitSession,
+    GoRequest,
+    GoAnswer,
+    GoStream,
+    Open,
+    FocusSessions,
+    Follow,
+    Search,
+    NextHit,
+    PreviousHit,
+    Wrap,
+    Hex,
+    Unmask,
+    LogLevel,
+    CopyPretty,
+    CopyBody,
+    CopyWire,
+    CopyHeaders,
+    CopyId,
+    CopyRow,
+    Accept,
+    Complete,
 }
 
 /// Where a key has its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Context {
-    Global, List, Traffic, Sessions, Messages, Detail, Streams, Events, Log, Copying, Filtering, Prompt, Palette, Help,
+    Global,
+    List,
+    Traffic,
+    Sessions,
+    Messages,
+    Detail,
+    Streams,
+    Events,
+    Log,
+    Copying,
+    Filtering,
+    Prompt,
+    Palette,
+    Help,
 }
 
 impl Context {
@@ -101,8 +167,13 @@ const NAMED: [(&str, KeyCode); 16] = [
 impl Chord {
     /// Reads `j`, `G`, `ctrl-d`, `enter`.
     fn parse(text: &str) -> Option<Self> {
-        let (has_ctrl, name) = text.strip_prefix("ctrl-").map_or((false, text), |rest| (true, rest));
-        let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, code)| *code);
+        let (has_ctrl, name) = text
+            .strip_prefix("ctrl-")
+            .map_or((false, text), |rest| (true, rest));
+        let named = NAMED
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, code)| *code);
         let mut characters = name.chars();
         let single = characters.next().filter(|_| characters.next().is_none());
         let code = named.or(single.map(KeyCode::Char))?;
@@ -111,7 +182,10 @@ impl Chord {
 
     /// The key that was pressed; Shift is in the character itself.
     pub(crate) fn pressed(event: KeyEvent) -> Option<Self> {
-        if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META) {
+        if event
+            .modifiers
+            .intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META)
+        {
             return None;
         }
         let has_ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
@@ -141,7 +215,9 @@ impl fmt::Display for Chord {
                 let first = characters.next().map(|first| first.to_ascii_uppercase());
                 write!(f, "{}{}", first.unwrap_or_default(), characters.as_str())
             }
-            (KeyCode::Char(character), None) if self.has_ctrl => write!(f, "{}", character.to_ascii_uppercase()),
+            (KeyCode::Char(character), None) if self.has_ctrl => {
+                write!(f, "{}", character.to_ascii_uppercase())
+            }
             (KeyCode::Char(character), None) => f.write_char(character),
             (other, None) => write!(f, "{other}"),
         }
@@ -175,7 +251,12 @@ pub(crate) enum KeymapError {
     #[error("`{0}` is not a key; write `j`, `G`, `ctrl-d`, `enter`, `shift-tab` or two of them, as in `g g`")]
     UnknownKey(String),
     #[error("`{key}` would mean both `{first}` and `{second}` ({place}); give one of them another key")]
-    Taken { key: String, first: &'static str, second: &'static str, place: &'static str },
+    Taken {
+        key: String,
+        first: &'static str,
+        second: &'static str,
+        place: &'static str,
+    },
 }
 
 /// What pressing a key amounts to.
@@ -196,7 +277,10 @@ impl Keymap {
         let mut entries = Vec::with_capacity(TABLE.len());
         for binding in TABLE {
             let keys = binding.keys.iter().filter_map(|text| parse_sequence(text));
-            entries.push(Entry { binding, keys: keys.collect() });
+            entries.push(Entry {
+                binding,
+                keys: keys.collect(),
+            });
         }
         for (name, keys) in overrides {
             let parsed: Result<Vec<_>, _> = keys
@@ -219,7 +303,11 @@ impl Keymap {
         for (number, entry) in self.0.iter().enumerate() {
             let later = self.0.iter().skip(number + 1);
             for other in later.filter(|other| other.binding.context == entry.binding.context) {
-                if let Some(key) = entry.keys.iter().find(|key| other.keys.iter().any(|taken| clash(key, taken))) {
+                if let Some(key) = entry
+                    .keys
+                    .iter()
+                    .find(|key| other.keys.iter().any(|taken| clash(key, taken)))
+                {
                     return Err(KeymapError::Taken {
                         key: spelled(key),
                         first: entry.binding.name(),
@@ -250,9 +338,11 @@ impl Keymap {
 
     /// The rows of `contexts`, in the order of the contexts.
     pub(crate) fn entries_of<'a>(&'a self, contexts: &'a [Context]) -> impl Iterator<Item = &'a Entry> {
-        contexts
-            .iter()
-            .flat_map(|context| self.0.iter().filter(move |entry| entry.binding.context == *context))
+        contexts.iter().flat_map(|context| {
+            self.0
+                .iter()
+                .filter(move |entry| entry.binding.context == *context)
+        })
     }
 
     /// All rows, in the order of the table.
@@ -261,7 +351,11 @@ impl Keymap {
     }
 
     /// What can follow after `prefix` in `contexts`.
-    pub(crate) fn after<'a>(&'a self, contexts: &'a [Context], prefix: &'a [Chord]) -> impl Iterator<Item = (String, &'a Entry)> {
+    pub(crate) fn after<'a>(
+        &'a self,
+        contexts: &'a [Context],
+        prefix: &'a [Chord],
+    ) -> impl Iterator<Item = (String, &'a Entry)> {
         self.entries_of(contexts).filter_map(move |entry| {
             let sequence = entry.keys.iter().find(|sequence| is_start(prefix, sequence))?;
             let rest = sequence.get(prefix.len()..)?;
@@ -302,11 +396,25 @@ pub(crate) fn markdown(keymap: &Keymap) -> String {
         let binding = entry.binding;
         if context.replace(binding.context) != Some(binding.context) {
             // Writing to a string cannot fail.
-            let _ = write!(page, "\n## {}\n\n| key | action | name |\n|---|---|---|\n", binding.context.title());
+            let _ = write!(
+                page,
+                "\n## {}\n\n| key | action | name |\n|---|---|---|\n",
+                binding.context.title()
+            );
         }
-        let keys: Vec<String> = entry.keys.iter().map(|key| format!("`{}`", spelled(key))).collect();
+        let keys: Vec<String> = entry
+            .keys
+            .iter()
+            .map(|key| format!("`{}`", spelled(key)))
+            .collect();
         let names: Vec<String> = binding.names.iter().map(|name| format!("`{name}`")).collect();
-        let _ = writeln!(page, "| {} | {} | {} |", keys.join(" "), binding.help, names.join(", "));
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} |",
+            keys.join(" "),
+            binding.help,
+            names.join(", ")
+        );
     }
     page
 }
@@ -321,8 +429,17 @@ mod tests {
         for entry in keymap.entries() {
             let binding = entry.binding;
             assert_eq!(entry.keys.len(), binding.keys.len(), "{}", binding.name());
-            assert!(!binding.help.is_empty() && !binding.names.is_empty(), "{:?}", binding.keys);
-            assert_eq!(binding.priority > 0, binding.priority > 0 && !binding.label.is_empty(), "{}", binding.name());
+            assert!(
+                !binding.help.is_empty() && !binding.names.is_empty(),
+                "{:?}",
+                binding.keys
+            );
+            assert_eq!(
+                binding.priority > 0,
+                binding.priority > 0 && !binding.label.is_empty(),
+                "{}",
+                binding.name()
+            );
         }
     }
 
@@ -354,11 +471,22 @@ mod tests {
 
     #[test]
     fn keys_that_cannot_work_are_named() {
-        let with = |name: &str, key: &str| Keymap::new(&[(name.to_owned(), vec![key.to_owned()])]).unwrap_err();
+        let with =
+            |name: &str, key: &str| Keymap::new(&[(name.to_owned(), vec![key.to_owned()])]).unwrap_err();
         assert_eq!(with("fly", "x"), KeymapError::UnknownAction("fly".to_owned()));
-        assert_eq!(with("quit", "hyper-x"), KeymapError::UnknownKey("hyper-x".to_owned()));
-        assert!(with("quit", "R").to_string().contains("`R` would mean both `record` and `quit`"));
-        assert!(matches!(with("filter", "g"), KeymapError::Taken { .. }), "a key that begins a sequence");
+        assert_eq!(
+            with("quit", "hyper-x"),
+            KeymapError::UnknownKey("hyper-x".to_owned())
+        );
+        assert!(
+            with("quit", "R")
+                .to_string()
+                .contains("`R` would mean both `record` and `quit`")
+        );
+        assert!(
+            matches!(with("filter", "g"), KeymapError::Taken { .. }),
+            "a key that begins a sequence"
+        );
     }
 
     #[test]
@@ -369,6 +497,9 @@ mod tests {
             std::fs::write(page, &table).unwrap();
         }
         let written = std::fs::read_to_string(page).unwrap();
-        assert!(written == table, "docs/keys.md is out of date; run this test with SHADOWCAT_WRITE_DOCS=1");
+        assert!(
+            written == table,
+            "docs/keys.md is out of date; run this test with SHADOWCAT_WRITE_DOCS=1"
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
-use crate::model::{FilterEdit, HelpState, Mode, Model, Pane, PaletteState, Screen};
+use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen};
 use crate::theme::Role;
 
 /// What counts as a failure when jumping from one to the next.
@@ -16,12 +16,18 @@ const FAILURES: &str = "status:error | kind:error";
 /// Why `action` cannot be done now; `None` if it can.
 pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
     match action {
-        Action::Record if model.is_read_only => Some("this view is read-only; it cannot start or stop recording"),
+        Action::Record if model.is_read_only => {
+            Some("this view is read-only; it cannot start or stop recording")
+        }
         Action::Record if matches!(model.snapshot.source, Source::File { .. }) => {
             Some("a recording is open; there is no traffic to record")
         }
-        Action::Record | Action::NextError | Action::PreviousError if model.is_engine_gone => Some("the engine has ended"),
-        Action::FilterFromRow | Action::Copy if model.selected().is_none() => Some("there is no message under the cursor"),
+        Action::Record | Action::NextError | Action::PreviousError if model.is_engine_gone => {
+            Some("the engine has ended")
+        }
+        Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
+            Some("there is no message under the cursor")
+        }
         Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
         Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
             Some("this message was not carried by a stream")
@@ -33,7 +39,12 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
 
 fn has_call(model: &Model) -> bool {
     let is_shown = model.detail.shown() == model.messages.cursor;
-    is_shown && model.detail.message.as_ref().is_some_and(|message| !message.call.is_empty())
+    is_shown
+        && model
+            .detail
+            .message
+            .as_ref()
+            .is_some_and(|message| !message.call.is_empty())
 }
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
@@ -58,17 +69,18 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         },
         Action::Mouse => {
             model.has_mouse = !model.has_mouse;
-            let text = if model.has_mouse { "mouse on" } else { "mouse off: the terminal selects text" };
+            let text = if model.has_mouse {
+                "mouse on"
+            } else {
+                "mouse off: the terminal selects text"
+            };
             model.say(Role::Accent, text);
             effects.push(Effect::Mouse(model.has_mouse));
         }
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
-        Action::Quit | Action::QuitNow => {
-            model.is_quitting = true;
-            effects.push(Effect::Quit);
-        }
+        Action::Quit | Action::QuitNow => effects.push(Effect::Quit),
         _ => {}
     }
 }
@@ -76,18 +88,21 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
 /// Moving in the pane that has the focus; `false` if the action is no movement.
 fn moved(model: &mut Model, action: Action) -> bool {
     let pane = model.pane();
-    let page = isize::try_from(model.areas().rows_of(pane)).unwrap_or(1);
-    let page = match pane {
-        Pane::Streams => (page / 2).max(1),
-        _ => page,
+    let rows = model.areas().rows_of(pane);
+    let whole = match pane {
+        // A lane takes two rows; the first row of the messages is their heading.
+        Pane::Streams => rows / 2,
+        Pane::Messages => rows - 1,
+        _ => rows,
     };
+    let whole = isize::try_from(whole).unwrap_or(1).max(1);
     let by = match action {
         Action::Down => 1,
         Action::Up => -1,
-        Action::HalfDown => (page / 2).max(1),
-        Action::HalfUp => -(page / 2).max(1),
-        Action::PageDown => page,
-        Action::PageUp => -page,
+        Action::HalfDown => (whole / 2).max(1),
+        Action::HalfUp => -(whole / 2).max(1),
+        Action::PageDown => whole,
+        Action::PageUp => -whole,
         Action::First => return first(model, pane),
         Action::Last => return last(model, pane),
         _ => return false,
@@ -198,7 +213,10 @@ fn looked(model: &mut Model, action: Action) -> bool {
         }
         Action::Help | Action::HelpAll => {
             let is_all = action == Action::HelpAll;
-            model.mode = Mode::Help(HelpState { is_all, ..HelpState::default() });
+            model.mode = Mode::Help(HelpState {
+                is_all,
+                ..HelpState::default()
+            });
         }
         Action::Palette => {
             let mut palette = PaletteState::default();
@@ -324,7 +342,14 @@ fn go_in_call(model: &mut Model, wants_request: bool) {
     });
     match wanted {
         Some(target) => go_to_message(model, target),
-        None => model.say(Role::Dim, if wants_request { "its request is not in history" } else { "no answer yet" }),
+        None => model.say(
+            Role::Dim,
+            if wants_request {
+                "its request is not in history"
+            } else {
+                "no answer yet"
+            },
+        ),
     }
 }
 
@@ -401,7 +426,11 @@ fn filter_from_row(model: &mut Model) {
         return;
     };
     let before = model.filter.trim();
-    let text = if before.is_empty() { words } else { format!("{before} {words}") };
+    let text = if before.is_empty() {
+        words
+    } else {
+        format!("{before} {words}")
+    };
     start_filter(model, &text);
 }
 
@@ -419,7 +448,11 @@ fn words_for(row: &shadowcat::snapshot::MessageRow) -> String {
 
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
-    if value.chars().all(is_plain) { value.to_owned() } else { format!("{value:?}") }
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("{value:?}")
+    }
 }
 
 fn find_failure(model: &Model, is_backwards: bool, effects: &mut Vec<Effect>) {

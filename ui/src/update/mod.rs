@@ -13,7 +13,9 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use shadowcat::clock::Timestamp;
 use shadowcat::frontend::EngineGoneError;
 use shadowcat::ids::ProxySessionId;
-use shadowcat::snapshot::{Anchor, Command, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window};
+use shadowcat::snapshot::{
+    Anchor, Command, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window,
+};
 
 pub(crate) use actions::disabled;
 
@@ -86,7 +88,10 @@ fn finish_sequence(model: &mut Model, contexts: &[Context], keys: &[Chord], effe
         Lookup::Action(action) => act(model, action, effects),
         Lookup::Prefix | Lookup::Nothing => {
             let spelled = crate::keymap::spelled(keys);
-            if keys.get(1).is_none_or(|chord| chord.code != crossterm::event::KeyCode::Esc) {
+            if keys
+                .get(1)
+                .is_none_or(|chord| chord.code != crossterm::event::KeyCode::Esc)
+            {
                 model.say(Role::Dim, format!("{spelled} does nothing here"));
             }
         }
@@ -165,7 +170,10 @@ fn recording_changed(model: &mut Model, state: &RecorderState) {
         RecorderState::Off => model.say(Role::Good, "recording finished"),
         RecorderState::On { path, .. } => model.say(Role::Good, format!("recording to {}", path.display())),
         RecorderState::Failed { path, cause } => {
-            model.say(Role::Bad, format!("recording to {} failed: {cause}", path.display()));
+            model.say(
+                Role::Bad,
+                format!("recording to {} failed: {cause}", path.display()),
+            );
         }
     }
 }
@@ -180,9 +188,17 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     let sessions = model.session_rows();
     let streams = model.stream_rows();
     let log = model.log_rows();
-    model.messages.settle(&messages, height(Pane::Messages).saturating_sub(1).max(1), is_current);
-    model.sessions.settle(&sessions, height(Pane::Sessions), is_current);
-    model.streams.settle(&streams, (height(Pane::Streams) / 2).max(1), is_current);
+    model.messages.settle(
+        &messages,
+        height(Pane::Messages).saturating_sub(1).max(1),
+        is_current,
+    );
+    model
+        .sessions
+        .settle(&sessions, height(Pane::Sessions), is_current);
+    model
+        .streams
+        .settle(&streams, (height(Pane::Streams) / 2).max(1), is_current);
     model.log.settle(&log, height(Pane::Log), is_current);
     let events = model.event_rows();
     model.events.settle(&events, height(Pane::Events), true);
@@ -191,13 +207,20 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         serial: model.query.serial,
         filter: model.filter.clone(),
         session: model.session,
-        messages: model.messages.window(&messages, height(Pane::Messages), model.query.messages),
+        messages: model
+            .messages
+            .window(&messages, height(Pane::Messages), model.query.messages),
         sessions: sessions_window(model, height(Pane::Sessions)),
-        streams: model.streams.window(&streams, height(Pane::Streams), model.query.streams),
+        streams: model
+            .streams
+            .window(&streams, height(Pane::Streams), model.query.streams),
         log: model.log.window(&log, height(Pane::Log), model.query.log),
     };
     if wanted != model.query {
-        model.query = ViewQuery { serial: model.query.serial + 1, ..wanted };
+        model.query = ViewQuery {
+            serial: model.query.serial + 1,
+            ..wanted
+        };
         effects.push(Effect::Query(model.query.clone()));
     }
     settle_detail(model, &areas, effects);
@@ -217,7 +240,10 @@ fn sessions_window(model: &mut Model, height: usize) -> Window<ProxySessionId> {
 }
 
 fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut Vec<Effect>) {
-    let cursor = model.messages.cursor.filter(|_| model.snapshot.messages.matched > 0);
+    let cursor = model
+        .messages
+        .cursor
+        .filter(|_| model.snapshot.messages.matched > 0);
     if cursor.is_none() && model.detail.message.is_some() {
         model.detail.clear();
     }
@@ -252,7 +278,10 @@ pub(crate) fn fresh_notice(model: &Model) -> Option<&Notice> {
 
 /// The file that a new recording is proposed to go to.
 pub(crate) fn proposed_recording(model: &Model) -> String {
-    format!("recordings/session-{}.jsonl", format::for_file_name(model.now, &model.zone))
+    format!(
+        "recordings/session-{}.jsonl",
+        format::for_file_name(model.now, &model.zone)
+    )
 }
 
 /// Shows `screen`, all of its panes.

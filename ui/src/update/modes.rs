@@ -98,7 +98,7 @@ fn typed(model: &mut Model) {
 fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
     match action {
         Action::Accept => {
-            remember(model, edit.line.text());
+            remember(model, edit.line.text().trim());
             return;
         }
         Action::Back => {
@@ -114,12 +114,11 @@ fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
     model.mode = Mode::Filter(edit);
 }
 
-fn remember(model: &mut Model, text: String) {
-    let text = text.trim().to_owned();
-    model.filter.clone_from(&text);
+fn remember(model: &mut Model, text: &str) {
+    text.clone_into(&mut model.filter);
     if !text.is_empty() {
-        model.filter_history.retain(|known| *known != text);
-        model.filter_history.push_front(text);
+        model.filter_history.retain(|known| known != text);
+        model.filter_history.push_front(text.to_owned());
         model.filter_history.truncate(FILTERS_KEPT);
     }
 }
@@ -159,7 +158,9 @@ fn complete_filter(edit: &mut FilterEdit) {
 fn search(model: &mut Model, line: &LineEdit, action: Action) {
     match action {
         Action::Back => model.detail.search.clear(),
-        _ if model.detail.hits.is_empty() && !line.is_empty() => model.say(Role::Warn, "not found in this tab"),
+        _ if model.detail.hits.is_empty() && !line.is_empty() => {
+            model.say(Role::Warn, "not found in this tab");
+        }
         _ => {}
     }
     model.detail.find();
@@ -175,7 +176,10 @@ fn record(line: &LineEdit, action: Action, effects: &mut Vec<Effect>) {
 
 fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: &mut Vec<Effect>) {
     let last = state.found.len().saturating_sub(1);
-    let chosen = state.found.get(state.chosen).and_then(|position| TABLE.get(*position));
+    let chosen = state
+        .found
+        .get(state.chosen)
+        .and_then(|position| TABLE.get(*position));
     match action {
         Action::Accept => {
             return match chosen {
@@ -202,7 +206,10 @@ pub(super) fn search_palette(state: &mut PaletteState) {
     let typed = state.line.text();
     let typed = typed.trim().trim_start_matches(':');
     state.chosen = 0;
-    let commands = TABLE.iter().enumerate().filter(|(_, binding)| is_command(binding.context));
+    let commands = TABLE
+        .iter()
+        .enumerate()
+        .filter(|(_, binding)| is_command(binding.context));
     if typed.is_empty() {
         state.found = commands.map(|(position, _)| position).collect();
         return;
@@ -212,9 +219,13 @@ pub(super) fn search_palette(state: &mut PaletteState) {
     let mut scored: Vec<(u32, usize)> = commands
         .filter_map(|(position, binding)| {
             let mut buffer = Vec::new();
-            let mut score = |text: &str| pattern.score(nucleo_matcher::Utf32Str::new(text, &mut buffer), &mut matcher);
+            let mut score =
+                |text: &str| pattern.score(nucleo_matcher::Utf32Str::new(text, &mut buffer), &mut matcher);
             let by_name = binding.names.iter().filter_map(|name| score(name)).max();
-            let best = by_name.map(|score| score + 1_000).or_else(|| score(binding.help));
+            let is_told = binding.help.to_lowercase().contains(&typed.to_lowercase());
+            let best = by_name
+                .map(|score| score + 1_000)
+                .or_else(|| is_told.then_some(1));
             let is_exact = binding.names.contains(&typed);
             best.map(|best| (if is_exact { u32::MAX } else { best }, position))
         })

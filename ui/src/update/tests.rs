@@ -49,7 +49,11 @@ fn new_rows_never_move_the_cursor_nor_the_rows_on_screen() {
     stage.traffic(500);
     let after = stage.text();
     let rows_after: Vec<&str> = after.lines().skip(2).take(8).collect();
-    let without_edge = |rows: &[&str]| rows.iter().map(|row| row.chars().skip(20).take(58).collect()).collect::<Vec<String>>();
+    let without_edge = |rows: &[&str]| {
+        rows.iter()
+            .map(|row| row.chars().skip(20).take(58).collect())
+            .collect::<Vec<String>>()
+    };
     assert_eq!(without_edge(&rows_before), without_edge(&rows_after));
 }
 
@@ -121,7 +125,10 @@ fn esc_goes_out_one_level_at_a_time_and_never_quits() {
 fn q_goes_back_to_traffic_first_and_quits_there() {
     let mut stage = stage();
     stage.keys("3q");
-    assert_eq!((stage.model.screen, stage.effects.contains(&Effect::Quit)), (Screen::Traffic, false));
+    assert_eq!(
+        (stage.model.screen, stage.effects.contains(&Effect::Quit)),
+        (Screen::Traffic, false)
+    );
     stage.keys("q");
     assert!(stage.effects.contains(&Effect::Quit));
 }
@@ -153,7 +160,10 @@ fn a_filter_that_cannot_be_read_says_where_and_keeps_the_rows() {
     let mut stage = stage();
     stage.keys("/tool??");
     let text = stage.text();
-    assert!(text.contains("       ^^ is no comparison; write field:value"), "{text}");
+    assert!(
+        text.contains("       ^^ is no comparison; write field:value"),
+        "{text}"
+    );
     assert!(text.contains("longRunning"));
 }
 
@@ -189,7 +199,10 @@ fn a_filter_is_made_from_the_row_under_the_cursor() {
 fn a_session_is_chosen_in_its_list_or_by_a_message_of_it() {
     let mut stage = stage();
     stage.keys("<shift-tab>j<enter>");
-    assert_eq!((stage.model.query.session, stage.model.pane()), (Some(reverse(1)), Pane::Messages));
+    assert_eq!(
+        (stage.model.query.session, stage.model.pane()),
+        (Some(reverse(1)), Pane::Messages)
+    );
     stage.keys("s");
     assert_eq!(stage.model.query.session, None);
     stage.keys("s");
@@ -252,7 +265,10 @@ fn every_entry_of_the_copy_menu_copies_something() {
     for key in "pybwhir".chars() {
         let mut stage = stage();
         stage.keys(&format!("kky{key}"));
-        let copied = stage.effects.iter().any(|effect| matches!(effect, Effect::Copy { text, .. } if !text.is_empty()));
+        let copied = stage
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Copy { text, .. } if !text.is_empty()));
         assert!(copied, "{key}: {}", toast(&stage));
     }
 }
@@ -265,21 +281,38 @@ fn the_detail_shows_the_row_under_the_cursor_and_its_latest_state() {
     let row = stage.fake.rows.iter_mut().find(|row| row.id.get() == 11).unwrap();
     row.summary = "changed".to_owned();
     stage.publish();
-    assert_eq!(stage.model.detail.message.as_ref().unwrap().row.summary, "changed");
+    assert_eq!(
+        stage.model.detail.message.as_ref().unwrap().row.summary,
+        "changed"
+    );
 }
 
 #[test]
 fn only_one_detail_is_asked_for_at_a_time() {
     let mut stage = stage();
     let now = stage.fake.now();
-    let asked = |effects: Vec<Effect>| effects.iter().filter(|effect| matches!(effect, Effect::Ask(Purpose::Detail(_), _))).count();
-    let key = |name| Event::Key(crossterm::event::KeyEvent::new(crossterm::event::KeyCode::Char(name), KeyModifiers::NONE));
+    let asked = |effects: Vec<Effect>| {
+        effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Ask(Purpose::Detail(_), _)))
+            .count()
+    };
+    let key = |name| {
+        Event::Key(crossterm::event::KeyEvent::new(
+            crossterm::event::KeyCode::Char(name),
+            KeyModifiers::NONE,
+        ))
+    };
     assert_eq!(asked(update(&mut stage.model, key('k'), now)), 1);
     assert_eq!(asked(update(&mut stage.model, key('k'), now)), 0);
     let late = stage.fake.detail(MessageId::new(12).unwrap()).unwrap();
     let reply = shadowcat::snapshot::Reply::Detail(Box::new(late));
     let purpose = Purpose::Detail(MessageId::new(12).unwrap());
-    assert_eq!(asked(update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now)), 1, "for the row where the cursor is now");
+    assert_eq!(
+        asked(update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now)),
+        1,
+        "for the row where the cursor is now"
+    );
 }
 
 #[test]
@@ -299,7 +332,10 @@ fn a_message_of_the_call_is_reached_from_the_call_tab() {
 fn an_event_of_a_stream_leads_to_its_message_even_if_a_filter_hides_it() {
     let mut stage = stage();
     stage.keys("/echo<enter>2<enter><enter>");
-    assert_eq!((stage.model.screen, stage.model.pane()), (Screen::Traffic, Pane::Messages));
+    assert_eq!(
+        (stage.model.screen, stage.model.pane()),
+        (Screen::Traffic, Pane::Messages)
+    );
     assert_eq!((cursor(&stage), stage.model.filter.as_str()), (13, ""));
 }
 
@@ -333,14 +369,24 @@ fn search_in_the_detail_counts_hits_and_goes_round() {
 fn recording_stops_at_once_and_starts_with_a_path_that_can_be_changed() {
     let mut stage = stage();
     stage.keys("R");
-    assert_eq!(stage.effects, [Effect::Ask(Purpose::Record, Command::StopRecording)]);
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StopRecording)]
+    );
     stage.publish();
     stage.effects.clear();
     stage.keys("R");
-    assert!(stage.text().contains("record to: recordings/session-20261123-1203"));
+    assert!(
+        stage
+            .text()
+            .contains("record to: recordings/session-20261123-1203")
+    );
     stage.keys("<ctrl-u>my.jsonl<enter>");
     let path = Some("my.jsonl".into());
-    assert_eq!(stage.effects, [Effect::Ask(Purpose::Record, Command::StartRecording { path })]);
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StartRecording { path })]
+    );
     assert!(matches!(&stage.fake.recorder, RecorderState::On { path, .. } if path.ends_with("my.jsonl")));
 }
 
@@ -368,7 +414,11 @@ fn what_cannot_be_done_says_why() {
 
 #[test]
 fn the_palette_finds_commands_by_name_alias_and_likeness() {
-    for (typed, screen) in [("streams", Screen::Streams), ("limits", Screen::Resources), ("strm", Screen::Streams)] {
+    for (typed, screen) in [
+        ("streams", Screen::Streams),
+        ("limits", Screen::Resources),
+        ("strm", Screen::Streams),
+    ] {
         let mut stage = stage();
         stage.keys(&format!(":{typed}<enter>"));
         assert_eq!(stage.model.screen, screen, "{typed}");
@@ -385,7 +435,10 @@ fn help_shows_the_keys_of_this_view_and_searches_all() {
     let mut stage = stage();
     stage.keys("4?");
     let text = stage.text();
-    assert!(text.contains("least level shown") && !text.contains("filter by the method"), "{text}");
+    assert!(
+        text.contains("least level shown") && !text.contains("filter by the method"),
+        "{text}"
+    );
     stage.keys("filter by");
     assert!(stage.text().contains("filter by the method"));
     stage.keys("<esc><esc>");
@@ -397,7 +450,10 @@ fn after_a_key_that_begins_a_sequence_its_ends_are_shown() {
     let mut stage = stage();
     stage.keys("kg");
     let text = stage.text();
-    assert!(text.contains("first row") && text.contains("to the request of this call"), "{text}");
+    assert!(
+        text.contains("first row") && text.contains("to the request of this call"),
+        "{text}"
+    );
     stage.keys("z");
     assert_eq!(toast(&stage), "gz does nothing here");
 }
@@ -419,12 +475,22 @@ fn panes_are_reached_with_tab_and_all_of_them_have_a_place() {
 #[test]
 fn a_click_chooses_the_row_under_it_and_the_wheel_scrolls_the_pane_under_it() {
     let mut stage = stage();
-    let mouse = |kind, column, row| Event::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+    let mouse = |kind, column, row| {
+        Event::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
     let shown = stage.model.message_rows().ids[stage.model.messages.top_position + 1];
     stage.event(mouse(MouseEventKind::Down(MouseButton::Left), 30, 4));
     assert_eq!(stage.model.messages.cursor, Some(shown));
     stage.event(mouse(MouseEventKind::ScrollDown, 30, 15));
-    assert_eq!((stage.model.detail.scroll, stage.model.pane()), (3, Pane::Messages));
+    assert_eq!(
+        (stage.model.detail.scroll, stage.model.pane()),
+        (3, Pane::Messages)
+    );
     stage.keys("M");
     assert_eq!(stage.effects, [Effect::Mouse(false)]);
 }
@@ -445,7 +511,10 @@ fn a_message_that_history_lost_says_so_and_is_not_asked_for_again() {
     stage.keys("k");
     let now = stage.fake.now();
     let row = stage.model.messages.cursor.unwrap();
-    stage.event(Event::Reply(Purpose::Detail(row), Ok(shadowcat::snapshot::Reply::Gone)));
+    stage.event(Event::Reply(
+        Purpose::Detail(row),
+        Ok(shadowcat::snapshot::Reply::Gone),
+    ));
     assert!(stage.text().contains("history no longer has this message"));
     assert_eq!(update(&mut stage.model, Event::Tick, now), []);
 }
@@ -466,5 +535,8 @@ fn the_log_shows_the_levels_asked_for() {
     assert!(stage.text().contains("session R1 opened"));
     stage.keys("vv");
     let text = stage.text();
-    assert!(!text.contains("session R1 opened") && text.contains("connection reset"), "{text}");
+    assert!(
+        !text.contains("session R1 opened") && text.contains("connection reset"),
+        "{text}"
+    );
 }

@@ -12,12 +12,25 @@ use crate::theme::Role;
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let has_focus = model.pane() == Pane::Detail;
     let inner = canvas.frame(area, &tabs(model, area.width), has_focus);
-    canvas.line_right(Rect { width: area.width.saturating_sub(1), height: 1, ..area }, 0, &corner(model));
+    canvas.line_right(
+        Rect {
+            width: area.width.saturating_sub(1),
+            height: 1,
+            ..area
+        },
+        0,
+        &corner(model),
+    );
     if let Some(line) = in_place_of_lines(model) {
         return canvas.line(inner, 0, &line);
     }
     let detail = &model.detail;
-    let shown = detail.lines.iter().enumerate().skip(detail.scroll).take(inner.height.into());
+    let shown = detail
+        .lines
+        .iter()
+        .enumerate()
+        .skip(detail.scroll)
+        .take(inner.height.into());
     for (y, (number, line)) in shown.enumerate() {
         let y = cells(y);
         canvas.line_from(inner, y, &line.line, detail.scroll_right);
@@ -28,7 +41,13 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
             canvas.cursor_row(inner, y, has_focus);
         }
     }
-    scroll_mark(canvas, area, detail.scroll as u64, inner.height.into(), detail.lines.len() as u64);
+    scroll_mark(
+        canvas,
+        area,
+        detail.scroll as u64,
+        inner.height.into(),
+        detail.lines.len() as u64,
+    );
 }
 
 fn mark_hit(canvas: &mut Canvas<'_>, area: Rect, y: u16, is_chosen: bool) {
@@ -48,8 +67,13 @@ fn tabs(model: &Model, width: u16) -> Line {
     }
     if width < 44 {
         // Too narrow for all of them: the one that is on, and its place.
-        let place = Tab::ALL.iter().position(|tab| *tab == model.detail.tab).unwrap_or(0) + 1;
-        return Line::of(Role::TabOn, model.detail.tab.title()).say(Role::Dim, &format!(" {place}/{} ", Tab::ALL.len()));
+        let place = Tab::ALL
+            .iter()
+            .position(|tab| *tab == model.detail.tab)
+            .unwrap_or(0)
+            + 1;
+        return Line::of(Role::TabOn, model.detail.tab.title())
+            .say(Role::Dim, &format!(" {place}/{} ", Tab::ALL.len()));
     }
     line
 }
@@ -77,7 +101,10 @@ fn in_place_of_lines(model: &Model) -> Option<Line> {
     }
     Some(match (model.selected(), model.detail.gone) {
         (None, _) => Line::of(Role::Dim, "no message chosen"),
-        (Some(_), Some(_)) => Line::of(Role::Warn, "history no longer has this message; a recording would have kept it"),
+        (Some(_), Some(_)) => Line::of(
+            Role::Warn,
+            "history no longer has this message; a recording would have kept it",
+        ),
         (Some(_), None) => Line::of(Role::Dim, "loading"),
     })
 }

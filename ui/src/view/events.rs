@@ -26,13 +26,29 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     title = title.say(Role::Dim, &format!("{} {} ", stream.id, stream.label));
     let inner = canvas.frame(area, &title, has_focus);
     let facts = facts(stream);
-    canvas.line_right(Rect { y: area.y + area.height.saturating_sub(1), height: 1, width: area.width.saturating_sub(2), ..area }, 0, &facts);
+    canvas.line_right(
+        Rect {
+            y: area.y + area.height.saturating_sub(1),
+            height: 1,
+            width: area.width.saturating_sub(2),
+            ..area
+        },
+        0,
+        &facts,
+    );
     let list = &model.events;
     let rows = model.event_rows();
-    let shown = rows.ids.iter().enumerate().skip(list.top_position).take(inner.height.into());
+    let shown = rows
+        .ids
+        .iter()
+        .enumerate()
+        .skip(list.top_position)
+        .take(inner.height.into());
     for (y, (position, id)) in shown.enumerate() {
         let y = cells(y);
-        let before = position.checked_sub(1).and_then(|before| stream.recent.get(before));
+        let before = position
+            .checked_sub(1)
+            .and_then(|before| stream.recent.get(before));
         if let Some(event) = stream.recent.get(position) {
             canvas.line(inner, y, &line(model, event, before));
         }
@@ -44,9 +60,15 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 fn facts(stream: &StreamRow) -> Line {
-    let mut line = Line::default().say(Role::Dim, &format!(" longest gap {} ", format::duration(stream.longest_gap)));
+    let mut line = Line::default().say(
+        Role::Dim,
+        &format!(" longest gap {} ", format::duration(stream.longest_gap)),
+    );
     if stream.comments > 0 {
-        line = line.say(Role::Dim, &format!(" {} ", format::plural(stream.comments, "comment")));
+        line = line.say(
+            Role::Dim,
+            &format!(" {} ", format::plural(stream.comments, "comment")),
+        );
     }
     if let Some(id) = &stream.last_event_id {
         line = line.say(Role::Dim, &format!(" last id {id} "));
@@ -63,16 +85,25 @@ fn facts(stream: &StreamRow) -> Line {
 fn line(model: &Model, event: &StreamEvent, before: Option<&StreamEvent>) -> Line {
     let (role, sign) = sign(event.kind, event.comments > 0, model.theme);
     let time = format::time_of_day(event.at, &model.zone, false);
-    let mut line = Line::default().say(Role::Dim, &format!("{time} ")).with(role, sign).with(Role::Text, " ");
+    let mut line = Line::default()
+        .say(Role::Dim, &format!("{time} "))
+        .with(role, sign)
+        .with(Role::Text, " ");
     let text = if event.comments > 0 { Role::Dim } else { Role::Text };
-    line = line.say(text, &event.label).say(Role::Dim, &format!("  {}", format::size(event.bytes)));
+    line = line
+        .say(text, &event.label)
+        .say(Role::Dim, &format!("  {}", format::size(event.bytes)));
     if let Some(id) = &event.event_id {
         line = line.say(Role::Dim, &format!("  id {id}"));
     }
-    let gap = before.map(|before| event.at.since(before.at)).filter(|gap| *gap >= SILENCE);
+    let gap = before
+        .map(|before| event.at.since(before.at))
+        .filter(|gap| *gap >= SILENCE);
     if let Some(gap) = gap {
         let sign = model.theme.sign("  ┄┄ after ", "  -- after ");
-        line = line.with(Role::Wait, sign).say(Role::Wait, &format::duration(gap));
+        line = line
+            .with(Role::Wait, sign)
+            .say(Role::Wait, &format::duration(gap));
     }
     line
 }

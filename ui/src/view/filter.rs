@@ -16,7 +16,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
         return None;
     }
     let right = count(model);
-    let room = Rect { width: area.width.saturating_sub(format::cells(right.width()) + 1), ..area };
+    let room = Rect {
+        width: area.width.saturating_sub(format::cells(right.width()) + 1),
+        ..area
+    };
     let mut cursor = None;
     let mut shift = 0;
     if let Mode::Filter(edit) = &model.mode {
@@ -25,7 +28,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
         propose(canvas, room, &edit.line);
         cursor = Some(place);
     } else {
-        canvas.line(room, 0, &Line::of(Role::Key, SIGN).say(Role::Strong, &model.filter));
+        canvas.line(
+            room,
+            0,
+            &Line::of(Role::Key, SIGN).say(Role::Strong, &model.filter),
+        );
     }
     canvas.line_right(area, 0, &right);
     if let Some(problem) = &model.snapshot.messages.filter_error {
@@ -36,7 +43,14 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
             .say(Role::Bad, &carets)
             .say(Role::Bad, &format!(" {}", problem.message));
         let too_far = usize::from(area.width) < line.width();
-        let line = if too_far { Line::of(Role::Bad, " ").say(Role::Bad, &format!("^ at {}: {}", problem.column + 1, problem.message)) } else { line };
+        let line = if too_far {
+            Line::of(Role::Bad, " ").say(
+                Role::Bad,
+                &format!("^ at {}: {}", problem.column + 1, problem.message),
+            )
+        } else {
+            line
+        };
         canvas.line(area, 1, &line);
     }
     cursor
@@ -46,14 +60,26 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
 fn propose(canvas: &mut Canvas<'_>, room: Rect, line: &crate::line_edit::LineEdit) {
     let proposals = complete::complete(&line.text(), line.at());
     let at_end = line.halves().1.is_empty();
-    let names: Vec<&str> = proposals.iter().take(6).map(|(_, text, _)| text.as_str()).collect();
+    let names: Vec<&str> = proposals
+        .iter()
+        .take(6)
+        .map(|(_, text, _)| text.as_str())
+        .collect();
     if !at_end || names.is_empty() {
         return;
     }
     let start = format::cells(SIGN.len() + line.text().chars().count() + 2);
     if start + 8 < room.width {
-        let rest = Rect { x: room.x + start, width: room.width - start, ..room };
-        canvas.line(rest, 0, &Line::of(Role::Dim, "Tab: ").say(Role::Dim, &names.join(" ")));
+        let rest = Rect {
+            x: room.x + start,
+            width: room.width - start,
+            ..room
+        };
+        canvas.line(
+            rest,
+            0,
+            &Line::of(Role::Dim, "Tab: ").say(Role::Dim, &names.join(" ")),
+        );
     }
 }
 

@@ -28,7 +28,11 @@ pub(super) fn gauges(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let line = match (&model.toast, update::fresh_notice(model)) {
         (Some(toast), _) => Line::of(Role::Text, " ").say(toast.role, &toast.text),
         (None, Some(notice)) => {
-            let role = if notice.severity == Severity::Error { Role::Bad } else { Role::Warn };
+            let role = if notice.severity == Severity::Error {
+                Role::Bad
+            } else {
+                Role::Warn
+            };
             Line::of(role, model.theme.sign(" ⚑ ", " ! ")).say(role, &notice.text)
         }
         (None, None) => use_of_limits(&model.snapshot.resources.gauges),
@@ -38,17 +42,26 @@ pub(super) fn gauges(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
 
 fn use_of_limits(gauges: &[Gauge]) -> Line {
     let mut line = Line::of(Role::Text, " ");
-    let tight = gauges.iter().filter(|gauge| is_tight(gauge) && !is_always(&gauge.name));
+    let tight = gauges
+        .iter()
+        .filter(|gauge| is_tight(gauge) && !is_always(&gauge.name));
     for gauge in tight {
         let name = gauge.name.strip_prefix("max_").unwrap_or(&gauge.name);
-        let part = if gauge.part.is_empty() { String::new() } else { format!(" {}", gauge.part) };
+        let part = if gauge.part.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", gauge.part)
+        };
         line = line.say(Role::Bad, &format!("{name}{part} {}  ", used_of(gauge)));
     }
     for (name, label) in ALWAYS {
         let parts: Vec<&Gauge> = gauges.iter().filter(|gauge| gauge.name == name).collect();
         if let Some(gauge) = together(&parts) {
             let role = if is_tight(&gauge) { Role::Bad } else { Role::Text };
-            line = line.say(Role::Dim, &format!("{label} ")).say(role, &used_of(&gauge)).with(Role::Text, "  ");
+            line = line
+                .say(Role::Dim, &format!("{label} "))
+                .say(role, &used_of(&gauge))
+                .with(Role::Text, "  ");
         }
     }
     line
@@ -75,7 +88,10 @@ fn together(parts: &[&Gauge]) -> Option<Gauge> {
 
 /// `37/16384`, `1.1/256 MiB`.
 pub(super) fn used_of(gauge: &Gauge) -> String {
-    let (used, limit) = (format::in_unit(gauge.used, gauge.unit), format::in_unit(gauge.limit, gauge.unit));
+    let (used, limit) = (
+        format::in_unit(gauge.used, gauge.unit),
+        format::in_unit(gauge.limit, gauge.unit),
+    );
     if gauge.unit == Unit::Bytes
         && let (Some((number, unit)), Some((_, limit_unit))) = (used.split_once(' '), limit.split_once(' '))
         && unit == limit_unit
@@ -109,7 +125,9 @@ pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
             continue;
         }
         let role = if is_disabled { Role::Dim } else { Role::Key };
-        line = line.say(role, key).say(if is_disabled { Role::Dim } else { Role::Text }, &item);
+        line = line
+            .say(role, key)
+            .say(if is_disabled { Role::Dim } else { Role::Text }, &item);
     }
     canvas.line(area, 0, &line);
 }

@@ -13,15 +13,29 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &H
     let lines = lines(model, state);
     let area = centred(body, 84, lines.len() + 4);
     canvas.clear(area);
-    let what = if state.is_all || !state.search.is_empty() { "Keys of all views " } else { "Keys of this view " };
+    let what = if state.is_all || !state.search.is_empty() {
+        "Keys of all views "
+    } else {
+        "Keys of this view "
+    };
     let inner = canvas.frame(area, &Line::of(Role::Text, " ").with(Role::Key, what), true);
     let cursor = prompt::draw(canvas, inner, "search: ", &state.search);
-    let list = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2), ..inner };
+    let list = Rect {
+        y: inner.y + 2,
+        height: inner.height.saturating_sub(2),
+        ..inner
+    };
     let scroll = state.scroll.min(lines.len().saturating_sub(list.height.into()));
     for (y, line) in lines.iter().skip(scroll).take(list.height.into()).enumerate() {
         canvas.line(list, cells(y), line);
     }
-    super::scroll_mark(canvas, area, scroll as u64, list.height.into(), lines.len() as u64);
+    super::scroll_mark(
+        canvas,
+        area,
+        scroll as u64,
+        list.height.into(),
+        lines.len() as u64,
+    );
     cursor
 }
 
@@ -40,7 +54,10 @@ pub(crate) fn lines(model: &Model, state: &HelpState) -> Vec<Line> {
         }
         let keys = keymap::keys_of(entry);
         let mut line = Line::of(Role::Text, "  ").say(Role::Key, &keys).pad_to(16);
-        line = line.with(Role::Text, binding.help).with(Role::Dim, "  :").with(Role::Dim, binding.name());
+        line = line
+            .with(Role::Text, binding.help)
+            .with(Role::Dim, "  :")
+            .with(Role::Dim, binding.name());
         lines.push(line);
     }
     if lines.is_empty() {
@@ -55,7 +72,12 @@ fn chosen<'a>(model: &'a Model, state: &HelpState, wanted: &str) -> Vec<&'a Entr
         return model.keymap.entries_of(contexts).collect();
     }
     let matches = |entry: &&Entry| {
-        let text = format!("{} {} {}", keymap::keys_of(entry), entry.binding.help, entry.binding.names.join(" "));
+        let text = format!(
+            "{} {} {}",
+            keymap::keys_of(entry),
+            entry.binding.help,
+            entry.binding.names.join(" ")
+        );
         text.to_lowercase().contains(wanted)
     };
     model.keymap.entries().iter().filter(matches).collect()

@@ -20,12 +20,24 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     } else {
         Line::of(Role::Dim, " G follows ")
     };
-    canvas.line_right(Rect { width: area.width.saturating_sub(1), height: 1, ..area }, 0, &sign);
+    canvas.line_right(
+        Rect {
+            width: area.width.saturating_sub(1),
+            height: 1,
+            ..area
+        },
+        0,
+        &sign,
+    );
     let rows = model.log_rows();
     if rows.ids.is_empty() {
         return canvas.line(inner, 0, &Line::of(Role::Dim, "no line of this level"));
     }
-    let shown = rows.ids.iter().skip(model.log.top_position).take(inner.height.into());
+    let shown = rows
+        .ids
+        .iter()
+        .skip(model.log.top_position)
+        .take(inner.height.into());
     for (y, number) in shown.enumerate() {
         let y = cells(y);
         let row = model.snapshot.log.rows.iter().find(|row| row.number == *number);
@@ -36,7 +48,13 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
             canvas.cursor_row(inner, y, true);
         }
     }
-    scroll_mark(canvas, area, model.log.top_index(), inner.height.into(), rows.total);
+    scroll_mark(
+        canvas,
+        area,
+        model.log.top_index(),
+        inner.height.into(),
+        rows.total,
+    );
 }
 
 fn line(row: &LogRow, model: &Model) -> Line {

@@ -27,7 +27,16 @@ struct Columns {
 
 impl Columns {
     fn for_width(width: u16, has_many_sessions: bool) -> Self {
-        let mut columns = Self { time: 0, number: 4, kind: 12, summary: 0, session: 0, server: 0, state: 10, size: 0 };
+        let mut columns = Self {
+            time: 0,
+            number: 4,
+            kind: 12,
+            summary: 0,
+            session: 0,
+            server: 0,
+            state: 10,
+            size: 0,
+        };
         let mut spare = width.saturating_sub(columns.used()).saturating_sub(8);
         let mut grow = |column: &mut u16, by: u16, gap: u16| {
             if spare >= by + gap {
@@ -61,15 +70,35 @@ impl Columns {
 
     /// Columns in use, with the gap after each, the sign of the direction included.
     fn used(self) -> u16 {
-        let others = [self.time, self.number, self.kind, self.session, self.server, self.state, self.size];
-        2 + others.iter().map(|width| if *width > 0 { width + 1 } else { 0 }).sum::<u16>() + self.summary
+        let others = [
+            self.time,
+            self.number,
+            self.kind,
+            self.session,
+            self.server,
+            self.state,
+            self.size,
+        ];
+        2 + others
+            .iter()
+            .map(|width| if *width > 0 { width + 1 } else { 0 })
+            .sum::<u16>()
+            + self.summary
     }
 }
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let has_focus = model.pane() == Pane::Messages;
     let inner = canvas.frame(area, &title(model, has_focus), has_focus);
-    canvas.line_right(Rect { width: area.width.saturating_sub(1), height: 1, ..area }, 0, &following(model));
+    canvas.line_right(
+        Rect {
+            width: area.width.saturating_sub(1),
+            height: 1,
+            ..area
+        },
+        0,
+        &following(model),
+    );
     if inner.height == 0 {
         return;
     }
@@ -80,7 +109,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let columns = Columns::for_width(inner.width, model.session.is_none());
     heading(canvas, inner, columns);
     let list = &model.messages;
-    let body = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
+    let body = Rect {
+        y: inner.y + 1,
+        height: inner.height - 1,
+        ..inner
+    };
     let shown = page.rows.iter().skip(list.top_position).take(body.height.into());
     for (y, row) in shown.enumerate() {
         let y = cells(y);
@@ -96,10 +129,16 @@ fn title(model: &Model, has_focus: bool) -> Line {
     let mut title = Line::of(Role::Text, " ").with(title_role(has_focus), "Messages");
     if let Some(session) = model.session {
         let rows = &model.snapshot.sessions.rows;
-        let server = rows.iter().find(|row| row.id == session).map_or("", |row| row.server.as_str());
+        let server = rows
+            .iter()
+            .find(|row| row.id == session)
+            .map_or("", |row| row.server.as_str());
         title = title.say(Role::Accent, &format!(" {session} {server}"));
     }
-    title.say(Role::Dim, &format!(" {} ", format::count(model.snapshot.messages.matched)))
+    title.say(
+        Role::Dim,
+        &format!(" {} ", format::count(model.snapshot.messages.matched)),
+    )
 }
 
 fn following(model: &Model) -> Line {
@@ -124,18 +163,32 @@ fn empty(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
         let text = format!("none of {} matches", format::plural(page.total, "message"));
         vec![
             Line::default().say(Role::Warn, &text),
-            Line::of(Role::Dim, "Esc lifts filter and session limit, / changes the filter"),
+            Line::of(
+                Role::Dim,
+                "Esc lifts filter and session limit, / changes the filter",
+            ),
         ]
     } else {
         waiting(model)
     };
     for (y, line) in lines.iter().enumerate() {
-        canvas.line(Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner }, cells(y), line);
+        canvas.line(
+            Rect {
+                x: inner.x + 1,
+                width: inner.width.saturating_sub(1),
+                ..inner
+            },
+            cells(y),
+            line,
+        );
     }
 }
 
 fn waiting(model: &Model) -> Vec<Line> {
-    let shadowcat::snapshot::Source::Live { listen, upstreams, .. } = &model.snapshot.source else {
+    let shadowcat::snapshot::Source::Live {
+        listen, upstreams, ..
+    } = &model.snapshot.source
+    else {
         return vec![Line::of(Role::Dim, "this recording has no messages")];
     };
     let mut lines = vec![Line::of(Role::Strong, "nothing has passed yet"), Line::default()];
@@ -148,7 +201,9 @@ fn waiting(model: &Model) -> Vec<Line> {
     lines.push(Line::of(Role::Text, "point your client at"));
     lines.extend(upstreams.iter().map(|upstream| {
         let target = format!("   for {} ({})", upstream.name, upstream.url);
-        Line::default().say(Role::Accent, &format!("  {}", upstream.client_url)).say(Role::Dim, &target)
+        Line::default()
+            .say(Role::Accent, &format!("  {}", upstream.client_url))
+            .say(Role::Dim, &target)
     }));
     lines
 }
@@ -173,7 +228,14 @@ fn heading(canvas: &mut Canvas<'_>, area: Rect, columns: Columns) {
     }
     canvas.line(area, 0, &line);
     if columns.size > 0 {
-        canvas.line_right(Rect { width: area.width - 1, ..area }, 0, &Line::of(Role::Dim, "size"));
+        canvas.line_right(
+            Rect {
+                width: area.width - 1,
+                ..area
+            },
+            0,
+            &Line::of(Role::Dim, "size"),
+        );
     }
 }
 
@@ -191,16 +253,32 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     let time = format::time_of_day(row.at, &model.zone, columns.time < 12);
     line = cell(line, columns.time, Line::default().say(Role::Dim, &time));
     line = cell(line, 1, row_text::direction(row, theme));
-    line = cell(line, columns.number, Line::of(Role::Accent, row_text::number(row)));
+    line = cell(
+        line,
+        columns.number,
+        Line::of(Role::Accent, row_text::number(row)),
+    );
     let (role, kind) = row_text::kind(row);
     line = cell(line, columns.kind, Line::of(role, kind));
-    let role = if row_text::is_failure(row) { Role::Bad } else { Role::Text };
+    let role = if row_text::is_failure(row) {
+        Role::Bad
+    } else {
+        Role::Text
+    };
     // The summary's width holds its own gap.
-    line = cell(line, columns.summary.saturating_sub(1), Line::default().say(role, &row.summary));
+    line = cell(
+        line,
+        columns.summary.saturating_sub(1),
+        Line::default().say(role, &row.summary),
+    );
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
     line = cell(line, columns.session, Line::default().say(Role::Dim, &session));
     line = cell(line, columns.server, Line::default().say(Role::Dim, &row.server));
-    line = cell(line, columns.state, row_text::state(row, model.is_live().then_some(model.now), theme));
+    line = cell(
+        line,
+        columns.state,
+        row_text::state(row, model.is_live().then_some(model.now), theme),
+    );
     let size = format!("{:>8}", format::size(row.size));
     cell(line, columns.size, Line::default().say(Role::Dim, &size))
 }
@@ -208,13 +286,14 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
 /// `line` with as much of `text` as fits into `width`.
 fn cut(mut line: Line, text: Line, width: usize, ellipsis: &'static str) -> Line {
     let mut room = width;
-    for span in text.0 {
+    for (number, span) in text.0.into_iter().enumerate() {
+        // Half a time reads like another time: later parts are shown whole or not at all.
+        if number > 0 && span.text.width() > room {
+            continue;
+        }
         let fitted: Safe = span.text.fit(room, ellipsis);
         room -= fitted.width().min(room);
         line.push(span.role, fitted);
-        if room == 0 {
-            break;
-        }
     }
     line
 }

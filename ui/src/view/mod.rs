@@ -104,7 +104,15 @@ fn scroll_mark(canvas: &mut Canvas<'_>, area: Rect, first: u64, shown: usize, to
     }
     let room = total - shown as u64;
     let place = first.min(room) * (track - 1) / room;
-    let edge = Rect { x: area.x + area.width - 1, width: 1, ..area };
+    let edge = Rect {
+        x: area.x + area.width - 1,
+        width: 1,
+        ..area
+    };
     let sign = canvas.theme.sign("█", "#");
-    canvas.line(edge, 1 + cells(usize::try_from(place).unwrap_or(0)), &Line::of(Role::BorderFocus, sign));
+    canvas.line(
+        edge,
+        1 + cells(usize::try_from(place).unwrap_or(0)),
+        &Line::of(Role::BorderFocus, sign),
+    );
 }

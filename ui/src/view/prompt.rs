@@ -11,7 +11,9 @@ use crate::theme::Role;
 /// Draws `label` and the text into the first row of `area`; gives the place of the cursor.
 pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, label: &'static str, edit: &LineEdit) -> (u16, u16) {
     let (head, tail) = edit.halves();
-    let line = Line::of(Role::Key, label).say(Role::Strong, &head).say(Role::Strong, &tail);
+    let line = Line::of(Role::Key, label)
+        .say(Role::Strong, &head)
+        .say(Role::Strong, &tail);
     let skip = shift(area, label, edit);
     canvas.clear(Rect { height: 1, ..area });
     canvas.line_from(area, 0, &line, skip);

@@ -16,13 +16,29 @@ const WIDE: u16 = 146;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let uptime = format::duration(model.snapshot.resources.uptime);
-    let title = Line::of(Role::Text, " ").with(Role::Key, "Resources").say(Role::Dim, &format!(" up {uptime} "));
+    let title = Line::of(Role::Text, " ")
+        .with(Role::Key, "Resources")
+        .say(Role::Dim, &format!(" up {uptime} "));
     let inner = canvas.frame(area, &title, true);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let inner = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
     let half = inner.width / 2;
     let (left, right) = if inner.width >= WIDE {
-        let right = Rect { x: inner.x + half + 1, width: inner.width - half - 1, ..inner };
-        (Rect { width: half - 1, ..inner }, right)
+        let right = Rect {
+            x: inner.x + half + 1,
+            width: inner.width - half - 1,
+            ..inner
+        };
+        (
+            Rect {
+                width: half - 1,
+                ..inner
+            },
+            right,
+        )
     } else {
         (inner, inner)
     };
@@ -34,7 +50,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let longest = limits.len().max(others.len());
         return mark(canvas, area, model.resources_scroll, longest);
     }
-    let lines: Vec<Line> = limits.into_iter().chain([Line::default()]).chain(others).collect();
+    let lines: Vec<Line> = limits
+        .into_iter()
+        .chain([Line::default()])
+        .chain(others)
+        .collect();
     column(canvas, inner, &lines, model.resources_scroll);
     mark(canvas, area, model.resources_scroll, lines.len());
 }
@@ -67,20 +87,43 @@ fn limits(model: &Model, width: usize) -> Vec<Line> {
 }
 
 fn gauge_line(gauge: &Gauge, model: &Model, width: usize) -> Line {
-    let part = if gauge.part.is_empty() { String::new() } else { format!(" {}", gauge.part) };
+    let part = if gauge.part.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", gauge.part)
+    };
     let name = Safe::of(&format!("{}{part}", gauge.name));
-    let role = if is_tight(gauge) || gauge.reached > 0 { Role::Bad } else { Role::Bar };
-    let bar_width = if width >= 76 { 14 } else { 8 };
-    let name_width = if width >= 76 { 30 } else { 28 };
-    let (full, empty) = paint::bar(gauge.used, gauge.limit, bar_width, model.theme);
+    let role = if is_tight(gauge) || gauge.reached > 0 {
+        Role::Bad
+    } else {
+        Role::Bar
+    };
+    let name_width = if width >= 76 {
+        30
+    } else {
+        width.saturating_sub(24).min(28)
+    };
     let mut line = Line::of(Role::Text, name.fit(name_width, model.theme.ellipsis())).pad_to(name_width + 1);
-    line = line.with(role, full).with(Role::Dim, empty).pad_to(name_width + bar_width + 2);
-    line = line.say(Role::Text, &used_of(gauge));
-    line = line.say(Role::Dim, &format!("  peak {}", format::in_unit(gauge.peak, gauge.unit)));
-    if gauge.reached > 0 {
-        line = line.say(Role::Bad, &format!("  reached {} times", format::count(gauge.reached)));
+    if width >= 60 {
+        let columns = if width >= 76 { 14 } else { 8 };
+        let (full, empty) = paint::bar(gauge.used, gauge.limit, columns, model.theme);
+        line = line
+            .with(role, full)
+            .with(Role::Dim, empty)
+            .pad_to(name_width + columns + 2);
     }
-    line
+    line = line.say(
+        if role == Role::Bad { Role::Bad } else { Role::Text },
+        &used_of(gauge),
+    );
+    if gauge.reached > 0 {
+        let times = format::plural(gauge.reached, "time");
+        line = line.say(Role::Bad, &format!("  reached {times}"));
+    }
+    line.say(
+        Role::Dim,
+        &format!("  peak {}", format::in_unit(gauge.peak, gauge.unit)),
+    )
 }
 
 fn others(model: &Model, width: usize) -> Vec<Line> {
@@ -89,7 +132,11 @@ fn others(model: &Model, width: usize) -> Vec<Line> {
         && !upstreams.is_empty()
     {
         lines.push(heading("Servers"));
-        lines.extend(upstreams.iter().flat_map(|upstream| upstream_lines(upstream, model)));
+        lines.extend(
+            upstreams
+                .iter()
+                .flat_map(|upstream| upstream_lines(upstream, model)),
+        );
         lines.push(Line::default());
     }
     if let Source::File { damage, .. } = &model.snapshot.source
@@ -112,14 +159,21 @@ fn upstream_lines(upstream: &UpstreamRow, model: &Model) -> Vec<Line> {
         Some(false) => (Role::Bad, model.theme.sign("✗ down", "x down")),
         None => (Role::Dim, "? not yet used"),
     };
-    let counts = format!("  {}, {} failed", format::plural(upstream.exchanges, "exchange"), upstream.failures);
+    let counts = format!(
+        "  {}, {} failed",
+        format::plural(upstream.exchanges, "exchange"),
+        upstream.failures
+    );
     let mut lines = vec![
         Line::default()
             .say(Role::Strong, &upstream.name)
             .with(Role::Text, "  ")
             .with(role, state)
             .say(Role::Dim, &counts),
-        Line::default().say(Role::Dim, &format!("  {} for {}", upstream.client_url, upstream.url)),
+        Line::default().say(
+            Role::Dim,
+            &format!("  {} for {}", upstream.client_url, upstream.url),
+        ),
     ];
     if let Some(error) = &upstream.last_error {
         lines.push(Line::default().say(Role::Bad, &format!("  {error}")));
@@ -136,7 +190,11 @@ fn rates(model: &Model, width: usize) -> Vec<Line> {
     for (name, values) in rates {
         let latest = values.last().copied().unwrap_or(0);
         let is_bytes = name.starts_with("bytes");
-        let now = if is_bytes { format::size(latest) } else { format::count(latest) };
+        let now = if is_bytes {
+            format::size(latest)
+        } else {
+            format::count(latest)
+        };
         let columns = width.saturating_sub(34).clamp(8, 60);
         let line = Line::default()
             .say(Role::Text, &name.replace('_', " "))
@@ -152,16 +210,25 @@ fn rates(model: &Model, width: usize) -> Vec<Line> {
 fn process(model: &Model) -> Vec<Line> {
     let resources = &model.snapshot.resources;
     let totals = &model.snapshot.totals;
-    let known = |value: Option<u64>, show: fn(u64) -> String| value.map_or_else(|| "unknown".to_owned(), show);
+    let known =
+        |value: Option<u64>, show: fn(u64) -> String| value.map_or_else(|| "unknown".to_owned(), show);
     let plain: fn(u64) -> String = |number| number.to_string();
-    let fact = |name: &'static str, value: String| Line::of(Role::Text, name).pad_to(20).say(Role::Strong, &format!("{value:>10}"));
+    let fact = |name: &'static str, value: String| {
+        Line::of(Role::Text, name)
+            .pad_to(20)
+            .say(Role::Strong, &format!("{value:>10}"))
+    };
     let mut lines = vec![
         heading("Process"),
         fact("resident memory", known(resources.rss_bytes, format::size)),
         fact("threads", known(resources.threads, plain)),
         fact("open files", known(resources.open_files, plain)),
     ];
-    let evicted = format!("{} rows, {} bodies", format::count(totals.rows_evicted), format::count(totals.bodies_evicted));
+    let evicted = format!(
+        "{} rows, {} bodies",
+        format::count(totals.rows_evicted),
+        format::count(totals.bodies_evicted)
+    );
     lines.push(fact("left history", evicted));
     lines.push(Line::default());
     lines
@@ -171,11 +238,22 @@ fn tasks(tasks: &[TaskRow]) -> Vec<Line> {
     if tasks.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![heading("Tasks"), Line::of(Role::Dim, "kind                      live    peak  started")];
+    let mut lines = vec![
+        heading("Tasks"),
+        Line::of(Role::Dim, "kind                      live    peak  started"),
+    ];
     for task in tasks {
         let role = if task.live > 0 { Role::Text } else { Role::Dim };
-        let counts = format!("{:>8}{:>8}{:>9}", task.live, task.peak, format::count(task.started));
-        let mut line = Line::default().say(role, &task.kind).pad_to(22).say(role, &counts);
+        let counts = format!(
+            "{:>8}{:>8}{:>9}",
+            task.live,
+            task.peak,
+            format::count(task.started)
+        );
+        let mut line = Line::default()
+            .say(role, &task.kind)
+            .pad_to(22)
+            .say(role, &counts);
         if task.panicked > 0 {
             line = line.say(Role::Bad, &format!("  {} panicked", task.panicked));
         }
@@ -197,7 +275,12 @@ fn notices(model: &Model) -> Vec<Line> {
             Severity::Info => Role::Text,
         };
         let time = format::time_of_day(notice.at, &model.zone, true);
-        Line::default().say(Role::Dim, &format!("{time} ")).say(role, &notice.text)
+        Line::default()
+            .say(Role::Dim, &format!("{time} "))
+            .say(role, &notice.text)
     };
-    [heading("Notices")].into_iter().chain(notices.iter().rev().map(line)).collect()
+    [heading("Notices")]
+        .into_iter()
+        .chain(notices.iter().rev().map(line))
+        .collect()
 }

@@ -12,20 +12,30 @@ use crate::theme::{Role, Theme};
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let has_focus = model.pane() == Pane::Sessions;
     let total = model.snapshot.sessions.total;
-    let title = Line::of(Role::Text, " ").with(title_role(has_focus), "Sessions").say(Role::Dim, &format!(" {total} "));
+    let title = Line::of(Role::Text, " ")
+        .with(title_role(has_focus), "Sessions")
+        .say(Role::Dim, &format!(" {total} "));
     let inner = canvas.frame(area, &title, has_focus);
     let rows = model.session_rows();
     let list = &model.sessions;
     let shown = rows.ids.iter().skip(list.top_position).take(inner.height.into());
     for (y, id) in shown.enumerate() {
         let y = format::cells(y);
-        let session = model.snapshot.sessions.rows.iter().find(|row| Some(row.id) == *id);
+        let session = model
+            .snapshot
+            .sessions
+            .rows
+            .iter()
+            .find(|row| Some(row.id) == *id);
         let is_limit = *id == model.session;
         let (left, right) = match session {
             Some(session) => row(session, is_limit, model.theme, inner.width),
             None => all(model, is_limit),
         };
-        let room = Rect { width: inner.width.saturating_sub(format::cells(right.width()) + 1), ..inner };
+        let room = Rect {
+            width: inner.width.saturating_sub(format::cells(right.width()) + 1),
+            ..inner
+        };
         canvas.line(room, y, &left);
         canvas.line_right(inner, y, &right);
         if list.cursor == Some(*id) && (has_focus || is_limit) {
@@ -45,7 +55,10 @@ fn mark(is_limit: bool, theme: Theme) -> &'static str {
 
 fn all(model: &Model, is_limit: bool) -> (Line, Line) {
     let left = Line::of(Role::Accent, mark(is_limit, model.theme)).with(Role::Text, "all");
-    (left, Line::default().say(Role::Dim, &format::count(model.snapshot.messages.total)))
+    (
+        left,
+        Line::default().say(Role::Dim, &format::count(model.snapshot.messages.total)),
+    )
 }
 
 fn row(session: &SessionRow, is_limit: bool, theme: Theme, width: u16) -> (Line, Line) {
@@ -59,7 +72,10 @@ fn row(session: &SessionRow, is_limit: bool, theme: Theme, width: u16) -> (Line,
     } else {
         left = left.with(Role::Text, " ");
     }
-    left = left.say(if role == Role::Dim { Role::Dim } else { Role::Text }, &session.server);
+    left = left.say(
+        if role == Role::Dim { Role::Dim } else { Role::Text },
+        &session.server,
+    );
     if session.state == SessionState::Ended {
         left = left.with(Role::Dim, " ended");
     }

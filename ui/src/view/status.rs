@@ -18,11 +18,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     if model.screen != Screen::Traffic {
         line = line.with(Role::TabOn, model.screen.title()).with(Role::Text, " ");
     }
+    let (first, second) = (source(model), recorder(model));
     // Where there is little room, whether it is recorded is worth more than where it comes from.
-    let (first, second) = match area.width {
-        0..72 => (recorder(model), source(model)),
-        _ => (source(model), recorder(model)),
-    };
+    let fits = line.width() + first.width() + second.width() + 2 <= usize::from(room);
+    let (first, second) = if fits { (first, second) } else { (second, first) };
     for part in [first, second].into_iter().filter(|part| !part.0.is_empty()) {
         line.extend(part);
         line = line.with(Role::Text, "  ");
@@ -33,7 +32,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
 
 fn source(model: &Model) -> Line {
     match &model.snapshot.source {
-        Source::Live { listen, upstreams, is_draining } => {
+        Source::Live {
+            listen,
+            upstreams,
+            is_draining,
+        } => {
             let mut line = Line::of(Role::Text, model.theme.sign("⇄ ", "<> "));
             line = match listen.first() {
                 Some(address) => line.say(Role::Text, address),
@@ -48,7 +51,13 @@ fn source(model: &Model) -> Line {
             line.extend(health(upstreams, model));
             line
         }
-        Source::File { path, created, read_bytes, total_bytes, damage } => {
+        Source::File {
+            path,
+            created,
+            read_bytes,
+            total_bytes,
+            damage,
+        } => {
             let begun = format::date_and_time(*created, &model.zone);
             let mut line = Line::of(Role::Accent, "open ")
                 .say(Role::Text, &path.display().to_string())
@@ -70,11 +79,15 @@ fn source(model: &Model) -> Line {
 fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
     let (good, bad) = (model.theme.sign("✓", "ok"), model.theme.sign("✗", "DOWN"));
     let mut line = Line::of(Role::Text, "  ");
-    let failing = upstreams.iter().find(|upstream| upstream.is_healthy == Some(false));
+    let failing = upstreams
+        .iter()
+        .find(|upstream| upstream.is_healthy == Some(false));
     match (upstreams, failing) {
         ([], _) => return Line::default(),
         (_, Some(upstream)) => line = line.say(Role::Bad, &format!("{} {bad}", upstream.name)),
-        ([upstream], None) if upstream.is_healthy.is_none() => line = line.say(Role::Dim, &format!("{} not yet used", upstream.name)),
+        ([upstream], None) if upstream.is_healthy.is_none() => {
+            line = line.say(Role::Dim, &format!("{} not yet used", upstream.name));
+        }
         ([upstream], None) => line = line.say(Role::Good, &format!("{} {good}", upstream.name)),
         (several, None) => line = line.say(Role::Good, &format!("{} servers {good}", several.len())),
     }
@@ -84,7 +97,12 @@ fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
 fn recorder(model: &Model) -> Line {
     match &model.snapshot.recorder {
         RecorderState::Off => Line::default(),
-        RecorderState::On { bytes, lost, is_redacted, .. } => {
+        RecorderState::On {
+            bytes,
+            lost,
+            is_redacted,
+            ..
+        } => {
             let mut line = Line::default()
                 .with(Role::Bad, model.theme.sign("● REC ", "* REC "))
                 .say(Role::Text, &format::size(*bytes));
@@ -107,12 +125,18 @@ fn totals(model: &Model) -> Line {
     let totals = &model.snapshot.totals;
     let mut line = Line::default();
     if totals.errors > 0 {
-        line = line.say(Role::Bad, &format!("{}  ", format::plural(totals.errors, "error")));
+        line = line.say(
+            Role::Bad,
+            &format!("{}  ", format::plural(totals.errors, "error")),
+        );
     }
     if model.is_live() {
         line = line.say(Role::Text, &format!("{:.0} msg/s ", totals.messages_per_second));
     } else {
-        line = line.say(Role::Text, &format!("{} ", format::plural(totals.messages, "message")));
+        line = line.say(
+            Role::Text,
+            &format!("{} ", format::plural(totals.messages, "message")),
+        );
     }
     line
 }

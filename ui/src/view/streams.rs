@@ -13,7 +13,7 @@ use crate::paint::{Canvas, Line};
 use crate::theme::{Role, Theme};
 
 /// What a lane's time line spans.
-const SPAN: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_mins(1);
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let has_focus = model.pane() == Pane::Streams;
@@ -47,7 +47,9 @@ fn header(stream: &StreamRow, model: &Model) -> Line {
         Some((_, EndKind::Complete)) => (Role::Dim, theme.sign("✓", "ok")),
         Some(_) => (Role::Bad, theme.sign("✗", "x")),
     };
-    let session = stream.session.map_or_else(|| "-".to_owned(), |session| session.to_string());
+    let session = stream
+        .session
+        .map_or_else(|| "-".to_owned(), |session| session.to_string());
     Line::of(role, sign)
         .say(Role::Strong, &format!(" {} ", stream.id))
         .say(Role::Text, &stream.label)

@@ -9,15 +9,15 @@ use crate::update::Event;
 
 /// The same keys on engines in every state, at the sizes of small and ordinary terminals.
 fn screens(name: &str, keys: &str) {
-    let states: [(&str, fn() -> Fake); 4] = [
-        ("empty", Fake::empty),
-        ("typical", Fake::typical),
-        ("overfull", Fake::overfull),
-        ("failing", Fake::failing),
+    let states = [
+        ("empty", Fake::empty()),
+        ("typical", Fake::typical()),
+        ("overfull", Fake::overfull()),
+        ("failing", Fake::failing()),
     ];
     for (state, fake) in states {
         for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
-            let mut stage = Stage::new(fake(), columns, rows);
+            let mut stage = Stage::new(fake.clone(), columns, rows);
             stage.keys(keys);
             assert_snapshot!(format!("{name}_{state}_{columns}x{rows}"), stage.text());
         }
@@ -103,7 +103,13 @@ fn filter_with_a_mistake() {
 
 #[test]
 fn menus_and_windows() {
-    for (name, keys) in [("copy", "ky"), ("prefix", "kg"), ("palette", ":str"), ("help", "?"), ("record", "RR")] {
+    for (name, keys) in [
+        ("copy", "ky"),
+        ("prefix", "kg"),
+        ("palette", ":str"),
+        ("help", "?"),
+        ("record", "RR"),
+    ] {
         let mut stage = Stage::new(Fake::typical(), 80, 24);
         stage.keys(keys);
         stage.publish();
@@ -117,8 +123,15 @@ fn traffic_that_tries_to_take_over_the_terminal_is_only_shown() {
     for keys in ["", "<enter>", "]", "]", "]", "4", "2", "1<esc>/\u{202e}"] {
         stage.keys(keys);
         let text = stage.text();
-        let is_dangerous = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}');
-        assert_eq!(text.chars().find(|c| is_dangerous(*c)), None, "after {keys}:\n{text}");
+        let is_dangerous = |c: char| {
+            (c.is_control() && c != '\n')
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
+        };
+        assert_eq!(
+            text.chars().find(|c| is_dangerous(*c)),
+            None,
+            "after {keys}:\n{text}"
+        );
     }
     let mut stage = Stage::new(Fake::hostile(), 80, 24);
     stage.keys("k");
@@ -133,7 +146,10 @@ fn without_colours_nothing_has_one() {
         stage.keys(keys);
         let buffer = stage.draw();
         let reset = ratatui::style::Color::Reset;
-        let coloured = buffer.content.iter().find(|cell| cell.fg != reset || cell.bg != reset);
+        let coloured = buffer
+            .content
+            .iter()
+            .find(|cell| cell.fg != reset || cell.bg != reset);
         assert_eq!(coloured, None, "after {keys}");
     }
 }
@@ -143,10 +159,15 @@ fn with_ascii_only_our_own_signs_are_ascii() {
     for fake in [Fake::typical(), Fake::failing()] {
         let mut stage = Stage::new(fake, 120, 40);
         stage.model.theme.is_ascii = true;
+        stage.wait(1);
         for keys in ["", "<enter>", "[", "[", "2", "4", "1y", "<esc>g"] {
             stage.keys(keys);
             let text = stage.text();
-            assert_eq!(text.chars().find(|c| !c.is_ascii()), None, "after {keys}:\n{text}");
+            assert_eq!(
+                text.chars().find(|c| !c.is_ascii()),
+                None,
+                "after {keys}:\n{text}"
+            );
         }
     }
 }
