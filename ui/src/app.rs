@@ -252,7 +252,9 @@ impl App {
     }
 
     fn ask(&mut self, purpose: Purpose, command: Command) {
-        if self.asked.len() >= MOST_ASKED {
+        let is_detail = matches!(purpose, Purpose::Detail(_));
+        // Of details there is never more than one; it must have an answer.
+        if !is_detail && self.asked.len() >= MOST_ASKED {
             return self.tell(Role::Warn, "still busy with earlier commands; try again");
         }
         let commands = self.frontend.commands.clone();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
-use shadowcat::snapshot::MessageDetail;
+use shadowcat::snapshot::{MessageDetail, MessageRow};
 
 use crate::document::{self, DocLine, Look};
 use crate::theme::Theme;
@@ -81,6 +81,8 @@ pub(crate) struct Detail {
     serial: u64,
     /// The row that was asked for and has not come yet.
     pub(crate) asked: Option<MessageId>,
+    /// The row as the list had it when it was asked for; once it is another there, it is asked for again.
+    pub(crate) seen: Option<MessageRow>,
     /// The row of which history has nothing any more.
     pub(crate) gone: Option<MessageId>,
     pub(crate) tab: Tab,
@@ -103,6 +105,7 @@ impl Default for Detail {
             message: None,
             serial: 0,
             asked: None,
+            seen: None,
             gone: None,
             tab: Tab::default(),
             switches: Switches {

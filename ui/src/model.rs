@@ -204,6 +204,7 @@ pub(crate) struct Model {
     pub(crate) events: ListState<u64>,
     pub(crate) log: ListState<u64>,
     pub(crate) log_level: LogLevel,
+    pub(crate) log_scroll_right: usize,
     pub(crate) resources_scroll: usize,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
@@ -242,6 +243,7 @@ impl Model {
             events: ListState::new(true),
             log: ListState::new(true),
             log_level: LogLevel::All,
+            log_scroll_right: 0,
             resources_scroll: 0,
             detail: Detail::default(),
             filter: String::new(),

@@ -248,17 +248,29 @@ fn looked_at_detail(model: &mut Model, action: Action) -> bool {
             detail.switches.is_unmasked = !detail.switches.is_unmasked;
             detail.show_tab(Tab::Headers);
         }
-        Action::Right if !detail.switches.wraps => detail.scroll_right += 8,
+        Action::Right => go_right(model),
         Action::Left => go_left(model),
         _ => return false,
     }
     true
 }
 
+/// Columns that one key scrolls sideways by.
+const SIDEWAYS: usize = 8;
+
+fn go_right(model: &mut Model) {
+    match model.pane() {
+        Pane::Detail if !model.detail.switches.wraps => model.detail.scroll_right += SIDEWAYS,
+        Pane::Log => model.log_scroll_right += SIDEWAYS,
+        _ => {}
+    }
+}
+
 fn go_left(model: &mut Model) {
     match model.pane() {
+        Pane::Log => model.log_scroll_right = model.log_scroll_right.saturating_sub(SIDEWAYS),
         Pane::Detail if model.detail.scroll_right > 0 => {
-            model.detail.scroll_right = model.detail.scroll_right.saturating_sub(8);
+            model.detail.scroll_right = model.detail.scroll_right.saturating_sub(SIDEWAYS);
         }
         Pane::Detail => leave_to(model, Pane::Messages),
         Pane::Events => leave_to(model, Pane::Streams),

@@ -14,7 +14,7 @@ use shadowcat::clock::Timestamp;
 use shadowcat::frontend::EngineGoneError;
 use shadowcat::ids::ProxySessionId;
 use shadowcat::snapshot::{
-    Anchor, Command, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window,
+    Anchor, Command, MAX_WINDOW_ROWS, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window,
 };
 
 pub(crate) use actions::disabled;
@@ -22,7 +22,8 @@ pub(crate) use actions::disabled;
 use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Action, Chord, Context, Lookup};
-use crate::model::{Drawn, Mode, Model, Pane, ROW_GUARD, Screen};
+use crate::list::Rows;
+use crate::model::{Drawn, LogLevel, Mode, Model, Pane, ROW_GUARD, Screen};
 use crate::theme::Role;
 
 /// Something that happened.
@@ -48,7 +49,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Mouse(event) => mouse::take(model, event),
         Event::Paste(text) => modes::paste(model, &text),
         Event::Resize(columns, rows) => model.size = (columns, rows),
-        Event::Snapshot(snapshot) => model.snapshot = snapshot,
+        Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
         Event::Reply(purpose, reply) => answer(model, purpose, reply),
         Event::EngineGone => model.is_engine_gone = true,
         Event::Tick => {}
@@ -58,6 +59,16 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
     }
     settle(model, &mut effects);
     effects
+}
+
+fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {
+    let was_live = model.is_live();
+    model.snapshot = snapshot;
+    if was_live && !model.is_live() {
+        // A recording is read from its beginning.
+        let rows = model.message_rows();
+        model.messages.go_first(&rows);
+    }
 }
 
 fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -142,7 +153,14 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
     }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
-        (_, Ok(Reply::Refused { message })) => model.say(Role::Bad, message),
+        (purpose, Ok(Reply::Refused { message })) => {
+            // What was refused once is not asked for again until the cursor has been elsewhere.
+            if let Purpose::Detail(row) = purpose {
+                model.detail.clear();
+                model.detail.gone = Some(row);
+            }
+            model.say(Role::Bad, message);
+        }
         (Purpose::Detail(_), Ok(Reply::Detail(detail))) => model.detail.put(*detail),
         (Purpose::Detail(row), Ok(Reply::Gone)) => {
             model.detail.clear();
@@ -214,7 +232,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         streams: model
             .streams
             .window(&streams, height(Pane::Streams), model.query.streams),
-        log: model.log.window(&log, height(Pane::Log), model.query.log),
+        log: log_window(model, &log, height(Pane::Log)),
     };
     if wanted != model.query {
         model.query = ViewQuery {
@@ -224,6 +242,17 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         effects.push(Effect::Query(model.query.clone()));
     }
     settle_detail(model, &areas, effects);
+}
+
+/// Levels are sorted out here, so that a level needs more lines to fill the screen.
+fn log_window(model: &mut Model, rows: &Rows<u64>, height: usize) -> Window<u64> {
+    if model.log_level == LogLevel::All {
+        return model.log.window(rows, height, model.query.log);
+    }
+    Window {
+        anchor: Anchor::Tail,
+        rows: MAX_WINDOW_ROWS,
+    }
 }
 
 fn sessions_window(model: &mut Model, height: usize) -> Window<ProxySessionId> {
@@ -254,6 +283,7 @@ fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut 
         && is_stale(model, row)
     {
         model.detail.asked = Some(row);
+        model.detail.seen = model.row(row).cloned();
         effects.push(Effect::Ask(Purpose::Detail(row), Command::Inspect { id: row }));
     }
     let (columns, height) = (areas.columns_of(Pane::Detail), areas.rows_of(Pane::Detail));
@@ -263,10 +293,8 @@ fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut 
 
 /// The detail shows another row, or an older state of this one.
 fn is_stale(model: &Model, row: shadowcat::ids::MessageId) -> bool {
-    match &model.detail.message {
-        Some(message) if message.row.id == row => model.row(row).is_some_and(|now| *now != message.row),
-        _ => true,
-    }
+    let listed = model.row(row);
+    model.detail.shown() != Some(row) || (listed.is_some() && listed != model.detail.seen.as_ref())
 }
 
 /// The latest warning that is fresh enough to be shown over the gauges.

@@ -540,3 +540,68 @@ fn the_log_shows_the_levels_asked_for() {
         "{text}"
     );
 }
+
+#[test]
+fn a_recording_is_read_from_its_beginning() {
+    let mut stage = stage();
+    stage.fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: stage.fake.now(),
+        read_bytes: 2,
+        total_bytes: 2,
+        damage: Vec::new(),
+    };
+    stage.publish();
+    assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
+}
+
+#[test]
+fn a_detail_that_differs_from_its_row_in_the_list_is_not_asked_for_again_and_again() {
+    let mut stage = stage();
+    stage.keys("k");
+    let mut detail = stage.fake.detail(stage.model.messages.cursor.unwrap()).unwrap();
+    detail.row.summary = "longer than in the list".to_owned();
+    let purpose = Purpose::Detail(detail.row.id);
+    let reply = shadowcat::snapshot::Reply::Detail(Box::new(detail));
+    let now = stage.fake.now();
+    assert_eq!(
+        update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now),
+        []
+    );
+}
+
+#[test]
+fn a_detail_that_is_refused_says_so_and_is_not_asked_for_again() {
+    let mut stage = stage();
+    stage.keys("k");
+    let purpose = Purpose::Detail(stage.model.messages.cursor.unwrap());
+    let reply = shadowcat::snapshot::Reply::Refused {
+        message: "the file was changed".to_owned(),
+    };
+    let now = stage.fake.now();
+    assert_eq!(
+        update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now),
+        []
+    );
+    assert_eq!(toast(&stage), "the file was changed");
+}
+
+#[test]
+fn long_lines_of_the_log_can_be_read_to_their_end() {
+    let mut stage = Stage::new(Fake::overfull(), 80, 24);
+    stage.keys("4ll");
+    assert!(!stage.text().contains("12:03:11.758"));
+    stage.keys("hh");
+    assert!(stage.text().contains("12:03:11.758"));
+}
+
+#[test]
+fn the_session_under_the_cursor_is_described() {
+    let mut stage = stage();
+    stage.keys("<shift-tab>j");
+    let text = stage.text();
+    assert!(
+        text.contains("Session R1") && text.contains("2025-11-25") && text.contains("Mcp-Session-Id"),
+        "{text}"
+    );
+}

@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let y = cells(y);
         let row = model.snapshot.log.rows.iter().find(|row| row.number == *number);
         if let Some(row) = row {
-            canvas.line(inner, y, &line(row, model));
+            canvas.line_from(inner, y, &line(row, model), model.log_scroll_right);
         }
         if model.log.cursor == Some(*number) && !model.log.is_following {
             canvas.cursor_row(inner, y, true);

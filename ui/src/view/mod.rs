@@ -11,6 +11,7 @@ mod messages;
 mod palette;
 mod prompt;
 mod resources;
+mod session_card;
 mod sessions;
 mod status;
 mod streams;
@@ -50,7 +51,10 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
     match pane {
         Pane::Sessions => sessions::draw(model, canvas, area),
         Pane::Messages => messages::draw(model, canvas, area),
-        Pane::Detail => detail::draw(model, canvas, area),
+        Pane::Detail => match session_card::chosen(model) {
+            Some(session) => session_card::draw(model, session, canvas, area),
+            None => detail::draw(model, canvas, area),
+        },
         Pane::Streams => streams::draw(model, canvas, area),
         Pane::Events => events::draw(model, canvas, area),
         Pane::Resources => resources::draw(model, canvas, area),
