@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event as Input, EventStream, KeyEventKind};
+use crossterm::event::{Event as Input, EventStream, KeyEventKind, MouseEventKind};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -327,6 +327,8 @@ fn event_of(input: Input) -> Option<Event> {
     match input {
         Input::Key(key) if key.kind == KeyEventKind::Release => None,
         Input::Key(key) => Some(Event::Key(key)),
+        // Moving about changes nothing, and would have everything drawn anew.
+        Input::Mouse(mouse) if mouse.kind == MouseEventKind::Moved => None,
         Input::Mouse(mouse) => Some(Event::Mouse(mouse)),
         Input::Paste(text) => Some(Event::Paste(text)),
         Input::Resize(columns, rows) => Some(Event::Resize(columns, rows)),

@@ -239,7 +239,7 @@ impl Model {
             mode: Mode::Normal,
             sessions: ListState::new(false),
             messages: ListState::new(true),
-            streams: ListState::new(false),
+            streams: ListState::new(true),
             events: ListState::new(true),
             log: ListState::new(true),
             log_level: LogLevel::All,

@@ -178,10 +178,7 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         }
         Pane::Messages => model.messages.follow(),
         Pane::Detail => (model.detail.scroll, model.detail.cursor) = (usize::MAX, usize::MAX),
-        Pane::Streams => {
-            let rows = model.stream_rows();
-            model.streams.go_last(&rows);
-        }
+        Pane::Streams => model.streams.follow(),
         Pane::Events => model.events.follow(),
         Pane::Resources => model.resources_scroll = usize::MAX / 2,
         Pane::Log => model.log.follow(),
@@ -299,6 +296,10 @@ pub(super) fn enter(model: &mut Model, pane: Pane) {
         && model.messages.is_following
     {
         hold_row(model, drawn.row);
+    }
+    if pane == Pane::Events {
+        let rows = model.stream_rows();
+        model.streams.leave(&rows);
     }
     model.focus(pane);
 }

@@ -605,3 +605,22 @@ fn the_session_under_the_cursor_is_described() {
         "{text}"
     );
 }
+
+#[test]
+fn the_newest_stream_is_shown_until_one_is_chosen() {
+    let mut stage = stage();
+    stage.keys("2");
+    stage.fake.stream();
+    stage.publish();
+    assert_eq!(
+        stage.model.streams.cursor.map(shadowcat::ids::StreamId::get),
+        Some(2)
+    );
+    stage.keys("<enter>");
+    stage.fake.stream();
+    stage.publish();
+    assert_eq!(
+        stage.model.streams.cursor.map(shadowcat::ids::StreamId::get),
+        Some(2)
+    );
+}

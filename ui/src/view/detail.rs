@@ -1,12 +1,14 @@
 //! One message closely, in tabs.
 
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 
 use super::scroll_mark;
 use crate::detail::Tab;
 use crate::format::cells;
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
+use crate::text::Safe;
 use crate::theme::Role;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
@@ -35,7 +37,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let y = cells(y);
         canvas.line_from(inner, y, &line.line, detail.scroll_right);
         if detail.hits.binary_search(&number).is_ok() {
-            mark_hit(canvas, inner, y, detail.hits.get(detail.hit) == Some(&number));
+            mark_hits(canvas, inner, y, &line.line, model);
+            if detail.hits.get(detail.hit) == Some(&number) {
+                canvas.tint(inner, y, Style::new().add_modifier(Modifier::UNDERLINED));
+            }
         }
         if detail.tab == Tab::Call && number == detail.cursor && line.target.is_some() {
             canvas.cursor_row(inner, y, has_focus);
@@ -50,11 +55,32 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     );
 }
 
-fn mark_hit(canvas: &mut Canvas<'_>, area: Rect, y: u16, is_chosen: bool) {
+/// Marks each place of the search text in a line; the chosen hit has the whole line underlined.
+fn mark_hits(canvas: &mut Canvas<'_>, area: Rect, y: u16, line: &Line, model: &Model) {
     let style = canvas.theme.style(Role::Hit);
-    // All hits have a mark at the edge, the chosen one the whole line.
-    let width = if is_chosen { area.width } else { 1 };
-    canvas.tint(Rect { width, ..area }, y, style);
+    let (text, wanted) = (line.text(), model.detail.search.to_lowercase());
+    let lower = text.to_lowercase();
+    // Where lower case has another length the places are not known; the mark at the edge has to do.
+    if lower.len() != text.len() {
+        return canvas.tint(Rect { width: 1, ..area }, y, style);
+    }
+    let hidden = model.detail.scroll_right;
+    for (start, found) in lower.match_indices(&wanted) {
+        let before = text.get(..start).map_or(0, |head| Safe::of(head).width());
+        let place = (before + Safe::of(found).width()).saturating_sub(hidden);
+        let start = before.saturating_sub(hidden);
+        let left = cells(start).min(area.width);
+        let width = cells(place.saturating_sub(start)).min(area.width - left);
+        canvas.tint(
+            Rect {
+                x: area.x + left,
+                width,
+                ..area
+            },
+            y,
+            style,
+        );
+    }
 }
 
 fn tabs(model: &Model, width: u16) -> Line {

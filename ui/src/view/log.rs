@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 use shadowcat::snapshot::LogRow;
 
-use super::scroll_mark;
+use super::{follow_sign, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{LogLevel, Model};
 use crate::paint::{Canvas, Line};
@@ -15,11 +15,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         title = title.say(Role::Accent, &format!("{} ", model.log_level.name()));
     }
     let inner = canvas.frame(area, &title, true);
-    let sign = if model.log.is_following {
-        Line::of(Role::Good, model.theme.sign(" ● follow ", " * follow "))
-    } else {
-        Line::of(Role::Dim, " G follows ")
-    };
+    let sign = follow_sign(model.log.is_following, model.theme);
     canvas.line_right(
         Rect {
             width: area.width.saturating_sub(1),

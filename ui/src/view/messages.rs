@@ -3,8 +3,8 @@
 use ratatui::layout::Rect;
 use shadowcat::snapshot::MessageRow;
 
-use super::scroll_mark;
 use super::sessions::title_role;
+use super::{follow_sign, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -144,14 +144,11 @@ fn title(model: &Model, has_focus: bool) -> Line {
 fn following(model: &Model) -> Line {
     let list = &model.messages;
     let new = list.new_below(model.snapshot.messages.matched);
-    if list.is_following {
-        Line::of(Role::Good, model.theme.sign(" ● follow ", " * follow "))
-    } else if new > 0 {
-        let sign = model.theme.sign("↓", "v");
-        Line::default().say(Role::Wait, &format!(" {} new {sign} G ", format::count(new)))
-    } else {
-        Line::of(Role::Dim, " G follows ")
+    if new == 0 {
+        return follow_sign(list.is_following, model.theme);
     }
+    let sign = model.theme.sign("↓", "v");
+    Line::default().say(Role::Wait, &format!(" {} new {sign} G ", format::count(new)))
 }
 
 /// An empty list explains itself.

@@ -25,7 +25,7 @@ use crate::format::cells;
 use crate::layout::SMALLEST;
 use crate::model::{Mode, Model, Pane};
 use crate::paint::{Canvas, Line};
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 
 /// Draws everything; gives the place of the text cursor, if text is being typed.
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer) -> Option<(u16, u16)> {
@@ -97,6 +97,15 @@ fn centred(body: Rect, columns: usize, rows: usize) -> Rect {
         y: body.y + (body.height - height) / 2,
         width,
         height,
+    }
+}
+
+/// Whether a list goes with what is new.
+fn follow_sign(is_following: bool, theme: Theme) -> Line {
+    if is_following {
+        Line::of(Role::Good, theme.sign(" ● follow ", " * follow "))
+    } else {
+        Line::of(Role::Dim, " G follows ")
     }
 }
 

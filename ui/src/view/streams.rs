@@ -5,8 +5,8 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 use shadowcat::snapshot::{EndKind, RowKind, StreamRow};
 
-use super::scroll_mark;
 use super::sessions::title_role;
+use super::{follow_sign, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -23,6 +23,13 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         .with(title_role(has_focus), "Streams")
         .say(Role::Dim, &format!(" {} open of {} ", open, page.total));
     let inner = canvas.frame(area, &title, has_focus);
+    let sign = follow_sign(model.streams.is_following, model.theme);
+    let edge = Rect {
+        width: area.width.saturating_sub(1),
+        height: 1,
+        ..area
+    };
+    canvas.line_right(edge, 0, &sign);
     if page.rows.is_empty() {
         let text = "no SSE stream yet; one appears when a server answers with text/event-stream";
         return canvas.line(inner, 0, &Line::of(Role::Dim, text));

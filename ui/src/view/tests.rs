@@ -102,6 +102,13 @@ fn filter_with_a_mistake() {
 }
 
 #[test]
+fn search_in_the_detail_marks_what_it_found() {
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("kk<enter>/TE");
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
 fn menus_and_windows() {
     for (name, keys) in [
         ("copy", "ky"),
