@@ -39,7 +39,6 @@ fn main() -> anyhow::Result<()> {
     let stop = tasks.stopping().child_token();
     let frontend = engine.frontend()?;
     let own = tasks.clone();
-    tasks.spawn(shadowcat::tasks::TaskKind::Frontend, std::future::pending());
     runtime.block_on(async {
         tokio::select! {
             r = app::run(frontend, app::AppOptions::default()) => { r.ok(); }
