@@ -127,7 +127,7 @@ fn create_default(now: Timestamp) -> Result<(PathBuf, File), StartRecordingError
         match create_new(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_SAME_SECOND => {
-                number += 1
+                number += 1;
             }
             Err(source) => return Err(StartRecordingError::Create { path, source }),
         }

@@ -59,7 +59,7 @@ fn a_file_cut_anywhere_loads_up_to_its_last_whole_line() {
     for length in header..file.len() {
         let cut = &file[..length];
         let (loaded, damage) = load(cut);
-        let whole_lines = cut.iter().filter(|byte| **byte == b'\n').count().max(1) - 1;
+        let whole_lines = memchr::memchr_iter(b'\n', cut).count().max(1) - 1;
         let last = cut.rsplit(|byte| *byte == b'\n').next().unwrap();
         let is_whole_without_end = file.get(length) == Some(&b'\n') && length > header;
         let is_torn = !last.is_empty() && !is_whole_without_end && length > header;

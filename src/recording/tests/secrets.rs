@@ -96,10 +96,7 @@ fn no_secret_reaches_the_file() {
         assert!(everything.contains(&secret), "{secret} is not in the script");
     }
     let file = String::from_utf8(encode(&observations, Some(Tagger::fixed()))).unwrap();
-    let survivors: Vec<_> = file
-        .match_indices("-sec")
-        .map(|(at, _)| &file[at.saturating_sub(30)..at + 7])
-        .collect();
+    let survivors: Vec<_> = file.lines().filter(|line| line.contains("-sec")).collect();
     assert!(survivors.is_empty(), "{survivors:?}");
     assert!(!file.contains("424242"));
 }
@@ -108,8 +105,8 @@ fn no_secret_reaches_the_file() {
 fn one_secret_has_one_tag_wherever_it_stands() {
     let file = String::from_utf8(encode(&scripted(), Some(Tagger::fixed()))).unwrap();
     let tag_after = |start: &str| {
-        let at = file.find(start).unwrap_or_else(|| panic!("{start} in {file}")) + start.len();
-        file[at..].split_inclusive('\u{203a}').next().unwrap().to_owned()
+        let (_, rest) = file.split_once(start).unwrap();
+        rest.split_inclusive('\u{203a}').next().unwrap().to_owned()
     };
     let session = tag_after("[\"Mcp-Session-Id\",\"");
     assert_eq!(session, tag_after("[\"mcp-session-id\",\""));

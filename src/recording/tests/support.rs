@@ -202,9 +202,9 @@ pub(super) fn encode(observations: &[Observation], tagger: Option<Tagger>) -> Ve
 /// Loads a whole recording: its observations, and its damage.
 pub(super) fn load_with(file: &[u8], limits: &ResourceLimits) -> (Vec<Loaded>, Vec<String>) {
     let reader = RecordingReader::new(file, Path::new("test.jsonl")).unwrap();
-    let mut loader = Loader::new(reader, limits, |_| Placement::default());
-    let loaded = loader.by_ref().collect();
-    (loaded, loader.damage())
+    let mut observations = Loader::new(reader, limits, |_| Placement::default());
+    let loaded = observations.by_ref().collect();
+    (loaded, observations.damage())
 }
 
 pub(super) fn load(file: &[u8]) -> (Vec<Loaded>, Vec<String>) {

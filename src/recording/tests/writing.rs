@@ -36,8 +36,8 @@ fn message(number: u64) -> Observation {
     observe(number, body(number, UP, &format!("{{\"number\":{number}}}")))
 }
 
-async fn nothing() -> Vec<Observation> {
-    Vec::new()
+fn nothing() -> std::future::Ready<Vec<Observation>> {
+    std::future::ready(Vec::new())
 }
 
 #[tokio::test]
@@ -325,4 +325,34 @@ fn events_stay_readable_for_other_tools() {
         text.lines().nth(1).unwrap(),
         r#"{"type":"session_end","seq":1,"us":5,"session":"R1","reason":"deleted by its client"}"#
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_record_waits_no_longer_because_small_ones_still_fit() {
+    let directory = tempfile::tempdir().unwrap();
+    let tasks = Tasks::new(100);
+    let limits = ResourceLimits {
+        recording_queue_bytes: 1 << 16,
+        ..ResourceLimits::default()
+    };
+    let (recorder, tap) = recorder(&limits, Redaction::Off, Clock::start(), &tasks);
+    let (_hold, preamble) = oneshot::channel::<Vec<Observation>>();
+    let starting = recorder.start(Some(directory.path().join("a")), async {
+        preamble.await.unwrap()
+    });
+    tokio::pin!(starting);
+    while !tap.is_on() {
+        assert!(poll!(&mut starting).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let large = |number: u64| observe(number, body(number, UP, &"x".repeat(40_000)));
+    tap.record(large(1)).await;
+    let waiting = tap.record(large(2));
+    tokio::pin!(waiting);
+    assert!(poll!(&mut waiting).is_pending());
+    tokio::time::advance(Duration::from_millis(900)).await;
+    tap.record(message(3)).await;
+    let begun = tokio::time::Instant::now();
+    waiting.await;
+    assert_eq!(begun.elapsed().as_millis(), 100);
 }
