@@ -102,7 +102,7 @@ impl Encoder {
     pub(super) fn observation(&mut self, observation: Observation, out: &mut Vec<u8>) {
         let at = observation.at;
         match observation.event {
-            Event::Session(session) => self.session(at, *session, out),
+            Event::Session(session) => self.session(at, &session, out),
             Event::SessionEnded { session, reason } => self.session_end(at, session, reason, out),
             Event::Request(request) => self.request(at, *request, out),
             Event::Response(response) => self.response(at, *response, out),
@@ -148,7 +148,7 @@ impl Encoder {
         micros(at).saturating_sub(micros(self.created))
     }
 
-    fn session(&mut self, at: Timestamp, session: SessionOpened, out: &mut Vec<u8>) {
+    fn session(&mut self, at: Timestamp, session: &SessionOpened, out: &mut Vec<u8>) {
         if !self.sessions.insert(session.id) {
             return;
         }

@@ -127,7 +127,7 @@ fn create_default(now: Timestamp) -> Result<(PathBuf, File), StartRecordingError
         match create_new(&path) {
             Ok(file) => return Ok((path, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MAX_SAME_SECOND => {
-                number += 1
+                number += 1;
             }
             Err(source) => return Err(StartRecordingError::Create { path, source }),
         }
@@ -147,17 +147,25 @@ fn default_name(now: Timestamp, number: u32) -> String {
 
 fn create_new(path: &Path) -> io::Result<File> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        let mut directory = DirBuilder::new();
-        directory.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
-        directory.create(parent)?;
+        create_directory(parent)?;
     }
     let mut options = OpenOptions::new();
     options.append(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut directory = DirBuilder::new();
+    directory.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+    directory.create(path).map_err(|error| match error.kind() {
+        // Not to be mistaken for a recording that exists.
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => error,
+    })
 }
 
 #[cfg(test)]

@@ -376,7 +376,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
         direction: line.direction,
         carrier: line.transport,
         frame: line.frame,
-        parts: if lines > 1 { lines - 1 } else { 0 },
+        parts: lines.saturating_sub(1),
         payload_size: if line.transport == Carrier::Sse && !is_cut {
             payload.len() as u64
         } else {

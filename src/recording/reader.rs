@@ -269,7 +269,7 @@ mod tests {
             "\n",
             "hello",
             "{}",
-            &HEADER[..70],
+            HEADER.split_at(70).0,
             &HEADER.replace("shadowcat-recording", "har"),
         ] {
             assert_eq!(

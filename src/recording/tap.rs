@@ -49,8 +49,6 @@ pub(super) struct Shared {
     is_on: AtomicBool,
     /// The writer did not keep up: what comes is counted, not queued.
     is_gap: AtomicBool,
-    /// Somebody waits for room.
-    is_stalled: AtomicBool,
     max_items: u64,
     wait: Duration,
     stall: Mutex<Stall>,
@@ -74,7 +72,6 @@ impl Shared {
             clock,
             is_on: AtomicBool::new(false),
             is_gap: AtomicBool::new(false),
-            is_stalled: AtomicBool::new(false),
             max_items: max_items as u64,
             wait,
             stall: Mutex::default(),
@@ -104,7 +101,6 @@ impl Shared {
         let mut stall = self.stall();
         stall.since = None;
         stall.wakers.clear();
-        self.is_stalled.store(false, Ordering::Release);
         self.is_gap.store(false, Ordering::Release);
         stall.gap.take()
     }
@@ -167,7 +163,6 @@ impl Shared {
         }
         if stall.since.is_none() {
             stall.since = Some(tokio::time::Instant::now());
-            self.is_stalled.store(true, Ordering::Release);
             self.stalled.notify_one();
         }
         if !stall.wakers.iter().any(|known| known.will_wake(waker)) {
@@ -176,9 +171,12 @@ impl Shared {
         true
     }
 
-    fn had_room(&self) {
-        if self.is_stalled.swap(false, Ordering::AcqRel) {
-            self.stall().since = None;
+    /// Takes back [`Self::wait`]: there was room after all.
+    fn wait_no_more(&self, waker: &Waker) {
+        let mut stall = self.stall();
+        stall.wakers.retain(|known| !known.will_wake(waker));
+        if stall.wakers.is_empty() {
+            stall.since = None;
         }
     }
 }
@@ -210,12 +208,13 @@ impl RecorderTap {
             return Poll::Ready(());
         }
         let mut item = Some(Item::Observed(observation));
-        if self.push(cx, &mut item).is_ready() {
+        if self.0.queue.poll_push(cx, &mut item).is_ready() {
             return Poll::Ready(());
         }
         let is_waiting = self.0.wait(cx.waker());
         // The queue may have been emptied between the two.
-        if self.push(cx, &mut item).is_ready() {
+        if self.0.queue.poll_push(cx, &mut item).is_ready() {
+            self.0.wait_no_more(cx.waker());
             return Poll::Ready(());
         }
         let Some(Item::Observed(observation)) = item else {
@@ -227,14 +226,6 @@ impl RecorderTap {
         }
         self.0.lose(&observation);
         Poll::Ready(())
-    }
-
-    fn push(&self, cx: &mut Context<'_>, item: &mut Option<Item>) -> Poll<()> {
-        let pushed = self.0.queue.poll_push(cx, item);
-        if pushed.is_ready() {
-            self.0.had_room();
-        }
-        pushed
     }
 
     /// Hands an observation to the recorder, waiting as [`Self::poll_record`] does.

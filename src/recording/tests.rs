@@ -1,1 +1,7 @@
+//! The recorder and the reader together, as a user meets them.
 
+mod docs;
+mod round_trip;
+mod secrets;
+mod support;
+mod writing;
