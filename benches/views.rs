@@ -1,5 +1,10 @@
 //! Whether the screen keeps up: observations into history, a filter over a long history, a snapshot of it.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a bench that cannot be set up has nothing to measure"
+)]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

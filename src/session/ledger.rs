@@ -173,7 +173,7 @@ impl Ledger {
         view.totals = self.totals();
         view.rates = self.rates.series();
         view.usage = self.usage();
-        view.source = self.source.clone();
+        view.source.clone_from(&self.source);
         Arc::new(view)
     }
 

@@ -80,7 +80,7 @@ pub(super) struct Lost {
 /// All shelves.
 #[derive(Debug)]
 pub(super) struct Shelves {
-    shelves: HashMap<Owner, Shelf>,
+    by_owner: HashMap<Owner, Shelf>,
     by_size: BTreeSet<(usize, Owner)>,
     bytes: usize,
     peak: usize,
@@ -94,7 +94,7 @@ pub(super) struct Shelves {
 impl Shelves {
     pub(super) fn new(limits: &ResourceLimits) -> Self {
         Self {
-            shelves: HashMap::new(),
+            by_owner: HashMap::new(),
             by_size: BTreeSet::new(),
             bytes: 0,
             peak: 0,
@@ -115,7 +115,7 @@ impl Shelves {
     }
 
     pub(super) fn bytes_of(&self, owner: Owner) -> usize {
-        self.shelves.get(&owner).map_or(0, |shelf| shelf.bytes)
+        self.by_owner.get(&owner).map_or(0, |held| held.bytes)
     }
 
     pub(super) fn largest(&self) -> usize {
@@ -123,34 +123,34 @@ impl Shelves {
     }
 
     pub(super) fn open_calls(&self, owner: Owner) -> usize {
-        self.shelves.get(&owner).map_or(0, |shelf| shelf.open_calls.len())
+        self.by_owner.get(&owner).map_or(0, |held| held.open_calls.len())
     }
 
     pub(super) fn most_open_calls(&self) -> usize {
-        self.shelves
+        self.by_owner
             .values()
-            .map(|shelf| shelf.open_calls.len())
+            .map(|held| held.open_calls.len())
             .max()
             .unwrap_or(0)
     }
 
     /// Notes an open call. Gives the oldest one back if there are now more than `max`.
     pub(super) fn open_call(&mut self, owner: Owner, call: CallId, max: usize) -> Option<CallId> {
-        let open = &mut self.shelves.entry(owner).or_default().open_calls;
+        let open = &mut self.by_owner.entry(owner).or_default().open_calls;
         open.insert(call);
         if open.len() > max { open.pop_first() } else { None }
     }
 
     pub(super) fn close_call(&mut self, owner: Owner, call: CallId) {
-        if let Some(shelf) = self.shelves.get_mut(&owner) {
-            shelf.open_calls.remove(&call);
+        if let Some(held) = self.by_owner.get_mut(&owner) {
+            held.open_calls.remove(&call);
         }
     }
 
     pub(super) fn calls_of(&self, owner: Owner) -> Vec<CallId> {
-        self.shelves
+        self.by_owner
             .get(&owner)
-            .map_or_else(Vec::new, |shelf| shelf.open_calls.iter().copied().collect())
+            .map_or_else(Vec::new, |held| held.open_calls.iter().copied().collect())
     }
 
     /// Puts a row on its shelf.
@@ -158,7 +158,7 @@ impl Shelves {
         let body = row.body_bytes();
         let own = row.own_bytes();
         let record = Arc::clone(row.exchange());
-        self.shelves.entry(owner).or_default().place(row);
+        self.by_owner.entry(owner).or_default().place(row);
         self.grow(owner, own, body);
         self.charge(owner, &record);
     }
@@ -209,16 +209,16 @@ impl Shelves {
         exchange: ExchangeId,
         first: MessageId,
     ) -> Vec<MessageId> {
-        let Some(shelf) = self.shelves.get_mut(&from) else {
+        let Some(held) = self.by_owner.get_mut(&from) else {
             return Vec::new();
         };
-        let start = shelf.rows.partition_point(|row| row.id() < first);
-        let (theirs, others): (Vec<_>, Vec<_>) = shelf
+        let start = held.rows.partition_point(|row| row.id() < first);
+        let (theirs, others): (Vec<_>, Vec<_>) = held
             .rows
             .drain(start..)
             .partition(|row| row.exchange_id() == exchange);
-        shelf.rows.extend(others);
-        shelf.stripped = shelf.stripped.min(start);
+        held.rows.extend(others);
+        held.stripped = held.stripped.min(start);
         let ids = theirs.iter().map(|row| row.id()).collect();
         for row in theirs {
             row.assign(Arc::clone(session));
@@ -248,17 +248,17 @@ impl Shelves {
     /// Takes away everything that `owner` holds.
     pub(super) fn remove(&mut self, owner: Owner) {
         while self.give_up_row(owner) {}
-        if let Some(shelf) = self.shelves.remove(&owner) {
-            self.by_size.remove(&(shelf.rank(), owner));
-            self.bytes = self.bytes.saturating_sub(shelf.bytes);
+        if let Some(held) = self.by_owner.remove(&owner) {
+            self.by_size.remove(&(held.rank(), owner));
+            self.bytes = self.bytes.saturating_sub(held.bytes);
         }
     }
 
     fn give_up(&mut self, owner: Owner) -> bool {
-        let Some(shelf) = self.shelves.get_mut(&owner) else {
+        let Some(held) = self.by_owner.get_mut(&owner) else {
             return false;
         };
-        match shelf.strip_oldest() {
+        match held.strip_oldest() {
             Some((id, freed)) => {
                 self.lost.bodies.push(id);
                 self.shrink(owner, 0, freed);
@@ -269,7 +269,7 @@ impl Shelves {
     }
 
     fn give_up_row(&mut self, owner: Owner) -> bool {
-        let Some(row) = self.shelves.get_mut(&owner).and_then(Shelf::pop_oldest) else {
+        let Some(row) = self.by_owner.get_mut(&owner).and_then(Shelf::pop_oldest) else {
             return false;
         };
         self.shrink(owner, row.own_bytes(), row.body_bytes());
@@ -280,37 +280,36 @@ impl Shelves {
     }
 
     fn remove_if_empty(&mut self, owner: Owner) {
-        let is_empty =
-            |shelf: &Shelf| shelf.rows.is_empty() && shelf.open_calls.is_empty() && shelf.bytes == 0;
-        if self.shelves.get(&owner).is_some_and(is_empty) {
+        let is_empty = |held: &Shelf| held.rows.is_empty() && held.open_calls.is_empty() && held.bytes == 0;
+        if self.by_owner.get(&owner).is_some_and(is_empty) {
             self.by_size.remove(&(0, owner));
-            self.shelves.remove(&owner);
+            self.by_owner.remove(&owner);
         }
     }
 
     fn grow(&mut self, owner: Owner, own: usize, body: usize) {
-        self.resize(owner, |shelf| {
-            shelf.bytes += own + body;
-            shelf.body_bytes += body;
+        self.resize(owner, |held| {
+            held.bytes += own + body;
+            held.body_bytes += body;
         });
         self.bytes += own + body;
         self.peak = self.peak.max(self.bytes);
     }
 
     fn shrink(&mut self, owner: Owner, own: usize, body: usize) {
-        self.resize(owner, |shelf| {
-            shelf.bytes = shelf.bytes.saturating_sub(own + body);
-            shelf.body_bytes = shelf.body_bytes.saturating_sub(body);
+        self.resize(owner, |held| {
+            held.bytes = held.bytes.saturating_sub(own + body);
+            held.body_bytes = held.body_bytes.saturating_sub(body);
         });
         self.bytes = self.bytes.saturating_sub(own + body);
     }
 
     fn resize(&mut self, owner: Owner, change: impl FnOnce(&mut Shelf)) {
         let is_new = !self.by_size.contains(&(self.bytes_of(owner) / RANK_BYTES, owner));
-        let shelf = self.shelves.entry(owner).or_default();
-        let before = shelf.rank();
-        change(shelf);
-        let after = shelf.rank();
+        let held = self.by_owner.entry(owner).or_default();
+        let before = held.rank();
+        change(held);
+        let after = held.rank();
         if before != after {
             self.by_size.remove(&(before, owner));
         }
@@ -321,10 +320,9 @@ impl Shelves {
 
     /// The latest rows of a session, at most `max`, newest first.
     pub(super) fn latest(&self, session: ProxySessionId, max: usize) -> impl Iterator<Item = MessageId> {
-        let shelf = self.shelves.get(&Owner::Session(session));
-        shelf
-            .into_iter()
-            .flat_map(move |shelf| shelf.rows.iter().rev().take(max).map(|row| row.id()))
+        let held = self.by_owner.get(&Owner::Session(session));
+        held.into_iter()
+            .flat_map(move |held| held.rows.iter().rev().take(max).map(|row| row.id()))
     }
 
     /// Adds up anew what every shelf holds, to compare with what was counted.
@@ -332,11 +330,11 @@ impl Shelves {
     pub(super) fn recount(&self) -> (usize, usize) {
         let mut records = std::collections::HashMap::new();
         let mut rows = 0;
-        for row in self.shelves.values().flat_map(|shelf| &shelf.rows) {
+        for row in self.by_owner.values().flat_map(|held| &held.rows) {
             rows += row.own_bytes() + row.body_bytes();
             records.insert(Arc::as_ptr(row.exchange()), row.exchange().heap_bytes());
         }
-        let shelves = self.shelves.values().map(|shelf| shelf.bytes).sum();
+        let shelves = self.by_owner.values().map(|held| held.bytes).sum();
         (rows + records.values().sum::<usize>(), shelves)
     }
 }

@@ -28,7 +28,8 @@ impl Stream {
 
     /// Comments after comments become one entry: a keepalive every few seconds must not push the events out.
     fn push_comments(&mut self, at: Timestamp, comments: u32, bytes: u64) {
-        let last = self.recent.pop_back_if(|last| last.comments > 0);
+        let is_run = self.recent.back().is_some_and(|last| last.comments > 0);
+        let last = if is_run { self.recent.pop_back() } else { None };
         let (comments, bytes) = last.map_or((comments, bytes), |last| {
             (last.comments.saturating_add(comments), last.bytes + bytes)
         });

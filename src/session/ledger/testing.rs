@@ -72,9 +72,10 @@ impl Default for Talk {
 impl Talk {
     /// A talk of the modern era.
     pub(crate) fn modern() -> Self {
-        let mut talk = Self::default();
-        talk.is_modern = true;
-        talk
+        Self {
+            is_modern: true,
+            ..Self::default()
+        }
     }
 
     /// A talk in the session R1.

@@ -1,6 +1,7 @@
 //! Answers to commands.
 
 use super::{House, next};
+use crate::ids::MessageId;
 use crate::limits::ResourceLimits;
 use crate::session::ledger::testing::{Talk, block, call, message_id, result};
 use crate::snapshot::{Command, MessageDetail, RecorderState, Reply};
@@ -48,7 +49,7 @@ async fn find(
         session: None,
     };
     match frontend.commands.ask(command).await.unwrap() {
-        Reply::Found(found) => found.map(|id| id.get()),
+        Reply::Found(found) => found.map(MessageId::get),
         other => panic!("{other:?}"),
     }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::clock::Clock;
+use crate::ids::MessageId;
 use crate::intercept::filter::Filter;
 use crate::limits::ResourceLimits;
 use crate::session::history::HistoryView;
@@ -59,7 +60,7 @@ proptest! {
                 list.catch_up(&view, &criteria);
                 let mut slice = Slice::of(rows_a_slice, clock);
                 let is_done = list.advance(&view, &criteria, &mut slice);
-                let found: Vec<u64> = list.ids(0, usize::MAX).map(|id| id.get()).collect();
+                let found: Vec<u64> = list.ids(0, usize::MAX).map(MessageId::get).collect();
                 let all = full_scan(&view, &criteria);
                 if is_done {
                     prop_assert_eq!(&found, &all);
@@ -72,7 +73,7 @@ proptest! {
         let view = talk.view();
         list.catch_up(&view, &criteria);
         while !list.advance(&view, &criteria, &mut Slice::of(rows_a_slice, clock)) {}
-        let found: Vec<u64> = list.ids(0, usize::MAX).map(|id| id.get()).collect();
+        let found: Vec<u64> = list.ids(0, usize::MAX).map(MessageId::get).collect();
         prop_assert_eq!(found, full_scan(&view, &criteria));
     }
 }
@@ -99,5 +100,5 @@ fn a_list_that_slept_too_long_starts_anew() {
     list.catch_up(&view, &criteria);
     let clock = Clock::start();
     while !list.advance(&view, &criteria, &mut Slice::new(clock)) {}
-    assert_eq!(list.ids(0, 10).map(|id| id.get()).collect::<Vec<_>>(), [401]);
+    assert_eq!(list.ids(0, 10).map(MessageId::get).collect::<Vec<_>>(), [401]);
 }

@@ -100,7 +100,7 @@ impl House {
 
 /// The next snapshot; a wait without end fails the test by its paused clock.
 async fn next(frontend: &mut Frontend) -> Arc<Snapshot> {
-    let wait = tokio::time::timeout(Duration::from_secs(60), frontend.snapshots.changed());
+    let wait = tokio::time::timeout(Duration::from_mins(1), frontend.snapshots.changed());
     wait.await.expect("a snapshot should come").unwrap();
     Arc::clone(&frontend.snapshots.borrow_and_update())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{House, ask, next, shown};
+use crate::ids::MessageId;
 use crate::limits::ResourceLimits;
 use crate::session::ledger::testing::Talk;
 use crate::snapshot::{Anchor, ViewQuery, Window};
@@ -63,7 +64,7 @@ async fn a_burst_makes_thirty_snapshots_a_second_and_the_last_one_has_it_all() {
     assert!((28..=31).contains(&snapshots), "{snapshots}");
     let last = next(&mut frontend).await;
     assert_eq!((last.messages.total, last.messages.matched), (2000, 2000));
-    assert_eq!(last.messages.newest.map(|id| id.get()), Some(2000));
+    assert_eq!(last.messages.newest.map(MessageId::get), Some(2000));
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,6 +151,29 @@ fn a_hundred_thousand_rows_are_found_by_place_and_by_id() {
     assert_eq!(view.position(message_id(100_001)), Err(100_000));
 }
 
+#[test]
+fn a_thinned_out_history_is_put_together_again() {
+    let mut talk = Talk::within(&ResourceLimits {
+        max_sessions: 2,
+        ..limits(1 << 30, 1 << 30)
+    });
+    talk.enter("R2");
+    for number in 0..4000 {
+        talk.session = Some(session_id(if number % 4 == 0 { "R2" } else { "R1" }));
+        talk.asks(1 + number % 2, r#"{"jsonrpc":"2.0","method":"x"}"#);
+        talk.end(1 + number % 2);
+    }
+    talk.enter("R3");
+    let view = talk.view();
+    assert_eq!((view.count(), view.totals().rows_evicted), (1000, 3000));
+    assert!(
+        view.segments().len() <= 1 + 1000 / (SEGMENT_ROWS / 2),
+        "{}",
+        view.segments().len()
+    );
+    assert!(view.segments().iter().all(|segment| !segment.rows().is_empty()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -109,7 +109,7 @@ fn what_cannot_be_read_is_malformed_and_says_why() {
     );
     assert_eq!(row.findings[0].severity, Severity::Warning);
     assert!(row.findings[0].text.ends_with("it ends inside an object"));
-    talk.asks(1, r#"[1]"#);
+    talk.asks(1, "[1]");
     assert_eq!(talk.row(2).kind, RowKind::Malformed);
 }
 
