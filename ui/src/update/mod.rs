@@ -2,6 +2,8 @@
 
 mod actions;
 mod copy;
+#[cfg(test)]
+mod mode_tests;
 mod modes;
 mod mouse;
 #[cfg(test)]
@@ -201,6 +203,8 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     let areas = model.areas();
     let asks_for_others = model.filter != model.query.filter || model.session != model.query.session;
     let is_current = model.is_current() && !asks_for_others;
+    // While a filter is at work, a row that is not here yet may still come.
+    let is_searched = model.snapshot.messages.scanned >= model.snapshot.messages.total;
     let height = |pane| areas.rows_of(pane);
     let messages = model.message_rows();
     let sessions = model.session_rows();
@@ -209,7 +213,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     model.messages.settle(
         &messages,
         height(Pane::Messages).saturating_sub(1).max(1),
-        is_current,
+        is_current && is_searched,
     );
     model
         .sessions
