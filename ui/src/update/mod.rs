@@ -1,6 +1,8 @@
 //! (model, event) → model and effects. Pure: no clock, no terminal, no engine.
 
 mod actions;
+#[cfg(test)]
+mod any_keys;
 mod copy;
 #[cfg(test)]
 mod mode_tests;
