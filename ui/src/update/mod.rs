@@ -126,14 +126,19 @@ pub(crate) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
     }
 }
 
-/// The row that a key is meant for: the one that was on screen under the cursor. The list is held there.
+/// The row that a key is meant for: the one that was on screen under the cursor, or where keys have led it since.
+fn pointed(model: &Model) -> Option<Drawn> {
+    let drawn = model.drawn.filter(|_| !model.has_user_moved);
+    let cursor = model.messages.cursor.map(|row| Drawn { row, moved_at: None });
+    drawn.or(cursor)
+}
+
+/// The row that a key is meant for. The list is held there.
 ///
 /// # Errors
 /// What to tell the user if the list itself has put that row under the cursor only just now.
 fn meant_row(model: &mut Model) -> Result<shadowcat::ids::MessageId, String> {
-    let drawn = model.drawn.filter(|_| !model.has_user_moved);
-    let cursor = model.messages.cursor.map(|row| Drawn { row, moved_at: None });
-    let Some(Drawn { row, moved_at }) = drawn.or(cursor) else {
+    let Some(Drawn { row, moved_at }) = pointed(model) else {
         return Err("there is no message under the cursor".to_owned());
     };
     let is_fresh = moved_at.is_some_and(|moved| model.now.since(moved) < ROW_GUARD);
