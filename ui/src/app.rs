@@ -81,7 +81,9 @@ pub(crate) enum AppError {
 /// Shows `frontend` on the terminal until the user quits, or SIGINT or SIGTERM comes.
 ///
 /// The terminal is given back before this returns, also on a panic. The engine is left as it is: ending it is the
-/// caller's business. Must be polled by one task only; panics of other tasks go to the log meanwhile.
+/// caller's business. Must be polled by one task only; panics of other tasks go to the log meanwhile. From the first
+/// call on, SIGHUP, SIGINT, SIGTERM and SIGCONT are the runtime's: a caller that goes on working afterwards has to
+/// listen for them itself.
 ///
 /// # Errors
 /// [`AppError`]; after [`AppError::TerminalGone`] the process should end at once.

@@ -207,6 +207,7 @@ impl<Id: RowId> ListState<Id> {
             return;
         }
         let Some(position) = self.find_cursor(rows, is_answer) else {
+            self.top_position = self.top_position.min(rows.ids.len().saturating_sub(height));
             return;
         };
         let had_wish = self.wish.is_some();

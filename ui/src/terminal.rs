@@ -1,6 +1,6 @@
 //! Enters the screen and leaves it exactly once, whatever happens in between.
 
-use std::io::{self, Stdout, Write as _};
+use std::io::{self, IsTerminal as _, Stdout, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -31,6 +31,9 @@ impl Screen {
     /// # Errors
     /// What the system says if standard output is no terminal or cannot be written.
     pub(crate) fn enter(has_alternate: bool, has_mouse: bool) -> io::Result<Self> {
+        if !io::stdout().is_terminal() {
+            return Err(io::Error::other("standard output is not a terminal"));
+        }
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let mut screen = Self {
             terminal,

@@ -210,6 +210,8 @@ impl fmt::Display for Chord {
             (KeyCode::Left, _) => f.write_char('←'),
             (KeyCode::Right, _) => f.write_char('→'),
             (KeyCode::BackTab, _) => f.write_str("Shift-Tab"),
+            (KeyCode::PageUp, _) => f.write_str("PgUp"),
+            (KeyCode::PageDown, _) => f.write_str("PgDn"),
             (_, Some((name, _))) => {
                 let mut characters = name.chars();
                 let first = characters.next().map(|first| first.to_ascii_uppercase());

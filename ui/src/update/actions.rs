@@ -1,8 +1,8 @@
 //! What actions do while no menu, prompt or palette is open.
 
-use shadowcat::snapshot::{Command, Direction, RecorderState, RowKind, Source};
+use shadowcat::snapshot::{Command, Direction, MessageRow, RecorderState, RowKind, Source};
 
-use super::{hold_row, meant_row, proposed_recording, show};
+use super::{hold_row, meant_row, pointed, proposed_recording, show};
 use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
@@ -367,7 +367,7 @@ fn go_in_call(model: &mut Model, wants_request: bool) {
 }
 
 fn go_stream(model: &mut Model) {
-    let Some(stream) = model.selected().and_then(|row| row.stream) else {
+    let Some(stream) = pointed_row(model).and_then(|row| row.stream) else {
         return;
     };
     show(model, Screen::Streams);
@@ -400,10 +400,14 @@ fn back(model: &mut Model) {
     }
 }
 
+fn pointed_row(model: &Model) -> Option<&MessageRow> {
+    model.row(pointed(model)?.row)
+}
+
 fn limit_session(model: &mut Model) {
     let wanted = match model.pane() {
         Pane::Sessions => model.sessions.cursor.flatten(),
-        _ => model.selected().and_then(|row| row.session),
+        _ => pointed_row(model).and_then(|row| row.session),
     };
     if model.pane() == Pane::Sessions {
         model.focus(Pane::Messages);
@@ -447,7 +451,7 @@ fn filter_from_row(model: &mut Model) {
     start_filter(model, &text);
 }
 
-fn words_for(row: &shadowcat::snapshot::MessageRow) -> String {
+fn words_for(row: &MessageRow) -> String {
     let mut words = Vec::new();
     if let Some(method) = &row.method {
         words.push(format!("method:{}", quoted(method)));
@@ -470,7 +474,7 @@ fn quoted(value: &str) -> String {
 
 fn find_failure(model: &Model, is_backwards: bool, effects: &mut Vec<Effect>) {
     let command = Command::Find {
-        from: model.messages.cursor,
+        from: pointed(model).map(|drawn| drawn.row),
         is_backwards,
         filter: FAILURES.to_owned(),
         scope: model.filter.clone(),

@@ -1,7 +1,11 @@
 //! (model, event) → model and effects. Pure: no clock, no terminal, no engine.
 
 mod actions;
+#[cfg(test)]
+mod any_keys;
 mod copy;
+#[cfg(test)]
+mod mode_tests;
 mod modes;
 mod mouse;
 #[cfg(test)]
@@ -122,14 +126,19 @@ pub(crate) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
     }
 }
 
-/// The row that a key is meant for: the one that was on screen under the cursor. The list is held there.
+/// The row that a key is meant for: the one that was on screen under the cursor, or where keys have led it since.
+fn pointed(model: &Model) -> Option<Drawn> {
+    let drawn = model.drawn.filter(|_| !model.has_user_moved);
+    let cursor = model.messages.cursor.map(|row| Drawn { row, moved_at: None });
+    drawn.or(cursor)
+}
+
+/// The row that a key is meant for. The list is held there.
 ///
 /// # Errors
 /// What to tell the user if the list itself has put that row under the cursor only just now.
 fn meant_row(model: &mut Model) -> Result<shadowcat::ids::MessageId, String> {
-    let drawn = model.drawn.filter(|_| !model.has_user_moved);
-    let cursor = model.messages.cursor.map(|row| Drawn { row, moved_at: None });
-    let Some(Drawn { row, moved_at }) = drawn.or(cursor) else {
+    let Some(Drawn { row, moved_at }) = pointed(model) else {
         return Err("there is no message under the cursor".to_owned());
     };
     let is_fresh = moved_at.is_some_and(|moved| model.now.since(moved) < ROW_GUARD);
@@ -201,6 +210,8 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     let areas = model.areas();
     let asks_for_others = model.filter != model.query.filter || model.session != model.query.session;
     let is_current = model.is_current() && !asks_for_others;
+    // While a filter is at work, a row that is not here yet may still come.
+    let is_searched = model.snapshot.messages.scanned >= model.snapshot.messages.total;
     let height = |pane| areas.rows_of(pane);
     let messages = model.message_rows();
     let sessions = model.session_rows();
@@ -209,7 +220,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     model.messages.settle(
         &messages,
         height(Pane::Messages).saturating_sub(1).max(1),
-        is_current,
+        is_current && is_searched,
     );
     model
         .sessions

@@ -22,7 +22,7 @@ pub(super) fn draw(model: &Model, session: &SessionRow, canvas: &mut Canvas<'_>,
     let title = Line::default().say(Role::Strong, &format!(" Session {} ", session.id));
     let inner = canvas.frame(area, &title, false);
     for (y, (name, value)) in facts(model, session).iter().enumerate() {
-        let line = Line::of(Role::Dim, *name).pad_to(12).say(Role::Text, value);
+        let line = Line::of(Role::Dim, *name).pad_to(14).say(Role::Text, value);
         canvas.line(inner, cells(y), &line);
     }
 }

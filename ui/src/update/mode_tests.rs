@@ -1,0 +1,220 @@
+//! Filter line, menus, prompts and palette, as a person at the keyboard would say it.
+
+use shadowcat::snapshot::{Command, RecorderState, Source};
+
+use crate::effect::{Effect, Purpose};
+use crate::fake::Fake;
+use crate::model::{Mode, Pane, Screen};
+use crate::stage::Stage;
+
+fn stage() -> Stage {
+    Stage::new(Fake::typical(), 80, 24)
+}
+
+fn cursor(stage: &Stage) -> u64 {
+    stage
+        .model
+        .messages
+        .cursor
+        .map_or(0, shadowcat::ids::MessageId::get)
+}
+
+fn toast(stage: &Stage) -> &str {
+    stage.model.toast.as_ref().map_or("", |toast| &toast.text)
+}
+
+#[test]
+fn a_filter_works_while_it_is_typed_and_esc_brings_back_the_one_of_before() {
+    let mut stage = stage();
+    stage.keys("/tools<enter>");
+    assert_eq!(stage.model.query.filter, "tools");
+    stage.keys("/ xyz");
+    assert_eq!(stage.model.query.filter, "tools xyz");
+    assert!(stage.text().contains("0 of 13, 13 hidden"));
+    stage.keys("<esc>");
+    assert_eq!(stage.model.query.filter, "tools");
+    assert!(stage.text().contains("7 of 13, 6 hidden"));
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_says_where_and_keeps_the_rows() {
+    let mut stage = stage();
+    stage.keys("/tool??");
+    let text = stage.text();
+    assert!(
+        text.contains("       ^^ is no comparison; write field:value"),
+        "{text}"
+    );
+    assert!(text.contains("longRunning"));
+}
+
+#[test]
+fn tab_completes_the_filter_and_offers_the_next() {
+    let mut stage = stage();
+    stage.keys("/se<tab>");
+    assert_eq!(stage.model.filter, "session:");
+    stage.keys("<tab>");
+    assert_eq!(stage.model.filter, "server:");
+    stage.keys("a");
+    assert_eq!(stage.model.filter, "server:a");
+}
+
+#[test]
+fn earlier_filters_come_back_with_the_up_key() {
+    let mut stage = stage();
+    stage.keys("/one<enter>/<ctrl-u>two<enter>/<up><up>");
+    assert_eq!(stage.model.filter, "one");
+    stage.keys("<down><enter>");
+    assert_eq!(stage.model.filter, "two");
+}
+
+#[test]
+fn a_filter_is_made_from_the_row_under_the_cursor() {
+    let mut stage = stage();
+    stage.keys("kf");
+    assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
+    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+}
+
+#[test]
+fn the_copy_menu_copies_what_it_names_without_control_characters() {
+    let mut stage = Stage::new(Fake::hostile(), 80, 24);
+    stage.keys("kyb");
+    let copied = stage.effects.iter().find_map(|effect| match effect {
+        Effect::Copy { what, text } => Some((what.as_str(), text.as_str())),
+        _ => None,
+    });
+    let (what, text) = copied.unwrap();
+    assert_eq!(what, "body");
+    assert!(text.contains("␛[2J") && !text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn every_entry_of_the_copy_menu_copies_something() {
+    for key in "pybwhir".chars() {
+        let mut stage = stage();
+        stage.keys(&format!("kky{key}"));
+        let copied = stage
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Copy { text, .. } if !text.is_empty()));
+        assert!(copied, "{key}: {}", toast(&stage));
+    }
+}
+
+#[test]
+fn an_event_of_a_stream_leads_to_its_message_even_if_a_filter_hides_it() {
+    let mut stage = stage();
+    stage.keys("/echo<enter>2<enter><enter>");
+    assert_eq!(
+        (stage.model.screen, stage.model.pane()),
+        (Screen::Traffic, Pane::Messages)
+    );
+    assert_eq!((cursor(&stage), stage.model.filter.as_str()), (13, ""));
+}
+
+#[test]
+fn search_in_the_detail_counts_hits_and_goes_round() {
+    let mut stage = stage();
+    stage.keys("kk<enter>/t");
+    assert!(stage.model.detail.hits.len() > 1);
+    stage.keys("<enter>n");
+    assert_eq!(stage.model.detail.hit, 1);
+    stage.keys("NN");
+    assert_eq!(stage.model.detail.hit, stage.model.detail.hits.len() - 1);
+    stage.keys("<esc>");
+    assert!(stage.model.detail.hits.is_empty());
+}
+
+#[test]
+fn recording_stops_at_once_and_starts_with_a_path_that_can_be_changed() {
+    let mut stage = stage();
+    stage.keys("R");
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StopRecording)]
+    );
+    stage.publish();
+    stage.effects.clear();
+    stage.keys("R");
+    assert!(
+        stage
+            .text()
+            .contains("record to: recordings/session-20261123-1203")
+    );
+    stage.keys("<ctrl-u>my.jsonl<enter>");
+    let path = Some("my.jsonl".into());
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StartRecording { path })]
+    );
+    assert!(matches!(&stage.fake.recorder, RecorderState::On { path, .. } if path.ends_with("my.jsonl")));
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut stage = stage();
+    stage.model.is_read_only = true;
+    stage.keys("R");
+    assert!(toast(&stage).contains("read-only"));
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
+    stage.keys("y");
+    assert!(toast(&stage).contains("no message"));
+    stage.fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: stage.fake.now(),
+        read_bytes: 1,
+        total_bytes: 2,
+        damage: vec!["line 7: torn".to_owned()],
+    };
+    stage.publish();
+    stage.keys("R");
+    assert!(toast(&stage).contains("a recording is open"));
+    assert!(stage.effects.is_empty());
+}
+
+#[test]
+fn the_palette_finds_commands_by_name_alias_and_likeness() {
+    for (typed, screen) in [
+        ("streams", Screen::Streams),
+        ("limits", Screen::Resources),
+        ("strm", Screen::Streams),
+    ] {
+        let mut stage = stage();
+        stage.keys(&format!(":{typed}<enter>"));
+        assert_eq!(stage.model.screen, screen, "{typed}");
+    }
+    let mut stage = stage();
+    stage.keys(":resou<tab>");
+    assert!(stage.text().contains(":resources"));
+    stage.keys("<esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn help_shows_the_keys_of_this_view_and_searches_all() {
+    let mut stage = stage();
+    stage.keys("4?");
+    let text = stage.text();
+    assert!(
+        text.contains("least level shown") && !text.contains("filter by the method"),
+        "{text}"
+    );
+    stage.keys("filter by");
+    assert!(stage.text().contains("filter by the method"));
+    stage.keys("<esc><esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn after_a_key_that_begins_a_sequence_its_ends_are_shown() {
+    let mut stage = stage();
+    stage.keys("kg");
+    let text = stage.text();
+    assert!(
+        text.contains("first row") && text.contains("to the request of this call"),
+        "{text}"
+    );
+    stage.keys("z");
+    assert_eq!(toast(&stage), "gz does nothing here");
+}
