@@ -152,6 +152,10 @@ impl Engine {
     /// # Errors
     /// [`StartError`] if the configuration contradicts itself, an address cannot be bound, or the recording cannot be
     /// begun. Nothing is left running then.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an engine's configuration is its own; nobody is to change it later"
+    )]
     pub fn start(config: Config) -> Result<EngineHandle, StartError> {
         config.check()?;
         let runtime = runtime()?;
@@ -187,12 +191,13 @@ impl Engine {
         let room = Arc::new(Semaphore::new(
             config.limits.max_connections.min(Semaphore::MAX_PERMITS),
         ));
-        let _inside = runtime.enter();
-        for listener in listeners {
-            let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
-            parts.tasks.spawn(TaskKind::Listener, accepting);
+        {
+            let _inside = runtime.enter();
+            for listener in listeners {
+                let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
+                parts.tasks.spawn(TaskKind::Listener, accepting);
+            }
         }
-        drop(_inside);
         Ok(EngineHandle {
             addresses: addresses.clone(),
             door: parts.door,
@@ -408,13 +413,12 @@ impl EngineHandle {
 
 impl Running {
     fn end(self, tasks: &Tasks) -> ShutdownReport {
-        let report = match &self.proxy {
-            Some(proxy) => end_proxy(&self.runtime, proxy, proxy.hub.limits.drain_timeout),
-            None => {
-                tasks.stop();
-                self.runtime.block_on(tasks.end_services(LAST_WORDS));
-                ShutdownReport::default()
-            }
+        let report = if let Some(proxy) = &self.proxy {
+            end_proxy(&self.runtime, proxy, proxy.hub.limits.drain_timeout)
+        } else {
+            tasks.stop();
+            self.runtime.block_on(tasks.end_services(LAST_WORDS));
+            ShutdownReport::default()
         };
         if self.views.join().is_err() {
             tracing::error!("the views ended by a panic");

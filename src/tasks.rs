@@ -30,8 +30,6 @@ pub enum TaskKind {
     Tunnel,
     /// Owns history.
     Ledger,
-    /// Answers view queries and publishes snapshots.
-    Views,
     /// Writes the recording.
     Recorder,
     /// Blocking file work.
@@ -42,14 +40,13 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Listener,
         Self::Connection,
         Self::ClientStream,
         Self::UpstreamConnection,
         Self::Tunnel,
         Self::Ledger,
-        Self::Views,
         Self::Recorder,
         Self::File,
         Self::Frontend,
@@ -72,7 +69,6 @@ impl TaskKind {
             Self::UpstreamConnection => "upstream connection",
             Self::Tunnel => "tunnel",
             Self::Ledger => "ledger",
-            Self::Views => "views",
             Self::Recorder => "recorder",
             Self::File => "file work",
             Self::Frontend => "frontend",
@@ -236,16 +232,14 @@ impl Tasks {
     /// # Cancel safety
     /// Safe: a dropped future has taken nothing.
     pub async fn permit(&self, patience: Duration) -> Result<TaskPermit, NoRoomError> {
-        let taken = match Arc::clone(&self.0.permits).try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                let waiting = Arc::clone(&self.0.permits).acquire_owned();
-                tokio::time::timeout(patience, waiting)
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-            }
-        };
+        let mut taken = Arc::clone(&self.0.permits).try_acquire_owned().ok();
+        if taken.is_none() {
+            let waiting = Arc::clone(&self.0.permits).acquire_owned();
+            taken = tokio::time::timeout(patience, waiting)
+                .await
+                .ok()
+                .and_then(Result::ok);
+        }
         if let Some(permit) = taken {
             let used = self.0.limit.saturating_sub(self.0.permits.available_permits()) as u64;
             self.0.most_permits.fetch_max(used, Ordering::Relaxed);

@@ -167,16 +167,16 @@ impl Loading {
         let mut loader = Loader::new(reader, &self.limits, place);
         let mut last = Timestamp::default();
         for count in 1.. {
-            let Some(loaded) = loader.next() else { break };
-            if let Event::ExchangeEnd(end) = &loaded.observation.item.event {
+            let Some(entry) = loader.next() else { break };
+            if let Event::ExchangeEnd(end) = &entry.observation.item.event {
                 lock(&placer).end_exchange(end.exchange, end.session);
             }
-            last = loaded.observation.item.at;
-            let locator = loaded.body.map(|range| BodyLocator {
+            last = entry.observation.item.at;
+            let locator = entry.body.map(|range| BodyLocator {
                 offset: range.offset,
                 len: range.length,
             });
-            ledger.apply_located(loaded.observation, locator);
+            ledger.apply_located(entry.observation, locator);
             if count % SLICE == 0 {
                 if self.tasks.stopping().is_cancelled() {
                     return self.publish;

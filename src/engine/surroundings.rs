@@ -182,15 +182,26 @@ impl LiveSurroundings {
         let (used, peak, reached) = self.hub.tasks.permits_in_use();
         gauges.add("max_concurrent_tasks", "", &Reading { used, peak, reached });
         for side in Side::ALL {
-            let (used, peak, reached) = self.hub.buffers.usage(side);
-            let most = self.hub.buffers.most();
-            gauges.add_with(
-                "max_buffer_pool",
-                side.name(),
-                most,
-                &Reading { used, peak, reached },
-            );
+            let (_, peak, reached) = self.hub.buffers.usage(side);
+            let (used, share) = self.hub.buffers.own_share(side);
+            let reading = Reading {
+                used,
+                peak: peak.min(share),
+                reached,
+            };
+            gauges.add_with("max_buffer_pool", side.name(), share, &reading);
         }
+        let (used, share) = self.hub.buffers.common_share();
+        gauges.add_with(
+            "max_buffer_pool",
+            "for both",
+            share,
+            &Reading {
+                used,
+                peak: used,
+                reached: 0,
+            },
+        );
     }
 
     fn session_gauges(&self, gauges: &mut GaugeList<'_>) {

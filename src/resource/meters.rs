@@ -72,14 +72,22 @@ impl BufferPool {
         })
     }
 
-    /// Use of `side`: now, peak, refusals.
+    /// Use of `side` in its own share and in the shared one: now, peak, refusals.
     pub fn usage(&self, side: Side) -> (u64, u64, u64) {
         self.sides[side as usize].read()
     }
 
-    /// Most that `side` can have: its own share and all that is shared.
-    pub const fn most(&self) -> u64 {
-        self.guaranteed + self.shared
+    /// Use of the share that is `side`'s own, and its size.
+    pub fn own_share(&self, side: Side) -> (u64, u64) {
+        (
+            self.own_used[side as usize].load(Ordering::Relaxed),
+            self.guaranteed,
+        )
+    }
+
+    /// Use of the share that is for whoever comes first, and its size.
+    pub fn common_share(&self) -> (u64, u64) {
+        (self.shared_used.load(Ordering::Relaxed), self.shared)
     }
 
     /// An empty lease of `side`.

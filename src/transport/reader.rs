@@ -185,12 +185,12 @@ impl BodyReader {
 
     fn decode(&mut self, chunk: &Bytes) -> Option<Bytes> {
         let decoder = self.decoder.as_mut()?;
-        let mut decoded = Vec::new();
-        if let Err(error) = decoder.push(chunk, &mut decoded) {
+        let mut plain = Vec::new();
+        if let Err(error) = decoder.push(chunk, &mut plain) {
             self.failure = Some(error.to_string());
             self.decoder = None;
         }
-        Some(decoded.into())
+        Some(plain.into())
     }
 
     fn push_decoded(&mut self, chunk: &Bytes, is_last: bool, wants_parts: bool, out: &mut Vec<Draft>) {
