@@ -174,7 +174,7 @@ impl Assembly {
     fn add(&mut self, line: FrameLine, bytes: &[u8], room: usize) {
         self.total += bytes.len() as u64;
         self.lines = line.part.saturating_add(1);
-        self.is_cut |= line.withheld > 0;
+        self.is_cut |= line.withheld > 0 || line.missing > 0;
         if let Some(scanner) = &mut self.scanner {
             scanner.push(bytes);
         }

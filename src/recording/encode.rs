@@ -33,12 +33,16 @@ pub(super) struct Encoder {
     /// By age, so that the oldest can go.
     exchanges: BTreeMap<ExchangeId, ExchangeState>,
     max_exchanges: usize,
+    /// What comes now was before the recording.
+    is_preamble: bool,
 }
 
 #[derive(Debug, Default)]
 struct ExchangeState {
     side: Option<Side>,
     has_response: bool,
+    /// The recording was on when it began, so its first part is the start of its body.
+    has_start: bool,
     request: DirectionState,
     response: DirectionState,
 }
@@ -48,6 +52,8 @@ struct ExchangeState {
 struct DirectionState {
     facts: BodyFacts,
     frame: Option<FrameState>,
+    /// A frame has ended, so the next one begins at its start.
+    has_ended_frame: bool,
 }
 
 /// A frame that is under way.
@@ -82,6 +88,7 @@ impl Encoder {
             sessions: HashSet::new(),
             exchanges: BTreeMap::new(),
             max_exchanges,
+            is_preamble: false,
         }
     }
 
@@ -96,6 +103,11 @@ impl Encoder {
             redacted: self.tagger.is_some(),
         })
         .write_to(out);
+    }
+
+    /// Says whether the observations that follow tell of what was before the recording.
+    pub(super) fn set_preamble(&mut self, is_preamble: bool) {
+        self.is_preamble = is_preamble;
     }
 
     /// Appends the lines of one observation; nothing for a head that the file has already.
@@ -177,7 +189,9 @@ impl Encoder {
     fn request(&mut self, at: Timestamp, request: RequestObserved, out: &mut Vec<u8>) {
         let mut head = HeadLine::new(&request.head);
         let facts = body_facts(&head);
+        let is_live = !self.is_preamble;
         let state = self.exchange_state(request.exchange);
+        state.has_start |= is_live;
         if state.side.replace(request.side).is_some() {
             return;
         }
@@ -241,6 +255,10 @@ impl Encoder {
             number: part.frame,
             coding: part.coding.as_deref().map(str::to_owned),
         };
+        if !self.has_start(&key) {
+            // It may start anywhere, also in a secret. The frame brings what is kept of the whole.
+            return;
+        }
         let mut frame = self.take_frame(&key);
         if frame.next_part != part.part {
             // The parts between are lost, perhaps with the start of a secret whose end would follow here.
@@ -262,15 +280,12 @@ impl Encoder {
         };
         let mut state = self.take_frame(&key);
         // A recording that began in the middle of the frame makes up for the parts that it missed.
-        let is_missed = state.next_line == 0 && !frame.is_cut;
-        let wire = if frame.parts == 0 || is_missed {
+        let is_first_line = state.next_line == 0;
+        let wire = if is_first_line {
             frame.wire.clone()
         } else {
             Bytes::new()
         };
-        if !is_missed && state.next_part != frame.parts {
-            state.redactor = state.redactor.map(|_| BodyRedactor::Withheld);
-        }
         let last = self.payload(at, &key, &mut state, &wire, true, out);
         let Some(mut last) = last else { return };
         last.stream = frame.stream;
@@ -278,6 +293,9 @@ impl Encoder {
         last.messages = Some(u32::try_from(frame.messages.len()).unwrap_or(u32::MAX));
         let is_changed = last.redactions > 0 || last.withheld > 0;
         last.size = (last.part > 0 || frame.is_cut || is_changed).then_some(frame.size);
+        if is_first_line {
+            last.missing = frame.size.saturating_sub(wire.len() as u64);
+        }
         last.fragment = frame.is_fragment;
         last.unreadable = frame
             .unreadable
@@ -351,6 +369,7 @@ impl Encoder {
             unreadable: None,
             redactions: 0,
             withheld: 0,
+            missing: 0,
         }
     }
 
@@ -403,6 +422,12 @@ impl Encoder {
         }
     }
 
+    /// Whether the first part that comes of the frame is its start.
+    fn has_start(&mut self, key: &FrameKey) -> bool {
+        let has_start = self.exchange_state(key.exchange).has_start;
+        has_start || self.direction_state(key).has_ended_frame
+    }
+
     /// The state of the frame, or that of a new one.
     fn take_frame(&mut self, key: &FrameKey) -> FrameState {
         let direction = self.direction_state(key);
@@ -421,8 +446,9 @@ impl Encoder {
         self.direction_state(key).frame = Some(frame);
     }
 
-    /// Forgets an exchange of which nothing but this frame was known.
+    /// Forgets the frame, and an exchange of which nothing else was known.
     fn end_frame(&mut self, key: &FrameKey) {
+        self.direction_state(key).has_ended_frame = true;
         let is_known = self
             .exchanges
             .get(&key.exchange)

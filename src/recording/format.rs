@@ -268,6 +268,10 @@ pub struct FrameLine {
     /// Bytes that were left out, because nobody could tell whether secrets are in them.
     #[serde(default, skip_serializing_if = "is_zero_bytes")]
     pub withheld: u64,
+    /// Bytes at the end of the frame that nobody had any more when the recording began in the middle of it; on the
+    /// last part only.
+    #[serde(default, skip_serializing_if = "is_zero_bytes")]
+    pub missing: u64,
 }
 
 impl FrameLine {

@@ -290,7 +290,7 @@ fn at(created: Timestamp, us: i64) -> Timestamp {
 
 /// The observation holds static text; these are the reasons that this build gives.
 fn known_reason(reason: &str) -> &'static str {
-    const KNOWN: &[&str] = &["deleted by its client", "no longer known to its server"];
+    const KNOWN: &[&str] = &["the client deleted it", "the server no longer knows it (404)"];
     KNOWN.iter().find(|known| **known == reason).unwrap_or(&"ended")
 }
 

@@ -103,6 +103,13 @@ impl OpenRecording {
         }
     }
 
+    /// Writes what was before the recording.
+    pub(super) fn write_preamble(&mut self, preamble: Vec<Observation>) {
+        self.encoder.set_preamble(true);
+        self.write(preamble, None);
+        self.encoder.set_preamble(false);
+    }
+
     /// Writes a batch, and the gap that follows it.
     pub(super) fn write(&mut self, batch: Vec<Observation>, gap: Option<Gap>) {
         let mut rest = batch.into_iter();

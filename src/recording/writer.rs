@@ -252,7 +252,8 @@ impl Writer {
         if is_open {
             // Without a preamble the recording begins with what comes.
             let preamble = start.preamble.await.unwrap_or_default();
-            self.write(preamble, None).await;
+            self.on_file(move |recording| recording.write_preamble(preamble))
+                .await;
         }
     }
 
@@ -280,12 +281,18 @@ impl Writer {
         if observations.is_empty() && gap.is_none() {
             return;
         }
+        self.on_file(move |recording| recording.write(observations, gap))
+            .await;
+    }
+
+    /// Does `work` with the recording, if there is one, where it may block.
+    async fn on_file(&mut self, work: impl FnOnce(&mut OpenRecording) + Send + 'static) {
         let Some(mut recording) = self.recording.take() else {
             return;
         };
         let path = recording.path();
         let write = move || {
-            recording.write(observations, gap);
+            work(&mut recording);
             recording
         };
         match self.tasks.run_blocking(TaskKind::File, write).await {

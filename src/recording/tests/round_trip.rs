@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::support::{
-    CREATED, at, body, encode, ended, event, exchange, frame, frames, load, load_with, observe, opened, part,
-    request, response, session,
+    CREATED, at, body, encode, encode_after, ended, event, exchange, frame, frames, load, load_with, observe,
+    opened, part, request, response, session,
 };
 use crate::limits::ResourceLimits;
 use crate::recording::{BodyRange, read_body};
@@ -33,7 +33,7 @@ fn typical() -> Vec<Observation> {
         ended(1),
         Event::SessionEnded {
             session: session(),
-            reason: "deleted by its client",
+            reason: "the client deleted it",
         },
     ];
     (0..).zip(events).map(|(us, event)| observe(us, event)).collect()
@@ -80,7 +80,9 @@ fn a_body_in_parts_loads_whole_and_can_be_fetched_again() {
     let (first, second) = text.split_at(text.len() - 5);
     let mut whole = frame(3, DOWN, Carrier::Http, 0, &text);
     whole.parts = 2;
+    let head = |number| observe(0, request(number, "POST / HTTP/1.1\r\n\r\n"));
     let observations = [
+        head(3),
         observe(1, part(3, DOWN, 0, first)),
         observe(2, body(4, DOWN, "another exchange")),
         observe(3, part(3, DOWN, 1, second)),
@@ -93,10 +95,10 @@ fn a_body_in_parts_loads_whole_and_can_be_fetched_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.jsonl");
     std::fs::write(&path, &file).unwrap();
-    let range = loaded[1].body.unwrap();
+    let range = loaded[2].body.unwrap();
     assert_eq!(read_body(&path, &range, 1 << 20).unwrap(), text);
     assert_eq!(read_body(&path, &range, 7).unwrap(), &text[..7]);
-    let other = loaded[0].body.unwrap();
+    let other = loaded[1].body.unwrap();
     assert_eq!(read_body(&path, &other, 1 << 20).unwrap(), "another exchange");
 }
 
@@ -136,28 +138,50 @@ fn a_large_frame_takes_several_lines_of_bounded_length() {
 }
 
 #[test]
-fn a_recording_that_begins_inside_a_frame_has_the_whole_frame() {
+fn a_recording_that_begins_inside_a_frame_has_what_was_kept_of_the_whole() {
+    let head = observe(0, request(1, "POST / HTTP/1.1\r\n\r\n"));
     let mut whole = frame(1, DOWN, Carrier::Http, 0, b"abcdef");
-    whole.parts = 3;
-    let file = encode(&[observe(1, Event::Frame(Box::new(whole)))], None);
-    assert_eq!(frames(&load(&file).0)[0].wire, "abcdef");
+    whole.parts = 1;
+    let rest = observe(1, part(1, DOWN, 0, b"def"));
+    let end = observe(2, Event::Frame(Box::new(whole.clone())));
+    let load_frame = |observations: &[Observation]| {
+        let (loaded, _) = load(&encode_after(std::slice::from_ref(&head), observations, None));
+        frames(&loaded)[0].clone()
+    };
+    let loaded = load_frame(&[rest.clone(), end.clone()]);
+    assert_eq!((&loaded.wire[..], loaded.is_cut), (&b"abcdef"[..], false));
+
+    whole.wire = whole.wire.slice(..2);
+    whole.is_cut = true;
+    let loaded = load_frame(&[rest, observe(2, Event::Frame(Box::new(whole)))]);
+    assert_eq!(
+        (&loaded.wire[..], loaded.is_cut, loaded.size),
+        (&b"ab"[..], true, 6)
+    );
+
+    // Told of twice: the recording was on when the exchange began, so its parts are written as they come.
+    let parts = [b"abc", b"def"].map(|bytes| observe(1, part(1, DOWN, u32::from(bytes == b"def"), bytes)));
+    let loaded = load_frame(&[head.clone(), parts[0].clone(), parts[1].clone(), end]);
+    assert_eq!((&loaded.wire[..], loaded.parts), (&b"abcdef"[..], 2));
 }
 
 #[test]
 fn an_unfinished_frame_loads_as_a_fragment() {
-    let (loaded, _) = load(&encode(
-        &[observe(7, part(1, UP, 0, b"{\"jsonrpc\":\"2.0\",\"id\""))],
-        None,
-    ));
+    let observations = [
+        observe(0, request(1, "POST / HTTP/1.1\r\n\r\n")),
+        observe(7, part(1, UP, 0, b"{\"jsonrpc\":\"2.0\",\"id\"")),
+    ];
+    let (loaded, _) = load(&encode(&observations, None));
     let fragment = frames(&loaded)[0];
     assert!(fragment.is_fragment);
     assert_eq!(fragment.wire, "{\"jsonrpc\":\"2.0\",\"id\"");
-    assert_eq!(loaded[0].observation.item.at, at(7));
+    assert_eq!(loaded[1].observation.item.at, at(7));
 }
 
 #[test]
 fn missing_parts_and_broken_lines_are_told_by_their_line() {
     let observations = [
+        observe(0, request(1, "POST / HTTP/1.1\r\n\r\n")),
         observe(1, part(1, UP, 0, b"abc")),
         observe(2, part(1, UP, 1, b"def")),
         observe(3, part(1, UP, 2, b"ghi")),
@@ -166,15 +190,15 @@ fn missing_parts_and_broken_lines_are_told_by_their_line() {
     let broken: Vec<&str> = text
         .lines()
         .enumerate()
-        .map(|(index, line)| if index == 2 { "{\"type\":\"frame\"}" } else { line })
+        .map(|(index, line)| if index == 3 { "{\"type\":\"frame\"}" } else { line })
         .collect();
     let (loaded, damage) = load((broken.join("\n") + "\n").as_bytes());
     assert!(frames(&loaded)[0].is_cut);
     assert!(
-        damage[0].starts_with("test.jsonl, line 3, cannot be read"),
+        damage[0].starts_with("test.jsonl, line 4, cannot be read"),
         "{damage:?}"
     );
-    assert_eq!(damage[1], "line 4: parts of its frame are missing before it");
+    assert_eq!(damage[1], "line 5: parts of its frame are missing before it");
 }
 
 #[test]

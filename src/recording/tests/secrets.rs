@@ -1,4 +1,6 @@
-use super::support::{body, encode, ended, event, frame, frames, load, observe, part, request, response};
+use super::support::{
+    body, encode, encode_after, ended, event, frame, frames, load, observe, part, request, response,
+};
 use crate::recording::redact::Tagger;
 use crate::session::observation::{Event, Observation};
 use crate::snapshot::{Carrier, Direction};
@@ -152,4 +154,21 @@ fn redacted_messages_still_load_with_their_ids_and_methods() {
     let frame = frames(&loaded)[0];
     assert_eq!(frame.size, text.len() as u64);
     assert_eq!(frame.messages[0].envelope.method.as_deref(), Some("tools/call"));
+}
+
+#[test]
+fn a_recording_that_begins_inside_a_secret_does_not_write_the_rest_of_it() {
+    let head = observe(0, request(1, "POST / HTTP/1.1\r\n\r\n"));
+    let text = br#"{"token":"the rest of it","id":1}"#;
+    let mut whole = frame(1, UP, Carrier::Http, 0, text);
+    whole.parts = 1;
+    let observations = [
+        observe(1, part(1, UP, 0, b" rest of it\",\"id\":1}")),
+        observe(2, Event::Frame(Box::new(whole))),
+    ];
+    for preamble in [vec![head], Vec::new()] {
+        let file = encode_after(&preamble, &observations, Some(Tagger::fixed()));
+        let file = String::from_utf8(file).unwrap();
+        assert!(!file.contains("rest of it") && file.contains("secret:"), "{file}");
+    }
 }

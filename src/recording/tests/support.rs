@@ -190,9 +190,23 @@ pub(super) fn ended(number: u64) -> Event {
 
 /// The file that a recorder would write.
 pub(super) fn encode(observations: &[Observation], tagger: Option<Tagger>) -> Vec<u8> {
+    encode_after(&[], observations, tagger)
+}
+
+/// The file that a recorder would write that was started in mid-traffic.
+pub(super) fn encode_after(
+    preamble: &[Observation],
+    observations: &[Observation],
+    tagger: Option<Tagger>,
+) -> Vec<u8> {
     let mut encoder = Encoder::new(CREATED, tagger, 1000);
     let mut file = Vec::new();
     encoder.header(&mut file);
+    encoder.set_preamble(true);
+    for observation in preamble {
+        encoder.observation(observation.clone(), &mut file);
+    }
+    encoder.set_preamble(false);
     for observation in observations {
         encoder.observation(observation.clone(), &mut file);
     }

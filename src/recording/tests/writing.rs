@@ -315,7 +315,7 @@ fn events_stay_readable_for_other_tools() {
             5,
             Event::SessionEnded {
                 session: super::support::session(),
-                reason: "deleted by its client",
+                reason: "the client deleted it",
             },
         )],
         None,
@@ -323,7 +323,7 @@ fn events_stay_readable_for_other_tools() {
     let text = String::from_utf8(line).unwrap();
     assert_eq!(
         text.lines().nth(1).unwrap(),
-        r#"{"type":"session_end","seq":1,"us":5,"session":"R1","reason":"deleted by its client"}"#
+        r#"{"type":"session_end","seq":1,"us":5,"session":"R1","reason":"the client deleted it"}"#
     );
 }
 
