@@ -329,20 +329,25 @@ fn record_from_start(
     runtime.block_on(proxy.recorder.start(path, std::future::ready(Vec::new())))
 }
 
+fn named(kinds: Vec<(TaskKind, u64)>) -> Vec<(String, u64)> {
+    kinds
+        .into_iter()
+        .map(|(kind, count)| (kind.name().to_owned(), count))
+        .collect()
+}
+
 /// Stops accepting, lets exchanges finish, closes the recording, in this order.
 fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownReport {
     let tasks = &proxy.hub.tasks;
     runtime.block_on(async {
-        let cut = tasks.end_traffic(drain).await;
+        let mut cut = tasks.end_traffic(drain).await;
         let finished = proxy.recorder.stop().await.ok();
         proxy.recorder.shut_down().await;
         proxy.hub.watchers.ledger.close();
-        tasks.end_services(LAST_WORDS).await;
+
+        cut.extend(tasks.end_services(LAST_WORDS).await);
         ShutdownReport {
-            cut: cut
-                .into_iter()
-                .map(|(kind, count)| (kind.name().to_owned(), count))
-                .collect(),
+            cut: named(cut),
             lost: finished.as_ref().map_or(0, |finished| finished.lost),
             recording: finished.map(|finished| finished.path),
         }
@@ -417,8 +422,11 @@ impl Running {
             end_proxy(&self.runtime, proxy, proxy.hub.limits.drain_timeout)
         } else {
             tasks.stop();
-            self.runtime.block_on(tasks.end_services(LAST_WORDS));
-            ShutdownReport::default()
+            let cut = self.runtime.block_on(tasks.end_services(LAST_WORDS));
+            ShutdownReport {
+                cut: named(cut),
+                ..ShutdownReport::default()
+            }
         };
         if self.views.join().is_err() {
             tracing::error!("the views ended by a panic");

@@ -294,26 +294,31 @@ impl Tasks {
     /// Returns how many tasks of each kind had to be dropped.
     pub async fn end_traffic(&self, drain: Duration) -> Vec<(TaskKind, u64)> {
         self.stop();
-        if self.0.traffic.end(drain).await {
+        self.end_group(&self.0.traffic, drain).await
+    }
+
+    /// Ends everything else: drops pooled upstream connections, which nobody uses any more, waits up to `patience` for
+    /// the rest, then drops it. Returns how many tasks of each kind had to be dropped.
+    pub async fn end_services(&self, patience: Duration) -> Vec<(TaskKind, u64)> {
+        self.stop();
+        self.0.upstream.tracker.close();
+        self.0.upstream.cut().await;
+        self.end_group(&self.0.service, patience).await
+    }
+
+    async fn end_group(&self, group: &TaskGroup, patience: Duration) -> Vec<(TaskKind, u64)> {
+        if group.end(patience).await {
             return Vec::new();
         }
-        let kinds = TaskKind::ALL.into_iter().filter(|kind| kind.is_traffic());
+        let kinds = TaskKind::ALL
+            .into_iter()
+            .filter(|kind| std::ptr::eq(self.group(*kind), group));
         let left = kinds
             .map(|kind| (kind, self.live(kind)))
             .filter(|(_, live)| *live > 0)
             .collect();
-        self.0.traffic.cut().await;
+        group.cut().await;
         left
-    }
-
-    /// Ends everything else: drops pooled upstream connections, which nobody uses any more, waits up to `patience` for
-    /// the rest, then drops it.
-    pub async fn end_services(&self, patience: Duration) {
-        self.0.upstream.tracker.close();
-        self.0.upstream.cut().await;
-        if !self.0.service.end(patience).await {
-            self.0.service.cut().await;
-        }
     }
 
     fn group(&self, kind: TaskKind) -> &TaskGroup {

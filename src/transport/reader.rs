@@ -83,11 +83,12 @@ pub(crate) struct BodyReader {
     max_parsed: usize,
     frames: u32,
     parts: u32,
+    wants_parts: bool,
 }
 
 #[derive(Debug)]
 enum Body {
-    Document(Document),
+    Document(Box<Document>),
     Events {
         cutter: SseCutter,
         pieces: Vec<Piece>,
@@ -124,10 +125,10 @@ impl BodyReader {
             None => (None, None),
         };
         let body = match kind {
-            BodyKind::Document { is_json } => Body::Document(Document {
+            BodyKind::Document { is_json } => Body::Document(Box::new(Document {
                 is_json,
                 ..Document::default()
-            }),
+            })),
             BodyKind::Events => Body::Events {
                 cutter: SseCutter::new(limits.max_message_bytes),
                 pieces: Vec::new(),
@@ -144,6 +145,7 @@ impl BodyReader {
             max_parsed: limits.max_parse_bytes,
             frames: 0,
             parts: 0,
+            wants_parts: false,
         }
     }
 
@@ -154,6 +156,7 @@ impl BodyReader {
 
     /// Takes the next bytes. `wants_parts`: someone needs the bytes of frames that are not whole yet.
     pub(crate) fn push(&mut self, chunk: &Bytes, is_last: bool, wants_parts: bool, out: &mut Vec<Draft>) {
+        self.wants_parts = wants_parts;
         match self.decode(chunk) {
             Some(decoded) => self.push_decoded(&decoded, is_last, wants_parts, out),
             None => self.push_decoded(chunk, is_last, wants_parts, out),
@@ -171,7 +174,7 @@ impl BodyReader {
         }
         match &mut self.body {
             Body::Document(document) if document.size > 0 => {
-                let document = std::mem::take(document);
+                let document = std::mem::take(&mut **document);
                 self.end_document(document, !is_whole, out);
             }
             Body::Document(_) => {}
@@ -211,7 +214,7 @@ impl BodyReader {
             self.put_part(chunk, out);
         }
         if is_whole && let Body::Document(document) = &mut self.body {
-            let document = std::mem::take(document);
+            let document = std::mem::take(&mut **document);
             self.end_document(document, false, out);
         }
     }
@@ -302,9 +305,7 @@ impl BodyReader {
             return self.put_large_event(block, is_fragment, out);
         }
         let parsed = SseEvent::parse(block, is_first);
-        if parsed.is_blank {
-            return;
-        }
+        self.pass_beyond_kept(block, out);
         let kept = block.len().min(self.max_kept);
         let wire = Bytes::copy_from_slice(&block[..kept]);
         let line = single_data_line(block);
@@ -346,9 +347,17 @@ impl BodyReader {
         self.put_frame(draft, out);
     }
 
+    /// History keeps the head of a large event; whoever wants parts gets all of it.
+    fn pass_beyond_kept(&mut self, block: &Bytes, out: &mut Vec<Draft>) {
+        if self.wants_parts && block.len() > self.max_kept {
+            self.put_part(block, out);
+        }
+    }
+
     /// An event too large to be taken apart: its one data line is scanned where it stands.
     fn put_large_event(&mut self, block: &Bytes, is_fragment: bool, out: &mut Vec<Draft>) {
         let line = single_data_line(block);
+        self.pass_beyond_kept(block, out);
         let found = line.clone().map_or_else(|| scan(b""), |line| scan(&block[line]));
         let kept = self.max_kept.min(block.len());
         let wire = Bytes::copy_from_slice(&block[..kept]);

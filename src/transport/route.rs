@@ -149,7 +149,7 @@ impl Routes {
         for upstream in named {
             let mount = format!("/{}", upstream.config.name.as_deref().unwrap_or_default());
             if let Some(path) = mounted_path(&path, &mount, upstream) {
-                return to_upstream(upstream, path, mount, own_authority);
+                return to_upstream(upstream, &path, mount, own_authority);
             }
         }
         match self
@@ -157,7 +157,7 @@ impl Routes {
             .iter()
             .find(|upstream| upstream.config.name.is_none())
         {
-            Some(upstream) => to_upstream(upstream, path, String::new(), own_authority),
+            Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
             None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
@@ -283,7 +283,7 @@ fn mounted_path(path: &PathAndQuery, mount: &str, upstream: &Upstream) -> Option
 /// Built from parts, so that no path can change the authority.
 fn to_upstream(
     upstream: &Arc<Upstream>,
-    path: PathAndQuery,
+    path: &PathAndQuery,
     mount: String,
     own_authority: Option<Authority>,
 ) -> Route {

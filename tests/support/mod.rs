@@ -16,10 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fails instead of hanging.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
-    }
+    let value = tokio::time::timeout(PATIENCE, future).await;
+    value.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }
 
 /// A server that does what the test says.

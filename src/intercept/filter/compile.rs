@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(parse_duration("2s"), Some(Duration::from_secs(2)));
         assert_eq!(parse_duration("1.5ms"), Some(Duration::from_micros(1500)));
         assert_eq!(parse_duration("20us"), Some(Duration::from_micros(20)));
-        assert_eq!(parse_duration("3m"), Some(Duration::from_secs(180)));
+        assert_eq!(parse_duration("3m"), Some(Duration::from_mins(3)));
         for wrong in ["2", "s", "", "2h", "-1s", "1e9s", "99999999999999999999999s"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }

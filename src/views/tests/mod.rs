@@ -75,7 +75,7 @@ impl House {
         let (commands, recorder) = mpsc::channel(1);
         let (tasks, clock, room) = (Tasks::new(8), Clock::start(), Arc::new(Room::default()));
         let surroundings: Arc<dyn Surroundings> = Arc::<Room>::clone(&room);
-        tasks.spawn(TaskKind::Views, async move {
+        tasks.spawn(TaskKind::Frontend, async move {
             run(ports, views, surroundings, commands, &limits, clock).await;
         });
         Self {

@@ -158,7 +158,7 @@ async fn the_last_snapshot_comes_when_history_ends() {
             .await
             .is_err()
     );
-    assert_eq!(house.tasks.shut_down(Duration::from_secs(1)).await, Vec::new());
+    assert_eq!(house.tasks.end_services(Duration::from_secs(1)).await, Vec::new());
     assert!(matches!(house.door.attach(), Err(AttachError::Ended)));
 }
 

@@ -86,7 +86,7 @@ impl House {
 
     async fn close(self) {
         drop(self.client);
-        assert_eq!(self.tasks.shut_down(DRAIN).await, Vec::new());
+        assert_eq!(self.tasks.end_services(DRAIN).await, Vec::new());
         assert_eq!(self.tasks.live(TaskKind::Frontend), 0);
         assert_eq!(self.tasks.take_faults(), Vec::new());
     }
@@ -417,7 +417,7 @@ async fn shutdown_ends_open_streams_and_running_calls_in_both_eras() {
     let wanted = json!({ "notifications": { "toolsListChanged": true } });
     let listen = house.modern("subscriptions/listen", with(modern_meta(json!({})), wanted));
     let listen = listen.send().await.unwrap();
-    assert_eq!(house.tasks.shut_down(DRAIN).await, Vec::new());
+    assert_eq!(house.tasks.end_services(DRAIN).await, Vec::new());
     assert_eq!(house.tasks.live(TaskKind::Frontend), 0);
     let ended = listen.text().await.unwrap();
     assert!(ended.contains("\"resultType\":\"complete\""), "{ended}");
@@ -442,7 +442,7 @@ async fn clients_begin_anew_after_a_failure_until_they_are_stopped() {
     tokio::time::timeout(DRAIN, async { tokio::join!(refuse, clients) })
         .await
         .unwrap();
-    assert_eq!(tasks.shut_down(DRAIN).await, Vec::new());
+    assert_eq!(tasks.end_services(DRAIN).await, Vec::new());
 }
 
 #[tokio::test]

@@ -57,5 +57,5 @@ async fn news_after_silence_is_published_at_once_and_a_stream_of_news_thirty_tim
     producer.close();
     while views.changed().await.is_ok() {}
     assert_eq!(views.borrow().sessions().len(), 1001);
-    tasks.shut_down(Duration::from_secs(1)).await;
+    tasks.end_services(Duration::from_secs(1)).await;
 }
