@@ -155,7 +155,9 @@ impl Ledger {
         let Some(open) = self.exchanges.get_mut(&exchange) else {
             return;
         };
-        open.add_call(call);
+        if row.facts.direction == Direction::ClientToServer {
+            open.add_call(call);
+        }
         let owner = open.owner();
         self.open_call(
             call,
@@ -270,8 +272,11 @@ impl Ledger {
             bare_words(frame)
         };
         let error = (is_response && outcome.is_error()).then(|| words.clone().into());
+        let method = is_response.then(|| self.words.share(&open.record.method));
         let draft = Draft {
             stream: frame.stream,
+            call: open.only_call().filter(|_| is_response),
+            method,
             course: if is_response { Course::Ends } else { Course::Passes },
             end: is_response.then_some(RowEnd {
                 took: Some(at.since(started)),
