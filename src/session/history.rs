@@ -90,7 +90,7 @@ pub struct HistoryUsage {
     pub sessions: [u64; 2],
     /// Sessions that had to be forgotten: forward, reverse.
     pub sessions_forgotten: [u64; 2],
-    /// Open calls of the session that has most (`max_open_calls`).
+    /// Open calls of the session that has most (`max_open_calls`), as of the last tick.
     pub most_open_calls: u64,
     /// Calls that were no longer waited for because too many were open.
     pub calls_given_up: u64,

@@ -59,6 +59,7 @@ pub struct Ledger {
     totals: Totals,
     exchanges_seen: u64,
     events_seen: u64,
+    most_open_calls: u64,
     rates: Rates,
     changes: Changes,
     changed: Vec<u64>,
@@ -94,6 +95,7 @@ impl Ledger {
             totals: Totals::default(),
             exchanges_seen: 0,
             events_seen: 0,
+            most_open_calls: 0,
             rates: Rates::default(),
             changes: Changes::default(),
             changed: Vec::new(),
@@ -145,6 +147,7 @@ impl Ledger {
             self.exchanges_seen,
             self.events_seen,
         ];
+        self.most_open_calls = self.shelves.most_open_calls() as u64;
         self.is_dirty |= self.rates.tick(now, counters);
         self.is_dirty |= self.sessions.tick(now);
     }
@@ -203,7 +206,7 @@ impl Ledger {
             history_reached: self.shelves.total_reached,
             sessions: self.sessions.counts(),
             sessions_forgotten: self.sessions.forgotten,
-            most_open_calls: self.shelves.most_open_calls() as u64,
+            most_open_calls: self.most_open_calls,
             calls_given_up: self.calls.given_up,
             ended_streams: self.streams.ended(),
         }

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::ids::ProxySessionId;
 use crate::intercept::filter::{Field, FieldValue, Filter, FilterError, Subject};
+use crate::session::history::owner::Known;
 use crate::session::history::{History, Row};
 use crate::snapshot::{Carrier, Direction, Era, FilterProblem, Outcome, RowKind, RowState, Severity};
 
@@ -54,7 +56,7 @@ struct RowSubject<'a, H> {
 }
 
 /// What is known of the row's session, fetched when a filter first asks.
-type SessionWords = OnceCell<Option<std::sync::Arc<crate::session::history::owner::Known>>>;
+type SessionWords = OnceCell<Option<Arc<Known>>>;
 
 impl<'a, H: History> RowSubject<'a, H> {
     fn new(history: &'a H, row: &'a Row, max_parse_bytes: u64) -> Self {
@@ -69,7 +71,7 @@ impl<'a, H: History> RowSubject<'a, H> {
         }
     }
 
-    fn known(&self) -> Option<&crate::session::history::owner::Known> {
+    fn known(&self) -> Option<&Known> {
         self.session
             .get_or_init(|| self.row.session_facts().map(|session| session.known()))
             .as_deref()

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::ids::MessageId;
+use crate::ids::{MessageId, ProxySessionId};
 use crate::session::history::row::RareFacts;
 use crate::session::history::{History as _, HistoryView, Row, RowBytes};
-use crate::snapshot::{Body, Carrier, Direction, MessageDetail, MessageRow, RowKind, SseFields};
+use crate::snapshot::{Body, Carrier, Direction, MessageDetail, MessageRow, RowKind, SessionRow, SseFields};
 
 /// Most rows of a call in a detail.
 pub(super) const MAX_CALL_ROWS: usize = 200;
@@ -27,7 +27,7 @@ pub(super) fn detail(history: &HistoryView, id: MessageId) -> Option<MessageDeta
     })
 }
 
-fn session(history: &HistoryView, id: crate::ids::ProxySessionId) -> Option<crate::snapshot::SessionRow> {
+fn session(history: &HistoryView, id: ProxySessionId) -> Option<SessionRow> {
     history
         .sessions()
         .iter()

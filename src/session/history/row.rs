@@ -203,6 +203,11 @@ impl Row {
         self.session.get()
     }
 
+    /// It is the end of something that failed.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.facts.course == Course::Ends && self.end.get().is_some_and(|end| end.outcome.is_error())
+    }
+
     /// Gives it a session. The first one stays.
     pub(crate) fn assign(&self, session: Arc<SessionFacts>) {
         let _ = self.session.set(session);
@@ -247,7 +252,8 @@ impl Row {
         self.body.load().as_ref().map_or(0, |body| body.heap_bytes())
     }
 
-    /// Bytes of heap memory without its body, its exchange and what is shared (method, name, session).
+    /// Bytes of heap memory without its body and its exchange. Method and name are counted in full although rows of one
+    /// call share them: a peer that invents a new one for each message pays for it.
     pub(crate) fn own_bytes(&self) -> usize {
         let facts = &self.facts;
         let finding = |finding: &Finding| size_of::<Finding>() + finding.text.len();
@@ -260,6 +266,7 @@ impl Row {
                 0
             }
             + facts.rpc_id.as_deref().map_or(0, str::len)
+            + facts.method.as_deref().map_or(0, str::len)
             + facts.name.as_deref().map_or(0, str::len)
             + facts.summary.len()
             + facts.findings.iter().map(finding).sum::<usize>()

@@ -208,7 +208,7 @@ impl Shelves {
         session: &Arc<SessionFacts>,
         exchange: ExchangeId,
         first: MessageId,
-    ) -> Vec<MessageId> {
+    ) -> Vec<Arc<Row>> {
         let Some(held) = self.by_owner.get_mut(&from) else {
             return Vec::new();
         };
@@ -219,14 +219,13 @@ impl Shelves {
             .partition(|row| row.exchange_id() == exchange);
         held.rows.extend(others);
         held.stripped = held.stripped.min(start);
-        let ids = theirs.iter().map(|row| row.id()).collect();
-        for row in theirs {
+        for row in &theirs {
             row.assign(Arc::clone(session));
             self.shrink(from, row.own_bytes(), row.body_bytes());
             self.discharge(row.exchange());
-            self.add(Owner::Session(session.id), row);
+            self.add(Owner::Session(session.id), Arc::clone(row));
         }
-        ids
+        theirs
     }
 
     /// Gives up things until the shelf of `owner` and history as a whole are within their budgets.

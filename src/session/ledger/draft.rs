@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, StreamId};
-use crate::session::history::Row;
 use crate::session::history::body::KeptBody;
 use crate::session::history::row::{Course, RareFacts, RowEnd, RowFacts};
+use crate::session::history::{ExchangeRecord, Row};
 use crate::snapshot::{Carrier, Direction, Finding, RowKind};
 
 use super::Ledger;
@@ -60,7 +60,7 @@ impl Draft {
     fn into_facts(
         self,
         id: MessageId,
-        exchange: Arc<crate::session::history::ExchangeRecord>,
+        exchange: Arc<ExchangeRecord>,
         previous_in_call: Option<MessageId>,
     ) -> RowFacts {
         RowFacts {
@@ -95,11 +95,7 @@ impl Ledger {
         open.first_row.get_or_insert(id);
         open.has_answer_row |= draft.direction == Direction::ServerToClient;
         open.has_error_row |= is_error;
-        let (record, session, owner) = (
-            std::sync::Arc::clone(&open.record),
-            open.session.clone(),
-            open.owner(),
-        );
+        let (record, session, owner) = (Arc::clone(&open.record), open.session.clone(), open.owner());
         let (call, end, size, body, at) = (draft.call, draft.end, draft.size, draft.body.take(), draft.at);
         let previous = call
             .and_then(|call| self.calls.last_row(call))

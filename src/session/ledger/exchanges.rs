@@ -16,7 +16,7 @@ use super::Ledger;
 use super::draft::Draft;
 use super::sessions::Step;
 
-/// Calls of one exchange that its end may close; a longer batch leaves the rest to the session's end.
+/// Calls that the requests of one exchange open and its end may close; a longer batch leaves the rest to the session's end.
 const MAX_CALLS: usize = 1024;
 
 /// An exchange that has not ended.
@@ -59,6 +59,14 @@ impl OpenExchange {
     pub(super) fn add_call(&mut self, call: CallId) {
         if self.calls.len() < MAX_CALLS {
             self.calls.push(call);
+        }
+    }
+
+    /// The call that the exchange is about, if it is about one.
+    pub(super) fn only_call(&self) -> Option<CallId> {
+        match self.calls.as_slice() {
+            [only] => Some(*only),
+            _ => None,
         }
     }
 }
@@ -187,10 +195,10 @@ impl Ledger {
         let (first, calls, stream) = (open.first_row, open.calls.clone(), open.stream);
         self.sessions.note(facts.id, at, Step::ExchangeOpened);
         if let Some(first) = first {
-            let adopted = self.shelves.adopt(from, &facts, id, first);
-            for row in &adopted {
-                self.sessions.note(facts.id, at, Step::Row { is_error: false });
-                self.mark_row(*row);
+            for row in self.shelves.adopt(from, &facts, id, first) {
+                let is_error = row.is_failure();
+                self.sessions.note(facts.id, at, Step::Row { is_error });
+                self.mark_changed(&row);
             }
         }
         for call in calls {
@@ -262,7 +270,9 @@ impl Ledger {
             .map(|status| status.to_string())
             .unwrap_or_default();
         let draft = Draft {
+            call: open.only_call(),
             course: Course::Ends,
+            method: Some(self.words.share(&open.record.method)),
             end: Some(RowEnd {
                 took: Some(at.since(open.record.started)),
                 outcome,

@@ -8,9 +8,10 @@ use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::{CallId, ExchangeId, MessageId};
 use crate::mcp::era;
 use crate::session::describe;
-use crate::session::history::BodyLocator;
 use crate::session::history::body::{KeptBody, Place, slice};
+use crate::session::history::owner::Known;
 use crate::session::history::row::{Course, RareFacts, RowEnd};
+use crate::session::history::{BodyLocator, Row};
 use crate::session::observation::{CallRole, ExchangeKind, FrameObserved, FramePart, PlacedMessage};
 use crate::session::pairing::subject;
 use crate::snapshot::{Carrier, Direction, Era, Finding, Outcome, RowKind, Severity};
@@ -138,13 +139,7 @@ impl Ledger {
         Some(first)
     }
 
-    fn opened(
-        &mut self,
-        call: CallId,
-        row: Arc<crate::session::history::Row>,
-        envelope: &Envelope,
-        exchange: ExchangeId,
-    ) {
+    fn opened(&mut self, call: CallId, row: Arc<Row>, envelope: &Envelope, exchange: ExchangeId) {
         let session_era = row.session_facts().and_then(|session| session.known().era);
         let states_era = era::stated_revision(envelope).is_some() || era::is_legacy_handshake(envelope);
         let is_modern = if states_era {
@@ -155,7 +150,9 @@ impl Ledger {
         let Some(open) = self.exchanges.get_mut(&exchange) else {
             return;
         };
-        open.add_call(call);
+        if row.facts.direction == Direction::ClientToServer {
+            open.add_call(call);
+        }
         let owner = open.owner();
         self.open_call(
             call,
@@ -270,8 +267,11 @@ impl Ledger {
             bare_words(frame)
         };
         let error = (is_response && outcome.is_error()).then(|| words.clone().into());
+        let method = is_response.then(|| self.words.share(&open.record.method));
         let draft = Draft {
             stream: frame.stream,
+            call: open.only_call().filter(|_| is_response),
+            method,
             course: if is_response { Course::Ends } else { Course::Passes },
             end: is_response.then_some(RowEnd {
                 took: Some(at.since(started)),
@@ -346,7 +346,7 @@ impl Ledger {
     }
 }
 
-fn learn_from_client(known: &mut crate::session::history::owner::Known, envelope: &Envelope) {
+fn learn_from_client(known: &mut Known, envelope: &Envelope) {
     let stated = describe::name_and_version(envelope, Field::MetaClientName, Field::MetaClientVersion);
     let greeted =
         || describe::name_and_version(envelope, Field::ParamsClientName, Field::ParamsClientVersion);
@@ -365,7 +365,7 @@ fn learn_from_client(known: &mut crate::session::history::owner::Known, envelope
     }
 }
 
-fn learn_from_server(known: &mut crate::session::history::owner::Known, placed: &PlacedMessage) {
+fn learn_from_server(known: &mut Known, placed: &PlacedMessage) {
     let envelope = &placed.envelope;
     if envelope.kind != MessageKind::Result {
         return;

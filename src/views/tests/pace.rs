@@ -6,7 +6,7 @@ use super::{House, ask, next, shown};
 use crate::ids::MessageId;
 use crate::limits::ResourceLimits;
 use crate::session::ledger::testing::Talk;
-use crate::snapshot::{Anchor, ViewQuery, Window};
+use crate::snapshot::{Anchor, Command, Reply, ViewQuery, Window};
 use crate::views::AttachError;
 
 /// A talk whose history keeps everything.
@@ -142,6 +142,40 @@ async fn a_new_filter_over_a_long_history_never_keeps_a_key_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_search_does_not_keep_a_key_waiting() {
+    let mut house = House::new(roomy());
+    house.talk.post(1);
+    for _ in 0..50_000 {
+        house.talk.asks(1, r#"{"jsonrpc":"2.0","method":"m"}"#);
+    }
+    house.publish();
+    let mut frontend = house.attach();
+    next(&mut frontend).await;
+    let commands = frontend.commands.clone();
+    let find = commands.ask(Command::Find {
+        from: None,
+        is_backwards: true,
+        filter: "text:nowhere".to_owned(),
+        scope: String::new(),
+        session: None,
+    });
+    tokio::pin!(find);
+    assert!(futures_util::poll!(&mut find).is_pending());
+    tokio::task::yield_now().await;
+    let answered = ask(
+        &mut frontend,
+        ViewQuery {
+            serial: 1,
+            ..ViewQuery::default()
+        },
+    )
+    .await;
+    assert_eq!(answered.query_serial, 1);
+    assert!(futures_util::poll!(&mut find).is_pending());
+    assert_eq!(find.await, Ok(Reply::Found(None)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_snapshot_comes_when_history_ends() {
     let mut house = House::new(Talk::default());
     let mut frontend = house.attach();
@@ -151,13 +185,7 @@ async fn the_last_snapshot_comes_when_history_ends() {
     drop(house.history);
     assert_eq!(shown(&*next(&mut frontend).await), [1, 2]);
     assert!(frontend.snapshots.changed().await.is_err());
-    assert!(
-        frontend
-            .commands
-            .ask(crate::snapshot::Command::StopRecording)
-            .await
-            .is_err()
-    );
+    assert!(frontend.commands.ask(Command::StopRecording).await.is_err());
     assert_eq!(house.tasks.end_services(Duration::from_secs(1)).await, Vec::new());
     assert!(matches!(house.door.attach(), Err(AttachError::Ended)));
 }

@@ -6,7 +6,7 @@ use crate::ids::ProxySessionId;
 use crate::limits::ResourceLimits;
 use crate::session::history::{History as _, SEGMENT_ROWS};
 use crate::session::ledger::testing::{Talk, call, message_id, session_id};
-use crate::session::observation::ExchangeKind;
+use crate::session::observation::{Event, ExchangeKind};
 use crate::snapshot::MessageRow;
 
 fn limits(session: usize, all: usize) -> ResourceLimits {
@@ -102,7 +102,7 @@ fn the_longest_idle_ended_session_is_forgotten_first_with_its_rows() {
     talk.round_trip(1, "first");
     talk.enter("R2");
     talk.round_trip(2, "second");
-    let ended = crate::session::observation::Event::SessionEnded {
+    let ended = Event::SessionEnded {
         session: session_id("R2"),
         reason: "deleted",
     };
@@ -163,6 +163,10 @@ fn a_thinned_out_history_is_put_together_again() {
         talk.asks(1 + number % 2, r#"{"jsonrpc":"2.0","method":"x"}"#);
         talk.end(1 + number % 2);
     }
+    talk.tell(Event::SessionEnded {
+        session: session_id("R1"),
+        reason: "deleted",
+    });
     talk.enter("R3");
     let view = talk.view();
     assert_eq!((view.count(), view.totals().rows_evicted), (1000, 3000));

@@ -209,6 +209,10 @@ fn an_http_error_without_message_ends_the_call_and_has_a_row() {
         (RowKind::HttpResponse, "404 Session not found")
     );
     assert_eq!(outcome(&response.state), Some(Outcome::HttpError(404)));
+    assert_eq!(
+        (response.method.as_deref(), response.call),
+        (Some("POST"), talk.row(1).call)
+    );
     assert_eq!(talk.view().totals().errors, 1);
 }
 
