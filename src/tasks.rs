@@ -55,6 +55,14 @@ impl TaskKind {
         Self::Frontend,
     ];
 
+    /// Whether tasks of this kind carry what clients wait for, so that the end of the program waits for them.
+    pub const fn is_traffic(self) -> bool {
+        matches!(
+            self,
+            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel
+        )
+    }
+
     /// The kind in words.
     pub const fn name(self) -> &'static str {
         match self {
@@ -92,14 +100,42 @@ struct Count {
     panicked: AtomicU64,
 }
 
+/// Tasks that are waited for, and dropped, together.
+#[derive(Debug, Default)]
+struct TaskGroup {
+    tracker: TaskTracker,
+    abort: CancellationToken,
+}
+
+impl TaskGroup {
+    /// Waits up to `patience` for the tasks to end, then drops those that are left. False if some had to be dropped.
+    async fn end(&self, patience: Duration) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+
+    /// Dropped tasks end at their next poll; blocking work cannot be dropped, so this wait has an end too.
+    async fn cut(&self) {
+        self.abort.cancel();
+        if tokio::time::timeout(Duration::from_secs(1), self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not end when they were dropped");
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
-    tracker: TaskTracker,
+    traffic: TaskGroup,
+    upstream: TaskGroup,
+    service: TaskGroup,
     stop: CancellationToken,
-    abort: CancellationToken,
     permits: Arc<Semaphore>,
     limit: usize,
     counts: [Count; TaskKind::ALL.len()],
+    most_permits: AtomicU64,
     refused: AtomicU64,
     faults: Mutex<VecDeque<TaskFault>>,
 }
@@ -129,12 +165,14 @@ impl Tasks {
     pub fn new(limit: usize) -> Self {
         let limit = limit.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
-            tracker: TaskTracker::new(),
+            traffic: TaskGroup::default(),
+            upstream: TaskGroup::default(),
+            service: TaskGroup::default(),
             stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
             permits: Arc::new(Semaphore::new(limit)),
             limit,
             counts: Default::default(),
+            most_permits: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             faults: Mutex::default(),
         }))
@@ -146,19 +184,20 @@ impl Tasks {
     }
 
     /// Starts `task`. It is counted under `kind`, a panic in it is caught and kept as a [`TaskFault`], and it is
-    /// dropped where it stands when the drain time of [`Tasks::shut_down`] is over.
+    /// dropped where it stands when the time of [`Tasks::end_traffic`] or [`Tasks::end_services`] is over.
     ///
     /// Must be called within the engine's runtime.
     pub fn spawn(&self, kind: TaskKind, task: impl Future<Output = ()> + Send + 'static) {
         let running = Running::enter(Arc::clone(&self.0), kind);
-        let abort = self.0.abort.clone();
+        let group = self.group(kind);
+        let abort = group.abort.clone();
         let supervised = async move {
             let guarded = AssertUnwindSafe(task).catch_unwind();
             if let Some(Err(panic)) = abort.run_until_cancelled(guarded).await {
                 running.fault(panic_text(panic.as_ref()));
             }
         };
-        self.0
+        group
             .tracker
             .spawn(supervised.instrument(tracing::info_span!("task", kind = kind.name())));
     }
@@ -176,7 +215,7 @@ impl Tasks {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TaskFault> {
         let running = Running::enter(Arc::clone(&self.0), kind);
-        let handle = self.0.tracker.spawn_blocking(move || {
+        let handle = self.group(kind).tracker.spawn_blocking(move || {
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
             outcome.map_err(|panic| running.fault(panic_text(panic.as_ref())))
         });
@@ -197,11 +236,19 @@ impl Tasks {
     /// # Cancel safety
     /// Safe: a dropped future has taken nothing.
     pub async fn permit(&self, patience: Duration) -> Result<TaskPermit, NoRoomError> {
-        if let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() {
-            return Ok(TaskPermit(permit));
-        }
-        let waiting = Arc::clone(&self.0.permits).acquire_owned();
-        if let Ok(Ok(permit)) = tokio::time::timeout(patience, waiting).await {
+        let taken = match Arc::clone(&self.0.permits).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let waiting = Arc::clone(&self.0.permits).acquire_owned();
+                tokio::time::timeout(patience, waiting)
+                    .await
+                    .ok()
+                    .and_then(Result::ok)
+            }
+        };
+        if let Some(permit) = taken {
+            let used = self.0.limit.saturating_sub(self.0.permits.available_permits()) as u64;
+            self.0.most_permits.fetch_max(used, Ordering::Relaxed);
             return Ok(TaskPermit(permit));
         }
         self.0.refused.fetch_add(1, Ordering::Relaxed);
@@ -211,10 +258,14 @@ impl Tasks {
         })
     }
 
-    /// Permits in use, and how often one was refused.
-    pub fn permits_in_use(&self) -> (u64, u64) {
-        let used = self.0.limit.saturating_sub(self.0.permits.available_permits());
-        (used as u64, self.0.refused.load(Ordering::Relaxed))
+    /// Permits in use now and at most, and how often one was refused.
+    pub fn permits_in_use(&self) -> (u64, u64, u64) {
+        let used = self.0.limit.saturating_sub(self.0.permits.available_permits()) as u64;
+        (
+            used,
+            self.0.most_permits.load(Ordering::Relaxed).max(used),
+            self.0.refused.load(Ordering::Relaxed),
+        )
     }
 
     /// Live counts by kind, in the order of [`TaskKind::ALL`].
@@ -245,28 +296,38 @@ impl Tasks {
         self.0.stop.cancel();
     }
 
-    /// Stops everything: announces the end, waits up to `drain` for tasks to finish, drops those that are left.
-    /// Returns how many of each kind had to be dropped.
-    pub async fn shut_down(&self, drain: Duration) -> Vec<(TaskKind, u64)> {
+    /// Ends the traffic: announces the end, waits up to `drain` for exchanges to finish, drops those that are left.
+    /// Returns how many tasks of each kind had to be dropped.
+    pub async fn end_traffic(&self, drain: Duration) -> Vec<(TaskKind, u64)> {
         self.stop();
-        self.0.tracker.close();
-        if tokio::time::timeout(drain, self.0.tracker.wait()).await.is_ok() {
+        if self.0.traffic.end(drain).await {
             return Vec::new();
         }
-        let left = TaskKind::ALL
-            .into_iter()
+        let kinds = TaskKind::ALL.into_iter().filter(|kind| kind.is_traffic());
+        let left = kinds
             .map(|kind| (kind, self.live(kind)))
-            .filter(|(_, live)| *live > 0);
-        let left = left.collect();
-        self.0.abort.cancel();
-        // Dropped tasks end at their next poll; blocking work cannot be dropped, so this wait has an end too.
-        if tokio::time::timeout(Duration::from_secs(1), self.0.tracker.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some tasks did not end when they were dropped");
-        }
+            .filter(|(_, live)| *live > 0)
+            .collect();
+        self.0.traffic.cut().await;
         left
+    }
+
+    /// Ends everything else: drops pooled upstream connections, which nobody uses any more, waits up to `patience` for
+    /// the rest, then drops it.
+    pub async fn end_services(&self, patience: Duration) {
+        self.0.upstream.tracker.close();
+        self.0.upstream.cut().await;
+        if !self.0.service.end(patience).await {
+            self.0.service.cut().await;
+        }
+    }
+
+    fn group(&self, kind: TaskKind) -> &TaskGroup {
+        match kind {
+            TaskKind::UpstreamConnection => &self.0.upstream,
+            kind if kind.is_traffic() => &self.0.traffic,
+            _ => &self.0.service,
+        }
     }
 }
 
@@ -352,7 +413,7 @@ mod tests {
         let (done, finished) = tokio::sync::oneshot::channel();
         tasks.spawn(TaskKind::Tunnel, async move { done.send(7).unwrap() });
         assert_eq!(finished.await, Ok(7));
-        assert_eq!(tasks.shut_down(Duration::from_secs(5)).await, Vec::new());
+        assert_eq!(tasks.end_traffic(Duration::from_secs(5)).await, Vec::new());
         let faults = tasks.take_faults();
         assert_eq!(
             faults,
@@ -368,7 +429,7 @@ mod tests {
     async fn shutdown_waits_then_drops_and_reports_what_is_left() {
         let tasks = Tasks::new(16);
         tasks.spawn(TaskKind::Connection, std::future::pending());
-        let left = tasks.shut_down(Duration::from_secs(5)).await;
+        let left = tasks.end_traffic(Duration::from_secs(5)).await;
         assert_eq!(left, [(TaskKind::Connection, 1)]);
         assert_eq!(tasks.live(TaskKind::Connection), 0);
     }
@@ -381,6 +442,6 @@ mod tests {
         assert_eq!(refused.limit, 1);
         drop(first);
         assert!(tasks.permit(Duration::from_secs(1)).await.is_ok());
-        assert_eq!(tasks.permits_in_use().1, 1);
+        assert_eq!(tasks.permits_in_use(), (0, 1, 1));
     }
 }

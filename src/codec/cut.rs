@@ -90,6 +90,14 @@ impl<B: Boundary> Cutter<B> {
         }
     }
 
+    /// Gives up the memory of an unfinished frame: what there is of it becomes a part, and the frame one that is too
+    /// long. The stream goes on after it.
+    pub fn give_up(&mut self, out: &mut Vec<Piece>) {
+        if !self.carry.is_empty() {
+            self.pass_part(Bytes::new(), out);
+        }
+    }
+
     /// How many bytes of an unfinished frame are kept, at most the limit.
     pub fn buffered(&self) -> usize {
         self.carry.len()
@@ -132,7 +140,9 @@ impl<B: Boundary> Cutter<B> {
             out.push(Piece::Part(carried));
         }
         self.oversize.get_or_insert_default().note(&part);
-        out.push(Piece::Part(part));
+        if !part.is_empty() {
+            out.push(Piece::Part(part));
+        }
     }
 
     fn take_carry(&mut self) -> Bytes {

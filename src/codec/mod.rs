@@ -12,7 +12,7 @@ pub mod json;
 pub mod lines;
 pub mod rpc_id;
 pub mod sse;
-mod text;
+pub(crate) mod text;
 
 /// The UTF-8 byte order mark, which some peers put in front of a body, a stream or a first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

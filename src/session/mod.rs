@@ -1,5 +1,8 @@
 //! Sessions and calls: what belongs together, and the history of it.
 
+pub mod describe;
+pub mod history;
+pub mod ledger;
 pub mod observation;
 pub mod pairing;
 pub mod registry;

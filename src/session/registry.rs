@@ -211,6 +211,18 @@ impl Registry {
         }
     }
 
+    /// What introduces each live session, in order of creation.
+    pub fn all(&self) -> Vec<SessionOpened> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.values().map(|session| session.opened.clone()));
+        }
+        all.sort_unstable_by_key(|opened| opened.id);
+        all.dedup_by_key(|opened| opened.id);
+        all
+    }
+
     /// Sessions known on `side`, and how many had to be forgotten for new ones.
     pub fn counts(&self, side: Side) -> (u64, u64) {
         let state = &self.sides[side as usize];

@@ -29,8 +29,6 @@ pub(crate) enum Refusal {
     BareCarriageReturn,
     #[error("there is a space before the colon of a header field, or a field without colon")]
     UnclearField,
-    #[error("a chunk size is not a number")]
-    UnclearChunk,
 }
 
 /// Where in the request stream the framer is.

@@ -1,5 +1,16 @@
 //! The only sockets: listener, HTTP server side, upstream client, tunnels.
 
+pub(crate) mod answer;
+pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod headers;
+pub(crate) mod hub;
+pub(crate) mod listener;
+pub(crate) mod reader;
+pub(crate) mod relay;
 pub(crate) mod route;
+pub(crate) mod serve;
+pub(crate) mod tap;
+pub(crate) mod tunnel;
+pub(crate) mod upstream;
+pub(crate) mod watchers;

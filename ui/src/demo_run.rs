@@ -87,10 +87,12 @@ impl Demo {
 
     /// Ends clients and server, so that the engine has nothing to wait for.
     pub(crate) fn end(self) {
-        let left = self.runtime.block_on(self.tasks.shut_down(DRAIN));
-        for (kind, count) in left {
-            tracing::debug!(kind = kind.name(), count, "a task of the demonstration was cut");
-        }
+        self.runtime.block_on(async {
+            for (kind, count) in self.tasks.end_traffic(DRAIN).await {
+                tracing::debug!(kind = kind.name(), count, "tasks of the demonstration were cut");
+            }
+            self.tasks.end_services(DRAIN).await;
+        });
         self.runtime.shutdown_background();
     }
 

@@ -28,7 +28,7 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
     ];
     // What is printed once cannot count how long it has been waiting.
     if !matches!(row.state, RowState::Open { .. }) {
-        parts.push(row_text::state(row, row.at, theme).text().trim_start().to_owned());
+        parts.push(row_text::state(row, None, theme).text().trim_start().to_owned());
     }
     parts.push(format::size(row.size));
     if !row.findings.is_empty() {

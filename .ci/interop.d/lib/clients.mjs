@@ -1,0 +1,90 @@
+// The two generations of the client library behind one face, so that one script drives both.
+import * as first from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport as FirstSse } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StreamableHTTPClientTransport as FirstHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import * as schemas from '@modelcontextprotocol/sdk/types.js';
+import * as second from '@modelcontextprotocol/client';
+import { fetch } from 'undici';
+import { z } from 'zod';
+
+const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
+const INFO = { name: 'interop', version: '1.0.0' };
+/** Sent with every request; must reach the server and must not reach the disk. */
+export const SECRET = `interop-secret-${process.pid}-${Math.random().toString(36).slice(2)}`;
+
+const REQUESTS = {
+  'sampling/createMessage': schemas.CreateMessageRequestSchema,
+  'elicitation/create': schemas.ElicitRequestSchema,
+  'roots/list': schemas.ListRootsRequestSchema,
+};
+
+/** Each makes `{ client, transport }` for a route, with every request of the server noted and answered the same way. */
+export const CLIENTS = {
+  'sdk 1.x': route => build(route, {
+    client: new first.Client(INFO, { capabilities: CAPABILITIES }),
+    Transport: FirstHttp,
+    answer: (client, method, handler) => client.setRequestHandler(REQUESTS[method], handler),
+  }),
+  'sdk 1.x (HTTP+SSE)': route => build(route, {
+    client: new first.Client(INFO, { capabilities: CAPABILITIES }),
+    Transport: FirstSse,
+    answer: (client, method, handler) => client.setRequestHandler(REQUESTS[method], handler),
+  }),
+  'client 2.x legacy': route => secondClient(route, 'legacy'),
+  'client 2.x auto': route => secondClient(route, 'auto'),
+  'client 2.x modern': route => secondClient(route, { pin: '2026-07-28' }),
+  'client 2.x (HTTP+SSE)': route => secondClient(route, 'legacy', second.SSEClientTransport),
+};
+
+function secondClient(route, mode, Transport = second.StreamableHTTPClientTransport) {
+  return build(route, {
+    client: new second.Client(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } }),
+    Transport,
+    answer: (client, method, handler) => client.setRequestHandler(method, handler),
+  });
+}
+
+function build({ url, dispatcher, observer }, { client, Transport, answer }) {
+  const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
+  const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
+  const transport = new Transport(new URL(url), { fetch: watched, requestInit });
+  for (const [method, handler] of Object.entries(answers())) {
+    answer(client, method, request => {
+      observer.note(method, request.params);
+      return handler(request);
+    });
+  }
+  client.fallbackNotificationHandler = async ({ method, params }) => observer.note(method, params);
+  return { client, transport };
+}
+
+function answers() {
+  const actions = ['accept', 'decline', 'cancel'];
+  let asked = 0;
+  return {
+    'sampling/createMessage': () => ({ model: 'stub', role: 'assistant', stopReason: 'endTurn', content: { type: 'text', text: 'Hello from the stub ☃' } }),
+    'roots/list': () => ({ roots: [{ uri: 'file:///tmp/one', name: 'One' }, { uri: 'file:///tmp/two' }] }),
+    'elicitation/create': ({ params }) => {
+      if (params.mode === 'url') return { action: 'accept' };
+      const action = actions[asked++ % actions.length];
+      return action === 'accept' ? { action, content: { name: 'Ada', check: true, integer: 7 } } : { action };
+    },
+  };
+}
+
+/** What both generations say about a finished handshake. */
+export function handshake({ client, transport }) {
+  return {
+    version: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? transport._protocolVersion,
+    era: client.getProtocolEra?.(),
+    server: client.getServerVersion(),
+    capabilities: client.getServerCapabilities(),
+    instructions: client.getInstructions(),
+  };
+}
+
+/** Calls a tool: the generations take their options in different places. */
+export const callTool = (client, call, options) => (client instanceof second.Client ? client.callTool(call, options) : client.callTool(call, undefined, options));
+
+/** Sends a method that no library knows. */
+export const unknownMethod = client => client.request({ method: 'interop/unknown', params: { a: 1 } }, z.any());

@@ -1,0 +1,115 @@
+// The ways from a client to a server: directly, and through the proxy in each of its modes.
+//
+// A route has the `url` and `host` a client dials, an undici `dispatcher` for SDK clients, `options(target)` for raw
+// requests (and `tunnel()` if they need one), `replacements` for what the route itself changes in what a client sees,
+// and `close()`.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, ProxyAgent } from 'undici';
+import { start } from './children.mjs';
+
+const LISTENING = /listening on http:\/\/(127\.0\.0\.1:\d+)/;
+const MOUNT = 'peer';
+const PLACE = '<server>';
+
+export const MODES = ['reverse', 'forward', 'named', 'tunnel'];
+
+/** The route without a proxy. */
+export function direct({ authority, path }) {
+  const dispatcher = new Agent();
+  return {
+    url: `http://${authority}${path}`,
+    host: authority,
+    dispatcher,
+    options: target => ({ ...address(authority), path: target }),
+    replacements: [[authority, PLACE]],
+    close: () => dispatcher.destroy(),
+  };
+}
+
+/** Starts the proxy in `mode` and makes the route through it; `close()` stops it and resolves to what it left behind. */
+export async function proxied(mode, server) {
+  const directory = await mkdtemp(join(tmpdir(), 'shadowcat-interop-'));
+  const recording = join(directory, 'session.jsonl');
+  const upstream = { reverse: [`http://${server.authority}${server.path}`], named: [`${MOUNT}=http://${server.authority}${server.path}`] }[mode];
+  const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`];
+  if (upstream) args.push('--upstream', upstream[0]);
+  const child = await start('the proxy', process.env.SHADOWCAT_BIN, args, { ready: LISTENING });
+  const route = ROUTES[mode](child.match[1], server);
+  return {
+    ...route,
+    recording,
+    close: async () => {
+      await route.dispatcher.destroy();
+      const end = await child.stop();
+      return { end, lines: child.lines, errors: child.errors };
+    },
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+const ROUTES = {
+  reverse: (proxy, { path, authority }) => ({
+    url: `http://${proxy}${path}`,
+    host: proxy,
+    dispatcher: new Agent(),
+    options: target => ({ ...address(proxy), path: target }),
+    replacements: [[proxy, PLACE], [authority, PLACE]],
+  }),
+  named: (proxy, { path, authority }) => ({
+    url: `http://${proxy}/${MOUNT}`,
+    host: proxy,
+    dispatcher: new Agent(),
+    options: target => ({ ...address(proxy), path: mounted(target, path) }),
+    replacements: [[proxy, PLACE], [authority, PLACE], [`/${MOUNT}/`, '/'], [`/${MOUNT}`, path]],
+  }),
+  forward: (proxy, { path, authority }) => ({
+    url: `http://${authority}${path}`,
+    host: authority,
+    dispatcher: absoluteForm(proxy),
+    options: target => ({ ...address(proxy), path: `http://${authority}${target}` }),
+    replacements: [[proxy, PLACE], [authority, PLACE]],
+  }),
+  tunnel: (proxy, { path, authority }) => ({
+    url: `http://${authority}${path}`,
+    host: authority,
+    dispatcher: new ProxyAgent({ uri: `http://${proxy}`, proxyTunnel: true }),
+    options: target => ({ ...address(authority), path: target }),
+    tunnel: () => openTunnel(proxy, authority),
+    replacements: [[proxy, PLACE], [authority, PLACE]],
+  }),
+};
+
+/** The mount itself is the endpoint; below it is everything else that the server has. */
+function mounted(target, path) {
+  const isEndpoint = target === path || target.startsWith(`${path}?`);
+  return `/${MOUNT}${isEndpoint ? target.slice(path.length) : target}`;
+}
+
+/** Sends each request to the proxy with its whole URL as the target. (`ProxyAgent` does it too, but loses reason phrases.) */
+function absoluteForm(proxy) {
+  const agent = new Agent();
+  const rewrite = dispatch => (options, handler) => {
+    const { origin, path, headers } = options;
+    return dispatch({ ...options, origin: `http://${proxy}`, path: origin + path, headers: { ...headers, host: new URL(origin).host } }, handler);
+  };
+  return agent.compose(rewrite);
+}
+
+function address(authority) {
+  const { hostname, port } = new URL(`http://${authority}`);
+  return { host: hostname, port };
+}
+
+function openTunnel(proxy, authority) {
+  return new Promise((resolve, reject) => {
+    const connect = request({ ...address(proxy), method: 'CONNECT', path: authority, headers: { Host: authority } });
+    connect.once('connect', (response, socket) => {
+      if (response.statusCode === 200) resolve(socket);
+      else reject(new Error(`CONNECT was answered with ${response.statusCode}`));
+    });
+    connect.once('error', reject).end();
+  });
+}

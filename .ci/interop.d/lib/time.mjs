@@ -1,0 +1,19 @@
+// Every wait in these tests has an end.
+
+export const STEP_MILLISECONDS = 30_000;
+
+/** Something did not happen in time. */
+export class Late extends Error {}
+
+/** Resolves like `promise`, or rejects with what was waited for after `milliseconds`. */
+export async function within(what, promise, milliseconds = STEP_MILLISECONDS) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Late(`no ${what} within ${milliseconds} ms`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,90 @@
+// Runs each session directly and through the proxy and compares what the client saw. `--full` runs every combination.
+import { SECRET } from './lib/clients.mjs';
+import { killAll } from './lib/children.mjs';
+import { differences } from './lib/compare.mjs';
+import { normalise } from './lib/normalise.mjs';
+import { checkLines, checkRecording } from './lib/output.mjs';
+import { MODES, direct, proxied } from './lib/routes.mjs';
+import { within } from './lib/time.mjs';
+import { SCENARIOS } from './scenarios.mjs';
+
+const full = process.argv.includes('--full');
+const only = process.argv.slice(2).find(argument => !argument.startsWith('--'));
+const totals = { passed: 0, failed: 0 };
+
+const SESSION_MILLISECONDS = 60_000;
+const TOTAL_MILLISECONDS = (full ? 15 : 4) * 60_000;
+
+function check(name, problems) {
+  const verdict = problems.length === 0 ? 'passed' : 'failed';
+  totals[verdict] += 1;
+  console.log(`${verdict === 'passed' ? 'ok    ' : 'FAILED'} ${name}`);
+  for (const problem of problems) console.log(`         ${problem}`);
+}
+
+/** Runs a scenario over one route; what it saw comes back with everything volatile taken out. */
+async function observe(scenario, route) {
+  const { data, methods } = await within('end of the session', scenario.session({ route, full }), SESSION_MILLISECONDS);
+  return { seen: normalise(data, route.replacements), methods };
+}
+
+async function runDirect(scenario, server) {
+  const route = direct(server);
+  try {
+    return (await observe(scenario, route)).seen;
+  } finally {
+    await route.close();
+  }
+}
+
+async function runProxied(scenario, server, mode, expected) {
+  const name = `${scenario.name} · ${mode}`;
+  const route = await proxied(mode, server);
+  try {
+    const { seen, methods } = await observe(scenario, route);
+    const left = await route.close();
+    for (const part of Object.keys(expected)) check(`${name} · ${part} as without the proxy`, differences(expected[part], seen[part]));
+    check(`${name} · the proxy's lines`, checkLines(left, methods));
+    check(`${name} · the recording`, await checkRecording(route.recording, methods, SECRET));
+  } catch (error) {
+    check(`${name} · runs to its end`, [error.stack]);
+    await route.close();
+  } finally {
+    await route.remove();
+  }
+}
+
+async function runScenario(scenario) {
+  if (!full && scenario.modes.length === 0) return;
+  const began = performance.now();
+  const server = await scenario.start();
+  try {
+    const expected = await runDirect(scenario, server);
+    if (full) check(`${scenario.name} · direct · is the same twice`, differences(expected, await runDirect(scenario, server)));
+    const problems = scenario.sane?.(expected) ?? [];
+    check(`${scenario.name} · direct · is a real session`, problems);
+    for (const mode of full ? MODES : scenario.modes) await runProxied(scenario, server, mode, expected);
+  } finally {
+    await server.stop();
+  }
+  console.log(`       ${scenario.name}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}
+
+function giveUp(reason) {
+  console.log(`gave up: ${reason}`);
+  killAll();
+  console.log(`${totals.passed} passed, ${totals.failed + 1} failed`);
+  process.exit(1);
+}
+
+setTimeout(() => giveUp(`not done after ${TOTAL_MILLISECONDS / 1000} s`), TOTAL_MILLISECONDS).unref();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => giveUp(signal));
+process.once('uncaughtException', error => giveUp(error.stack));
+
+for (const scenario of SCENARIOS) {
+  if (only && !scenario.name.includes(only)) continue;
+  await runScenario(scenario).catch(error => check(`${scenario.name} · runs to its end`, [error.stack]));
+}
+killAll();
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

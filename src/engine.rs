@@ -1,0 +1,432 @@
+//! The engine as a whole: starts everything on a runtime of its own, hands out frontends, ends everything in order.
+
+mod binding;
+mod open;
+mod recording;
+mod surroundings;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::frontend::Frontend;
+use crate::limits::ResourceLimits;
+use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
+use crate::resource::log_ring::LogRing;
+use crate::resource::meters::{BufferPool, Meters};
+use crate::resource::queue::batch_queue;
+use crate::session::history::HistoryView;
+use crate::session::ledger::{self, Ledger};
+use crate::session::registry::Registry;
+use crate::tasks::{TaskKind, Tasks};
+use crate::transport::hub::{Hub, Ids, UpstreamState};
+use crate::transport::listener::accept;
+use crate::transport::route::Routes;
+use crate::transport::upstream::Clients;
+use crate::transport::watchers::Watchers;
+use crate::views::{self, AttachError, Door, Surroundings};
+
+use surroundings::LiveSurroundings;
+
+/// How long the tasks that watch the traffic may take to finish once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Commands to the recorder that wait for the one under way; beyond, the frontend waits.
+const RECORDER_COMMANDS: usize = 8;
+
+/// Starts engines.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine;
+
+/// A running engine. Dropping it ends it like [`EngineHandle::shut_down`].
+#[derive(Debug)]
+pub struct EngineHandle {
+    running: Option<Running>,
+    addresses: Vec<SocketAddr>,
+    door: Door,
+    tasks: Tasks,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Runtime,
+    views: JoinHandle<()>,
+    /// `None` for an opened recording, which has no traffic.
+    proxy: Option<Proxy>,
+}
+
+#[derive(Debug)]
+struct Proxy {
+    hub: Arc<Hub>,
+    recorder: Recorder,
+}
+
+/// An engine could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address}; is another program using the port? Choose another with --listen, or port 0 for any free one"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording cannot be begun.
+    #[error("cannot record")]
+    Record(#[from] StartRecordingError),
+    /// The recording cannot be opened.
+    #[error(transparent)]
+    OpenRecording(#[from] crate::recording::OpenRecordingError),
+    /// The system gives no threads.
+    #[error("the system gave no threads to run on; close other programs and try again")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    /// The exit code of a program that ends because of it: 2 for bad configuration, 3 for what could not be opened.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// What the end of an engine left undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// How many tasks of each kind were cut, because they did not finish within `drain_timeout`.
+    pub cut: Vec<(String, u64)>,
+    /// The file of the recording that was finished.
+    pub recording: Option<PathBuf>,
+    /// Records that this recording lacks.
+    pub lost: u64,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentences = Vec::new();
+        if !self.cut.is_empty() {
+            let kinds: Vec<String> = self
+                .cut
+                .iter()
+                .map(|(kind, count)| format!("{count} × {kind}"))
+                .collect();
+            sentences.push(format!(
+                "Cut because it did not finish in time: {}.",
+                kinds.join(", ")
+            ));
+        }
+        if let Some(path) = &self.recording {
+            sentences.push(format!("Recorded to {}.", path.display()));
+        }
+        if self.lost > 0 {
+            sentences.push(format!(
+                "The recording lacks {} records, because the disk did not keep up.",
+                self.lost
+            ));
+        }
+        f.write_str(&sentences.join(" "))
+    }
+}
+
+impl Engine {
+    /// Starts a proxy: binds its addresses, then serves on a runtime of its own.
+    ///
+    /// # Errors
+    /// [`StartError`] if the configuration contradicts itself, an address cannot be bound, or the recording cannot be
+    /// begun. Nothing is left running then.
+    pub fn start(config: Config) -> Result<EngineHandle, StartError> {
+        config.check()?;
+        let runtime = runtime()?;
+        let listeners = {
+            let _inside = runtime.enter();
+            binding::bind_all(&config.listen)?
+        };
+        let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
+        let parts = {
+            let _inside = runtime.enter();
+            start_parts(&config, &listening)
+        };
+        if let Some(record) = &config.record {
+            let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
+            if let Err(error) = began {
+                end_proxy(&runtime, &parts.proxy, Duration::ZERO);
+                return Err(error.into());
+            }
+        }
+        let views = start_views(
+            parts.ports,
+            parts.history,
+            parts.surroundings,
+            parts.recorder_commands,
+            config.limits.clone(),
+            parts.clock,
+        )?;
+        let room = Arc::new(Semaphore::new(
+            config.limits.max_connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let _inside = runtime.enter();
+        for listener in listeners {
+            let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
+            parts.tasks.spawn(TaskKind::Listener, accepting);
+        }
+        drop(_inside);
+        Ok(EngineHandle {
+            addresses: addresses.clone(),
+            door: parts.door,
+            tasks: parts.tasks,
+            running: Some(Running {
+                runtime,
+                views,
+                proxy: Some(parts.proxy),
+            }),
+        })
+    }
+
+    /// Opens a recording, to be looked at with the same screens. It loads in the background.
+    ///
+    /// # Errors
+    /// [`StartError::OpenRecording`] if the file is no recording that this build can read.
+    pub fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result<EngineHandle, StartError> {
+        open::open(path, limits, log)
+    }
+}
+
+struct Parts {
+    tasks: Tasks,
+    proxy: Proxy,
+    door: Door,
+    ports: views::Ports,
+    history: watch::Receiver<Arc<HistoryView>>,
+    surroundings: Arc<dyn Surroundings>,
+    recorder_commands: mpsc::Sender<crate::frontend::CommandEnvelope>,
+    clock: Clock,
+}
+
+fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> Parts {
+    let limits = config.limits.clone();
+    let clock = Clock::start();
+    let tasks = Tasks::new(limits.max_concurrent_tasks);
+    let (ledger_queue, observations) = batch_queue(limits.observation_queue, limits.observation_queue_bytes);
+    let redaction = if config.records_secrets {
+        Redaction::Off
+    } else {
+        Redaction::On
+    };
+    let (recorder, tap) = recorder(&limits, redaction, clock, &tasks);
+    let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
+    tasks.spawn(
+        TaskKind::Ledger,
+        ledger::run(Ledger::new(&limits), observations, publish, clock),
+    );
+    let hub = Arc::new(Hub {
+        clock,
+        ids: Ids::default(),
+        registry: Registry::new(&limits),
+        tasks: tasks.clone(),
+        watchers: Arc::new(Watchers {
+            ledger: ledger_queue,
+            recorder: tap,
+        }),
+        meters: Meters::default(),
+        buffers: BufferPool::new(limits.max_buffer_pool),
+        routes: Routes::new(config),
+        upstreams: config
+            .upstreams
+            .iter()
+            .map(|_| UpstreamState::default())
+            .collect(),
+        clients: Clients::new(&limits, &tasks, Arc::clone(listening)),
+        listening: Arc::clone(listening),
+        limits: limits.clone(),
+    });
+    let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
+    tasks.spawn(
+        TaskKind::Frontend,
+        recording::obey(recorder.clone(), Arc::clone(&hub), history.clone(), asked),
+    );
+    let (door, ports) = views::door(&limits);
+    let surroundings = LiveSurroundings {
+        hub: Arc::clone(&hub),
+        recorder: recorder.clone(),
+        history: history.clone(),
+        log: config.log.clone(),
+        door: door.clone(),
+        notices: surroundings::Notices::of_config(config, clock.now()),
+    };
+    Parts {
+        tasks,
+        proxy: Proxy { hub, recorder },
+        door,
+        ports,
+        history,
+        surroundings: Arc::new(surroundings),
+        recorder_commands,
+        clock,
+    }
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    Builder::new_multi_thread()
+        .thread_name("shadowcat")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)
+}
+
+/// Views compute for milliseconds at a time, so they have a thread of their own beside the traffic's.
+fn start_views(
+    ports: views::Ports,
+    history: watch::Receiver<Arc<HistoryView>>,
+    surroundings: Arc<dyn Surroundings>,
+    recorder: mpsc::Sender<crate::frontend::CommandEnvelope>,
+    limits: ResourceLimits,
+    clock: Clock,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(StartError::Threads)?;
+    let thread = std::thread::Builder::new().name("shadowcat-views".to_owned());
+    let serving = move || {
+        runtime.block_on(views::run(ports, history, surroundings, recorder, &limits, clock));
+    };
+    thread.spawn(serving).map_err(StartError::Threads)
+}
+
+fn record_from_start(
+    runtime: &Runtime,
+    proxy: &Proxy,
+    path: Option<PathBuf>,
+) -> Result<PathBuf, StartRecordingError> {
+    runtime.block_on(proxy.recorder.start(path, std::future::ready(Vec::new())))
+}
+
+/// Stops accepting, lets exchanges finish, closes the recording, in this order.
+fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownReport {
+    let tasks = &proxy.hub.tasks;
+    runtime.block_on(async {
+        let cut = tasks.end_traffic(drain).await;
+        let finished = proxy.recorder.stop().await.ok();
+        proxy.recorder.shut_down().await;
+        proxy.hub.watchers.ledger.close();
+        tasks.end_services(LAST_WORDS).await;
+        ShutdownReport {
+            cut: cut
+                .into_iter()
+                .map(|(kind, count)| (kind.name().to_owned(), count))
+                .collect(),
+            lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            recording: finished.map(|finished| finished.path),
+        }
+    })
+}
+
+impl EngineHandle {
+    /// The addresses on which clients are accepted; none for an opened recording.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A new view of the engine, with its own query and snapshots.
+    ///
+    /// # Errors
+    /// [`AttachError`] if `max_frontends` views are open.
+    pub fn frontend(&self) -> Result<Frontend, AttachError> {
+        self.door.attach()
+    }
+
+    /// The registry through which every task is started.
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Starts `task` on the engine's runtime. It ends with the engine at the latest.
+    pub fn spawn(&self, kind: TaskKind, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(running) = &self.running {
+            let _inside = running.runtime.enter();
+            self.tasks.spawn(kind, task);
+        }
+    }
+
+    /// The engine's runtime, for what has to be awaited on it.
+    pub fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        self.running
+            .as_ref()
+            .map(|running| running.runtime.handle().clone())
+    }
+
+    /// Ends the engine: accepts nothing new, lets exchanges finish for `drain_timeout`, closes the recording, stops all
+    /// tasks. Blocks until then, also the thread of an async task that calls it.
+    pub fn shut_down(mut self) -> ShutdownReport {
+        self.end()
+    }
+
+    fn end(&mut self) -> ShutdownReport {
+        let Some(running) = self.running.take() else {
+            return ShutdownReport::default();
+        };
+        let tasks = self.tasks.clone();
+        // A thread of its own, since a runtime can neither be waited for nor dropped within another one.
+        let thread = std::thread::Builder::new().name("shadowcat-end".to_owned());
+        let ended = thread.spawn(move || running.end(&tasks)).map(JoinHandle::join);
+        match ended {
+            Ok(Ok(report)) => report,
+            Ok(Err(_)) => {
+                tracing::error!("the end of the engine panicked");
+                ShutdownReport::default()
+            }
+            Err(error) => {
+                tracing::error!(%error, "the system gave no thread to end the engine on");
+                ShutdownReport::default()
+            }
+        }
+    }
+}
+
+impl Running {
+    fn end(self, tasks: &Tasks) -> ShutdownReport {
+        let report = match &self.proxy {
+            Some(proxy) => end_proxy(&self.runtime, proxy, proxy.hub.limits.drain_timeout),
+            None => {
+                tasks.stop();
+                self.runtime.block_on(tasks.end_services(LAST_WORDS));
+                ShutdownReport::default()
+            }
+        };
+        if self.views.join().is_err() {
+            tracing::error!("the views ended by a panic");
+        }
+        drop(self.proxy);
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        report
+    }
+}
+
+impl Drop for EngineHandle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,88 @@
+//! Fetches one body from a recording again, so that nobody has to keep it in memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::format::{FrameLine, Line};
+use super::lines::{LineText, Lines};
+use super::reader::ReadRecordingError;
+use crate::ids::ExchangeId;
+use crate::snapshot::Direction;
+
+/// Where the bytes of a frame stand in a recording: from its first line to its last, other lines between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyRange {
+    /// Where the first line starts, in bytes.
+    pub offset: u64,
+    /// Bytes from there to the end of the last line.
+    pub length: u64,
+    /// Number of the first line, from 1.
+    pub line: u64,
+    /// The exchange of the frame.
+    pub exchange: ExchangeId,
+    /// The direction of the frame.
+    pub direction: Direction,
+    /// The number of the frame in its direction.
+    pub frame: u32,
+}
+
+impl BodyRange {
+    /// Whether the line is a part of this frame.
+    fn has(&self, line: &FrameLine) -> bool {
+        line.exchange == self.exchange && line.direction == self.direction && line.frame == self.frame
+    }
+}
+
+/// Reads the bytes of a frame from the recording `path`, at most `max_bytes` of them.
+///
+/// # Errors
+/// [`ReadRecordingError`] if the file cannot be read any more, or a line of the range cannot.
+pub fn read_body(path: &Path, range: &BodyRange, max_bytes: usize) -> Result<Bytes, ReadRecordingError> {
+    let failed = |line: u64, source: io::Error| ReadRecordingError::Io {
+        path: path.to_owned(),
+        line,
+        source,
+    };
+    let mut lines = lines_of(path, range).map_err(|source| failed(range.line, source))?;
+    let mut body = Vec::new();
+    while body.len() < max_bytes {
+        let next = lines
+            .next_line()
+            .map_err(|source| failed(lines.number(), source))?;
+        let Some(raw) = next else { break };
+        let LineText::Whole(text) = raw.text else {
+            continue;
+        };
+        if !may_be_in(&text, range) {
+            continue;
+        }
+        let line = Line::parse(&text).map_err(|source| ReadRecordingError::Broken {
+            path: path.to_owned(),
+            line: raw.number,
+            source,
+        })?;
+        if let Line::Frame(line) = line
+            && range.has(&line)
+        {
+            body.extend(line.into_bytes());
+        }
+    }
+    body.truncate(max_bytes);
+    Ok(body.into())
+}
+
+fn lines_of(path: &Path, range: &BodyRange) -> io::Result<Lines<BufReader<io::Take<File>>>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(range.offset))?;
+    let input = BufReader::new(file.take(range.length));
+    Ok(Lines::new(input, range.line, range.offset))
+}
+
+/// A cheap look before a line is parsed.
+fn may_be_in(text: &[u8], range: &BodyRange) -> bool {
+    memchr::memmem::find(text, b"\"frame\"").is_some()
+        && memchr::memmem::find(text, range.exchange.get().to_string().as_bytes()).is_some()
+}

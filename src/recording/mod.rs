@@ -1,0 +1,29 @@
+//! Recordings: everything that passed, in a file that stays readable whatever happens to the proxy.
+//!
+//! The format is described in `docs/recording-format.md` and is a promise to users.
+
+mod assembly;
+mod body;
+mod encode;
+mod file;
+pub mod format;
+mod gap;
+pub mod head_line;
+mod lines;
+pub mod load;
+mod open;
+pub mod reader;
+pub mod redact;
+mod tap;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{BodyRange, read_body};
+pub use lines::MAX_LINE_BYTES;
+pub use load::{Loaded, Loader, Unplaced};
+pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
+pub use redact::Redaction;
+pub use tap::RecorderTap;
+pub use writer::{FinishedRecording, NotRecordingError, Recorder, StartRecordingError, recorder};

@@ -1,0 +1,32 @@
+//! Keeps secrets out of recordings: each is replaced by a tag, the same for the same secret.
+//!
+//! All redactors here take their input in parts of any size, keep a bounded state, change nothing but the secrets, and
+//! hold nothing back but the start of a URL's authority. What counts as a secret is written in
+//! `docs/recording-format.md`.
+
+mod body;
+mod head;
+mod json;
+mod names;
+mod output;
+mod sse;
+mod tag;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use body::{BodyFacts, BodyRedactor};
+pub(crate) use head::{redact_field, redact_urls};
+pub(crate) use output::Output;
+pub(crate) use tag::{NoRandomnessError, Tagger};
+
+/// Whether secrets are kept out of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Redaction {
+    /// Every secret is replaced by a tag.
+    #[default]
+    On,
+    /// Everything is recorded as it was on the wire (`--record-secrets`).
+    Off,
+}

@@ -1,0 +1,49 @@
+//! Where redacted bytes go.
+
+use super::tag::{Secret, Tagger};
+
+/// Collects what may be written, and counts what may not.
+#[derive(Debug)]
+pub(crate) struct Output<'a> {
+    tagger: &'a Tagger,
+    /// What may be written.
+    pub(crate) bytes: Vec<u8>,
+    /// Secrets that were replaced by a tag.
+    pub(crate) redactions: u32,
+    /// Bytes that were left out, because nobody can tell whether a secret is in them.
+    pub(crate) withheld: u64,
+}
+
+impl<'a> Output<'a> {
+    /// An empty output whose tags come from `tagger`.
+    pub(crate) fn new(tagger: &'a Tagger) -> Self {
+        Self {
+            tagger,
+            bytes: Vec::new(),
+            redactions: 0,
+            withheld: 0,
+        }
+    }
+
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn begin(&self) -> Secret {
+        self.tagger.begin()
+    }
+
+    /// Writes the tag of a secret that was swallowed.
+    pub(super) fn end(&mut self, secret: Secret) {
+        self.bytes.extend_from_slice(secret.tag().as_bytes());
+        self.redactions += 1;
+    }
+
+    /// Writes the tag of a whole secret; nothing for an empty one.
+    pub(super) fn replace(&mut self, secret: &[u8]) {
+        if !secret.is_empty() {
+            self.bytes.extend_from_slice(self.tagger.tag(secret).as_bytes());
+            self.redactions += 1;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The tag that stands in a recording in place of a secret.
+
+use ring::hmac;
+use ring::rand::SystemRandom;
+
+/// Bytes of the fingerprint that are shown: two secrets of a recording get the same tag by chance once in
+/// 2^48 pairs.
+const SHOWN_BYTES: usize = 6;
+
+/// Makes the tags of one recording: equal secrets get equal tags, and nobody can find a short secret by trying,
+/// because the key is random and forgotten with the recorder.
+#[derive(Debug, Clone)]
+pub(crate) struct Tagger(hmac::Key);
+
+/// The machine has no randomness to offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system gave no random bytes for the key that masks secrets")]
+pub(crate) struct NoRandomnessError;
+
+impl Tagger {
+    /// A tagger with a random key of its own.
+    pub(crate) fn random() -> Result<Self, NoRandomnessError> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        key.map(Self).map_err(|_| NoRandomnessError)
+    }
+
+    /// A tagger whose tags are the same in every run.
+    #[cfg(test)]
+    pub(crate) fn fixed() -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests"))
+    }
+
+    /// Starts on a secret that comes in parts.
+    pub(super) fn begin(&self) -> Secret {
+        Secret(Box::new(hmac::Context::with_key(&self.0)))
+    }
+
+    /// The tag of a whole secret.
+    pub(super) fn tag(&self, secret: &[u8]) -> String {
+        let mut begun = self.begin();
+        begun.push(secret);
+        begun.tag()
+    }
+}
+
+/// A secret that is being swallowed; nothing of it is kept.
+#[derive(Clone)]
+pub(super) struct Secret(Box<hmac::Context>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Secret {
+    /// Takes the next bytes of the secret, decoded.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// What is written instead of it.
+    pub(super) fn tag(self) -> String {
+        use std::fmt::Write as _;
+
+        let digest = self.0.sign();
+        let mut tag = String::from("\u{2039}secret:");
+        for byte in digest.as_ref().iter().take(SHOWN_BYTES) {
+            // Writing to a string does not fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        tag.push('\u{203a}');
+        tag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_secrets_have_equal_tags_in_one_recording_only() {
+        let one = Tagger::random().unwrap();
+        assert_eq!(one.tag(b"abc"), one.tag(b"abc"));
+        assert_ne!(one.tag(b"abc"), one.tag(b"abd"));
+        assert_ne!(one.tag(b"abc"), Tagger::random().unwrap().tag(b"abc"));
+    }
+}

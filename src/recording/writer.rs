@@ -1,0 +1,326 @@
+//! Starts, writes and ends recordings.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::encode::Encoder;
+use super::file::{self, LineFile};
+use super::gap::Gap;
+use super::open::OpenRecording;
+use super::redact::{NoRandomnessError, Redaction, Tagger};
+use super::tap::{Item, RecorderTap, Shared, Start};
+use crate::clock::Clock;
+use crate::limits::ResourceLimits;
+use crate::resource::queue::{Consumer, QueueUse, Sequenced, batch_queue};
+use crate::session::observation::Observation;
+use crate::snapshot::RecorderState;
+use crate::tasks::{TaskKind, Tasks};
+
+/// How long observations may gather before they are written together. With the write itself this stays far below the
+/// 100 ms within which everything has to be in the file.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// A recording could not be begun.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartRecordingError {
+    /// One is being written.
+    #[error("a recording to {} is going on; stop it first", .path.display())]
+    AlreadyOn {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The file is there already.
+    #[error("{} exists already and is not overwritten; choose another name or move it away", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be created.
+    #[error("could not create {}; check that its directory is writable, or choose another path", .path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Not even the first line could be written.
+    #[error("could not write to {}; check that there is room on its disk, or choose another path", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no way to mask secrets.
+    #[error("secrets could not be masked, so nothing is recorded; --record-secrets records without masking")]
+    NoRandomness(#[source] io::Error),
+    /// The recorder has ended.
+    #[error("the recorder has ended, as the program is ending; start it again to record")]
+    Ended,
+}
+
+/// A recording could not be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is being recorded; start a recording first")]
+pub struct NotRecordingError;
+
+/// A recording that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedRecording {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Its lines.
+    pub lines: u64,
+    /// Records that it lacks.
+    pub lost: u64,
+    /// Why its end could not be written; it can be read all the same.
+    pub failure: Option<String>,
+}
+
+/// Makes a recorder, which records nothing yet, and starts its task.
+///
+/// Takes `recording_queue`, `recording_queue_bytes`, `recording_wait` and, for the exchanges that it keeps apart,
+/// `max_concurrent_tasks` from `limits`. Must be called within the engine's runtime.
+pub fn recorder(
+    limits: &ResourceLimits,
+    redaction: Redaction,
+    clock: Clock,
+    tasks: &Tasks,
+) -> (Recorder, RecorderTap) {
+    let (queue, items) = batch_queue(limits.recording_queue, limits.recording_queue_bytes);
+    let shared = Arc::new(Shared::new(
+        queue,
+        clock,
+        limits.recording_queue,
+        limits.recording_wait,
+    ));
+    let ended = CancellationToken::new();
+    let writer = Writer {
+        shared: Arc::clone(&shared),
+        tasks: tasks.clone(),
+        redaction,
+        max_exchanges: limits.max_concurrent_tasks,
+        recording: None,
+        _ended: ended.clone().drop_guard(),
+    };
+    tasks.spawn(TaskKind::Recorder, writer.run(items));
+    let tap = RecorderTap(Arc::clone(&shared));
+    (Recorder { shared, ended }, tap)
+}
+
+/// Starts and stops recordings while traffic goes on. Clones control the same recorder.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    ended: CancellationToken,
+}
+
+impl Recorder {
+    /// Begins a recording in the new file `path`, or in `./recordings` under the current UTC time. Returns the file.
+    ///
+    /// `preamble` is asked when the tap is already open. It tells of the sessions and of the heads of exchanges that
+    /// are going on, so that the file explains itself; what then comes through the tap a second time is written once.
+    /// Traffic waits for it as for a slow disk.
+    ///
+    /// # Errors
+    /// [`StartRecordingError`], which says what to do.
+    ///
+    /// # Cancel safety
+    /// A dropped future may leave a recording that has begun, without its preamble.
+    pub async fn start(
+        &self,
+        path: Option<PathBuf>,
+        preamble: impl Future<Output = Vec<Observation>>,
+    ) -> Result<PathBuf, StartRecordingError> {
+        let (opened, is_open) = oneshot::channel();
+        let (told, to_tell) = oneshot::channel();
+        self.shared.queue.push_beyond(Item::Start(Box::new(Start {
+            path,
+            opened,
+            preamble: to_tell,
+        })));
+        let path = is_open.await.map_err(|_| StartRecordingError::Ended)??;
+        // If the writer is gone, the recording has ended too and says so by its state.
+        let _ = told.send(preamble.await);
+        Ok(path)
+    }
+
+    /// Ends the recording: what was handed to the tap before is in the file, then its last line.
+    ///
+    /// # Errors
+    /// [`NotRecordingError`] if there is none.
+    ///
+    /// # Cancel safety
+    /// The recording is ended also if the future is dropped.
+    pub async fn stop(&self) -> Result<FinishedRecording, NotRecordingError> {
+        self.shared.set_on(false);
+        let (done, finished) = oneshot::channel();
+        self.shared.queue.push_beyond(Item::Stop(done));
+        finished.await.map_err(|_| NotRecordingError)
+    }
+
+    /// What the recorder does now.
+    pub fn state(&self) -> RecorderState {
+        self.shared.state()
+    }
+
+    /// Use of the queue between the traffic and the file.
+    pub fn usage(&self) -> QueueUse {
+        self.shared.queue.usage()
+    }
+
+    /// Ends the recording, if there is one, and the recorder. To be called when no traffic is left.
+    pub async fn shut_down(&self) {
+        self.shared.set_on(false);
+        self.shared.queue.close();
+        self.ended.cancelled().await;
+    }
+}
+
+/// The one task that writes.
+struct Writer {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    redaction: Redaction,
+    max_exchanges: usize,
+    recording: Option<OpenRecording>,
+    _ended: DropGuard,
+}
+
+impl Writer {
+    async fn run(mut self, mut items: Consumer<Item>) {
+        let mut batch = Vec::new();
+        let shared = Arc::clone(&self.shared);
+        while items.take_all(&mut batch).await {
+            let gap = shared.queue_taken();
+            shared.guarded(self.process(&mut batch, gap)).await;
+            shared.rest(GATHER).await;
+        }
+        self.finish().await;
+    }
+
+    async fn process(&mut self, batch: &mut Vec<Sequenced<Item>>, mut gap: Option<Gap>) {
+        let mut observations = Vec::with_capacity(batch.len());
+        for entry in batch.drain(..) {
+            match entry.item {
+                Item::Observed(observation) => observations.push(observation),
+                Item::Start(start) => {
+                    self.write(std::mem::take(&mut observations), None).await;
+                    // What was lost while nothing was recorded is nobody's gap.
+                    gap = gap.filter(|_| self.recording.is_some());
+                    self.start(*start).await;
+                }
+                Item::Stop(done) => {
+                    self.write(std::mem::take(&mut observations), gap.take()).await;
+                    if let Some(finished) = self.finish().await {
+                        // Who asked may have left.
+                        let _ = done.send(finished);
+                    }
+                }
+            }
+        }
+        self.write(observations, gap).await;
+    }
+
+    async fn start(&mut self, start: Start) {
+        if let Some(recording) = &self.recording {
+            let refusal = StartRecordingError::AlreadyOn {
+                path: recording.path(),
+            };
+            // Who asked may have left.
+            let _ = start.opened.send(Err(refusal));
+            return;
+        }
+        let outcome = self.open(start.path).await.map(|recording| {
+            let path = recording.path();
+            self.shared.set_state(recording.state());
+            self.recording = Some(recording);
+            self.shared.set_on(true);
+            path
+        });
+        let is_open = outcome.is_ok();
+        // As above.
+        let _ = start.opened.send(outcome);
+        if is_open {
+            // Without a preamble the recording begins with what comes.
+            let preamble = start.preamble.await.unwrap_or_default();
+            self.write(preamble, None).await;
+        }
+    }
+
+    async fn open(&self, path: Option<PathBuf>) -> Result<OpenRecording, StartRecordingError> {
+        let tagger = match self.redaction {
+            Redaction::On => Some(Tagger::random().map_err(no_randomness)?),
+            Redaction::Off => None,
+        };
+        let clock = self.shared.clock;
+        let max_exchanges = self.max_exchanges;
+        let create = move || {
+            let now = clock.now();
+            let (path, file) = file::create(path, now)?;
+            let is_redacted = tagger.is_some();
+            let encoder = Encoder::new(now, tagger, max_exchanges);
+            let file = LineFile::new(Box::new(file));
+            OpenRecording::begin(path.clone(), file, encoder, clock, is_redacted)
+                .map_err(|source| StartRecordingError::Write { path, source })
+        };
+        let created = self.tasks.run_blocking(TaskKind::File, create).await;
+        created.unwrap_or(Err(StartRecordingError::Ended))
+    }
+
+    async fn write(&mut self, observations: Vec<Observation>, gap: Option<Gap>) {
+        if observations.is_empty() && gap.is_none() {
+            return;
+        }
+        let Some(mut recording) = self.recording.take() else {
+            return;
+        };
+        let path = recording.path();
+        let write = move || {
+            recording.write(observations, gap);
+            recording
+        };
+        match self.tasks.run_blocking(TaskKind::File, write).await {
+            Ok(recording) => {
+                self.shared.set_state(recording.state());
+                self.recording = Some(recording);
+            }
+            Err(fault) => self.give_up(path, fault.message),
+        }
+    }
+
+    async fn finish(&mut self) -> Option<FinishedRecording> {
+        self.shared.set_on(false);
+        let recording = self.recording.take()?;
+        let path = recording.path();
+        let finish = move || recording.finish();
+        match self.tasks.run_blocking(TaskKind::File, finish).await {
+            Ok(finished) => {
+                self.shared.set_state(RecorderState::Off);
+                Some(finished)
+            }
+            Err(fault) => {
+                self.give_up(path, fault.message);
+                None
+            }
+        }
+    }
+
+    /// The recording is lost to a fault of the program; what is in the file stays.
+    fn give_up(&self, path: PathBuf, cause: String) {
+        self.shared.set_on(false);
+        self.shared.set_state(RecorderState::Failed { path, cause });
+    }
+}
+
+fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
+    StartRecordingError::NoRandomness(io::Error::other(error))
+}

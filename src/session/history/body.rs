@@ -1,0 +1,231 @@
+//! Where the bytes of a message are: in memory, in a recording's file, or gone.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A place in a recording's file. Only the [`BodySource`] that goes with it knows what stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BodyLocator {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Bytes to read.
+    pub len: u64,
+}
+
+/// The bytes of one frame.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FrameBytes {
+    /// As it was on the wire, content coding undone.
+    pub wire: Bytes,
+    /// Its payload: `wire` itself for a body, the joined data lines for an SSE event.
+    pub payload: Bytes,
+}
+
+/// Fetches the frames of an opened recording.
+pub trait BodySource: Debug + Send + Sync {
+    /// Reads the frame at `locator`. May block for a file read; it is called on the views' own thread only.
+    ///
+    /// # Errors
+    /// What the system reports, or that the file does not hold a frame there.
+    fn fetch(&self, locator: BodyLocator) -> io::Result<FrameBytes>;
+}
+
+/// The bytes of one row, as far as history has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowBytes {
+    /// The payload, or its head.
+    pub payload: Bytes,
+    /// The whole block on the wire where that is more than the payload, else empty.
+    pub wire: Bytes,
+    /// Full size of the payload.
+    pub size: u64,
+    /// Only the head is here.
+    pub is_cut: bool,
+    /// Content coding that was undone.
+    pub coding: Option<Arc<str>>,
+}
+
+/// What a row keeps of its bytes.
+#[derive(Debug)]
+pub(crate) struct KeptBody {
+    pub(crate) place: Place,
+    /// Full size of the payload.
+    pub(crate) size: u64,
+    pub(crate) is_cut: bool,
+    pub(crate) coding: Option<Arc<str>>,
+}
+
+/// Where kept bytes are.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// `payload` may be a part of `wire`'s allocation; `wire` is empty where it says no more than the payload.
+    Memory { payload: Bytes, wire: Bytes },
+    /// In a file; `span` is the row's part of the payload, `None` for all of it.
+    File {
+        locator: BodyLocator,
+        span: Option<Range<u64>>,
+    },
+}
+
+/// What an allocation costs beside its bytes.
+pub(crate) const ALLOCATION_BYTES: usize = 16;
+
+impl KeptBody {
+    /// Copies a frame's bytes, `max_bytes` of each form at most.
+    ///
+    /// The transport's bytes are usually a slice of a much larger read buffer, which a slice of ours would keep alive
+    /// as a whole; nothing tells whether they are. So they are copied, once: the payload of an SSE event with one data
+    /// line is a part of the copy of its wire form.
+    pub(crate) fn copied(
+        payload: &[u8],
+        wire: &[u8],
+        size: u64,
+        coding: Option<Arc<str>>,
+        max_bytes: usize,
+    ) -> Self {
+        let kept = head(payload, max_bytes);
+        let is_cut = (kept.len() as u64) < size;
+        let place = if wire.is_empty() || wire == payload {
+            Place::Memory {
+                payload: Bytes::copy_from_slice(kept),
+                wire: Bytes::new(),
+            }
+        } else {
+            let wire = Bytes::copy_from_slice(head(wire, max_bytes));
+            let payload = match memchr::memmem::find(&wire, kept) {
+                Some(start) => wire.slice(start..start + kept.len()),
+                None => Bytes::copy_from_slice(kept),
+            };
+            Place::Memory { payload, wire }
+        };
+        Self {
+            place,
+            size,
+            is_cut,
+            coding,
+        }
+    }
+
+    /// Bytes of heap memory, this value included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let bytes = match &self.place {
+            Place::File { .. } => 0,
+            Place::Memory { payload, wire } if is_within(payload, wire) => wire.len() + ALLOCATION_BYTES,
+            Place::Memory { payload, wire } => payload.len() + wire.len() + 2 * ALLOCATION_BYTES,
+        };
+        size_of::<Self>() + ALLOCATION_BYTES + bytes
+    }
+
+    pub(crate) fn read(&self, source: Option<&dyn BodySource>) -> io::Result<RowBytes> {
+        let (payload, wire) = match &self.place {
+            Place::Memory { payload, wire } => (payload.clone(), wire.clone()),
+            Place::File { locator, span } => fetch(source, *locator, span.as_ref())?,
+        };
+        Ok(RowBytes {
+            payload,
+            wire,
+            size: self.size,
+            is_cut: self.is_cut,
+            coding: self.coding.clone(),
+        })
+    }
+}
+
+fn fetch(
+    source: Option<&dyn BodySource>,
+    locator: BodyLocator,
+    span: Option<&Range<u64>>,
+) -> io::Result<(Bytes, Bytes)> {
+    let source = source.ok_or_else(|| io::Error::other("this history has no file to read bodies from"))?;
+    let frame = source.fetch(locator)?;
+    let Some(span) = span else {
+        let wire = if frame.wire == frame.payload {
+            Bytes::new()
+        } else {
+            frame.wire
+        };
+        return Ok((frame.payload, wire));
+    };
+    let part = slice(&frame.payload, span);
+    Ok((frame.payload.slice_ref(part), Bytes::new()))
+}
+
+/// The bytes of `span`, as far as they are there.
+pub(crate) fn slice<'a>(bytes: &'a [u8], span: &Range<u64>) -> &'a [u8] {
+    let at = |place: u64| usize::try_from(place).map_or(bytes.len(), |place| place.min(bytes.len()));
+    bytes.get(at(span.start)..at(span.end)).unwrap_or_default()
+}
+
+fn head(bytes: &[u8], max_bytes: usize) -> &[u8] {
+    bytes.get(..max_bytes).unwrap_or(bytes)
+}
+
+fn is_within(part: &Bytes, whole: &Bytes) -> bool {
+    let whole = whole.as_ptr_range();
+    !part.is_empty() && whole.contains(&part.as_ptr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_of_an_event_shares_the_copy_of_its_block() {
+        let body = KeptBody::copied(b"{}", b"data: {}\n\n", 2, None, 100);
+        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16 + 10 + 16);
+        let read = body.read(None).unwrap();
+        assert_eq!(
+            (&read.payload[..], &read.wire[..], read.is_cut),
+            (&b"{}"[..], &b"data: {}\n\n"[..], false)
+        );
+    }
+
+    #[test]
+    fn data_of_several_lines_is_kept_beside_its_block() {
+        let body = KeptBody::copied(b"{\n}", b"data: {\ndata: }\n\n", 3, None, 100);
+        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16 + 3 + 17 + 32);
+    }
+
+    #[test]
+    fn a_long_body_keeps_its_head_and_its_length() {
+        let body = KeptBody::copied(&[b'x'; 50], b"", 50, None, 8);
+        let read = body.read(None).unwrap();
+        assert_eq!((read.payload.len(), read.size, read.is_cut), (8, 50, true));
+    }
+
+    #[derive(Debug)]
+    struct OneFrame;
+
+    impl BodySource for OneFrame {
+        fn fetch(&self, locator: BodyLocator) -> io::Result<FrameBytes> {
+            assert_eq!(locator, BodyLocator { offset: 7, len: 9 });
+            let payload = Bytes::from_static(b"[{\"a\":1},{}]");
+            Ok(FrameBytes {
+                wire: payload.clone(),
+                payload,
+            })
+        }
+    }
+
+    #[test]
+    fn a_body_in_a_file_costs_no_memory_and_gives_its_own_part() {
+        let locator = BodyLocator { offset: 7, len: 9 };
+        let place = Place::File {
+            locator,
+            span: Some(1..8),
+        };
+        let body = KeptBody {
+            place,
+            size: 7,
+            is_cut: false,
+            coding: None,
+        };
+        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16);
+        assert_eq!(&body.read(Some(&OneFrame)).unwrap().payload[..], b"{\"a\":1}");
+        assert!(body.read(None).is_err());
+    }
+}

@@ -1,0 +1,288 @@
+//! What history knows of one HTTP exchange, shared by all rows that it carried.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
+use crate::session::observation::{
+    Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
+};
+use crate::snapshot::{EndKind, ExchangeDetail, Head, Timing};
+
+use super::body::ALLOCATION_BYTES;
+use super::owner::Owner;
+
+/// An exchange. It lives as long as it is open or one of its rows is in history.
+#[derive(Debug)]
+pub struct ExchangeRecord {
+    pub(crate) id: ExchangeId,
+    pub(crate) started: Timestamp,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) client: Box<str>,
+    pub(crate) side: Side,
+    pub(crate) server: Arc<str>,
+    pub(crate) kind: ExchangeKind,
+    pub(crate) method: Box<str>,
+    pub(crate) target: Box<str>,
+    request: Option<ObservedHead>,
+    rewrites: Vec<String>,
+    response: OnceLock<Response>,
+    end: OnceLock<Box<End>>,
+    pub(crate) charge: Charge,
+}
+
+#[derive(Debug)]
+struct Response {
+    status: u16,
+    head: ObservedHead,
+    is_ours: bool,
+    media_type: Option<Box<str>>,
+    stream: Option<StreamId>,
+    rewrites: Vec<String>,
+}
+
+#[derive(Debug)]
+struct End {
+    request: EndKind,
+    response: EndKind,
+    failure: Option<String>,
+    timing: Timing,
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+/// Whose budget pays for the record. Touched by the ledger only, so the lock is never waited for.
+#[derive(Debug, Default)]
+pub(crate) struct Charge(Mutex<ChargeState>);
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ChargeState {
+    /// Rows in history that share the record.
+    pub(crate) rows: u32,
+    pub(crate) owner: Option<Owner>,
+    /// Bytes that the owner pays for it.
+    pub(crate) bytes: usize,
+}
+
+impl Charge {
+    pub(crate) fn get(&self) -> ChargeState {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, state: ChargeState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+impl ExchangeRecord {
+    pub(crate) fn new(at: Timestamp, request: RequestObserved) -> Self {
+        Self {
+            id: request.exchange,
+            started: at,
+            connection: Some(request.connection),
+            client: request.client.into(),
+            side: request.side,
+            server: request.server,
+            kind: request.kind,
+            method: request.method.into(),
+            target: request.target.into(),
+            request: Some(exact(request.head)),
+            rewrites: request.rewrites,
+            response: OnceLock::new(),
+            end: OnceLock::new(),
+            charge: Charge::default(),
+        }
+    }
+
+    /// An exchange whose beginning is not known: the recording lost it.
+    pub(crate) fn unknown(at: Timestamp, id: ExchangeId, side: Side, server: Arc<str>) -> Self {
+        Self {
+            id,
+            started: at,
+            connection: None,
+            client: Box::default(),
+            side,
+            server,
+            kind: ExchangeKind::Message,
+            method: Box::default(),
+            target: Box::default(),
+            request: None,
+            rewrites: Vec::new(),
+            response: OnceLock::new(),
+            end: OnceLock::new(),
+            charge: Charge::default(),
+        }
+    }
+
+    pub(crate) fn respond(&self, response: ResponseObserved) {
+        // A second response head does not exist; should one come, the first stays.
+        let _ = self.response.set(Response {
+            status: response.status,
+            head: exact(response.head),
+            is_ours: response.is_ours,
+            media_type: response.media_type.map(Into::into),
+            stream: response.stream,
+            rewrites: response.rewrites,
+        });
+    }
+
+    pub(crate) fn finish(&self, end: ExchangeEnded) {
+        let _ = self.end.set(Box::new(End {
+            request: end.request_end,
+            response: end.response_end,
+            failure: end.failure,
+            timing: end.timing,
+            request_bytes: end.request_bytes,
+            response_bytes: end.response_bytes,
+        }));
+    }
+
+    /// HTTP status, once the response's head came.
+    pub fn status(&self) -> Option<u16> {
+        self.response.get().map(|response| response.status)
+    }
+
+    pub(crate) fn is_our_answer(&self) -> bool {
+        self.response.get().is_some_and(|response| response.is_ours)
+    }
+
+    /// `Content-Type` of the response.
+    pub fn response_media_type(&self) -> Option<&str> {
+        self.response.get()?.media_type.as_deref()
+    }
+
+    /// `Content-Type` of the request.
+    pub fn request_media_type(&self) -> Option<String> {
+        let head = self.request.as_ref()?.to_head();
+        let is_type = |(name, _): &(String, String)| name.eq_ignore_ascii_case("content-type");
+        head.fields.into_iter().find(is_type).map(|(_, value)| value)
+    }
+
+    /// Whether one of its directions is still going on.
+    pub fn is_open(&self) -> bool {
+        self.end.get().is_none()
+    }
+
+    /// Both heads as they were observed, as far as they came: what a recording that begins now has to know. Nothing for
+    /// an exchange whose beginning is not known.
+    pub(crate) fn beginning(&self, session: Option<ProxySessionId>) -> Vec<Observation> {
+        let (Some(connection), Some(head)) = (self.connection, self.request.clone()) else {
+            return Vec::new();
+        };
+        let request = Event::Request(Box::new(RequestObserved {
+            exchange: self.id,
+            connection,
+            client: self.client.to_string(),
+            side: self.side,
+            server: Arc::clone(&self.server),
+            session,
+            kind: self.kind,
+            method: self.method.to_string(),
+            target: self.target.to_string(),
+            head,
+            rewrites: self.rewrites.clone(),
+            resumes: None,
+        }));
+        let response = self.response.get().map(|response| {
+            Event::Response(Box::new(ResponseObserved {
+                exchange: self.id,
+                session,
+                status: response.status,
+                head: response.head.clone(),
+                is_ours: response.is_ours,
+                stream: response.stream,
+                media_type: response.media_type.as_deref().map(str::to_owned),
+                rewrites: response.rewrites.clone(),
+            }))
+        });
+        let at = self.started;
+        [Some(request), response]
+            .into_iter()
+            .flatten()
+            .map(|event| Observation { at, event })
+            .collect()
+    }
+
+    /// Everything for the detail pane; `None` for an exchange whose beginning is not known.
+    pub fn detail(&self) -> Option<ExchangeDetail> {
+        let response = self.response.get();
+        let end = self.end.get();
+        let mut rewrites = self.rewrites.clone();
+        rewrites.extend(
+            response
+                .iter()
+                .flat_map(|response| response.rewrites.iter().cloned()),
+        );
+        Some(ExchangeDetail {
+            id: self.id,
+            connection: self.connection?,
+            client: self.client.to_string(),
+            side: self.side,
+            server: self.server.to_string(),
+            request: self
+                .request
+                .as_ref()
+                .map_or_else(Head::default, ObservedHead::to_head),
+            rewrites,
+            response: response.map(|response| response.head.to_head()),
+            is_our_answer: self.is_our_answer(),
+            timing: end.map_or(
+                Timing {
+                    started: self.started,
+                    ..Timing::default()
+                },
+                |end| end.timing,
+            ),
+            request_end: end.map(|end| end.request),
+            response_end: end.map(|end| end.response),
+            failure: end.and_then(|end| end.failure.clone()),
+            request_bytes: end.map_or(0, |end| end.request_bytes),
+            response_bytes: end.map_or(0, |end| end.response_bytes),
+        })
+    }
+
+    /// Bytes of heap memory, this value included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let texts = self.client.len() + self.method.len() + self.target.len();
+        let response = self.response.get().map_or(0, |response| {
+            head_bytes(&response.head)
+                + text_bytes(&response.rewrites)
+                + response.media_type.as_deref().map_or(0, str::len)
+        });
+        let end = self.end.get().map_or(0, |end| {
+            size_of::<End>() + end.failure.as_ref().map_or(0, String::len)
+        });
+        size_of::<Self>()
+            + ALLOCATION_BYTES
+            + texts
+            + self.request.as_ref().map_or(0, head_bytes)
+            + text_bytes(&self.rewrites)
+            + response
+            + end
+    }
+}
+
+/// The head without the read buffer it may be a slice of.
+fn exact(head: ObservedHead) -> ObservedHead {
+    match head {
+        ObservedHead::Raw(bytes) => ObservedHead::Raw(bytes::Bytes::copy_from_slice(&bytes)),
+        fields @ ObservedHead::Fields(_) => fields,
+    }
+}
+
+fn head_bytes(head: &ObservedHead) -> usize {
+    ALLOCATION_BYTES
+        + match head {
+            ObservedHead::Raw(bytes) => bytes.len(),
+            ObservedHead::Fields(head) => {
+                let field = |(name, value): &(String, String)| {
+                    size_of::<(String, String)>() + name.len() + value.len()
+                };
+                size_of::<Head>() + head.line.len() + head.fields.iter().map(field).sum::<usize>()
+            }
+        }
+}
+
+fn text_bytes(texts: &[String]) -> usize {
+    texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+}

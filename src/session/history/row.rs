@@ -1,0 +1,296 @@
+//! One row of history: what never changes of it, and the few things that do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Timestamp;
+use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
+use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState};
+
+use super::body::{ALLOCATION_BYTES, KeptBody};
+use super::exchange::ExchangeRecord;
+use super::owner::SessionFacts;
+
+/// What a row says for good.
+#[derive(Debug)]
+pub(crate) struct RowFacts {
+    pub(crate) id: MessageId,
+    pub(crate) at: Timestamp,
+    pub(crate) exchange: Arc<ExchangeRecord>,
+    pub(crate) stream: Option<StreamId>,
+    pub(crate) call: Option<CallId>,
+    /// The row of the same call before this one.
+    pub(crate) previous_in_call: Option<MessageId>,
+    pub(crate) direction: Direction,
+    pub(crate) carrier: Carrier,
+    pub(crate) kind: RowKind,
+    pub(crate) course: Course,
+    pub(crate) method: Option<Arc<str>>,
+    /// Tool, prompt, uri or task that its call is about.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) rpc_id: Option<Box<str>>,
+    pub(crate) summary: Box<str>,
+    pub(crate) findings: Box<[Finding]>,
+    pub(crate) batch: Option<(u32, u32)>,
+    pub(crate) rare: Option<Box<RareFacts>>,
+}
+
+/// What few rows have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RareFacts {
+    /// Name of the SSE event, where it is not `message`.
+    pub(crate) event: Option<Box<str>>,
+    pub(crate) event_id: Option<Box<str>>,
+    pub(crate) retry: Option<u64>,
+    pub(crate) comments: u32,
+    /// Text of a JSON-RPC error or of a failed exchange.
+    pub(crate) error: Option<Box<str>>,
+    /// Severity of a log message.
+    pub(crate) level: Option<Box<str>>,
+}
+
+/// Whether a row waits for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It waits for nothing.
+    Passes,
+    /// It is open until it gets an end.
+    Opens,
+    /// It is the end of something, and has its end from the start.
+    Ends,
+}
+
+/// How a request or an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RowEnd {
+    pub(crate) took: Option<Duration>,
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<u16>,
+}
+
+/// A row. Shared by the ledger and by every view of history; what changes of it changes in place and is read without
+/// a lock.
+#[derive(Debug)]
+pub struct Row {
+    pub(crate) facts: RowFacts,
+    session: OnceLock<Arc<SessionFacts>>,
+    size: AtomicU64,
+    end: OnceLock<RowEnd>,
+    progress: ArcSwapOption<Progress>,
+    body: ArcSwapOption<KeptBody>,
+    /// The next row of the same call; 0 while there is none.
+    next_in_call: AtomicU64,
+}
+
+/// The places of a row in its segment and on its shelf.
+const INDEX_BYTES: usize = 2 * size_of::<Arc<Row>>();
+/// Room for the progress that may be reported to a row that waits.
+const PROGRESS_BYTES: usize = size_of::<Progress>() + 2 * ALLOCATION_BYTES;
+
+impl Row {
+    pub(crate) fn new(
+        facts: RowFacts,
+        session: Option<Arc<SessionFacts>>,
+        size: u64,
+        body: Option<KeptBody>,
+    ) -> Self {
+        Self {
+            facts,
+            session: session.map_or_else(OnceLock::new, OnceLock::from),
+            size: AtomicU64::new(size),
+            end: OnceLock::new(),
+            progress: ArcSwapOption::empty(),
+            body: ArcSwapOption::from(body.map(Arc::new)),
+            next_in_call: AtomicU64::new(0),
+        }
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> MessageId {
+        self.facts.id
+    }
+
+    /// When its last byte arrived.
+    pub fn at(&self) -> Timestamp {
+        self.facts.at
+    }
+
+    /// Its session, once it is known.
+    pub fn session(&self) -> Option<ProxySessionId> {
+        self.session.get().map(|facts| facts.id)
+    }
+
+    /// Who chose the destination.
+    pub fn side(&self) -> Side {
+        self.session()
+            .map_or(self.facts.exchange.side, ProxySessionId::side)
+    }
+
+    /// The exchange that carried it.
+    pub fn exchange(&self) -> &Arc<ExchangeRecord> {
+        &self.facts.exchange
+    }
+
+    /// The identity of that exchange.
+    pub fn exchange_id(&self) -> ExchangeId {
+        self.facts.exchange.id
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> RowKind {
+        self.facts.kind
+    }
+
+    /// What became of it.
+    pub fn state(&self) -> RowState {
+        match (self.facts.course, self.end.get()) {
+            (Course::Passes, _) | (Course::Ends, None) => RowState::Passed,
+            (Course::Opens, None) => RowState::Open {
+                progress: self.progress.load().as_deref().cloned(),
+            },
+            (Course::Opens, Some(end)) => RowState::Answered {
+                took: end.took.unwrap_or_default(),
+                outcome: end.outcome,
+                status: end.status,
+            },
+            (Course::Ends, Some(end)) => RowState::Answer {
+                took: end.took,
+                outcome: end.outcome,
+                status: end.status,
+            },
+        }
+    }
+
+    /// History still has (at least the head of) its bytes.
+    pub fn has_body(&self) -> bool {
+        self.body.load().is_some()
+    }
+
+    /// Size of the message in bytes, as carried.
+    pub fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    /// The row as a frontend shows it, as it is now.
+    pub fn to_message_row(&self) -> MessageRow {
+        let facts = &self.facts;
+        MessageRow {
+            id: facts.id,
+            at: facts.at,
+            session: self.session(),
+            exchange: facts.exchange.id,
+            stream: facts.stream,
+            call: facts.call,
+            direction: facts.direction,
+            carrier: facts.carrier,
+            kind: facts.kind,
+            method: facts.method.as_deref().map(str::to_owned),
+            rpc_id: facts.rpc_id.as_deref().map(str::to_owned),
+            summary: facts.summary.to_string(),
+            size: self.size(),
+            server: facts.exchange.server.to_string(),
+            state: self.state(),
+            findings: facts.findings.to_vec(),
+            batch: facts.batch,
+            has_body: self.has_body(),
+        }
+    }
+
+    pub(crate) fn session_facts(&self) -> Option<&Arc<SessionFacts>> {
+        self.session.get()
+    }
+
+    /// Gives it a session. The first one stays.
+    pub(crate) fn assign(&self, session: Arc<SessionFacts>) {
+        let _ = self.session.set(session);
+    }
+
+    /// Ends it. False if it had ended before; then the first end stays.
+    pub(crate) fn finish(&self, end: RowEnd) -> bool {
+        self.end.set(end).is_ok()
+    }
+
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.load_full()
+    }
+
+    pub(crate) fn report(&self, progress: Progress) {
+        self.progress.store(Some(Arc::new(progress)));
+    }
+
+    pub(crate) fn kept_body(&self) -> Option<Arc<KeptBody>> {
+        self.body.load_full()
+    }
+
+    pub(crate) fn put_body(&self, body: KeptBody, size: u64) {
+        self.size.store(size, Ordering::Relaxed);
+        self.body.store(Some(Arc::new(body)));
+    }
+
+    /// Lets the body go. Gives the bytes that this frees.
+    pub(crate) fn drop_body(&self) -> usize {
+        self.body.swap(None).map_or(0, |body| body.heap_bytes())
+    }
+
+    pub(crate) fn next_in_call(&self) -> Option<MessageId> {
+        MessageId::new(self.next_in_call.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn link_next(&self, next: MessageId) {
+        self.next_in_call.store(next.get(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body.load().as_ref().map_or(0, |body| body.heap_bytes())
+    }
+
+    /// Bytes of heap memory without its body, its exchange and what is shared (method, name, session).
+    pub(crate) fn own_bytes(&self) -> usize {
+        let facts = &self.facts;
+        let finding = |finding: &Finding| size_of::<Finding>() + finding.text.len();
+        size_of::<Self>()
+            + ALLOCATION_BYTES
+            + INDEX_BYTES
+            + if facts.course == Course::Opens {
+                PROGRESS_BYTES
+            } else {
+                0
+            }
+            + facts.rpc_id.as_deref().map_or(0, str::len)
+            + facts.name.as_deref().map_or(0, str::len)
+            + facts.summary.len()
+            + facts.findings.iter().map(finding).sum::<usize>()
+            + facts.rare.as_deref().map_or(0, RareFacts::heap_bytes)
+    }
+}
+
+impl RareFacts {
+    fn heap_bytes(&self) -> usize {
+        let texts = [&self.event, &self.event_id, &self.error, &self.level];
+        size_of::<Self>() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
+    }
+
+    /// Boxed if there is anything to keep.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// History holds hundreds of thousands of rows: whoever makes them larger should do so on purpose.
+    #[test]
+    fn a_row_stays_small() {
+        assert!(size_of::<Row>() <= 256, "{}", size_of::<Row>());
+        assert!(
+            size_of::<ExchangeRecord>() <= 512,
+            "{}",
+            size_of::<ExchangeRecord>()
+        );
+    }
+}

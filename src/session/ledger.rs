@@ -1,0 +1,304 @@
+//! The ledger: the only writer of history. Observations go in, one after the other; views of history come out.
+//!
+//! It knows no channel and no clock: time comes with the observations and with [`Ledger::tick`]. A recording that is
+//! opened feeds the same ledger as live traffic does.
+
+mod budget;
+mod calls;
+mod draft;
+mod exchanges;
+mod frames;
+mod rates;
+mod run;
+mod sessions;
+mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub use run::{PUBLISH_INTERVAL, run};
+
+use crate::clock::Timestamp;
+use crate::ids::{ExchangeId, MessageId, ProxySessionId};
+use crate::limits::ResourceLimits;
+use crate::resource::queue::Sequenced;
+use crate::session::history::changes::Changes;
+use crate::session::history::owner::Owner;
+use crate::session::history::store::Store;
+use crate::session::history::{BodyLocator, BodySource, HistoryUsage, HistoryView, Row};
+use crate::session::observation::{Event, Observation, SessionOpened};
+use crate::snapshot::Totals;
+
+use budget::Shelves;
+use calls::Calls;
+use exchanges::OpenExchange;
+use rates::Rates;
+use sessions::{Held, Sessions, Step};
+use streams::Streams;
+
+/// A body is at most this part of a session's memory, so that one message cannot push out all others.
+const BODY_SHARE: usize = 4;
+/// Changed rows that are noted one by one between two views; beyond, views look at everything anew.
+const MAX_CHANGED: usize = 64 * 1024;
+
+/// Owns history: rows, bodies, sessions, streams and counters, all within [`ResourceLimits`].
+#[derive(Debug)]
+pub struct Ledger {
+    bounds: Bounds,
+    last_row: u64,
+    store: Store,
+    shelves: Shelves,
+    sessions: Sessions,
+    exchanges: HashMap<ExchangeId, OpenExchange>,
+    streams: Streams,
+    calls: Calls,
+    totals: Totals,
+    exchanges_seen: u64,
+    events_seen: u64,
+    rates: Rates,
+    changes: Changes,
+    changed: Vec<u64>,
+    words: Words,
+    source: Option<Arc<dyn BodySource>>,
+    version: u64,
+    is_dirty: bool,
+}
+
+#[derive(Debug)]
+struct Bounds {
+    max_body_kept: usize,
+    max_open_calls: usize,
+}
+
+impl Ledger {
+    /// An empty history within `limits`.
+    pub fn new(limits: &ResourceLimits) -> Self {
+        Self {
+            bounds: Bounds {
+                max_body_kept: limits
+                    .max_body_kept
+                    .min(limits.max_memory_per_session / BODY_SHARE),
+                max_open_calls: limits.max_open_calls,
+            },
+            last_row: 0,
+            store: Store::default(),
+            shelves: Shelves::new(limits),
+            sessions: Sessions::new(limits),
+            exchanges: HashMap::new(),
+            streams: Streams::new(limits.max_ended_streams),
+            calls: Calls::default(),
+            totals: Totals::default(),
+            exchanges_seen: 0,
+            events_seen: 0,
+            rates: Rates::default(),
+            changes: Changes::default(),
+            changed: Vec::new(),
+            words: Words::default(),
+            source: None,
+            version: 0,
+            is_dirty: false,
+        }
+    }
+
+    /// The same, with bodies that are fetched from `source` where [`Ledger::apply_located`] says so.
+    #[must_use]
+    pub fn with_source(mut self, source: Arc<dyn BodySource>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Takes in one observation. They must come in the order of their sequence.
+    pub fn apply(&mut self, observation: Sequenced<Observation>) {
+        self.apply_located(observation, None);
+    }
+
+    /// Takes in one observation of a recording. With a `locator` the bodies of its rows cost no memory: they are fetched
+    /// from the [`BodySource`] when somebody looks at them.
+    pub fn apply_located(&mut self, observation: Sequenced<Observation>, locator: Option<BodyLocator>) {
+        let Observation { at, event } = observation.item;
+        let (exchange, session) = scope(&event);
+        let before = self.owner_of(exchange);
+        match event {
+            Event::Session(opened) => self.open_session(at, &opened),
+            Event::SessionEnded { session, .. } => self.end_session(at, session),
+            Event::Request(request) => self.request(at, *request),
+            Event::Response(response) => self.response(at, *response),
+            Event::Part(part) => self.part(&part),
+            Event::Frame(frame) => self.frame(at, &frame, locator),
+            Event::ExchangeEnd(end) => self.exchange_end(at, *end),
+        }
+        self.is_dirty = true;
+        let owner = self.owner_of(exchange).or(session.map(Owner::Session)).or(before);
+        self.enforce(owner);
+    }
+
+    /// Time passes: rates are taken each second, silent sessions become idle.
+    pub fn tick(&mut self, now: Timestamp) {
+        let counters = [
+            self.totals.messages,
+            self.totals.bytes_from_clients,
+            self.totals.bytes_from_servers,
+            self.exchanges_seen,
+            self.events_seen,
+        ];
+        self.is_dirty |= self.rates.tick(now, counters);
+        self.is_dirty |= self.sessions.tick(now);
+    }
+
+    /// Something happened since the last [`Ledger::publish`].
+    pub fn has_news(&self) -> bool {
+        self.is_dirty
+    }
+
+    /// History as it is now. Cheap: segments, sessions and streams that did not change are shared with earlier views.
+    pub fn publish(&mut self) -> Arc<HistoryView> {
+        self.is_dirty = false;
+        self.version += 1;
+        self.publish_changes();
+        let shelves = &self.shelves;
+        let held = |id| Held {
+            open_calls: shelves.open_calls(Owner::Session(id)) as u64,
+            bytes: shelves.bytes_of(Owner::Session(id)) as u64,
+        };
+        let sessions = self.sessions.share(held);
+        let mut view = HistoryView::over(self.store.share());
+        view.version = self.version;
+        view.changes = self.changes.clone();
+        view.sessions = sessions;
+        view.streams = self.streams.share();
+        view.totals = self.totals();
+        view.rates = self.rates.series();
+        view.usage = self.usage();
+        view.source = self.source.clone();
+        Arc::new(view)
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            open_calls: self.calls.open_count(),
+            messages_per_second: self.rates.messages_per_second,
+            ..self.totals
+        }
+    }
+
+    fn publish_changes(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.len() > MAX_CHANGED {
+            self.changes.forget();
+        } else {
+            self.changes.add(changed);
+        }
+    }
+
+    fn usage(&self) -> HistoryUsage {
+        HistoryUsage {
+            bytes: self.shelves.bytes() as u64,
+            peak_bytes: self.shelves.peak() as u64,
+            largest_session_bytes: self.shelves.largest() as u64,
+            session_reached: self.shelves.shelf_reached,
+            history_reached: self.shelves.total_reached,
+            sessions: self.sessions.counts(),
+            sessions_forgotten: self.sessions.forgotten,
+            most_open_calls: self.shelves.most_open_calls() as u64,
+            calls_given_up: self.calls.given_up,
+            ended_streams: self.streams.ended(),
+        }
+    }
+
+    fn open_session(&mut self, at: Timestamp, opened: &SessionOpened) {
+        if let Some(oldest) = self.sessions.to_forget(opened.id.side())
+            && self.sessions.get(opened.id).is_none()
+        {
+            self.end_calls_of(oldest, at);
+            self.shelves.remove(Owner::Session(oldest));
+            self.sessions.forget(oldest);
+        }
+        self.sessions.open(at, opened);
+    }
+
+    fn end_session(&mut self, at: Timestamp, session: ProxySessionId) {
+        self.sessions.end(session);
+        self.end_calls_of(session, at);
+    }
+
+    fn count_error(&mut self, session: Option<ProxySessionId>, at: Timestamp) {
+        self.totals.errors += 1;
+        if let Some(session) = session {
+            self.sessions.note(session, at, Step::Error);
+        }
+    }
+
+    fn mark_changed(&mut self, row: &Row) {
+        self.mark_row(row.id());
+    }
+
+    fn mark_row(&mut self, row: MessageId) {
+        // One above the most that is noted tells that something was left out.
+        if self.changed.len() <= MAX_CHANGED {
+            self.changed.push(row.get());
+        }
+    }
+
+    fn owner_of(&self, exchange: Option<ExchangeId>) -> Option<Owner> {
+        exchange
+            .and_then(|id| self.exchanges.get(&id))
+            .map(OpenExchange::owner)
+    }
+
+    /// Brings the shelf that was touched, and history as a whole, back within their budgets.
+    fn enforce(&mut self, owner: Option<Owner>) {
+        if let Some(owner) = owner {
+            self.shelves.enforce(owner);
+        }
+        let lost = std::mem::take(&mut self.shelves.lost);
+        self.totals.rows_evicted += lost.rows.len() as u64;
+        self.totals.bodies_evicted += lost.bodies.len() as u64;
+        for row in &lost.rows {
+            self.store.evict(row.id());
+            self.mark_changed(row);
+            if let Some(session) = row.session() {
+                self.sessions.touch_row(session);
+            }
+        }
+        for row in lost.bodies {
+            self.mark_row(row);
+        }
+    }
+}
+
+/// The exchange and the session that an event is about.
+fn scope(event: &Event) -> (Option<ExchangeId>, Option<ProxySessionId>) {
+    match event {
+        Event::Session(opened) => (None, Some(opened.id)),
+        Event::SessionEnded { session, .. } => (None, Some(*session)),
+        Event::Request(request) => (Some(request.exchange), request.session),
+        Event::Response(response) => (Some(response.exchange), response.session),
+        Event::Part(part) => (Some(part.exchange), part.session),
+        Event::Frame(frame) => (Some(frame.exchange), frame.session),
+        Event::ExchangeEnd(end) => (Some(end.exchange), end.session),
+    }
+}
+
+/// Method names, kept once each.
+#[derive(Debug, Default)]
+struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    /// Words that are kept; a peer that invents more pays for each.
+    const MAX: usize = 256;
+
+    fn share(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(word) {
+            return Arc::clone(known);
+        }
+        let word: Arc<str> = word.into();
+        if self.0.len() < Self::MAX {
+            self.0.insert(Arc::clone(&word));
+        }
+        word
+    }
+}

@@ -1,0 +1,342 @@
+//! Bytes of history, by session and in all, and who has to give something up.
+//!
+//! Every session (and, for each side, the traffic without one) has a shelf. A shelf above its budget gives up its oldest
+//! things; history above the common budget takes them from the largest shelf, so a loud session cannot push out a quiet
+//! one. A message loses its body first and goes later: bodies go, oldest first, from the older half of the rows, and from
+//! newer ones while bodies are more than half of the shelf; then the oldest row goes.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId};
+use crate::limits::ResourceLimits;
+use crate::session::history::Row;
+use crate::session::history::exchange::{ChargeState, ExchangeRecord};
+use crate::session::history::owner::{Owner, SessionFacts};
+
+/// Shelves are ranked by size in steps of this many bytes, so that a row seldom changes the ranking.
+const RANK_BYTES: usize = 4096;
+
+/// What one session holds.
+#[derive(Debug, Default)]
+struct Shelf {
+    rows: VecDeque<Arc<Row>>,
+    /// Rows at the front that have been asked for their body.
+    stripped: usize,
+    bytes: usize,
+    body_bytes: usize,
+    open_calls: BTreeSet<CallId>,
+}
+
+impl Shelf {
+    fn rank(&self) -> usize {
+        self.bytes / RANK_BYTES
+    }
+
+    /// Its place in order of arrival, which for a new row is the end.
+    fn place(&mut self, row: Arc<Row>) {
+        let at = match self.rows.back() {
+            Some(last) if last.id() > row.id() => self.rows.partition_point(|known| known.id() < row.id()),
+            _ => self.rows.len(),
+        };
+        if at < self.stripped {
+            self.stripped += 1;
+        }
+        self.rows.insert(at, row);
+    }
+
+    fn pop_oldest(&mut self) -> Option<Arc<Row>> {
+        let row = self.rows.pop_front()?;
+        self.stripped = self.stripped.saturating_sub(1);
+        Some(row)
+    }
+
+    /// Whether the next thing to go is a body.
+    fn has_body_to_give(&self) -> bool {
+        self.stripped < (self.rows.len() / 2).max(1) || 2 * self.body_bytes > self.bytes
+    }
+
+    /// Drops the oldest body that is to go before a row does. Gives its row and its size.
+    fn strip_oldest(&mut self) -> Option<(MessageId, usize)> {
+        while self.has_body_to_give() {
+            let row = self.rows.get(self.stripped)?;
+            self.stripped += 1;
+            let freed = row.drop_body();
+            if freed > 0 {
+                return Some((row.id(), freed));
+            }
+        }
+        None
+    }
+}
+
+/// What had to go.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    pub(super) rows: Vec<Arc<Row>>,
+    pub(super) bodies: Vec<MessageId>,
+}
+
+/// All shelves.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    shelves: HashMap<Owner, Shelf>,
+    by_size: BTreeSet<(usize, Owner)>,
+    bytes: usize,
+    peak: usize,
+    max_shelf: usize,
+    max_bytes: usize,
+    pub(super) shelf_reached: u64,
+    pub(super) total_reached: u64,
+    pub(super) lost: Lost,
+}
+
+impl Shelves {
+    pub(super) fn new(limits: &ResourceLimits) -> Self {
+        Self {
+            shelves: HashMap::new(),
+            by_size: BTreeSet::new(),
+            bytes: 0,
+            peak: 0,
+            max_shelf: limits.max_memory_per_session,
+            max_bytes: limits.max_history_memory,
+            shelf_reached: 0,
+            total_reached: 0,
+            lost: Lost::default(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn peak(&self) -> usize {
+        self.peak
+    }
+
+    pub(super) fn bytes_of(&self, owner: Owner) -> usize {
+        self.shelves.get(&owner).map_or(0, |shelf| shelf.bytes)
+    }
+
+    pub(super) fn largest(&self) -> usize {
+        self.by_size.last().map_or(0, |(_, owner)| self.bytes_of(*owner))
+    }
+
+    pub(super) fn open_calls(&self, owner: Owner) -> usize {
+        self.shelves.get(&owner).map_or(0, |shelf| shelf.open_calls.len())
+    }
+
+    pub(super) fn most_open_calls(&self) -> usize {
+        self.shelves
+            .values()
+            .map(|shelf| shelf.open_calls.len())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Notes an open call. Gives the oldest one back if there are now more than `max`.
+    pub(super) fn open_call(&mut self, owner: Owner, call: CallId, max: usize) -> Option<CallId> {
+        let open = &mut self.shelves.entry(owner).or_default().open_calls;
+        open.insert(call);
+        if open.len() > max { open.pop_first() } else { None }
+    }
+
+    pub(super) fn close_call(&mut self, owner: Owner, call: CallId) {
+        if let Some(shelf) = self.shelves.get_mut(&owner) {
+            shelf.open_calls.remove(&call);
+        }
+    }
+
+    pub(super) fn calls_of(&self, owner: Owner) -> Vec<CallId> {
+        self.shelves
+            .get(&owner)
+            .map_or_else(Vec::new, |shelf| shelf.open_calls.iter().copied().collect())
+    }
+
+    /// Puts a row on its shelf.
+    pub(super) fn add(&mut self, owner: Owner, row: Arc<Row>) {
+        let body = row.body_bytes();
+        let own = row.own_bytes();
+        let record = Arc::clone(row.exchange());
+        self.shelves.entry(owner).or_default().place(row);
+        self.grow(owner, own, body);
+        self.charge(owner, &record);
+    }
+
+    /// A row got a body, or a larger one.
+    pub(super) fn body_added(&mut self, owner: Owner, bytes: usize) {
+        self.grow(owner, 0, bytes);
+    }
+
+    /// The record of an exchange became larger.
+    pub(super) fn recharge(&mut self, record: &ExchangeRecord) {
+        let charge = record.charge.get();
+        if let Some(owner) = charge.owner {
+            let bytes = record.heap_bytes();
+            self.grow(owner, bytes.saturating_sub(charge.bytes), 0);
+            record.charge.set(ChargeState { bytes, ..charge });
+        }
+    }
+
+    fn charge(&mut self, owner: Owner, record: &ExchangeRecord) {
+        let mut charge = record.charge.get();
+        charge.rows += 1;
+        if charge.owner.is_none() {
+            charge.owner = Some(owner);
+            charge.bytes = record.heap_bytes();
+            self.grow(owner, charge.bytes, 0);
+        }
+        record.charge.set(charge);
+    }
+
+    fn discharge(&mut self, record: &ExchangeRecord) {
+        let mut charge = record.charge.get();
+        charge.rows = charge.rows.saturating_sub(1);
+        if charge.rows == 0 {
+            if let Some(owner) = charge.owner {
+                self.shrink(owner, charge.bytes, 0);
+            }
+            charge = ChargeState::default();
+        }
+        record.charge.set(charge);
+    }
+
+    /// Moves what an exchange left on the common shelf to the session that it turned out to belong to.
+    pub(super) fn adopt(
+        &mut self,
+        from: Owner,
+        session: &Arc<SessionFacts>,
+        exchange: ExchangeId,
+        first: MessageId,
+    ) -> Vec<MessageId> {
+        let Some(shelf) = self.shelves.get_mut(&from) else {
+            return Vec::new();
+        };
+        let start = shelf.rows.partition_point(|row| row.id() < first);
+        let (theirs, others): (Vec<_>, Vec<_>) = shelf
+            .rows
+            .drain(start..)
+            .partition(|row| row.exchange_id() == exchange);
+        shelf.rows.extend(others);
+        shelf.stripped = shelf.stripped.min(start);
+        let ids = theirs.iter().map(|row| row.id()).collect();
+        for row in theirs {
+            row.assign(Arc::clone(session));
+            self.shrink(from, row.own_bytes(), row.body_bytes());
+            self.discharge(row.exchange());
+            self.add(Owner::Session(session.id), row);
+        }
+        ids
+    }
+
+    /// Gives up things until the shelf of `owner` and history as a whole are within their budgets.
+    pub(super) fn enforce(&mut self, owner: Owner) {
+        let is_over = self.bytes_of(owner) > self.max_shelf;
+        self.shelf_reached += u64::from(is_over);
+        while self.bytes_of(owner) > self.max_shelf && self.give_up(owner) {}
+        self.total_reached += u64::from(self.bytes > self.max_bytes);
+        while self.bytes > self.max_bytes {
+            let Some((_, largest)) = self.by_size.last().copied() else {
+                break;
+            };
+            if !self.give_up(largest) {
+                break;
+            }
+        }
+    }
+
+    /// Takes away everything that `owner` holds.
+    pub(super) fn remove(&mut self, owner: Owner) {
+        while self.give_up_row(owner) {}
+        if let Some(shelf) = self.shelves.remove(&owner) {
+            self.by_size.remove(&(shelf.rank(), owner));
+            self.bytes = self.bytes.saturating_sub(shelf.bytes);
+        }
+    }
+
+    fn give_up(&mut self, owner: Owner) -> bool {
+        let Some(shelf) = self.shelves.get_mut(&owner) else {
+            return false;
+        };
+        match shelf.strip_oldest() {
+            Some((id, freed)) => {
+                self.lost.bodies.push(id);
+                self.shrink(owner, 0, freed);
+                true
+            }
+            None => self.give_up_row(owner),
+        }
+    }
+
+    fn give_up_row(&mut self, owner: Owner) -> bool {
+        let Some(row) = self.shelves.get_mut(&owner).and_then(Shelf::pop_oldest) else {
+            return false;
+        };
+        self.shrink(owner, row.own_bytes(), row.body_bytes());
+        self.discharge(row.exchange());
+        self.lost.rows.push(row);
+        self.remove_if_empty(owner);
+        true
+    }
+
+    fn remove_if_empty(&mut self, owner: Owner) {
+        let is_empty =
+            |shelf: &Shelf| shelf.rows.is_empty() && shelf.open_calls.is_empty() && shelf.bytes == 0;
+        if self.shelves.get(&owner).is_some_and(is_empty) {
+            self.by_size.remove(&(0, owner));
+            self.shelves.remove(&owner);
+        }
+    }
+
+    fn grow(&mut self, owner: Owner, own: usize, body: usize) {
+        self.resize(owner, |shelf| {
+            shelf.bytes += own + body;
+            shelf.body_bytes += body;
+        });
+        self.bytes += own + body;
+        self.peak = self.peak.max(self.bytes);
+    }
+
+    fn shrink(&mut self, owner: Owner, own: usize, body: usize) {
+        self.resize(owner, |shelf| {
+            shelf.bytes = shelf.bytes.saturating_sub(own + body);
+            shelf.body_bytes = shelf.body_bytes.saturating_sub(body);
+        });
+        self.bytes = self.bytes.saturating_sub(own + body);
+    }
+
+    fn resize(&mut self, owner: Owner, change: impl FnOnce(&mut Shelf)) {
+        let is_new = !self.by_size.contains(&(self.bytes_of(owner) / RANK_BYTES, owner));
+        let shelf = self.shelves.entry(owner).or_default();
+        let before = shelf.rank();
+        change(shelf);
+        let after = shelf.rank();
+        if before != after {
+            self.by_size.remove(&(before, owner));
+        }
+        if is_new || before != after {
+            self.by_size.insert((after, owner));
+        }
+    }
+
+    /// The latest rows of a session, at most `max`, newest first.
+    pub(super) fn latest(&self, session: ProxySessionId, max: usize) -> impl Iterator<Item = MessageId> {
+        let shelf = self.shelves.get(&Owner::Session(session));
+        shelf
+            .into_iter()
+            .flat_map(move |shelf| shelf.rows.iter().rev().take(max).map(|row| row.id()))
+    }
+
+    /// Adds up anew what every shelf holds, to compare with what was counted.
+    #[cfg(test)]
+    pub(super) fn recount(&self) -> (usize, usize) {
+        let mut records = std::collections::HashMap::new();
+        let mut rows = 0;
+        for row in self.shelves.values().flat_map(|shelf| &shelf.rows) {
+            rows += row.own_bytes() + row.body_bytes();
+            records.insert(Arc::as_ptr(row.exchange()), row.exchange().heap_bytes());
+        }
+        let shelves = self.shelves.values().map(|shelf| shelf.bytes).sum();
+        (rows + records.values().sum::<usize>(), shelves)
+    }
+}

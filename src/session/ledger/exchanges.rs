@@ -1,0 +1,407 @@
+//! Exchanges from their head to their end, and what an end means for the rows that wait for it.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
+use crate::session::describe;
+use crate::session::history::exchange::ExchangeRecord;
+use crate::session::history::owner::{Owner, SessionFacts};
+use crate::session::history::row::{Course, RareFacts, RowEnd};
+use crate::session::history::{Row, StreamInfo};
+use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved};
+use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
+
+use super::Ledger;
+use super::draft::Draft;
+use super::sessions::Step;
+
+/// Calls of one exchange that its end may close; a longer batch leaves the rest to the session's end.
+const MAX_CALLS: usize = 1024;
+
+/// An exchange that has not ended.
+#[derive(Debug)]
+pub(super) struct OpenExchange {
+    pub(super) record: Arc<ExchangeRecord>,
+    pub(super) session: Option<Arc<SessionFacts>>,
+    /// The row that stands for the exchange itself.
+    pub(super) http_row: Option<Arc<Row>>,
+    pub(super) calls: Vec<CallId>,
+    pub(super) first_row: Option<MessageId>,
+    pub(super) has_answer_row: bool,
+    pub(super) has_error_row: bool,
+    /// Body bytes already counted: from the client, from the server.
+    pub(super) counted: [u64; 2],
+    stream: Option<StreamId>,
+    resumes: Option<Arc<str>>,
+}
+
+impl OpenExchange {
+    fn new(record: ExchangeRecord) -> Self {
+        Self {
+            record: Arc::new(record),
+            session: None,
+            http_row: None,
+            calls: Vec::new(),
+            first_row: None,
+            has_answer_row: false,
+            has_error_row: false,
+            counted: [0; 2],
+            stream: None,
+            resumes: None,
+        }
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        Owner::of(self.session.as_ref().map(|session| session.id), self.record.side)
+    }
+
+    pub(super) fn add_call(&mut self, call: CallId) {
+        if self.calls.len() < MAX_CALLS {
+            self.calls.push(call);
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn request(&mut self, at: Timestamp, mut request: RequestObserved) {
+        let (id, session, kind) = (request.exchange, request.session, request.kind);
+        let resumes = request.resumes.take().map(Arc::from);
+        let mut open = OpenExchange::new(ExchangeRecord::new(at, request));
+        open.resumes = resumes;
+        self.exchanges.insert(id, open);
+        self.exchanges_seen += 1;
+        self.belongs_to(id, session, at);
+        match kind {
+            ExchangeKind::Message => {}
+            ExchangeKind::Http => self.http_row(id, at, RowKind::Http, Carrier::Http),
+            ExchangeKind::Tunnel => self.http_row(id, at, RowKind::Tunnel, Carrier::Tunnel),
+        }
+    }
+
+    /// Adds the row that stands for the exchange itself.
+    pub(super) fn http_row(&mut self, id: ExchangeId, at: Timestamp, kind: RowKind, carrier: Carrier) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        let draft = Draft {
+            course: Course::Opens,
+            method: Some(self.words.share(&open.record.method)),
+            summary: describe::shorten(&open.record.target),
+            ..Draft::new(at, Direction::ClientToServer, carrier, kind)
+        };
+        let row = self.append(id, draft);
+        if let (Some(open), Some(row)) = (self.exchanges.get_mut(&id), row) {
+            open.http_row = Some(row);
+        }
+    }
+
+    pub(super) fn response(&mut self, at: Timestamp, response: ResponseObserved) {
+        let id = response.exchange;
+        self.known_exchange(id, response.session, at);
+        self.belongs_to(id, response.session, at);
+        let stream = response.stream;
+        if let Some(open) = self.exchanges.get_mut(&id) {
+            open.record.respond(response);
+            open.stream = stream;
+            let record = Arc::clone(&open.record);
+            self.shelves.recharge(&record);
+        }
+        if let Some(stream) = stream {
+            self.open_stream(id, stream, at);
+        }
+    }
+
+    fn open_stream(&mut self, id: ExchangeId, stream: StreamId, at: Timestamp) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        let session = open.session.as_ref().map(|session| session.id);
+        self.streams.open(StreamInfo {
+            id: stream,
+            exchange: id,
+            session,
+            server: Arc::clone(&open.record.server),
+            label: self.stream_label(open).into(),
+            opened_at: at,
+            active_at: at,
+            ended: None,
+            events: 0,
+            comments: 0,
+            bytes: 0,
+            last_event_id: None,
+            retry: None,
+            resumed_from: open.resumes.clone(),
+            longest_gap: std::time::Duration::ZERO,
+            recent: Vec::new(),
+        });
+        if let Some(session) = session {
+            self.sessions.note(session, at, Step::StreamOpened);
+        }
+    }
+
+    /// What opened a stream: `POST tools/call longRunning`, `GET /mcp`.
+    fn stream_label(&self, open: &OpenExchange) -> String {
+        let call = open.calls.first().and_then(|call| self.calls.get(*call));
+        let about = call.map(|call| &call.row.facts).map(|facts| {
+            let method = facts.method.as_deref().unwrap_or_default();
+            facts
+                .name
+                .as_deref()
+                .map_or_else(|| method.to_owned(), |name| format!("{method} {name}"))
+        });
+        let path = || {
+            open.record
+                .target
+                .split('?')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        describe::shorten(&format!("{} {}", open.record.method, about.unwrap_or_else(path)))
+    }
+
+    /// Makes up an exchange whose head was never seen: a recording may have lost it.
+    pub(super) fn known_exchange(&mut self, id: ExchangeId, session: Option<ProxySessionId>, at: Timestamp) {
+        if self.exchanges.contains_key(&id) {
+            return;
+        }
+        let side = session.map_or(Side::Reverse, ProxySessionId::side);
+        let record = ExchangeRecord::unknown(at, id, side, self.words.share(""));
+        self.exchanges.insert(id, OpenExchange::new(record));
+    }
+
+    /// Notes to which session an exchange belongs, as soon as that is known, and takes its rows along.
+    pub(super) fn belongs_to(&mut self, id: ExchangeId, session: Option<ProxySessionId>, at: Timestamp) {
+        let Some(facts) = session
+            .and_then(|id| self.sessions.get(id))
+            .map(|known| Arc::clone(&known.facts))
+        else {
+            return;
+        };
+        let Some(open) = self.exchanges.get_mut(&id).filter(|open| open.session.is_none()) else {
+            return;
+        };
+        let from = open.owner();
+        open.session = Some(Arc::clone(&facts));
+        let (first, calls, stream) = (open.first_row, open.calls.clone(), open.stream);
+        self.sessions.note(facts.id, at, Step::ExchangeOpened);
+        if let Some(first) = first {
+            let adopted = self.shelves.adopt(from, &facts, id, first);
+            for row in &adopted {
+                self.sessions.note(facts.id, at, Step::Row { is_error: false });
+                self.mark_row(*row);
+            }
+        }
+        for call in calls {
+            self.adopt_call(call, from, Owner::Session(facts.id));
+        }
+        if let Some(stream) = stream {
+            self.streams.assign(stream, facts.id);
+            self.sessions.note(facts.id, at, Step::StreamOpened);
+        }
+    }
+
+    pub(super) fn exchange_end(&mut self, at: Timestamp, end: ExchangeEnded) {
+        let id = end.exchange;
+        self.known_exchange(id, end.session, at);
+        self.belongs_to(id, end.session, at);
+        self.count_rest(id, &end);
+        self.end_stream(id, at, end.response_end);
+        self.rows_for_the_unseen(id, at, &end);
+        self.end_calls_with(id, at, &end);
+        self.end_http_row(id, at, &end);
+        if let Some(open) = self.exchanges.remove(&id) {
+            open.record.finish(end);
+            self.shelves.recharge(&open.record);
+            if let Some(session) = open.session {
+                self.sessions.note(session.id, at, Step::ExchangeEnded);
+            }
+        }
+    }
+
+    /// Body bytes that came in no frame: tunnels, opaque bodies.
+    fn count_rest(&mut self, id: ExchangeId, end: &ExchangeEnded) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        let [from_client, from_server] = open.counted;
+        self.totals.bytes_from_clients += end.request_bytes.saturating_sub(from_client);
+        self.totals.bytes_from_servers += end.response_bytes.saturating_sub(from_server);
+    }
+
+    fn end_stream(&mut self, id: ExchangeId, at: Timestamp, how: EndKind) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        if let Some(stream) = open.stream {
+            self.streams.end(stream, at, how);
+            if let Some(session) = &open.session {
+                self.sessions.note(session.id, at, Step::StreamEnded);
+            }
+        }
+    }
+
+    /// What failed, or never said anything, gets a row all the same.
+    fn rows_for_the_unseen(&mut self, id: ExchangeId, at: Timestamp, end: &ExchangeEnded) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        let status = open.record.status();
+        let is_failure = status.is_some_and(|status| status >= 400) || end.failure.is_some();
+        if open.first_row.is_none() {
+            return self.http_row(id, at, RowKind::Http, Carrier::Http);
+        }
+        if open.http_row.is_some() || open.has_answer_row || !is_failure {
+            return;
+        }
+        let outcome = http_outcome(end, &open.record, false);
+        let said = end.failure.as_deref().unwrap_or_default();
+        let code = status
+            .or(end.our_status)
+            .map(|status| status.to_string())
+            .unwrap_or_default();
+        let draft = Draft {
+            course: Course::Ends,
+            end: Some(RowEnd {
+                took: Some(at.since(open.record.started)),
+                outcome,
+                status,
+            }),
+            summary: describe::shorten(format!("{code} {said}").trim()),
+            rare: RareFacts {
+                error: end.failure.as_deref().map(Into::into),
+                ..RareFacts::default()
+            },
+            ..Draft::new(
+                at,
+                Direction::ServerToClient,
+                Carrier::Http,
+                RowKind::HttpResponse,
+            )
+        };
+        self.append(id, draft);
+    }
+
+    fn end_calls_with(&mut self, id: ExchangeId, at: Timestamp, end: &ExchangeEnded) {
+        let Some(open) = self.exchanges.get_mut(&id) else {
+            return;
+        };
+        let calls = std::mem::take(&mut open.calls);
+        let (record, stream, has_error_row) = (Arc::clone(&open.record), open.stream, open.has_error_row);
+        let basis = open
+            .session
+            .as_ref()
+            .and_then(|session| self.sessions.get(session.id))
+            .map(|known| known.basis);
+        let circumstances = Circumstances {
+            is_stream: stream.is_some(),
+            is_resumable: stream.is_some_and(|stream| self.streams.is_resumable(stream)),
+            answers_elsewhere: basis == Some(SessionBasis::SseEndpoint),
+        };
+        for call in calls {
+            let Some(open) = self.calls.get(call).filter(|open| open.is_from_client()) else {
+                continue;
+            };
+            match call_outcome(end, &record, open.is_modern, circumstances) {
+                Some(outcome) if has_error_row => self.answer_call(call, at, outcome),
+                Some(outcome) => self.end_call(call, at, outcome),
+                None => {}
+            }
+        }
+    }
+
+    fn end_http_row(&mut self, id: ExchangeId, at: Timestamp, end: &ExchangeEnded) {
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        let Some(row) = open.http_row.clone() else { return };
+        let outcome = http_outcome(end, &open.record, open.stream.is_some());
+        let (status, has_error_row) = (open.record.status().or(end.our_status), open.has_error_row);
+        row.finish(RowEnd {
+            took: Some(at.since(row.at())),
+            outcome,
+            status,
+        });
+        self.mark_changed(&row);
+        if outcome.is_error() && !has_error_row {
+            self.count_error(row.session(), at);
+        }
+    }
+}
+
+/// What else decides how a call ends with its exchange.
+#[derive(Debug, Clone, Copy)]
+struct Circumstances {
+    is_stream: bool,
+    /// The stream set an event id, so the client may come back for the rest.
+    is_resumable: bool,
+    /// HTTP+SSE: answers come on the session's one stream, never on the POST.
+    answers_elsewhere: bool,
+}
+
+/// How a call without an answer ends when the exchange of its request ends; `None` if it goes on.
+///
+/// Source: MCP 2025-11-25, Transports ("Sending Messages to the Server", "Resumability": a stream may be cut and
+/// resumed); 2026-07-28, Transports (closing the response stream is the cancel; a broken stream loses the request).
+fn call_outcome(
+    end: &ExchangeEnded,
+    record: &ExchangeRecord,
+    is_modern: bool,
+    circumstances: Circumstances,
+) -> Option<Outcome> {
+    if let Some(ours) = own_answer(end, record) {
+        return Some(Outcome::ProxyError(ours));
+    }
+    let status = record.status();
+    if let Some(failed) = status.filter(|status| *status >= 400) {
+        return Some(Outcome::HttpError(failed));
+    }
+    let may_resume = !is_modern && circumstances.is_stream && circumstances.is_resumable;
+    match end.response_end {
+        EndKind::CutByProxy => Some(Outcome::Unanswered),
+        _ if may_resume => None,
+        EndKind::ClientAborted if is_modern => Some(Outcome::Cancelled),
+        EndKind::ClientAborted => Some(Outcome::ClientGone),
+        EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Some(Outcome::UpstreamGone),
+        EndKind::Complete if is_modern => Some(Outcome::Unanswered),
+        EndKind::Complete if circumstances.is_stream || circumstances.answers_elsewhere => None,
+        // An acknowledgement: the answer is to come on another stream.
+        EndKind::Complete if matches!(status, Some(202 | 204)) => None,
+        EndKind::Complete => Some(Outcome::Unanswered),
+    }
+}
+
+/// How an exchange without messages ends.
+pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stream: bool) -> Outcome {
+    if let Some(ours) = own_answer(end, record) {
+        return Outcome::ProxyError(ours);
+    }
+    let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
+    match end.response_end {
+        _ if is_tunnel => Outcome::Ok,
+        // Closing is how a client ends a stream that it listened to.
+        EndKind::ClientAborted if is_stream => Outcome::Cancelled,
+        EndKind::ClientAborted => Outcome::ClientGone,
+        EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
+        EndKind::CutByProxy => Outcome::Unanswered,
+        EndKind::Complete => status_outcome(record.status()),
+    }
+}
+
+pub(super) fn status_outcome(status: Option<u16>) -> Outcome {
+    match status {
+        Some(failed @ 400..) => Outcome::HttpError(failed),
+        Some(_) => Outcome::Ok,
+        None => Outcome::Unanswered,
+    }
+}
+
+fn own_answer(end: &ExchangeEnded, record: &ExchangeRecord) -> Option<u16> {
+    let answered = record
+        .status()
+        .filter(|status| record.is_our_answer() && *status >= 400);
+    end.our_status
+        .or(answered)
+        .filter(|_| end.response_end != EndKind::ClientAborted)
+}

@@ -1,0 +1,5 @@
+mod budget;
+mod rows;
+mod running;
+mod states;
+mod tables;

@@ -1,0 +1,170 @@
+//! Answers of our own: only where there is nobody else to answer, and never with a status that means something to the
+//! protocol, except for the checks of Host and Origin and for what cannot be framed.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::relay::ReplyBody;
+use super::route::Nowhere;
+
+/// Marks a response as ours.
+pub(crate) const MARKER: &str = "shadowcat-error";
+/// JSON-RPC code of errors made here: outside of everything JSON-RPC and MCP reserve.
+pub(crate) const RPC_CODE: i64 = -33_001;
+
+/// What we say instead of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnAnswer {
+    pub(crate) status: StatusCode,
+    /// A word for programs: `upstream_unreachable`, `busy`, `foreign_host` …
+    pub(crate) reason: &'static str,
+    /// What was tried, what happened, what to do.
+    pub(crate) text: String,
+    /// Seconds after which to come back.
+    pub(crate) retry_after: Option<u64>,
+    /// The connection must not be used again.
+    pub(crate) is_last: bool,
+}
+
+impl OwnAnswer {
+    fn new(status: StatusCode, reason: &'static str, text: String) -> Self {
+        Self {
+            status,
+            reason,
+            text,
+            retry_after: None,
+            is_last: false,
+        }
+    }
+
+    pub(crate) fn upstream_failed(text: String) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_failed", text)
+    }
+
+    pub(crate) fn busy(text: String) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+        }
+    }
+
+    pub(crate) fn unclear_request(text: String) -> Self {
+        Self {
+            is_last: true,
+            ..Self::new(StatusCode::BAD_REQUEST, "unclear_request", text)
+        }
+    }
+
+    /// The answer to a request that goes nowhere. `own` is the address the client used.
+    pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
+        let (status, reason, text) = match nowhere {
+            Nowhere::NoUpstream => (StatusCode::BAD_GATEWAY, "no_upstream", no_upstream(own)),
+            Nowhere::UnknownMount { name } => (
+                StatusCode::BAD_GATEWAY,
+                "unknown_upstream",
+                format!("No upstream is called `{name}`; the first part of the path has to be the NAME of an --upstream NAME=URL."),
+            ),
+            Nowhere::ForeignHost { host } => (
+                StatusCode::FORBIDDEN,
+                "foreign_host",
+                format!("The Host `{host}` is not this proxy ({own}). If it should be, start with --allow-host {host}."),
+            ),
+            Nowhere::ForeignOrigin { origin } => (
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                format!("The Origin `{origin}` may not use this proxy. If it should, start with --allow-origin {origin}."),
+            ),
+            Nowhere::OpenProxy => (
+                StatusCode::FORBIDDEN,
+                "open_proxy",
+                "Forward proxying is for clients on this machine only: connect to a loopback address of the proxy.".to_owned(),
+            ),
+            Nowhere::Loop => (
+                StatusCode::FORBIDDEN,
+                "loop",
+                "The destination is this proxy itself; the connection would run in a circle.".to_owned(),
+            ),
+            Nowhere::Trace => {
+                (StatusCode::NOT_IMPLEMENTED, "trace", "TRACE is not forwarded: it would show headers to scripts.".to_owned())
+            }
+            Nowhere::BadTarget { target } => (
+                StatusCode::BAD_REQUEST,
+                "bad_target",
+                format!("The target `{target}` cannot be requested from anyone."),
+            ),
+        };
+        Self::new(status, reason, text)
+    }
+
+    /// The response. `rpc_id` is the raw JSON-RPC id if it is known; `is_rpc`: the client speaks JSON-RPC here.
+    pub(crate) fn response(&self, is_rpc: bool, rpc_id: Option<&str>) -> Response<ReplyBody> {
+        let body = if is_rpc {
+            self.rpc_body(rpc_id)
+        } else {
+            format!("{}\n", self.text)
+        };
+        let media_type = if is_rpc {
+            "application/json"
+        } else {
+            "text/plain; charset=utf-8"
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(MARKER, HeaderValue::from_static(self.reason));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.is_last {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut response = Response::new(ReplyBody::Own(Some(Bytes::from(body))));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn rpc_body(&self, rpc_id: Option<&str>) -> String {
+        let text = serde_json::Value::from(self.text.as_str());
+        let id = rpc_id.map(|id| format!(r#""id":{id},"#)).unwrap_or_default();
+        format!(
+            r#"{{"jsonrpc":"2.0",{id}"error":{{"code":{RPC_CODE},"message":{text},"data":{{"origin":"shadowcat","reason":"{}"}}}}}}"#,
+            self.reason
+        )
+    }
+}
+
+fn no_upstream(own: &str) -> String {
+    format!(
+        "shadowcat-tui is running here, as a forward proxy: there is no server to which this request could go.\n\n\
+         Reverse proxy: start it with   shadowcat-tui --listen {own} --upstream http://127.0.0.1:3001/mcp\n\
+                        and let the client use   http://{own}/mcp\n\
+         Forward proxy: set   HTTP_PROXY=http://{own}   for the client and let it use the server's own URL."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_rpc_client_gets_its_own_id_back_typed() {
+        let answer = OwnAnswer::upstream_failed("could not reach \"x\"".to_owned());
+        for id in [Some("7"), Some("\"7\""), None] {
+            let body: serde_json::Value = serde_json::from_str(&answer.rpc_body(id)).unwrap();
+            assert_eq!(body.get("id").map(ToString::to_string).as_deref(), id);
+            assert_eq!(body["error"]["code"], RPC_CODE);
+            assert_eq!(body["error"]["message"], "could not reach \"x\"");
+        }
+    }
+
+    #[test]
+    fn only_checks_of_our_own_use_statuses_with_a_meaning() {
+        for (nowhere, status) in [
+            (Nowhere::NoUpstream, 502),
+            (Nowhere::Trace, 501),
+            (Nowhere::Loop, 403),
+        ] {
+            assert_eq!(OwnAnswer::nowhere(&nowhere, "x").status, status);
+        }
+    }
+}

@@ -1,0 +1,661 @@
+//! One HTTP exchange as it is observed: its session, its frames, its times, and its end, which is told whatever happens.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, Method, header};
+use ring::digest;
+
+use crate::codec::envelope::{Envelope, Field};
+use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
+use crate::mcp::era;
+use crate::resource::queue::Reserved;
+use crate::session::observation::{
+    Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, ObservedHead, PlacedMessage,
+    RequestObserved, ResponseObserved, head_text,
+};
+use crate::session::pairing::Carriage;
+use crate::session::registry::{Found, Session, SessionKey};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis, Severity, Timing};
+
+use super::hub::Hub;
+use super::reader::{Draft, FrameDraft};
+use super::watchers::Outbox;
+
+/// What a request's head says about its session.
+#[derive(Debug, Default)]
+struct Stated {
+    session_id: Option<Box<str>>,
+    protocol_version: Option<Box<str>>,
+    method: Option<Box<str>>,
+    name: Option<Box<str>>,
+    credential: u64,
+    target: Box<str>,
+    is_get: bool,
+    is_delete: bool,
+    speaks_mcp: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    is_handshake: bool,
+    is_modern: bool,
+    request_id: Option<String>,
+    timing: Timing,
+    request_end: Option<EndKind>,
+    response_end: Option<EndKind>,
+    failure: Option<String>,
+    our_status: Option<u16>,
+    stream: Option<StreamId>,
+    request_bytes: u64,
+    response_bytes: u64,
+}
+
+/// An exchange while it lives. Its end is told when the last holder lets go of it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) id: ExchangeId,
+    pub(crate) side: Side,
+    pub(crate) server: Arc<str>,
+    address: Arc<str>,
+    stated: Stated,
+    state: Mutex<State>,
+    end_place: Mutex<Option<Reserved<Observation>>>,
+}
+
+/// Who asks for an exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) connection: ConnectionId,
+    pub(crate) address: SocketAddr,
+    /// The address without port.
+    pub(crate) host: Arc<str>,
+}
+
+/// The request of an exchange, as it is told.
+pub(crate) struct Beginning<'a> {
+    pub(crate) side: Side,
+    pub(crate) server: Arc<str>,
+    pub(crate) method: &'a Method,
+    pub(crate) target: String,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) head: ObservedHead,
+    pub(crate) rewrites: Vec<String>,
+}
+
+impl Exchange {
+    /// Begins an exchange and tells of it through `outbox`.
+    pub(crate) fn begin(
+        hub: &Arc<Hub>,
+        peer: &Peer,
+        beginning: Beginning<'_>,
+        outbox: &mut Outbox,
+    ) -> Arc<Self> {
+        let now = hub.clock.now();
+        let stated = Stated::read(&beginning);
+        let kind = exchange_kind(&beginning, &stated);
+        let exchange = Self {
+            hub: Arc::clone(hub),
+            id: ExchangeId::from(hub.ids.exchanges.next()),
+            side: beginning.side,
+            server: beginning.server,
+            address: Arc::clone(&peer.host),
+            stated,
+            state: Mutex::new(State {
+                timing: Timing {
+                    started: now,
+                    ..Timing::default()
+                },
+                ..State::default()
+            }),
+            end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
+        };
+        hub.meters.exchanges.add(1);
+        hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
+        exchange.join_by_head(kind, outbox);
+        let resumes = exchange.resumes(beginning.headers);
+        let event = Event::Request(Box::new(RequestObserved {
+            exchange: exchange.id,
+            connection: peer.connection,
+            client: peer.address.to_string(),
+            side: exchange.side,
+            server: Arc::clone(&exchange.server),
+            session: exchange.lock().session.as_ref().map(|session| session.id),
+            kind,
+            method: beginning.method.to_string(),
+            target: beginning.target,
+            head: beginning.head,
+            rewrites: beginning.rewrites,
+            resumes,
+        }));
+        outbox.put(Observation { at: now, event });
+        Arc::new(exchange)
+    }
+
+    /// The request's JSON-RPC id as spelled, once it was read: what an answer of our own has to carry.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        self.lock().request_id.clone()
+    }
+
+    /// Changes the times.
+    pub(crate) fn time(&self, change: impl FnOnce(&mut Timing)) {
+        change(&mut self.lock().timing);
+    }
+
+    /// Notes why it failed.
+    pub(crate) fn fail(&self, failure: String) {
+        self.lock().failure.get_or_insert(failure);
+    }
+
+    /// Notes that we answered ourselves.
+    pub(crate) fn answer_ourselves(&self, status: u16, end: EndKind) {
+        let mut state = self.lock();
+        state.our_status = Some(status);
+        state.response_end.get_or_insert(end);
+    }
+
+    /// Notes the end of one direction; the first one counts.
+    pub(crate) fn end_direction(&self, direction: Direction, end: EndKind) {
+        let now = self.hub.clock.now();
+        let mut state = self.lock();
+        match direction {
+            Direction::ClientToServer => {
+                state.request_end.get_or_insert(end);
+                state.timing.request_done.get_or_insert(now);
+            }
+            Direction::ServerToClient => {
+                state.response_end.get_or_insert(end);
+                state.timing.done.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Counts body bytes as they pass.
+    pub(crate) fn count(&self, direction: Direction, bytes: usize) {
+        let mut state = self.lock();
+        match direction {
+            Direction::ClientToServer => state.request_bytes += bytes as u64,
+            Direction::ServerToClient => {
+                state.response_bytes += bytes as u64;
+                if state.timing.first_byte.is_none() {
+                    state.timing.first_byte = Some(self.hub.clock.now());
+                }
+            }
+        }
+    }
+
+    /// Tells of the response's head. Returns the stream's id if it is an event stream.
+    pub(crate) fn begin_response(&self, response: ResponseHead<'_>, outbox: &mut Outbox) {
+        let now = self.hub.clock.now();
+        let stream = response
+            .is_stream
+            .then(|| StreamId::from(self.hub.ids.streams.next()));
+        let ended = self.note_response(&response, stream, now);
+        let session = self.lock().session.as_ref().map(|session| session.id);
+        let text = |name| {
+            response
+                .headers
+                .get(name)
+                .map(|value: &http::HeaderValue| head_text(value.as_bytes()))
+        };
+        let event = Event::Response(Box::new(ResponseObserved {
+            exchange: self.id,
+            session,
+            status: response.status,
+            media_type: text(header::CONTENT_TYPE),
+            head: response.head,
+            is_ours: response.is_ours,
+            stream,
+            rewrites: response.rewrites,
+        }));
+        outbox.put(Observation { at: now, event });
+        if let (Some(reason), Some(session)) = (ended, session) {
+            outbox.put(Observation {
+                at: now,
+                event: Event::SessionEnded { session, reason },
+            });
+        }
+    }
+
+    /// Tells of what was found in a body.
+    pub(crate) fn tell(
+        &self,
+        direction: Direction,
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+    ) {
+        let now = self.hub.clock.now();
+        for draft in drafts.drain(..) {
+            let event = match draft {
+                Draft::Part { frame, part, bytes } => {
+                    let state = self.lock();
+                    Event::Part(FramePart {
+                        exchange: self.id,
+                        session: state.session.as_ref().map(|session| session.id),
+                        direction,
+                        carrier: state.carrier(direction),
+                        frame,
+                        part,
+                        bytes,
+                        coding: coding.cloned(),
+                    })
+                }
+                Draft::Frame(frame) => self.place(direction, *frame, coding, now, outbox),
+            };
+            outbox.put(Observation { at: now, event });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join_by_head(&self, kind: ExchangeKind, outbox: &mut Outbox) {
+        let now = self.lock().timing.started;
+        let key = match (&self.stated.session_id, kind) {
+            (Some(id), _) => SessionKey::Header {
+                server: Arc::clone(&self.server),
+                id: id.clone(),
+            },
+            (None, ExchangeKind::Tunnel) => self.peer_key(),
+            (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
+            _ => return self.join_endpoint(),
+        };
+        let basis = if self.stated.session_id.is_some() {
+            SessionBasis::SessionHeader
+        } else {
+            SessionBasis::Peer
+        };
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, basis, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A POST to the endpoint of an HTTP+SSE session belongs to it (MCP 2024-11-05, Transports).
+    fn join_endpoint(&self) {
+        let key = SessionKey::Endpoint {
+            server: Arc::clone(&self.server),
+            target: self.stated.target.clone(),
+        };
+        if let Some(session) = self.hub.registry.find(self.side, &key) {
+            self.lock().session = Some(session);
+        }
+    }
+
+    fn join(&self, found: Found, outbox: &mut Outbox) {
+        if found.is_new {
+            let event = Event::Session(Box::new(found.session.opened.clone()));
+            outbox.put(Observation {
+                at: self.hub.clock.now(),
+                event,
+            });
+        }
+        self.lock().session = Some(found.session);
+    }
+
+    fn peer_key(&self) -> SessionKey {
+        SessionKey::Peer {
+            server: Arc::clone(&self.server),
+            address: Arc::clone(&self.address),
+        }
+    }
+
+    fn inferred_key(&self, client: Option<&str>) -> SessionKey {
+        SessionKey::Inferred {
+            server: Arc::clone(&self.server),
+            credential: self.stated.credential,
+            client: client.map(Box::from),
+            address: Arc::clone(&self.address),
+        }
+    }
+
+    fn resumes(&self, headers: &HeaderMap) -> Option<String> {
+        let id = head_text(headers.get("last-event-id")?.as_bytes());
+        let session = self.lock().session.clone();
+        let now = self.hub.clock.now();
+        let origin = session.and_then(|session| session.talk().events.origin(&id, now));
+        Some(origin.map_or_else(|| id.clone(), |origin| format!("{id} of {origin}")))
+    }
+
+    fn note_response(
+        &self,
+        response: &ResponseHead<'_>,
+        stream: Option<StreamId>,
+        now: crate::clock::Timestamp,
+    ) -> Option<&'static str> {
+        let mut state = self.lock();
+        state.timing.response_head = Some(now);
+        state.stream = stream;
+        let session = state.session.clone()?;
+        let issued = response
+            .headers
+            .get("mcp-session-id")
+            .and_then(|id| id.to_str().ok());
+        if state.is_handshake && response.status < 300 {
+            let key = match issued {
+                Some(id) => SessionKey::Header {
+                    server: Arc::clone(&self.server),
+                    id: id.into(),
+                },
+                None => self.inferred_key(None),
+            };
+            self.hub.registry.bind(self.side, key, Arc::clone(&session));
+        }
+        let reason = match response.status {
+            404 if self.stated.session_id.is_some() && !response.is_ours => {
+                "the server no longer knows it (404)"
+            }
+            200..=299 if self.stated.is_delete && self.stated.session_id.is_some() => "the client deleted it",
+            _ => return None,
+        };
+        session.end().then_some(reason)
+    }
+
+    fn place(
+        &self,
+        direction: Direction,
+        draft: FrameDraft,
+        coding: Option<&Arc<str>>,
+        now: crate::clock::Timestamp,
+        outbox: &mut Outbox,
+    ) -> Event {
+        if direction == Direction::ClientToServer {
+            self.join_by_body(&draft.scan.messages, draft.scan.is_json_rpc(), outbox);
+        } else {
+            self.note_events(&draft, outbox);
+        }
+        let mut state = self.lock();
+        if direction == Direction::ClientToServer {
+            let first = draft.scan.messages.first();
+            state.is_modern = first.is_some_and(era::is_modern);
+            state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
+        }
+        let carriage = Carriage {
+            at: now,
+            direction,
+            exchange: self.id,
+            is_modern: state.is_modern,
+        };
+        let (session, stream, carrier) = (state.session.clone(), state.stream, state.carrier(direction));
+        drop(state);
+        let is_mcp = self.side == Side::Reverse || self.stated.speaks_mcp || draft.scan.is_json_rpc();
+        let messages = if is_mcp { draft.scan.messages } else { Vec::new() };
+        let placed = messages
+            .into_iter()
+            .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
+        let placed = placed.collect();
+        if let Some(session) = &session {
+            session.touch(now);
+        }
+        let stream = stream.filter(|_| carrier == Carrier::Sse);
+        Event::Frame(Box::new(FrameObserved {
+            exchange: self.id,
+            session: session.map(|session| session.id),
+            stream,
+            direction,
+            carrier,
+            frame: draft.frame,
+            parts: draft.parts,
+            wire: draft.wire,
+            payload: draft.payload,
+            size: draft.size,
+            payload_size: draft.payload_size,
+            is_cut: draft.is_cut,
+            is_fragment: draft.is_fragment,
+            coding: coding.cloned(),
+            sse: draft.sse,
+            messages: placed,
+            unreadable: draft.problem.filter(|_| is_mcp),
+        }))
+    }
+
+    fn placed(&self, carriage: Carriage, envelope: Envelope, session: Option<&Session>) -> PlacedMessage {
+        let mut placement = match session {
+            Some(session) => session
+                .talk()
+                .pairing
+                .place(carriage, &envelope, &self.hub.ids.calls),
+            None => crate::session::observation::Placement::default(),
+        };
+        if carriage.direction == Direction::ClientToServer {
+            placement.findings.extend(self.stated.disagreements(&envelope));
+        }
+        PlacedMessage { envelope, placement }
+    }
+
+    /// A request's body decides about its session where the head did not (mcp-wire rules: handshake, endpoint, inferred).
+    fn join_by_body(&self, messages: &[Envelope], is_json_rpc: bool, outbox: &mut Outbox) {
+        if self.lock().session.is_some() {
+            return;
+        }
+        let Some(first) = messages.first().filter(|_| is_json_rpc) else {
+            return;
+        };
+        let now = self.hub.clock.now();
+        if era::is_legacy_handshake(first) {
+            let session = self
+                .hub
+                .registry
+                .open_unkeyed(self.side, &self.server, &self.address, now);
+            self.lock().is_handshake = true;
+            return self.join(
+                Found {
+                    session,
+                    is_new: true,
+                },
+                outbox,
+            );
+        }
+        let client = first.fields.get(Field::MetaClientName);
+        let key = self.inferred_key(client);
+        let found =
+            self.hub
+                .registry
+                .find_or_open(self.side, key, SessionBasis::Inferred, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// Event ids are remembered for resumption; an `endpoint` event makes an HTTP+SSE session.
+    fn note_events(&self, draft: &FrameDraft, outbox: &mut Outbox) {
+        let Some(sse) = &draft.sse else { return };
+        if sse.event.as_deref() == Some("endpoint") && self.stated.is_get && self.lock().session.is_none() {
+            self.join_as_endpoint(&String::from_utf8_lossy(&draft.payload), outbox);
+        }
+        let session = self.lock().session.clone();
+        if let (Some(session), Some(id)) = (session, &sse.id) {
+            session.talk().events.remember(id, self.id, self.hub.clock.now());
+        }
+    }
+
+    fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
+        let target = resolve(&self.stated.target, endpoint);
+        let key = SessionKey::Endpoint {
+            server: Arc::clone(&self.server),
+            target,
+        };
+        let now = self.hub.clock.now();
+        let found =
+            self.hub
+                .registry
+                .find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
+        self.join(found, outbox);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.hub.meters.exchanges.sub(1);
+        let now = self.hub.clock.now();
+        let state = std::mem::take(self.state.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Some(session) = &state.session {
+            session.talk().pairing.end_exchange(self.id);
+        }
+        let mut timing = state.timing;
+        timing.done.get_or_insert(now);
+        let event = Event::ExchangeEnd(Box::new(ExchangeEnded {
+            exchange: self.id,
+            session: state.session.as_ref().map(|session| session.id),
+            request_end: state.request_end.unwrap_or(EndKind::ClientAborted),
+            response_end: state.response_end.unwrap_or(EndKind::ClientAborted),
+            failure: state.failure,
+            our_status: state.our_status,
+            timing,
+            request_bytes: state.request_bytes,
+            response_bytes: state.response_bytes,
+        }));
+        let place = self
+            .end_place
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.hub.watchers.tell_end(Observation { at: now, event }, place);
+    }
+}
+
+/// The head of a response, as it is told.
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) status: u16,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) head: ObservedHead,
+    pub(crate) is_ours: bool,
+    pub(crate) is_stream: bool,
+    pub(crate) rewrites: Vec<String>,
+}
+
+impl State {
+    const fn carrier(&self, direction: Direction) -> Carrier {
+        match direction {
+            Direction::ServerToClient if self.stream.is_some() => Carrier::Sse,
+            _ => Carrier::Http,
+        }
+    }
+}
+
+impl Stated {
+    fn read(beginning: &Beginning<'_>) -> Self {
+        let text = |name: &str| {
+            beginning
+                .headers
+                .get(name)
+                .map(|value| head_text(value.as_bytes()).into_boxed_str())
+        };
+        let is_mcp_name = |name: &http::HeaderName| name.as_str().starts_with("mcp-");
+        let credential = beginning.headers.get(header::AUTHORIZATION);
+        Self {
+            session_id: text("mcp-session-id"),
+            protocol_version: text("mcp-protocol-version"),
+            method: text("mcp-method"),
+            name: text("mcp-name"),
+            credential: credential.map_or(0, |value| fingerprint(value.as_bytes())),
+            target: beginning.target.as_str().into(),
+            is_get: beginning.method == Method::GET,
+            is_delete: beginning.method == Method::DELETE,
+            speaks_mcp: beginning.headers.keys().any(is_mcp_name),
+        }
+    }
+
+    /// Where a header says something else than the body it mirrors (MCP 2026-07-28, Transports, "Standard Request Headers").
+    fn disagreements(&self, envelope: &Envelope) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut compare = |header: &str, stated: Option<&str>, actual: Option<&str>| {
+            if let (Some(stated), Some(actual)) = (stated, actual)
+                && stated.trim() != actual
+                && !stated.starts_with("=?base64?")
+            {
+                let text = format!("the header {header} says `{stated}`, the body `{actual}`");
+                findings.push(Finding {
+                    severity: Severity::Warning,
+                    text,
+                });
+            }
+        };
+        compare("Mcp-Method", self.method.as_deref(), envelope.method.as_deref());
+        compare(
+            "Mcp-Name",
+            self.name.as_deref(),
+            crate::session::pairing::subject(envelope),
+        );
+        compare(
+            "MCP-Protocol-Version",
+            self.protocol_version.as_deref(),
+            era::stated_revision(envelope),
+        );
+        findings
+    }
+}
+
+/// A number by which equal credentials can be grouped; never shown and never written.
+fn fingerprint(secret: &[u8]) -> u64 {
+    let digest = digest::digest(&digest::SHA256, secret);
+    digest
+        .as_ref()
+        .iter()
+        .take(8)
+        .fold(1, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn exchange_kind(beginning: &Beginning<'_>, stated: &Stated) -> ExchangeKind {
+    if beginning.method == Method::CONNECT {
+        return ExchangeKind::Tunnel;
+    }
+    let media_type = beginning
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_json =
+        super::reader::BodyKind::of(media_type) == super::reader::BodyKind::Document { is_json: true };
+    let may_carry = beginning.method == Method::POST && (is_json || stated.method.is_some());
+    if may_carry {
+        ExchangeKind::Message
+    } else {
+        ExchangeKind::Http
+    }
+}
+
+/// Path and query of an HTTP+SSE endpoint, seen from the stream that named it.
+fn resolve(stream_target: &str, endpoint: &str) -> Box<str> {
+    let endpoint = endpoint.trim();
+    let path = stream_target.split('?').next().unwrap_or_default();
+    if let Some((_, rest)) = endpoint.split_once("://") {
+        let start = rest.find(['/', '?']).unwrap_or(rest.len());
+        return rest.get(start..).unwrap_or("/").into();
+    }
+    if endpoint.starts_with('/') {
+        return endpoint.into();
+    }
+    if endpoint.starts_with('?') {
+        return format!("{path}{endpoint}").into();
+    }
+    let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
+    format!("{folder}{endpoint}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_resolved_against_the_stream_that_named_it() {
+        for (endpoint, expected) in [
+            ("/messages?sessionId=a", "/messages?sessionId=a"),
+            ("messages/x", "/a/messages/x"),
+            ("?s=1", "/a/sse?s=1"),
+            ("http://h:1/m?s=2", "/m?s=2"),
+        ] {
+            assert_eq!(&*resolve("/a/sse?x=1", endpoint), expected);
+        }
+    }
+
+    #[test]
+    fn equal_credentials_have_equal_fingerprints_and_none_is_zero() {
+        assert_eq!(fingerprint(b"Bearer x"), fingerprint(b"Bearer x"));
+        assert_ne!(fingerprint(b"Bearer x"), fingerprint(b"Bearer y"));
+        assert_ne!(fingerprint(b""), 0);
+    }
+}

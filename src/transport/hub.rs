@@ -1,0 +1,69 @@
+//! What all connections of an engine share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::clock::Clock;
+use crate::ids::IdSource;
+use crate::limits::ResourceLimits;
+use crate::resource::meters::{BufferPool, Meters};
+use crate::session::registry::Registry;
+use crate::tasks::Tasks;
+
+use super::route::Routes;
+use super::upstream::Clients;
+use super::watchers::Watchers;
+
+/// The id spaces of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) connections: IdSource,
+    pub(crate) exchanges: IdSource,
+    pub(crate) streams: IdSource,
+    pub(crate) calls: IdSource,
+}
+
+/// How an upstream has fared.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamState {
+    pub(crate) exchanges: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    last: Mutex<Option<Result<(), String>>>,
+}
+
+impl UpstreamState {
+    /// Notes the outcome of a contact.
+    pub(crate) fn note(&self, outcome: Result<(), String>) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        if outcome.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != Some(Ok(())) || outcome.is_err() {
+            *last = Some(outcome);
+        }
+    }
+
+    /// The last contact: `None` before the first.
+    pub(crate) fn last(&self) -> Option<Result<(), String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) limits: ResourceLimits,
+    pub(crate) registry: Registry,
+    pub(crate) tasks: Tasks,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) meters: Meters,
+    pub(crate) buffers: Arc<BufferPool>,
+    pub(crate) routes: Routes,
+    pub(crate) upstreams: Vec<UpstreamState>,
+    pub(crate) clients: Clients,
+    pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
+}

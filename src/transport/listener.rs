@@ -1,0 +1,109 @@
+//! Accepts clients and drives their connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::ids::ConnectionId;
+use crate::tasks::{TaskKind, TasksExecutor};
+
+use super::exchange::Peer;
+use super::hub::Hub;
+use super::serve::{ClientConnection, serve};
+use super::tap::ClientTap;
+use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
+
+/// How long to wait when the system has no descriptor or memory for another connection.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// Accepts clients until the engine stops. At `max_connections` none is accepted until one closes.
+pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semaphore>) {
+    let stopping = hub.tasks.stopping().clone();
+    let accepting = async {
+        loop {
+            if room.available_permits() == 0 {
+                hub.meters.connections.reach();
+            }
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((socket, address)) => start(&hub, socket, address, permit),
+                Err(error) => {
+                    tracing::warn!(%error, "a client could not be accepted; trying again");
+                    tokio::time::sleep(BREATHER).await;
+                }
+            }
+        }
+    };
+    stopping.run_until_cancelled(accepting).await;
+}
+
+fn start(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+    let hub = Arc::clone(hub);
+    hub.clone().tasks.spawn(TaskKind::Connection, async move {
+        hub.meters.connections.add(1);
+        if let Err(error) = drive(&hub, socket, address).await {
+            tracing::debug!(%address, error = %super::relay::describe(error.as_ref()), "a client's connection ended");
+        }
+        hub.meters.connections.sub(1);
+        drop(permit);
+    });
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn drive(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr) -> Result<(), ConnectionError> {
+    socket.set_nodelay(true)?;
+    let local = socket.local_addr()?;
+    let permit = hub.tasks.permit(hub.limits.queue_timeout).await;
+    let (tap, heads) = ClientTap::new(socket, hub.limits.max_head_bytes, hub.limits.head_timeout);
+    let connection = Arc::new(ClientConnection {
+        hub: Arc::clone(hub),
+        peer: Peer {
+            connection: ConnectionId::from(hub.ids.connections.next()),
+            address,
+            host: address.ip().to_string().into(),
+        },
+        local,
+        heads,
+        refusal: permit.as_ref().err().map(ToString::to_string),
+    });
+    let builder = builder(hub);
+    let service = service_fn(move |request| serve(Arc::clone(&connection), request));
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(tap), service);
+    let mut served = std::pin::pin!(served);
+    tokio::select! {
+        outcome = served.as_mut() => return outcome,
+        () = hub.tasks.stopping().cancelled() => served.as_mut().graceful_shutdown(),
+    }
+    served.await
+}
+
+fn builder(hub: &Hub) -> Builder<TasksExecutor> {
+    let limits = &hub.limits;
+    let mut builder = Builder::new(TasksExecutor::new(hub.tasks.clone(), TaskKind::ClientStream));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .auto_date_header(false)
+        .preserve_header_case(true)
+        .max_headers(limits.max_headers)
+        .max_buf_size(limits.max_head_bytes.max(MIN_READ_BUFFER));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(u32::try_from(limits.max_exchanges_per_connection).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX));
+    builder
+}

@@ -1,0 +1,277 @@
+//! Bodies on their way: each chunk goes on as it came, at once, while a copy is read. When the watchers are full the
+//! chunk waits, and with it the sender.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::snapshot::{Direction, EndKind};
+
+use super::exchange::Exchange;
+use super::reader::{BodyReader, Draft};
+use super::watchers::Outbox;
+
+/// A body that is relayed and read.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    incoming: Incoming,
+    direction: Direction,
+    reader: BodyReader,
+    drafts: Vec<Draft>,
+    outbox: Outbox,
+    waiting: Option<Result<Frame<Bytes>, hyper::Error>>,
+    is_done: bool,
+    /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
+    /// `Content-Length` of its own is not called empty before its end was asked for.
+    hides_end: bool,
+    // Dropped last: its drop tells the end of the exchange, after everything that is still in the outbox.
+    exchange: Arc<Exchange>,
+}
+
+impl Relay {
+    /// Relays `incoming` in `direction`. `outbox` may hold what has to be told before.
+    pub(crate) fn new(
+        exchange: Arc<Exchange>,
+        direction: Direction,
+        incoming: Incoming,
+        reader: BodyReader,
+        outbox: Outbox,
+    ) -> Self {
+        let mut relay = Self {
+            incoming,
+            direction,
+            reader,
+            drafts: Vec::new(),
+            outbox,
+            waiting: None,
+            is_done: false,
+            hides_end: false,
+            exchange,
+        };
+        // A body that is known to be empty is never polled.
+        if relay.incoming.is_end_stream() {
+            relay.finish(EndKind::Complete);
+        }
+        relay
+    }
+
+    /// Keeps the place of a `Content-Length: 0` among the other fields.
+    pub(crate) fn keep_length_in_place(mut self) -> Self {
+        self.hides_end = true;
+        self
+    }
+
+    fn finish(&mut self, end: EndKind) {
+        if std::mem::replace(&mut self.is_done, true) {
+            return;
+        }
+        self.reader.finish(end == EndKind::Complete, &mut self.drafts);
+        self.tell();
+        self.exchange.end_direction(self.direction, end);
+    }
+
+    fn tell(&mut self) {
+        if !self.drafts.is_empty() {
+            self.exchange.tell(
+                self.direction,
+                &mut self.drafts,
+                self.reader.coding(),
+                &mut self.outbox,
+            );
+        }
+    }
+
+    fn take_chunk(&mut self, chunk: &Bytes) {
+        self.exchange.count(self.direction, chunk.len());
+        let is_last = self.incoming.is_end_stream();
+        self.reader
+            .push(chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
+        self.tell();
+        if is_last {
+            self.finish(EndKind::Complete);
+        }
+    }
+
+    /// How this direction ends when its sender breaks off.
+    const fn broken_off(&self) -> EndKind {
+        match self.direction {
+            Direction::ClientToServer => EndKind::ClientAborted,
+            Direction::ServerToClient => EndKind::UpstreamAborted,
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.hides_end = false;
+        loop {
+            ready!(self.outbox.poll_flush(cx));
+            if let Some(waiting) = self.waiting.take() {
+                return Poll::Ready(Some(waiting));
+            }
+            if self.is_done && self.incoming.is_end_stream() {
+                return Poll::Ready(None);
+            }
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Some(chunk) = frame.data_ref() {
+                        self.take_chunk(&chunk.clone());
+                    }
+                    self.waiting = Some(Ok(frame));
+                }
+                Some(Err(error)) => {
+                    self.exchange.fail(describe(&error));
+                    self.finish(self.broken_off());
+                    self.waiting = Some(Err(error));
+                }
+                None => {
+                    self.finish(EndKind::Complete);
+                    ready!(self.outbox.poll_flush(cx));
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// Reads what is left of the body for as long as `patience`, so that a request is seen although its upstream could
+    /// not be reached.
+    async fn drain(relay: &Mutex<Self>, patience: std::time::Duration) {
+        let reading =
+            async { while let Some(Ok(_)) = std::future::poll_fn(|cx| lock(relay).poll_next(cx)).await {} };
+        // What did not come in time is told as broken off when the relay is dropped.
+        if tokio::time::timeout(patience, reading).await.is_err() {
+            tracing::debug!("the rest of a request whose upstream failed did not come in time");
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // Whoever was to take the body has gone: the client for a response, the upstream for a request.
+        self.finish(match self.direction {
+            Direction::ClientToServer => EndKind::UpstreamAborted,
+            Direction::ServerToClient => EndKind::ClientAborted,
+        });
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Body for Relay {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.hides_end && self.waiting.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+fn lock(relay: &Mutex<Relay>) -> MutexGuard<'_, Relay> {
+    relay.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's body. Shared with the exchange, which reads the rest itself when the upstream cannot be reached.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestBody(Arc<Mutex<Relay>>);
+
+impl RequestBody {
+    pub(crate) fn new(relay: Relay) -> Self {
+        Self(Arc::new(Mutex::new(relay)))
+    }
+
+    /// Reads what is left, `patience` at most.
+    pub(crate) async fn drain(self, patience: std::time::Duration) {
+        Relay::drain(&self.0, patience).await;
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        lock(&self.0).poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.0).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.0).size_hint()
+    }
+}
+
+/// The body of what a client gets.
+#[derive(Debug)]
+pub(crate) enum ReplyBody {
+    /// An upstream's.
+    Relay(Box<Relay>),
+    /// Our own.
+    Own(Option<Bytes>),
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Relay(relay) => relay.poll_next(cx),
+            Self::Own(text) => Poll::Ready(
+                text.take()
+                    .filter(|text| !text.is_empty())
+                    .map(|text| Ok(Frame::data(text))),
+            ),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Relay(relay) => relay.is_end_stream(),
+            Self::Own(text) => text.as_ref().is_none_or(Bytes::is_empty),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Relay(relay) => relay.size_hint(),
+            Self::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+        }
+    }
+}

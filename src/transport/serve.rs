@@ -1,0 +1,430 @@
+//! One request from its head to the head of its response.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+
+use crate::ids::Side;
+use crate::session::observation::ObservedHead;
+use crate::snapshot::{Direction, EndKind, Head};
+use crate::tasks::TaskPermit;
+
+use super::answer::OwnAnswer;
+use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
+use super::headers::{self, Rewrites};
+use super::hub::Hub;
+use super::reader::{BodyKind, BodyReader};
+use super::relay::{Relay, ReplyBody, RequestBody, describe};
+use super::route::{Asked, Route, Upstream};
+use super::tap::RequestHeads;
+use super::tunnel;
+use super::upstream::ConnectionFacts;
+use super::watchers::Outbox;
+
+/// How long the rest of a request may take to come in when its upstream has failed already.
+const LATE_REQUEST: Duration = Duration::from_secs(1);
+
+/// A client's connection, as its requests see it.
+#[derive(Debug)]
+pub(crate) struct ClientConnection {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) peer: Peer,
+    pub(crate) local: SocketAddr,
+    pub(crate) heads: RequestHeads,
+    /// Why no request can be served on it.
+    pub(crate) refusal: Option<String>,
+}
+
+/// Where a request is sent, and what has to be changed in its response.
+struct Destination {
+    side: Side,
+    server: Arc<str>,
+    target: Uri,
+    upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
+}
+
+/// Serves one request. Never fails: what goes wrong is an answer.
+///
+/// # Cancel safety
+/// Dropped when the client goes away; that ends the upstream exchange, and the end is told.
+pub(crate) async fn serve(
+    connection: Arc<ClientConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let wire = if request.version() < Version::HTTP_2 {
+        connection.heads.next()
+    } else {
+        None
+    };
+    let refusal = wire.as_ref().and_then(|head| head.refusal);
+    let head = wire.map_or_else(|| fields_of(&request), |head| ObservedHead::Raw(head.bytes));
+    if let Some(refusal) = refusal {
+        let text = format!("The request cannot be forwarded safely: {refusal}.");
+        return Ok(refuse(&connection, &request, head, OwnAnswer::unclear_request(text)).await);
+    }
+    if let Some(refusal) = &connection.refusal {
+        return Ok(refuse(&connection, &request, head, OwnAnswer::busy(refusal.clone())).await);
+    }
+    let permit = match stream_permit(&connection.hub, request.version()).await {
+        Ok(permit) => permit,
+        Err(text) => return Ok(refuse(&connection, &request, head, OwnAnswer::busy(text)).await),
+    };
+    let asked = Asked {
+        method: request.method(),
+        uri: request.uri(),
+        headers: request.headers(),
+        local: connection.local,
+    };
+    let response = match connection.hub.routes.route(asked) {
+        Route::Nowhere(nowhere) => {
+            let answer = OwnAnswer::nowhere(&nowhere, &connection.local.to_string());
+            refuse(&connection, &request, head, answer).await
+        }
+        Route::Connect { authority } => tunnel::open(&connection, request, head, authority).await,
+        Route::Forward { target, authority } => {
+            let server: Arc<str> = authority.as_str().into();
+            let destination = Destination {
+                side: Side::Forward,
+                server,
+                target,
+                upstream: None,
+            };
+            pass(&connection, request, head, destination).await
+        }
+        Route::Reverse {
+            upstream,
+            target,
+            mount,
+            own_authority,
+        } => {
+            let server = Arc::clone(&upstream.label);
+            let upstream = Some((upstream, mount, own_authority));
+            pass(
+                &connection,
+                request,
+                head,
+                Destination {
+                    side: Side::Reverse,
+                    server,
+                    target,
+                    upstream,
+                },
+            )
+            .await
+        }
+    };
+    drop(permit);
+    Ok(response)
+}
+
+/// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
+async fn stream_permit(hub: &Hub, version: Version) -> Result<Option<TaskPermit>, String> {
+    if version < Version::HTTP_2 {
+        return Ok(None);
+    }
+    hub.tasks
+        .permit(hub.limits.queue_timeout)
+        .await
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// Sends a request on and relays the response.
+async fn pass(
+    connection: &ClientConnection,
+    request: Request<Incoming>,
+    head: ObservedHead,
+    destination: Destination,
+) -> Response<ReplyBody> {
+    let hub = &connection.hub;
+    let (parts, incoming) = request.into_parts();
+    let (fields, rewrites) = onward_fields(&parts, &destination);
+    let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
+    let beginning = Beginning {
+        side: destination.side,
+        server: Arc::clone(&destination.server),
+        method: &parts.method,
+        target: shown_target(&parts.uri),
+        headers: &parts.headers,
+        head,
+        rewrites,
+    };
+    let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
+    outbox.flush().await;
+    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let onward = onward_request(&parts, &destination.target, fields, body.clone());
+    let is_prior_h2 = destination
+        .upstream
+        .as_ref()
+        .is_some_and(|(upstream, ..)| upstream.is_h2c());
+    exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+    let outcome = hub.clients.speaking(is_prior_h2).request(onward).await;
+    note_contact(hub, &destination, outcome.as_ref().err());
+    match outcome {
+        Ok(response) => {
+            drop(body);
+            relay_response(&exchange, &parts, response, &destination).await
+        }
+        Err(error) => {
+            let text = failure_text(&destination, &error);
+            exchange.fail(text.clone());
+            body.drain(LATE_REQUEST).await;
+            answer_ourselves(
+                &exchange,
+                &parts.headers,
+                &OwnAnswer::upstream_failed(text),
+                EndKind::UpstreamUnreachable,
+            )
+            .await
+        }
+    }
+}
+
+fn onward_fields(parts: &Parts, destination: &Destination) -> (HeaderMap, Rewrites) {
+    let (mut fields, rewrites) = match (&destination.upstream, destination.target.authority()) {
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
+        (None, Some(authority)) => headers::for_destination(&parts.headers, authority),
+        (None, None) => (headers::end_to_end(&parts.headers), Vec::new()),
+    };
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut fields);
+    }
+    (fields, rewrites)
+}
+
+/// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = fields
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        fields.insert(header::COOKIE, joined);
+    }
+}
+
+fn request_body(
+    exchange: &Arc<Exchange>,
+    fields: &HeaderMap,
+    incoming: Incoming,
+    outbox: Outbox,
+) -> RequestBody {
+    let reader = reader_for(exchange, fields);
+    RequestBody::new(Relay::new(
+        Arc::clone(exchange),
+        Direction::ClientToServer,
+        incoming,
+        reader,
+        outbox,
+    ))
+}
+
+fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
+    let text = |name| {
+        fields
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let lease = exchange.hub.buffers.lease(exchange.side);
+    let kind = BodyKind::of(text(header::CONTENT_TYPE));
+    BodyReader::new(kind, text(header::CONTENT_ENCODING), &exchange.hub.limits, lease)
+}
+
+fn onward_request(parts: &Parts, target: &Uri, fields: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = target.clone();
+    // What TLS negotiates may raise this; a client's HTTP/2 must not be asked of an HTTP/1 server.
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = fields;
+    // hyper keeps the spelling of header names among the extensions.
+    *request.extensions_mut() = parts.extensions.clone();
+    request
+}
+
+fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util::client::legacy::Error>) {
+    if let Some(state) = destination
+        .upstream
+        .as_ref()
+        .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
+    {
+        state.note(error.map_or(Ok(()), |error| Err(describe(error))));
+    }
+}
+
+fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::Error) -> String {
+    let target = destination.upstream.as_ref().map_or_else(
+        || destination.target.to_string(),
+        |(upstream, ..)| upstream.config.url(),
+    );
+    let advice = if error.is_connect() {
+        "Check that the server runs and that the URL is right."
+    } else {
+        "The server accepted the connection and then failed; its own log may say why."
+    };
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), describe);
+    format!(
+        "Upstream {} ({target}) failed: {cause}. {advice}",
+        destination.server
+    )
+}
+
+async fn relay_response(
+    exchange: &Arc<Exchange>,
+    asked: &Parts,
+    response: Response<Incoming>,
+    destination: &Destination,
+) -> Response<ReplyBody> {
+    let (mut parts, incoming) = response.into_parts();
+    let facts = parts.extensions.remove::<ConnectionFacts>();
+    exchange.time(|timing| timing.connect = facts.as_ref().and_then(ConnectionFacts::connect_time));
+    let raw = facts
+        .and_then(|facts| facts.head.take())
+        .filter(|_| parts.version < Version::HTTP_2);
+    let upstream = destination.upstream.as_ref();
+    let upstream = upstream.map(|(upstream, mount, own)| (&**upstream, mount.as_str(), own.as_ref()));
+    let (fields, rewrites) = headers::for_client(&parts.headers, upstream);
+    let media_type = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_stream = BodyKind::of(media_type) == BodyKind::Events && has_body(&asked.method, parts.status);
+    let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let head = ResponseHead {
+        status: parts.status.as_u16(),
+        head: raw.map_or_else(
+            || response_fields(parts.version, parts.status, &parts.headers),
+            ObservedHead::Raw,
+        ),
+        headers: &parts.headers,
+        is_ours: false,
+        is_stream,
+        rewrites,
+    };
+    exchange.begin_response(head, &mut outbox);
+    outbox.flush().await;
+    let reader = reader_for(exchange, &parts.headers);
+    let relay = Relay::new(
+        Arc::clone(exchange),
+        Direction::ServerToClient,
+        incoming,
+        reader,
+        outbox,
+    );
+    let has_length = fields.contains_key(header::CONTENT_LENGTH) && has_body(&asked.method, parts.status);
+    let relay = if has_length {
+        relay.keep_length_in_place()
+    } else {
+        relay
+    };
+    parts.headers = fields;
+    parts.version = asked.version;
+    Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
+}
+
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD && !matches!(status.as_u16(), 100..=199 | 204 | 304)
+}
+
+/// Answers a request that goes nowhere, and tells of it like of any other.
+async fn refuse(
+    connection: &ClientConnection,
+    request: &Request<Incoming>,
+    head: ObservedHead,
+    answer: OwnAnswer,
+) -> Response<ReplyBody> {
+    let side = if request.uri().authority().is_some() {
+        Side::Forward
+    } else {
+        Side::Reverse
+    };
+    let mut outbox = Outbox::new(Arc::clone(&connection.hub.watchers));
+    let beginning = Beginning {
+        side,
+        server: "(refused)".into(),
+        method: request.method(),
+        target: shown_target(request.uri()),
+        headers: request.headers(),
+        head,
+        rewrites: Vec::new(),
+    };
+    let exchange = Exchange::begin(&connection.hub, &connection.peer, beginning, &mut outbox);
+    outbox.flush().await;
+    exchange.fail(answer.text.clone());
+    exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
+    answer_ourselves(&exchange, request.headers(), &answer, EndKind::CutByProxy).await
+}
+
+/// Makes and tells an answer of our own.
+pub(super) async fn answer_ourselves(
+    exchange: &Arc<Exchange>,
+    asked: &HeaderMap,
+    answer: &OwnAnswer,
+    end: EndKind,
+) -> Response<ReplyBody> {
+    let media_type = asked
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let is_rpc = BodyKind::of(media_type) == BodyKind::Document { is_json: true };
+    let response = answer.response(is_rpc, exchange.request_id().as_deref());
+    let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let head = ResponseHead {
+        status: answer.status.as_u16(),
+        head: response_fields(Version::HTTP_11, answer.status, response.headers()),
+        headers: response.headers(),
+        is_ours: true,
+        is_stream: false,
+        rewrites: Vec::new(),
+    };
+    exchange.begin_response(head, &mut outbox);
+    exchange.answer_ourselves(answer.status.as_u16(), end);
+    outbox.flush().await;
+    response
+}
+
+/// The target as the client wrote it: origin-form without what HTTP/2 adds.
+fn shown_target(uri: &Uri) -> String {
+    uri.to_string()
+}
+
+fn fields_of(request: &Request<Incoming>) -> ObservedHead {
+    let line = format!("{} {} {:?}", request.method(), request.uri(), request.version());
+    ObservedHead::Fields(Box::new(Head {
+        line,
+        fields: field_list(request.headers()),
+    }))
+}
+
+fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let line = format!("{version:?} {} {reason}", status.as_u16())
+        .trim_end()
+        .to_owned();
+    ObservedHead::Fields(Box::new(Head {
+        line,
+        fields: field_list(fields),
+    }))
+}
+
+fn field_list(fields: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| crate::session::observation::head_text(value.as_bytes());
+    fields
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect()
+}
+
+/// The response that opens a tunnel: no body and no length (RFC 9110 §9.3.6).
+pub(super) fn tunnel_opened() -> Response<ReplyBody> {
+    Response::new(ReplyBody::Own(Some(Bytes::new())))
+}

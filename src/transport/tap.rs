@@ -1,0 +1,336 @@
+//! A socket that keeps the HTTP/1 heads that pass through it, exactly as they were sent.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::framing::{RequestFramer, WireHead, head_end};
+
+/// Heads kept for requests that hyper has not handed on yet. It reads ahead by a buffer at most; a client that pipelines
+/// more loses its raw heads (they are then shown as hyper understood them), never the requests.
+const HEADS_KEPT: usize = 1024;
+
+/// The heads of a client's requests, in order.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct RequestHeads(Arc<Mutex<Heads>>);
+
+#[derive(Debug, Default)]
+struct Heads {
+    waiting: VecDeque<WireHead>,
+    has_overflowed: bool,
+}
+
+impl RequestHeads {
+    /// The head of the next request. `None` on HTTP/2.
+    pub(crate) fn next(&self) -> Option<WireHead> {
+        self.lock().waiting.pop_front()
+    }
+
+    fn add(&self, heads: Vec<WireHead>) {
+        if heads.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        // Once one head is missing none of the later ones could be matched to its request.
+        if state.has_overflowed || state.waiting.len() + heads.len() > HEADS_KEPT {
+            state.has_overflowed = true;
+            state.waiting = VecDeque::new();
+            return;
+        }
+        state.waiting.extend(heads);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heads> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client's connection. Ends a head that takes too long, and everything after a head that must not be forwarded.
+#[derive(Debug)]
+pub(crate) struct ClientTap<S> {
+    socket: S,
+    framer: RequestFramer,
+    heads: RequestHeads,
+    patience: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    is_refused: bool,
+}
+
+impl<S> ClientTap<S> {
+    /// Wraps `socket`. A first byte and the rest of a begun head have `patience` to come.
+    pub(crate) fn new(socket: S, max_head_bytes: usize, patience: Duration) -> (Self, RequestHeads) {
+        let heads = RequestHeads::default();
+        let tap = Self {
+            socket,
+            framer: RequestFramer::new(max_head_bytes),
+            heads: heads.clone(),
+            patience,
+            deadline: Some(Box::pin(tokio::time::sleep(patience))),
+            is_refused: false,
+        };
+        (tap, heads)
+    }
+
+    fn look(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let framed = self.framer.push(&buffer.filled()[before..]);
+        self.is_refused = framed.heads.last().is_some_and(|head| head.refusal.is_some());
+        buffer.set_filled(before + framed.allowed);
+        self.heads.add(framed.heads);
+        match (self.framer.is_inside_head(), &self.deadline) {
+            (true, None) => self.deadline = Some(Box::pin(tokio::time::sleep(self.patience))),
+            (false, Some(_)) => self.deadline = None,
+            _ => {}
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientTap<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.is_refused {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.socket).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => {
+                if buffer.filled().len() > before {
+                    this.look(buffer, before);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Pending => {
+                let is_late = this
+                    .deadline
+                    .as_mut()
+                    .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+                if !is_late {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the request head took too long",
+                )))
+            }
+            other @ Poll::Ready(Err(_)) => other,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientTap<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// The head of the latest response on an upstream connection, as it was sent.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ResponseHead(Arc<Mutex<Capture>>);
+
+#[derive(Debug, Default)]
+struct Capture {
+    head: BytesMut,
+    finished: Option<Bytes>,
+    is_listening: bool,
+}
+
+impl ResponseHead {
+    /// The latest final head, if it was captured.
+    pub(crate) fn take(&self) -> Option<Bytes> {
+        self.lock().finished.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Capture> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// hyper writes a request's head with or before its body, and never before the last response was read whole, so a
+    /// write that begins like a request line means that the next bytes are a head.
+    fn wrote(&self, bytes: &[u8]) {
+        let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+        if name >= 3 && bytes.get(name) == Some(&b' ') {
+            *self.lock() = Capture {
+                is_listening: true,
+                ..Capture::default()
+            };
+        }
+    }
+
+    fn read(&self, bytes: &[u8], max_head_bytes: usize) {
+        let mut capture = self.lock();
+        if !capture.is_listening {
+            return;
+        }
+        let room = max_head_bytes.saturating_sub(capture.head.len()).min(bytes.len());
+        capture.head.extend_from_slice(&bytes[..room]);
+        while let Some(end) = head_end(&capture.head) {
+            let head = capture.head.split_to(end).freeze();
+            let is_interim = head
+                .get(9..12)
+                .is_some_and(|status| status.starts_with(b"1") && status != b"101");
+            if !is_interim {
+                let is_http = head.starts_with(b"HTTP/1.");
+                *capture = Capture {
+                    finished: is_http.then_some(head),
+                    ..Capture::default()
+                };
+                return;
+            }
+        }
+        if room < bytes.len() {
+            *capture = Capture::default();
+        }
+    }
+}
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub(crate) struct UpstreamTap<S> {
+    socket: S,
+    head: ResponseHead,
+    max_head_bytes: usize,
+}
+
+impl<S> UpstreamTap<S> {
+    pub(crate) fn new(socket: S, max_head_bytes: usize) -> (Self, ResponseHead) {
+        let head = ResponseHead::default();
+        (
+            Self {
+                socket,
+                head: head.clone(),
+                max_head_bytes,
+            },
+            head,
+        )
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for UpstreamTap<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            self.head.read(&buffer.filled()[before..], self.max_head_bytes);
+        }
+        outcome
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for UpstreamTap<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.head.wrote(bytes);
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(first) = slices.first() {
+            self.head.wrote(first);
+        }
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_times_out_and_a_slow_body_does_not() {
+        let (mut peer, socket) = tokio::io::duplex(1024);
+        let (mut tap, _heads) = ClientTap::new(socket, 4096, Duration::from_secs(30));
+        peer.write_all(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na")
+            .await
+            .unwrap();
+        let mut buffer = [0; 1024];
+        assert!(tap.read(&mut buffer).await.unwrap() > 0);
+        let slow = tokio::time::timeout(Duration::from_secs(600), tap.read(&mut buffer)).await;
+        assert!(slow.is_err(), "a silent body is nobody's fault");
+        peer.write_all(b"bcGET /").await.unwrap();
+        assert_eq!(tap.read(&mut buffer).await.unwrap(), 7);
+        assert_eq!(
+            tap.read(&mut buffer).await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_head_is_the_last_thing_read() {
+        let (mut peer, socket) = tokio::io::duplex(1024);
+        let (mut tap, heads) = ClientTap::new(socket, 4096, Duration::from_secs(30));
+        let head = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+        peer.write_all(&[&head[..], b"0\r\n\r\nGET /evil"].concat())
+            .await
+            .unwrap();
+        let mut read = Vec::new();
+        tap.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, head);
+        assert!(heads.next().unwrap().refusal.is_some());
+    }
+
+    #[test]
+    fn a_response_head_is_captured_after_interim_ones_and_only_for_its_own_request() {
+        let head = ResponseHead::default();
+        head.wrote(b"POST /mcp HTTP/1.1\r\n");
+        head.read(
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 Fine\r\nX-ZeTa: 1\r\n",
+            1000,
+        );
+        assert_eq!(head.take(), None);
+        head.read(b"\r\n{\"body\":1}\r\n\r\n", 1000);
+        assert_eq!(head.take().unwrap(), "HTTP/1.1 200 Fine\r\nX-ZeTa: 1\r\n\r\n");
+        head.wrote(b"{\"late\":\"body\"}");
+        head.read(b"HTTP/1.1 not a head\r\n\r\n", 1000);
+        assert_eq!(head.take(), None);
+    }
+}

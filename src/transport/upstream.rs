@@ -1,0 +1,407 @@
+//! Connections to upstreams: name look-up, dialling, TLS, pooling.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Authority;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::limits::ResourceLimits;
+use crate::tasks::{TaskKind, Tasks, TasksExecutor};
+
+use super::relay::RequestBody;
+use super::tap::{ResponseHead, UpstreamTap};
+
+/// How long an idle pooled connection is kept. Below the usual 100 s of servers and load balancers.
+const POOL_IDLE: Duration = Duration::from_secs(90);
+/// What one HTTP/2 stream may send ahead of its reader.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+/// So large that a stream nobody reads never stalls its neighbours: the streams' own windows bound the memory.
+pub(crate) const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("the name {host} could not be looked up")]
+    Lookup { host: String, source: io::Error },
+    #[error("the name {host} has no address")]
+    NoAddress { host: String },
+    #[error("{address} did not accept the connection")]
+    Refused { address: SocketAddr, source: io::Error },
+    #[error("no connection within {0:?}")]
+    Timeout(Duration),
+    #[error("{address} is this proxy itself; the request would run in a circle")]
+    Loop { address: SocketAddr },
+    #[error("the TLS handshake with {host} failed")]
+    Tls { host: String, source: io::Error },
+    #[error("TLS cannot be used: {0}")]
+    NoTls(String),
+    #[error("the URL has no host")]
+    NoHost,
+}
+
+/// Dials upstreams.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialler(Arc<Settings>);
+
+#[derive(Debug)]
+struct Settings {
+    timeout: Duration,
+    max_head_bytes: usize,
+    listening: Arc<OnceLock<Vec<SocketAddr>>>,
+    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+}
+
+impl Dialler {
+    pub(crate) fn new(limits: &ResourceLimits, listening: Arc<OnceLock<Vec<SocketAddr>>>) -> Self {
+        Self(Arc::new(Settings {
+            timeout: limits.upstream_connect_timeout,
+            max_head_bytes: limits.max_head_bytes,
+            listening,
+            tls: OnceLock::new(),
+        }))
+    }
+
+    /// A TCP connection to the first address of `authority` that accepts one.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; of several addresses the last one's.
+    pub(crate) async fn dial(
+        &self,
+        authority: &Authority,
+        default_port: u16,
+    ) -> Result<TcpStream, ConnectError> {
+        let dialling = self.dial_each(authority, authority.port_u16().unwrap_or(default_port));
+        let timeout = self.0.timeout;
+        tokio::time::timeout(timeout, dialling)
+            .await
+            .map_err(|_| ConnectError::Timeout(timeout))?
+    }
+
+    async fn dial_each(&self, authority: &Authority, port: u16) -> Result<TcpStream, ConnectError> {
+        let host = authority.host();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let lookup = tokio::net::lookup_host((bare, port)).await;
+        let addresses = lookup.map_err(|source| ConnectError::Lookup {
+            host: host.to_owned(),
+            source,
+        })?;
+        let mut failure = ConnectError::NoAddress {
+            host: host.to_owned(),
+        };
+        for address in addresses {
+            if self.is_ourselves(address) {
+                failure = ConnectError::Loop { address };
+                continue;
+            }
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // Small messages must not wait for an acknowledgement; a socket that refuses this still works.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%address, %error, "TCP_NODELAY was refused");
+                    }
+                    return Ok(stream);
+                }
+                Err(source) => failure = ConnectError::Refused { address, source },
+            }
+        }
+        Err(failure)
+    }
+
+    fn is_ourselves(&self, address: SocketAddr) -> bool {
+        let listening = self.0.listening.get().map(Vec::as_slice).unwrap_or_default();
+        let is_ours = |own: &SocketAddr| {
+            own.port() == address.port()
+                && (own.ip() == address.ip() || own.ip().is_unspecified() && address.ip().is_loopback())
+        };
+        listening.iter().any(is_ours)
+    }
+
+    async fn connect(self, uri: Uri) -> Result<UpstreamConnection, ConnectError> {
+        let started = tokio::time::Instant::now();
+        let authority = uri.authority().ok_or(ConnectError::NoHost)?;
+        let is_tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let tcp = self.dial(authority, if is_tls { 443 } else { 80 }).await?;
+        let stream = if is_tls {
+            self.wrap_in_tls(tcp, authority).await?
+        } else {
+            Stream::Plain(tcp)
+        };
+        let is_h2 = stream.is_h2();
+        let (tap, head) = UpstreamTap::new(stream, self.0.max_head_bytes);
+        let facts = ConnectionFacts {
+            head,
+            connect: started.elapsed(),
+            is_used: Arc::default(),
+        };
+        Ok(UpstreamConnection {
+            io: TokioIo::new(tap),
+            facts,
+            is_h2,
+        })
+    }
+
+    async fn wrap_in_tls(&self, tcp: TcpStream, authority: &Authority) -> Result<Stream, ConnectError> {
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let config = self
+            .0
+            .tls
+            .get_or_init(tls_config)
+            .clone()
+            .map_err(ConnectError::NoTls)?;
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| ConnectError::NoTls(error.to_string()))?;
+        let handshake = TlsConnector::from(config).connect(name, tcp);
+        let timeout = self.0.timeout;
+        let done = tokio::time::timeout(timeout, handshake)
+            .await
+            .map_err(|_| ConnectError::Timeout(timeout))?;
+        done.map(|stream| Stream::Tls(Box::new(stream)))
+            .map_err(|source| ConnectError::Tls { host, source })
+    }
+}
+
+/// Made when the first https upstream is used, since a machine without certificates can do without until then.
+fn tls_config() -> Result<Arc<ClientConfig>, String> {
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = builder
+        .with_platform_verifier()
+        .map_err(|error| error.to_string())?;
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// What is known of the connection that carried an exchange. Found among the response's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionFacts {
+    /// The response head as it was sent (HTTP/1 only).
+    pub(crate) head: ResponseHead,
+    connect: Duration,
+    is_used: Arc<AtomicBool>,
+}
+
+impl ConnectionFacts {
+    /// What opening the connection took, if it was opened for this exchange.
+    pub(crate) fn connect_time(&self) -> Option<Duration> {
+        (!self.is_used.swap(true, Ordering::Relaxed)).then_some(self.connect)
+    }
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn is_h2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A connection as hyper uses it.
+#[derive(Debug)]
+pub(crate) struct UpstreamConnection {
+    io: TokioIo<UpstreamTap<Stream>>,
+    facts: ConnectionFacts,
+    is_h2: bool,
+}
+
+impl Connection for UpstreamConnection {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new().extra(self.facts.clone());
+        if self.is_h2 {
+            connected.negotiated_h2()
+        } else {
+            connected
+        }
+    }
+}
+
+impl hyper::rt::Read for UpstreamConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl hyper::rt::Write for UpstreamConnection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+}
+
+impl tower_service::Service<Uri> for Dialler {
+    type Response = UpstreamConnection;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<UpstreamConnection, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+/// The pooled clients for all upstreams and destinations.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    pub(crate) dialler: Dialler,
+    negotiating: Client<Dialler, RequestBody>,
+    prior_h2: Client<Dialler, RequestBody>,
+}
+
+impl Clients {
+    pub(crate) fn new(
+        limits: &ResourceLimits,
+        tasks: &Tasks,
+        listening: Arc<OnceLock<Vec<SocketAddr>>>,
+    ) -> Self {
+        let dialler = Dialler::new(limits, listening);
+        let client = |is_prior_h2: bool| {
+            let mut builder =
+                Client::builder(TasksExecutor::new(tasks.clone(), TaskKind::UpstreamConnection));
+            builder
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(limits.max_idle_per_upstream)
+                .set_host(false)
+                .http1_preserve_header_case(true)
+                .http1_max_headers(limits.max_headers)
+                .http1_max_buf_size(limits.max_head_bytes.max(MIN_READ_BUFFER))
+                .http2_only(is_prior_h2)
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+                .http2_max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX));
+            builder.build(dialler.clone())
+        };
+        Self {
+            negotiating: client(false),
+            prior_h2: client(true),
+            dialler,
+        }
+    }
+
+    /// The client that speaks to an upstream: with HTTP/2 from the first byte, or as TLS negotiates.
+    pub(crate) const fn speaking(&self, is_prior_h2: bool) -> &Client<Dialler, RequestBody> {
+        if is_prior_h2 {
+            &self.prior_h2
+        } else {
+            &self.negotiating
+        }
+    }
+}
+
+/// Smallest read buffer that hyper takes.
+pub(crate) const MIN_READ_BUFFER: usize = 8192;

@@ -1,0 +1,137 @@
+//! Serves one frontend.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::frontend::CommandEnvelope;
+use crate::session::history::HistoryView;
+use crate::snapshot::{Command, Reply};
+
+use super::detail::detail;
+use super::door::Port;
+use super::search::Search;
+use super::view::View;
+use super::{RESOURCES_INTERVAL, SNAPSHOT_INTERVAL, Shared};
+
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Answers queries at once and publishes what changed, until the frontend or history ends.
+pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<HistoryView>>, shared: Shared) {
+    let query = port.queries.borrow_and_update().clone();
+    let latest = Arc::clone(&history.borrow_and_update());
+    let mut view = View::new(shared.clone(), query, latest);
+    let mut pace = Pace::new();
+    let mut job: Option<Job> = None;
+    let mut seconds = interval_at(Instant::now() + RESOURCES_INTERVAL, RESOURCES_INTERVAL);
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            changed = port.queries.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let query = port.queries.borrow_and_update().clone();
+                view.ask(query);
+                pace.publish(&mut view, &port);
+            }
+            Some(command) = port.commands.recv(), if job.is_none() => {
+                job = Some(start(command, &view, &shared));
+            }
+            () = finished(&mut job) => {
+                job = None;
+                pace.is_due = true;
+            }
+            changed = history.changed() => {
+                if changed.is_err() {
+                    pace.publish(&mut view, &port);
+                    return;
+                }
+                let latest = Arc::clone(&history.borrow_and_update());
+                view.move_to(latest);
+                pace.is_due = true;
+            }
+            () = sleep_until(pace.next), if pace.is_due => pace.publish(&mut view, &port),
+            _ = seconds.tick() => {
+                view.sample_resources();
+                pace.is_due = true;
+            }
+            () = tokio::task::yield_now(), if view.is_scanning() => {
+                view.advance();
+                pace.is_due = true;
+            }
+        }
+    }
+}
+
+/// Ends when the job does; never if there is none.
+async fn finished(job: &mut Option<Job>) {
+    match job {
+        Some(job) => job.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the next snapshot may go out.
+struct Pace {
+    next: Instant,
+    is_due: bool,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            next: Instant::now(),
+            is_due: true,
+        }
+    }
+
+    fn publish(&mut self, view: &mut View, port: &Port) {
+        self.is_due = false;
+        if let Some(snapshot) = view.news() {
+            port.snapshots.send_replace(snapshot);
+            self.next = Instant::now() + SNAPSHOT_INTERVAL;
+        }
+    }
+}
+
+fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job {
+    let search = Search {
+        history: Arc::clone(view.history()),
+        max_parse_bytes: shared.max_parse_bytes,
+        clock: shared.clock,
+    };
+    let recorder = shared.recorder.clone();
+    Box::pin(async move {
+        let answer = match command {
+            Command::Inspect { id } => {
+                detail(&search.history, id).map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail)))
+            }
+            Command::Rows { after, limit, filter } => search.rows(after, limit, &filter).await,
+            Command::Find {
+                from,
+                is_backwards,
+                filter,
+                scope,
+                session,
+            } => search.find(from, is_backwards, [&filter, &scope], session).await,
+            recording @ (Command::StartRecording { .. } | Command::StopRecording) => {
+                return forward(&recorder, (recording, reply)).await;
+            }
+        };
+        // The frontend may have given up waiting.
+        let _ = reply.send(answer);
+    })
+}
+
+/// Hands a command to the recorder, which answers it.
+async fn forward(recorder: &tokio::sync::mpsc::Sender<CommandEnvelope>, command: CommandEnvelope) {
+    if let Err(unsent) = recorder.send(command).await {
+        let (_, reply) = unsent.0;
+        let message = "could not reach the recorder, because it has ended; restart to record".to_owned();
+        let _ = reply.send(Reply::Refused { message });
+    }
+}

@@ -1,0 +1,169 @@
+//! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
+
+use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail};
+
+use super::Look;
+use crate::format;
+use crate::paint::Line;
+use crate::theme::Role;
+
+/// Fields whose value lets somebody in.
+const SECRETS: [&str; 9] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "x-goog-api-key",
+    "x-amz-security-token",
+];
+
+pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
+    let Some(exchange) = &message.exchange else {
+        return vec![Line::of(Role::Dim, "history no longer has the HTTP exchange")];
+    };
+    let mut lines = vec![summary(exchange)];
+    if let Some(failure) = &exchange.failure {
+        lines.push(Line::of(Role::Bad, "failed: ").say(Role::Text, failure));
+    }
+    lines.push(Line::default());
+    lines.extend(head(&exchange.request, look));
+    lines.extend(exchange.rewrites.iter().map(|change| rewrite(change, look)));
+    lines.push(ended("request", exchange.request_end, exchange.request_bytes));
+    lines.push(Line::default());
+    match &exchange.response {
+        Some(response) => {
+            if exchange.is_our_answer {
+                lines.push(Line::of(
+                    Role::Warn,
+                    "this answer is the proxy's own, not the server's",
+                ));
+            }
+            lines.extend(head(response, look));
+        }
+        None => lines.push(Line::of(Role::Wait, "no response yet")),
+    }
+    lines.push(ended("response", exchange.response_end, exchange.response_bytes));
+    lines
+}
+
+fn summary(exchange: &ExchangeDetail) -> Line {
+    let text = format!(
+        "{} on {} from {} to {} ({})",
+        exchange.id,
+        exchange.connection,
+        exchange.client,
+        exchange.server,
+        exchange.side.name()
+    );
+    Line::default().say(Role::Dim, &text)
+}
+
+fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
+    let is_masked = !look.switches.is_unmasked;
+    let first = if is_masked {
+        masked_target(&head.line)
+    } else {
+        head.line.clone()
+    };
+    let mut lines = vec![Line::default().say(Role::Strong, &first)];
+    lines.extend(head.fields.iter().map(|(name, value)| {
+        let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
+        if is_masked && SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
+            line.say(Role::Warn, &masked(value))
+        } else {
+            line.say(Role::Text, value)
+        }
+    }));
+    lines
+}
+
+/// The scheme of a credential and the length of the rest.
+fn masked(value: &str) -> String {
+    let (scheme, secret) = match value.split_once(' ') {
+        Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphabetic()) => (scheme, rest),
+        _ => ("", value),
+    };
+    let gap = if scheme.is_empty() { "" } else { " " };
+    format!(
+        "{scheme}{gap}*** ({}; m shows it)",
+        format::plural(secret.chars().count() as u64, "character")
+    )
+}
+
+/// A request line without the values of query parameters that look like secrets.
+fn masked_target(line: &str) -> String {
+    let Some((path, query)) = line.split_once('?') else {
+        return line.to_owned();
+    };
+    let (query, version) = query.rsplit_once(' ').unwrap_or((query, ""));
+    let parameters: Vec<String> = query.split('&').map(masked_parameter).collect();
+    format!("{path}?{} {version}", parameters.join("&"))
+        .trim_end()
+        .to_owned()
+}
+
+fn masked_parameter(parameter: &str) -> String {
+    const TELLING: [&str; 7] = [
+        "token",
+        "key",
+        "secret",
+        "password",
+        "code",
+        "assertion",
+        "signature",
+    ];
+    match parameter.split_once('=') {
+        Some((name, _))
+            if TELLING
+                .iter()
+                .any(|word| name.to_ascii_lowercase().contains(word)) =>
+        {
+            format!("{name}=***")
+        }
+        _ => parameter.to_owned(),
+    }
+}
+
+fn rewrite(change: &str, look: &Look<'_>) -> Line {
+    Line::of(
+        Role::Accent,
+        look.theme.sign("↳ sent on with ", "> sent on with "),
+    )
+    .say(Role::Text, change)
+}
+
+fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {
+    let (role, text) = match end {
+        None => (Role::Wait, "still going on"),
+        Some(EndKind::Complete) => (Role::Dim, "complete"),
+        Some(EndKind::ClientAborted) => (Role::Bad, "the client went away"),
+        Some(EndKind::UpstreamAborted) => (Role::Bad, "the server broke off"),
+        Some(EndKind::UpstreamUnreachable) => (Role::Bad, "the server could not be reached"),
+        Some(EndKind::CutByProxy) => (Role::Bad, "cut by the proxy: shutdown or a limit"),
+    };
+    let size = format::size(bytes);
+    Line::default().say(role, &format!("{what} body {size}, {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_credential_shows_its_scheme_and_length_only() {
+        assert_eq!(masked("Bearer abcdef"), "Bearer *** (6 characters; m shows it)");
+        assert_eq!(masked("a=1; b=2"), "*** (8 characters; m shows it)");
+    }
+
+    #[test]
+    fn secrets_in_the_query_are_masked_too() {
+        assert_eq!(
+            masked_target("GET /cb?state=1&access_token=s3cret HTTP/1.1"),
+            "GET /cb?state=1&access_token=*** HTTP/1.1"
+        );
+        assert_eq!(masked_target("POST /mcp HTTP/1.1"), "POST /mcp HTTP/1.1");
+    }
+}

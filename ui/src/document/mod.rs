@@ -1,0 +1,164 @@
+//! A message as lines of text, one way for each tab.
+
+mod call;
+mod headers;
+mod pretty;
+mod raw;
+mod timing;
+
+use jiff::tz::TimeZone;
+use shadowcat::ids::MessageId;
+use shadowcat::snapshot::{Body, MessageDetail, Severity};
+
+use crate::detail::{Switches, Tab};
+use crate::format;
+use crate::paint::Line;
+use crate::theme::{Role, Theme};
+
+/// Most lines that are made of one message.
+const MOST_LINES: usize = 50_000;
+
+/// One line of the detail.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct DocLine {
+    pub(crate) line: Line,
+    /// The message that the line stands for.
+    pub(crate) target: Option<MessageId>,
+}
+
+impl From<Line> for DocLine {
+    fn from(line: Line) -> Self {
+        Self { line, target: None }
+    }
+}
+
+/// How lines are to look.
+pub(crate) struct Look<'a> {
+    pub(crate) columns: usize,
+    pub(crate) switches: Switches,
+    pub(crate) theme: Theme,
+    pub(crate) zone: &'a TimeZone,
+}
+
+/// The lines of `tab`.
+pub(crate) fn lines(message: &MessageDetail, tab: Tab, look: &Look<'_>) -> Vec<DocLine> {
+    if tab == Tab::Call {
+        return call::lines(message, look);
+    }
+    let whole = match tab {
+        Tab::Pretty => pretty_tab(message, look),
+        Tab::Raw => raw_tab(message, look),
+        Tab::Headers => headers::lines(message, look),
+        Tab::Timing | Tab::Call => timing::lines(message, look),
+    };
+    let wraps = look.switches.wraps;
+    let fitted = whole.into_iter().flat_map(|line| {
+        if wraps {
+            line.wrapped(look.columns)
+        } else {
+            vec![line]
+        }
+    });
+    fitted.take(MOST_LINES).map(DocLine::from).collect()
+}
+
+fn pretty_tab(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
+    let mut lines = findings(message, look.theme);
+    lines.extend(event_fields(message));
+    match &message.body {
+        Some(body) => {
+            lines.extend(body_note(body));
+            lines.extend(pretty::lines(&body.bytes, MOST_LINES));
+        }
+        None => lines.push(no_body(message)),
+    }
+    lines
+}
+
+fn raw_tab(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
+    let Some(body) = &message.body else {
+        return vec![no_body(message)];
+    };
+    let mut lines: Vec<Line> = body_note(body).into_iter().collect();
+    let bytes = if body.wire.is_empty() {
+        &body.bytes
+    } else {
+        &body.wire
+    };
+    lines.extend(raw::lines(bytes, look.switches.is_hex, MOST_LINES));
+    lines
+}
+
+fn no_body(message: &MessageDetail) -> Line {
+    let text = if message.row.size == 0 {
+        "no body"
+    } else if message.row.has_body {
+        "the body cannot be shown"
+    } else {
+        "history no longer has the body; a recording would have kept it"
+    };
+    Line::of(Role::Dim, text)
+}
+
+/// What is remarkable about the message, worst first.
+fn findings(message: &MessageDetail, theme: Theme) -> Vec<Line> {
+    let mut findings: Vec<_> = message.row.findings.iter().collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let shown = findings.into_iter().map(|finding| {
+        let (role, word) = match finding.severity {
+            Severity::Error => (Role::Bad, "error: "),
+            Severity::Warning => (Role::Warn, "warning: "),
+            Severity::Info => (Role::Accent, "note: "),
+        };
+        Line::of(role, theme.sign("⚑ ", "! "))
+            .with(role, word)
+            .say(Role::Text, &finding.text)
+    });
+    shown.collect()
+}
+
+fn event_fields(message: &MessageDetail) -> Option<Line> {
+    let sse = message.sse.as_ref()?;
+    let mut line = Line::of(Role::Dim, "event ").say(Role::Text, &sse.event);
+    if let Some(id) = &sse.id {
+        line = line.with(Role::Dim, "  id ").say(Role::Text, id);
+    }
+    if let Some(retry) = sse.retry {
+        line = line
+            .with(Role::Dim, "  retry ")
+            .say(Role::Text, &format!("{retry} ms"));
+    }
+    if sse.comments > 0 {
+        let comments = format::plural(sse.comments.into(), "comment");
+        line = line.say(Role::Dim, &format!("  {comments}"));
+    }
+    Some(line)
+}
+
+/// What is to be known about the bytes before reading them.
+fn body_note(body: &Body) -> Option<Line> {
+    let mut notes = Vec::new();
+    if body.is_cut {
+        let kept = format::size(body.bytes.len() as u64);
+        notes.push(format!(
+            "only the first {kept} of {} are kept",
+            format::size(body.size)
+        ));
+    }
+    if let Some(coding) = &body.coding {
+        notes.push(format!("decoded from {coding}"));
+    }
+    (!notes.is_empty()).then(|| Line::default().say(Role::Warn, &notes.join("; ")))
+}
+
+/// The body, indented, without colours.
+pub(crate) fn pretty_text(bytes: &[u8]) -> String {
+    let lines: Vec<String> = pretty::lines(bytes, MOST_LINES).iter().map(Line::text).collect();
+    lines.join("\n")
+}
+
+/// Both heads as text.
+pub(crate) fn headers_text(message: &MessageDetail, look: &Look<'_>) -> String {
+    let lines: Vec<String> = headers::lines(message, look).iter().map(Line::text).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,34 @@
+//! What `update` wants done outside of the model.
+
+use shadowcat::ids::MessageId;
+use shadowcat::snapshot::{Command, ViewQuery};
+
+/// Something for the app to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The view has changed.
+    Query(ViewQuery),
+    /// Ask the engine; the answer comes back as an event with the same purpose.
+    Ask(Purpose, Command),
+    /// Give `text` to the terminal's clipboard.
+    Copy { what: String, text: String },
+    /// Take or leave the mouse.
+    Mouse(bool),
+    /// Back to the shell.
+    Suspend,
+    /// Draw every cell anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// Why a command was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To show it in the detail.
+    Detail(MessageId),
+    /// To go there.
+    Find { is_backwards: bool },
+    /// To start or stop recording.
+    Record,
+}

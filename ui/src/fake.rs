@@ -1,0 +1,677 @@
+//! An engine made of plain data, for tests of the screens: it answers queries and commands as the real one promises to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use shadowcat::clock::Timestamp;
+use shadowcat::ids::{
+    CallId, ConnectionId, ExchangeId, MessageId, ProxySessionId, SessionId, Side, StreamId,
+};
+use shadowcat::limits::Unit;
+use shadowcat::snapshot::{
+    Anchor, Body, Carrier, Command, Direction, EndKind, Era, ExchangeDetail, FilterProblem, Finding, Gauge,
+    Head, LogRow, MessageDetail, MessagePage, MessageRow, Notice, Outcome, Page, Progress, RecorderState,
+    Reply, Resources, RowKind, RowState, SessionBasis, SessionRow, SessionState, Severity, Snapshot, Source,
+    SseFields, StreamEvent, StreamRow, TaskRow, Timing, Totals, UpstreamRow, ViewQuery, Window,
+};
+
+/// 2026-11-23 12:03:11.204 UTC.
+const START: u64 = 1_795_435_391_204_000;
+
+/// History, sessions and all else that a snapshot is cut from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fake {
+    pub(crate) rows: Vec<MessageRow>,
+    pub(crate) bodies: BTreeMap<u64, Body>,
+    pub(crate) sessions: Vec<SessionRow>,
+    pub(crate) streams: Vec<StreamRow>,
+    pub(crate) log: Vec<LogRow>,
+    pub(crate) source: Source,
+    pub(crate) recorder: RecorderState,
+    pub(crate) resources: Resources,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) rate: f64,
+    pub(crate) millis: u64,
+    exchanges: u64,
+    last: u64,
+}
+
+impl Fake {
+    /// A proxy that has just been started.
+    pub(crate) fn empty() -> Self {
+        Self {
+            source: Source::Live {
+                listen: vec!["127.0.0.1:8080".to_owned()],
+                upstreams: vec![upstream("everything", None)],
+                is_draining: false,
+            },
+            resources: resources(1),
+            ..Self::default()
+        }
+    }
+
+    /// A few calls of two clients, one of them under way.
+    pub(crate) fn typical() -> Self {
+        let mut fake = Self::empty();
+        fake.source = Source::Live {
+            listen: vec!["127.0.0.1:8080".to_owned()],
+            upstreams: vec![upstream("everything", Some(true))],
+            is_draining: false,
+        };
+        fake.recorder = RecorderState::On {
+            path: PathBuf::from("recordings/session-1.jsonl"),
+            bytes: 1_258_291,
+            lines: 512,
+            lost: 0,
+            is_redacted: true,
+        };
+        fake.sessions = vec![
+            session("R1", "everything", 1_310, 1),
+            session("F2", "api.x.dev", 88, 0),
+        ];
+        fake.call("initialize", "2025-11-25, claude-code 2.1", 3, Outcome::Ok);
+        fake.notify(Direction::ClientToServer, "notifications/initialized", "");
+        fake.call("tools/list", "13 tools", 2, Outcome::Ok);
+        fake.call("tools/call", "echo", 3, Outcome::Ok);
+        fake.call("tools/call", "add", 5, Outcome::RpcError(-32602));
+        fake.call("resources/read", "file:///etc/hosts", 41, Outcome::ToolError);
+        fake.open_call("tools/call", "longRunningOperation", Some(("3", "10")));
+        fake.notify(Direction::ServerToClient, "notifications/progress", "3/10 of #7");
+        fake.stream();
+        fake.log_line("INFO", "shadowcat::engine", "listening on 127.0.0.1:8080");
+        fake.log_line(
+            "WARN",
+            "shadowcat::transport",
+            "upstream everything: connection reset, next exchange will reconnect",
+        );
+        fake.log_line(
+            "DEBUG",
+            "shadowcat::session",
+            "session R1 opened by Mcp-Session-Id",
+        );
+        fake.rate = 412.0;
+        fake
+    }
+
+    /// More of everything than any screen shows.
+    pub(crate) fn overfull() -> Self {
+        let mut fake = Self::typical();
+        for number in 3..200 {
+            fake.sessions.push(session(
+                &format!("R{number}"),
+                "a-server-with-a-very-long-name.example.com:8443",
+                number * 977,
+                number % 7,
+            ));
+            fake.log_line(
+                "INFO",
+                "shadowcat::session",
+                &format!("session R{number} opened, {}", "long text ".repeat(30)),
+            );
+        }
+        for number in 0..600_u64 {
+            let tool = format!("tool_with_a_long_name_{number} {}", "x".repeat(80));
+            fake.call(
+                "tools/call",
+                &tool,
+                number * 37,
+                if number % 9 == 0 {
+                    Outcome::RpcError(-32603)
+                } else {
+                    Outcome::Ok
+                },
+            );
+        }
+        for _ in 0..40 {
+            fake.stream();
+        }
+        fake.resources = resources(1_000_000);
+        fake.rate = 98_765.4;
+        fake
+    }
+
+    /// Nothing works.
+    pub(crate) fn failing() -> Self {
+        let mut fake = Self::empty();
+        let mut broken = upstream("everything", Some(false));
+        broken.last_error = Some("connection refused by 127.0.0.1:3001; is the server running?".to_owned());
+        broken.failures = 3;
+        fake.source = Source::Live {
+            listen: vec!["127.0.0.1:8080".to_owned()],
+            upstreams: vec![broken],
+            is_draining: true,
+        };
+        fake.recorder = RecorderState::Failed {
+            path: PathBuf::from("recordings/session-1.jsonl"),
+            cause: "No space left on device".to_owned(),
+        };
+        fake.sessions = vec![session("R1", "everything", 4, 4)];
+        fake.call("initialize", "2026-07-28", 1, Outcome::ProxyError(502));
+        fake.call("tools/call", "echo", 10_002, Outcome::UpstreamGone);
+        fake.call("tools/list", "", 7, Outcome::HttpError(404));
+        fake.call("tools/call", "add", 61_000, Outcome::ClientGone);
+        fake.call("tools/call", "sleep", 61_000, Outcome::Cancelled);
+        fake.call("tools/call", "lost", 61_000, Outcome::Unanswered);
+        if let Some(row) = fake.rows.last_mut() {
+            row.findings = vec![Finding {
+                severity: Severity::Warning,
+                text: "answers an id that no open request has".to_owned(),
+            }];
+        }
+        fake.resources = resources(50_000_000_000);
+        fake.notices = vec![Notice {
+            at: fake.now(),
+            severity: Severity::Error,
+            text: "recording stopped: No space left on device; free some and press R".to_owned(),
+        }];
+        fake.log_line(
+            "ERROR",
+            "shadowcat::recording",
+            "recordings/session-1.jsonl: No space left on device",
+        );
+        fake
+    }
+
+    /// Traffic that tries to take over the terminal.
+    pub(crate) fn hostile() -> Self {
+        let mut fake = Self::typical();
+        let evil = "\x1b[2J\x1b]0;owned\x07 \u{202e}txet\u{202c} zero\u{200b}width\u{feff}\r\n\u{9b}31m\ttab";
+        fake.rows.clear();
+        fake.call("tools/\x1b[31mcall", evil, 3, Outcome::Ok);
+        if let Some(session) = fake.sessions.first_mut() {
+            session.server = format!("ev\x1bil{evil}");
+            session.client = Some(evil.to_owned());
+        }
+        let body = format!("{{\"text\":\"{evil}\",\"\u{202e}key\":1}}");
+        for id in fake.rows.iter_mut().map(|row| {
+            row.rpc_id = Some("\"\x1b[1m\"".to_owned());
+            row.id.get()
+        }) {
+            fake.bodies.insert(id, plain_body(&body));
+        }
+        fake.log_line("WARN", "x", evil);
+        fake
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_micros(START + self.millis * 1_000)
+    }
+
+    /// Lets a request and its answer pass.
+    pub(crate) fn call(&mut self, method: &str, summary: &str, millis: u64, outcome: Outcome) {
+        let took = Duration::from_millis(millis);
+        let mut request = self.row(RowKind::Request, Direction::ClientToServer, method, summary);
+        request.state = RowState::Answered {
+            took,
+            outcome,
+            status: Some(200),
+        };
+        self.millis += millis;
+        let kind = if outcome == Outcome::Ok {
+            RowKind::Result
+        } else {
+            RowKind::Error
+        };
+        let text = if outcome == Outcome::Ok {
+            "result"
+        } else {
+            "it did not work"
+        };
+        self.push(request);
+        let mut answer = self.row(kind, Direction::ServerToClient, method, text);
+        answer.call = CallId::new(self.exchanges);
+        answer.state = RowState::Answer {
+            took: Some(took),
+            outcome,
+            status: Some(200),
+        };
+        answer.exchange = ExchangeId::new(self.exchanges).unwrap_or(answer.exchange);
+        self.push(answer);
+        self.millis += 20;
+    }
+
+    fn open_call(&mut self, method: &str, summary: &str, progress: Option<(&str, &str)>) {
+        let mut request = self.row(RowKind::Request, Direction::ClientToServer, method, summary);
+        let progress = progress.map(|(done, total)| Progress {
+            progress: done.to_owned(),
+            total: Some(total.to_owned()),
+        });
+        request.state = RowState::Open { progress };
+        self.push(request);
+        self.millis += 400;
+    }
+
+    fn notify(&mut self, direction: Direction, method: &str, summary: &str) {
+        let mut row = self.row(RowKind::Notification, direction, method, summary);
+        row.rpc_id = None;
+        if direction == Direction::ServerToClient {
+            (row.stream, row.carrier) = (StreamId::new(1), Carrier::Sse);
+        }
+        self.push(row);
+    }
+
+    fn row(&mut self, kind: RowKind, direction: Direction, method: &str, summary: &str) -> MessageRow {
+        self.last += 1;
+        if kind == RowKind::Request {
+            self.exchanges += 1;
+        }
+        MessageRow {
+            id: MessageId::new(self.last).unwrap(),
+            at: self.now(),
+            session: Some(session_id("R1")),
+            exchange: ExchangeId::new(self.exchanges.max(1)).unwrap(),
+            stream: None,
+            call: CallId::new(self.exchanges),
+            direction,
+            carrier: Carrier::Http,
+            kind,
+            method: Some(method.to_owned()),
+            rpc_id: Some(self.exchanges.to_string()),
+            summary: summary.to_owned(),
+            size: 212 + self.last * 7,
+            server: "everything".to_owned(),
+            state: RowState::Passed,
+            findings: Vec::new(),
+            batch: None,
+            has_body: true,
+        }
+    }
+
+    fn push(&mut self, row: MessageRow) {
+        let id = row.rpc_id.clone().unwrap_or_default();
+        let method = row.method.clone().unwrap_or_default();
+        let text = if id.is_empty() {
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"progressToken":7,"progress":3,"total":10}}}}"#
+            )
+        } else if row.kind == RowKind::Request {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"name":"{}","arguments":{{"message":"hello","times":3,"exact":1.10,"deep":[true,null,{{}}]}}}}}}"#,
+                row.summary
+            )
+        } else {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"Echo: hello"}}]}}}}"#
+            )
+        };
+        self.bodies.insert(row.id.get(), plain_body(&text));
+        self.rows.push(row);
+    }
+
+    pub(crate) fn stream(&mut self) {
+        let number = self.streams.len() as u64 + 1;
+        let now = self.now().as_micros();
+        let before = |millis: u64| Timestamp::from_micros(now - millis * 1_000);
+        let event = |millis, label: &str, kind, comments| StreamEvent {
+            at: before(millis),
+            message: if comments == 0 {
+                MessageId::new(self.last)
+            } else {
+                None
+            },
+            event_id: (comments == 0).then(|| format!("evt-{millis}")),
+            label: label.to_owned(),
+            kind,
+            bytes: 96,
+            comments,
+        };
+        let stream = StreamRow {
+            id: StreamId::new(number).unwrap(),
+            exchange: ExchangeId::new(1).unwrap(),
+            session: Some(session_id("R1")),
+            server: "everything".to_owned(),
+            label: "POST tools/call longRunningOperation".to_owned(),
+            opened_at: before(52_000),
+            active_at: before(2_000),
+            ended: number
+                .is_multiple_of(2)
+                .then(|| (before(2_000), EndKind::Complete)),
+            events: 5,
+            comments: 3,
+            bytes: 1_730,
+            last_event_id: Some("evt-2000".to_owned()),
+            retry: Some(3_000),
+            resumed_from: None,
+            longest_gap: Duration::from_millis(29_900),
+            recent: vec![
+                event(52_000, "priming", Some(RowKind::Event), 0),
+                event(50_000, "progress 1/10", Some(RowKind::Notification), 0),
+                event(49_900, "progress 2/10", Some(RowKind::Notification), 0),
+                event(20_000, "3 comments", None, 3),
+                event(9_000, "elicitation/create", Some(RowKind::Request), 0),
+                event(2_000, "progress 3/10", Some(RowKind::Notification), 0),
+            ],
+        };
+        self.streams.push(stream);
+    }
+
+    fn log_line(&mut self, level: &str, target: &str, text: &str) {
+        self.log.push(LogRow {
+            number: self.log.len() as u64 + 1,
+            at: self.now(),
+            level: level.to_owned(),
+            target: target.to_owned(),
+            text: text.to_owned(),
+        });
+    }
+
+    /// Takes the oldest `count` rows out of history.
+    pub(crate) fn evict(&mut self, count: usize) {
+        self.rows.drain(..count.min(self.rows.len()));
+    }
+
+    /// What the engine would publish for `query`.
+    pub(crate) fn snapshot(&self, query: &ViewQuery) -> Snapshot {
+        Snapshot {
+            revision: self.last,
+            query_serial: query.serial,
+            taken_at: self.now(),
+            source: self.source.clone(),
+            recorder: self.recorder.clone(),
+            totals: self.totals(),
+            sessions: page(&self.sessions, query.sessions, |_| None),
+            messages: self.messages(query),
+            streams: page(&self.streams, query.streams, |row| Some(row.id)),
+            resources: self.resources.clone(),
+            log: page(&self.log, query.log, |row| Some(row.number)),
+            notices: self.notices.clone(),
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            messages: self.last,
+            errors: self.rows.iter().filter(|row| row.kind == RowKind::Error).count() as u64,
+            messages_per_second: self.rate,
+            ..Totals::default()
+        }
+    }
+
+    /// The filter of this engine is a piece of text; one with `??` in it cannot be read.
+    fn messages(&self, query: &ViewQuery) -> MessagePage {
+        let mistake = query.filter.find("??");
+        let wanted = if mistake.is_some() {
+            ""
+        } else {
+            query.filter.as_str()
+        };
+        let is_shown = |row: &&MessageRow| {
+            let text = format!("{} {}", row.method.as_deref().unwrap_or_default(), row.summary);
+            text.contains(wanted) && (query.session.is_none() || row.session == query.session)
+        };
+        let matching: Vec<MessageRow> = self.rows.iter().filter(is_shown).cloned().collect();
+        let page = page(&matching, query.messages, |row| Some(row.id));
+        MessagePage {
+            rows: page.rows,
+            first: page.first,
+            matched: page.total,
+            total: self.rows.len() as u64,
+            scanned: self.rows.len() as u64,
+            filter_error: mistake.map(|column| FilterProblem {
+                column,
+                length: 2,
+                message: "is no comparison; write field:value".to_owned(),
+            }),
+            newest: self.rows.last().map(|row| row.id),
+        }
+    }
+
+    /// What the engine would answer.
+    pub(crate) fn answer(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Inspect { id } => self
+                .detail(id)
+                .map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail))),
+            Command::Find {
+                from, is_backwards, ..
+            } => {
+                let from = from.map_or(0, MessageId::get);
+                let is_failure = |row: &&MessageRow| row.kind == RowKind::Error;
+                let found = if is_backwards {
+                    self.rows
+                        .iter()
+                        .rev()
+                        .filter(is_failure)
+                        .find(|row| row.id.get() < from)
+                } else {
+                    self.rows
+                        .iter()
+                        .filter(is_failure)
+                        .find(|row| row.id.get() > from)
+                };
+                Reply::Found(found.map(|row| row.id))
+            }
+            Command::StartRecording { path } => {
+                let path = path.unwrap_or_else(|| PathBuf::from("recordings/new.jsonl"));
+                self.recorder = RecorderState::On {
+                    path,
+                    bytes: 0,
+                    lines: 0,
+                    lost: 0,
+                    is_redacted: true,
+                };
+                Reply::Recording(self.recorder.clone())
+            }
+            Command::StopRecording => {
+                self.recorder = RecorderState::Off;
+                Reply::Recording(RecorderState::Off)
+            }
+            Command::Rows { .. } => Reply::Refused {
+                message: "not asked for by a screen".to_owned(),
+            },
+        }
+    }
+
+    pub(crate) fn detail(&self, id: MessageId) -> Option<MessageDetail> {
+        let row = self.rows.iter().find(|row| row.id == id)?.clone();
+        let call = self
+            .rows
+            .iter()
+            .filter(|other| other.call == row.call)
+            .cloned()
+            .collect();
+        let sse = row.stream.map(|_| SseFields {
+            event: "message".to_owned(),
+            id: Some("evt-7".to_owned()),
+            retry: None,
+            comments: 0,
+        });
+        let mut body = self.bodies.get(&id.get()).cloned();
+        if let (Some(body), Some(_)) = (&mut body, &sse) {
+            body.wire = [
+                b"event: message\r\nid: evt-7\r\ndata: ",
+                &body.bytes[..],
+                b"\r\n\r\n",
+            ]
+            .concat()
+            .into();
+        }
+        Some(MessageDetail {
+            body,
+            sse,
+            exchange: Some(exchange(&row)),
+            call,
+            call_cut: 0,
+            session: self.sessions.first().cloned(),
+            row,
+        })
+    }
+}
+
+fn plain_body(text: &str) -> Body {
+    Body {
+        bytes: Bytes::from(text.to_owned()),
+        wire: Bytes::new(),
+        size: text.len() as u64,
+        is_cut: false,
+        coding: None,
+        media_type: Some("application/json".to_owned()),
+    }
+}
+
+fn page<T: Clone, Id: Copy + PartialEq + PartialOrd>(
+    all: &[T],
+    window: Window<Id>,
+    id: fn(&T) -> Option<Id>,
+) -> Page<T> {
+    let wanted = usize::from(window.rows);
+    let first = match window.anchor {
+        Anchor::Tail => all.len().saturating_sub(wanted),
+        Anchor::Index(index) => usize::try_from(index).unwrap_or(0),
+        Anchor::Row { id: held, shift } => {
+            let place = all.partition_point(|row| id(row) < Some(held));
+            place.saturating_add_signed(isize::try_from(shift).unwrap_or(0))
+        }
+    };
+    Page {
+        rows: all.iter().skip(first).take(wanted).cloned().collect(),
+        first: first as u64,
+        total: all.len() as u64,
+    }
+}
+
+pub(crate) fn session_id(text: &str) -> ProxySessionId {
+    text.parse().unwrap()
+}
+
+fn session(id: &str, server: &str, messages: u64, errors: u64) -> SessionRow {
+    SessionRow {
+        id: session_id(id),
+        server: server.to_owned(),
+        client: Some("claude-code 2.1".to_owned()),
+        server_info: Some("everything 1.0".to_owned()),
+        era: Some(Era::Legacy),
+        revision: Some("2025-11-25".to_owned()),
+        basis: SessionBasis::SessionHeader,
+        opened_at: Timestamp::from_micros(START),
+        active_at: Timestamp::from_micros(START),
+        state: if id == "F2" {
+            SessionState::Idle
+        } else {
+            SessionState::Active
+        },
+        messages,
+        errors,
+        open_calls: u64::from(id == "R1"),
+        open_streams: u64::from(id == "R1"),
+        history_bytes: 3_000,
+    }
+}
+
+fn upstream(name: &str, is_healthy: Option<bool>) -> UpstreamRow {
+    UpstreamRow {
+        name: name.to_owned(),
+        url: "http://127.0.0.1:3001/mcp".to_owned(),
+        client_url: "http://127.0.0.1:8080/mcp".to_owned(),
+        is_healthy,
+        last_error: None,
+        exchanges: 42,
+        failures: 0,
+    }
+}
+
+fn exchange(row: &MessageRow) -> ExchangeDetail {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let after = |millis| Some(row.at.plus(Duration::from_millis(millis)));
+    ExchangeDetail {
+        id: row.exchange,
+        connection: ConnectionId::new(3).unwrap(),
+        client: "127.0.0.1:50312".to_owned(),
+        side: Side::Reverse,
+        server: row.server.clone(),
+        request: Head {
+            line: "POST /mcp?api_key=s3cret HTTP/1.1".to_owned(),
+            fields: vec![
+                field("Host", "127.0.0.1:8080"),
+                field("Content-Type", "application/json"),
+                field("Authorization", "Bearer abcdefghijklmnop"),
+                field("Mcp-Session-Id", "1f0c"),
+            ],
+        },
+        rewrites: vec!["Host: 127.0.0.1:8080 → 127.0.0.1:3001".to_owned()],
+        response: Some(Head {
+            line: "HTTP/1.1 200 OK".to_owned(),
+            fields: vec![
+                field("Content-Type", "application/json"),
+                field("Set-Cookie", "sid=abc"),
+            ],
+        }),
+        is_our_answer: false,
+        timing: Timing {
+            started: row.at,
+            request_done: after(1),
+            sent: after(4),
+            connect: Some(Duration::from_millis(2)),
+            response_head: after(30),
+            first_byte: after(32),
+            done: after(50),
+        },
+        request_end: Some(EndKind::Complete),
+        response_end: Some(EndKind::Complete),
+        failure: None,
+        request_bytes: row.size,
+        response_bytes: 1_024,
+    }
+}
+
+fn resources(scale: u64) -> Resources {
+    let gauge = |name: &str, part: &str, unit, used: u64, limit: u64| {
+        let used = used.saturating_mul(scale).min(limit);
+        Gauge {
+            name: name.to_owned(),
+            part: part.to_owned(),
+            unit,
+            used,
+            limit,
+            peak: used,
+            reached: u64::from(used == limit) * 12,
+        }
+    };
+    let task = |kind: &str, live| TaskRow {
+        kind: kind.to_owned(),
+        live,
+        peak: live + 2,
+        started: live * 40,
+        panicked: 0,
+    };
+    Resources {
+        uptime: Duration::from_secs(754),
+        gauges: vec![
+            gauge("max_connections", "", Unit::Count, 12, 10_000),
+            gauge("max_concurrent_tasks", "", Unit::Count, 37, 16_384),
+            gauge("max_sessions", "forward", Unit::Count, 1, 10_000),
+            gauge("max_sessions", "reverse", Unit::Count, 1, 10_000),
+            gauge("max_history_memory", "", Unit::Bytes, 3_565_158, 256 << 20),
+            gauge("max_buffer_pool", "forward", Unit::Bytes, 0, 128 << 20),
+            gauge("max_buffer_pool", "reverse", Unit::Bytes, 1_153_434, 128 << 20),
+            gauge("recording_queue", "", Unit::Count, 9, 8_192),
+        ],
+        tasks: vec![
+            task("listener", 1),
+            task("connection", 12),
+            task("client stream", 0),
+            task("ledger", 1),
+        ],
+        rates: [
+            (
+                "messages".to_owned(),
+                (0..120).map(|second| second * 7 % 31).collect(),
+            ),
+            (
+                "bytes_from_servers".to_owned(),
+                (0..120).map(|second| second * 4_001 % 9_000).collect(),
+            ),
+        ]
+        .into(),
+        rss_bytes: Some(48 << 20),
+        threads: Some(6),
+        open_files: Some(31),
+    }
+}
+
+/// A session's number on the reverse side.
+pub(crate) fn reverse(number: u64) -> ProxySessionId {
+    ProxySessionId::on(Side::Reverse, SessionId::new(number).unwrap())
+}

@@ -1,0 +1,130 @@
+//! The one table of keys. Input, footer, help, palette and documentation read it.
+
+use super::{Action, Binding, Context};
+
+/// How far in front an entry of the footer is; entries with 0 are not in it.
+type Priority = u8;
+
+const fn row(
+    context: Context,
+    keys: &'static [&'static str],
+    action: Action,
+    names: &'static [&'static str],
+    label: &'static str,
+    help: &'static str,
+    priority: Priority,
+) -> Binding {
+    Binding {
+        context,
+        keys,
+        action,
+        names,
+        label,
+        help,
+        priority,
+    }
+}
+
+use Action as A;
+use Context::{
+    Copying, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt, Sessions,
+    Streams, Traffic,
+};
+
+/// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
+#[rustfmt::skip] // A table is read by its lines.
+pub(crate) const TABLE: &[Binding] = &[
+    row(Global, &["?"], A::Help, &["help", "h"], "help", "keys of this view; type to search all of them", 10),
+    row(Global, &[":", "ctrl-p"], A::Palette, &["palette"], "commands", "find any action by its name", 9),
+    row(Global, &["1"], A::ShowTraffic, &["traffic"], "traffic", "Traffic: sessions, messages, details", 0),
+    row(Global, &["2"], A::ShowStreams, &["streams"], "streams", "Streams: one lane for each SSE stream", 0),
+    row(Global, &["3"], A::ShowResources, &["resources", "limits"], "resources", "Resources: limits, tasks, rates, upstreams", 0),
+    row(Global, &["4"], A::ShowLog, &["log"], "log", "Log: what the program itself did", 0),
+    row(Global, &["5"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
+    row(Global, &["tab"], A::NextPane, &["next-pane"], "pane", "next pane", 3),
+    row(Global, &["shift-tab"], A::PreviousPane, &["previous-pane"], "", "previous pane", 0),
+    row(Global, &["+"], A::Zoom, &["zoom"], "zoom", "this pane alone on the screen", 0),
+    row(Global, &["_"], A::Unzoom, &["unzoom"], "", "all panes again", 0),
+    row(Global, &["esc"], A::Back, &["back"], "back", "one level out: search, pane, screen, filter, session; never quits", 0),
+    row(Global, &["R"], A::Record, &["record", "rec"], "record", "start recording to a file, or stop", 4),
+    row(Global, &["z"], A::Theme, &["theme"], "theme", "dark, light, no colours", 0),
+    row(Global, &["M"], A::Mouse, &["mouse"], "mouse", "mouse on or off; off lets the terminal select text", 0),
+    row(Global, &["ctrl-l"], A::Redraw, &["redraw"], "redraw", "draw the screen anew", 0),
+    row(Global, &["ctrl-z"], A::Suspend, &["suspend"], "suspend", "back to the shell until `fg`; traffic stops as long", 0),
+    row(Global, &["q"], A::Quit, &["quit", "q"], "quit", "quit, from the Traffic screen; elsewhere back to it", 2),
+    row(Global, &["Q", "ctrl-c"], A::QuitNow, &["quit-now", "q!", "exit"], "", "quit from anywhere; traffic is drained first", 0),
+
+    row(List, &["j", "down"], A::Down, &["down"], "", "down one row", 0),
+    row(List, &["k", "up"], A::Up, &["up"], "", "up one row; leaves follow mode", 0),
+    row(List, &["ctrl-d"], A::HalfDown, &["half-page-down"], "", "down half a page", 0),
+    row(List, &["ctrl-u"], A::HalfUp, &["half-page-up"], "", "up half a page", 0),
+    row(List, &["ctrl-f", "pgdn"], A::PageDown, &["page-down"], "", "down a page", 0),
+    row(List, &["ctrl-b", "pgup"], A::PageUp, &["page-up"], "", "up a page", 0),
+    row(List, &["g g", "home"], A::First, &["first"], "first", "first row", 0),
+    row(List, &["G", "end"], A::Last, &["follow", "last"], "follow", "last row; follow what comes", 3),
+
+    row(Traffic, &["/"], A::Filter, &["filter"], "filter", "filter messages as you type", 8),
+    row(Traffic, &["f"], A::FilterFromRow, &["filter-row"], "like this", "filter by the method and tool of the row under the cursor", 5),
+    row(Traffic, &["}"], A::NextError, &["next-error"], "next error", "next message that failed", 6),
+    row(Traffic, &["{"], A::PreviousError, &["previous-error"], "", "previous message that failed", 0),
+    row(Traffic, &["["], A::PreviousTab, &["previous-tab"], "", "previous tab of the detail", 0),
+    row(Traffic, &["]"], A::NextTab, &["next-tab"], "tab", "next tab of the detail", 4),
+    row(Traffic, &["y"], A::Copy, &["copy"], "copy", "copy menu", 4),
+    row(Traffic, &["s"], A::LimitSession, &["session"], "session", "show only the session under the cursor", 4),
+    row(Traffic, &["g r"], A::GoRequest, &["go-request"], "request", "to the request of this call", 0),
+    row(Traffic, &["g a"], A::GoAnswer, &["go-answer"], "answer", "to the answer of this call", 0),
+    row(Traffic, &["g s"], A::GoStream, &["go-stream"], "stream", "to the stream that carried this message", 0),
+
+    row(Sessions, &["enter", "l", "right"], A::LimitSession, &["limit"], "limit", "show only this session", 7),
+
+    row(Messages, &["enter", "l", "right"], A::Open, &["open"], "detail", "to the detail of this message", 7),
+    row(Messages, &["h", "left"], A::FocusSessions, &["focus-sessions"], "", "to the sessions", 0),
+
+    row(Detail, &["enter"], A::Follow, &["jump"], "jump", "on the Call tab: to that message", 5),
+    row(Detail, &["/"], A::Search, &["search"], "search", "search in the detail", 8),
+    row(Detail, &["n"], A::NextHit, &["next-hit"], "", "next hit", 0),
+    row(Detail, &["N"], A::PreviousHit, &["previous-hit"], "", "previous hit", 0),
+    row(Detail, &["w"], A::Wrap, &["wrap"], "wrap", "wrap long lines, or scroll them with h and l", 5),
+    row(Detail, &["x"], A::Hex, &["hex"], "hex", "on the Raw tab: bytes in hex, or text", 4),
+    row(Detail, &["m"], A::Unmask, &["unmask"], "secrets", "on the Headers tab: show or mask secrets", 3),
+    row(Detail, &["h", "left"], A::Left, &["left"], "", "scroll left; at the left edge back to the messages", 0),
+    row(Detail, &["l", "right"], A::Right, &["right"], "", "scroll right", 0),
+
+    row(Streams, &["enter", "l", "right"], A::Open, &["open-stream"], "events", "to the events of this stream", 7),
+
+    row(Events, &["enter"], A::Follow, &["jump-event"], "message", "to the message that this event carried", 7),
+    row(Events, &["h", "left"], A::Left, &["focus-streams"], "", "back to the streams", 0),
+
+    row(Log, &["v"], A::LogLevel, &["log-level"], "level", "least level shown: all, info, warnings, errors", 7),
+    row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left", 0),
+    row(Log, &["l", "right"], A::Right, &["log-right"], "", "scroll long lines right", 0),
+
+    row(Copying, &["p", "y"], A::CopyPretty, &["copy-pretty"], "body, pretty", "the body, indented", 9),
+    row(Copying, &["b"], A::CopyBody, &["copy-body"], "body, as received", "the body as it came", 8),
+    row(Copying, &["w"], A::CopyWire, &["copy-wire"], "bytes on the wire", "the whole event or body as it was on the wire", 7),
+    row(Copying, &["h"], A::CopyHeaders, &["copy-headers"], "headers, masked", "both HTTP heads; secrets stay masked unless unmasked", 6),
+    row(Copying, &["i"], A::CopyId, &["copy-id"], "JSON-RPC id", "the JSON-RPC id as spelled", 5),
+    row(Copying, &["r"], A::CopyRow, &["copy-row"], "row, as JSON", "what the list says about it, as JSON", 4),
+    row(Copying, &["esc", "q"], A::Back, &["close-copy"], "close", "close the menu", 3),
+
+    row(Filtering, &["enter"], A::Accept, &["keep-filter"], "keep", "keep the filter", 9),
+    row(Filtering, &["esc", "ctrl-c"], A::Back, &["drop-filter"], "as before", "back to the filter of before", 8),
+    row(Filtering, &["tab"], A::Complete, &["complete"], "complete", "complete the word; again for the next proposal", 7),
+    row(Filtering, &["up"], A::Up, &["older-filter"], "older", "earlier filters", 5),
+    row(Filtering, &["down"], A::Down, &["newer-filter"], "", "later filters", 0),
+
+    row(Prompt, &["enter"], A::Accept, &["accept"], "go", "do it", 9),
+    row(Prompt, &["esc", "ctrl-c"], A::Back, &["cancel"], "cancel", "leave it", 8),
+
+    row(Palette, &["enter"], A::Accept, &["run"], "run", "run the chosen command", 9),
+    row(Palette, &["esc", "ctrl-c"], A::Back, &["close-palette"], "close", "close the palette", 8),
+    row(Palette, &["tab"], A::Complete, &["complete-command"], "complete", "complete the command's name", 7),
+    row(Palette, &["up", "ctrl-p"], A::Up, &["palette-up"], "", "previous command", 0),
+    row(Palette, &["down", "ctrl-n"], A::Down, &["palette-down"], "choose", "next command", 6),
+
+    row(Help, &["esc", "enter", "ctrl-c"], A::Back, &["close-help"], "close", "clear the search, then close", 9),
+    row(Help, &["up"], A::Up, &["help-up"], "", "scroll up", 0),
+    row(Help, &["down"], A::Down, &["help-down"], "scroll", "scroll down", 7),
+    row(Help, &["pgup", "ctrl-b"], A::PageUp, &["help-page-up"], "", "scroll up a page", 0),
+    row(Help, &["pgdn", "ctrl-f"], A::PageDown, &["help-page-down"], "", "scroll down a page", 0),
+];

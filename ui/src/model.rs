@@ -1,0 +1,423 @@
+//! All that the screen is made of, as plain data.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use shadowcat::clock::Timestamp;
+use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
+use shadowcat::snapshot::{MessageRow, Snapshot, Source, StreamEvent, StreamRow, ViewQuery};
+
+use crate::detail::Detail;
+use crate::keymap::{Chord, Context, Keymap};
+use crate::layout::{self, Areas};
+use crate::line_edit::LineEdit;
+use crate::list::{ListState, Rows};
+use crate::theme::{Role, Theme};
+
+/// The screens that digits lead to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Screen {
+    #[default]
+    Traffic,
+    Streams,
+    Resources,
+    Log,
+}
+
+impl Screen {
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Traffic => "Traffic",
+            Self::Streams => "Streams",
+            Self::Resources => "Resources",
+            Self::Log => "Log",
+        }
+    }
+}
+
+/// The parts of the screens that can have the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pane {
+    Sessions,
+    Messages,
+    Detail,
+    Streams,
+    Events,
+    Resources,
+    Log,
+}
+
+impl Pane {
+    /// The panes of a screen, in the order of Tab.
+    pub(crate) const fn of(screen: Screen) -> &'static [Self] {
+        match screen {
+            Screen::Traffic => &[Self::Sessions, Self::Messages, Self::Detail],
+            Screen::Streams => &[Self::Streams, Self::Events],
+            Screen::Resources => &[Self::Resources],
+            Screen::Log => &[Self::Log],
+        }
+    }
+}
+
+/// What keys go to, instead of the panes.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Mode {
+    #[default]
+    Normal,
+    /// A sequence was begun; what can follow is shown.
+    Prefix(Chord),
+    Filter(FilterEdit),
+    /// Search within the detail.
+    Search(LineEdit),
+    /// The path of a new recording.
+    Record(LineEdit),
+    Palette(PaletteState),
+    Help(HelpState),
+    Copy,
+}
+
+/// The filter while it is being typed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FilterEdit {
+    pub(crate) line: LineEdit,
+    /// What was in force before.
+    pub(crate) before: String,
+    /// How far back in the history of filters.
+    pub(crate) history_at: Option<usize>,
+    /// Which proposal the last Tab put in, and the text that was completed.
+    pub(crate) completion: Option<(usize, LineEdit)>,
+}
+
+/// The command palette.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PaletteState {
+    pub(crate) line: LineEdit,
+    /// Positions in the key table, best match first.
+    pub(crate) found: Vec<usize>,
+    pub(crate) chosen: usize,
+}
+
+/// The help window.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HelpState {
+    pub(crate) search: LineEdit,
+    pub(crate) scroll: usize,
+    /// The keys of all views, not of this one only.
+    pub(crate) is_all: bool,
+}
+
+/// A short message at the bottom of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Toast {
+    pub(crate) text: String,
+    pub(crate) role: Role,
+    pub(crate) until: Timestamp,
+}
+
+/// Which lines of the log are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    #[default]
+    All,
+    Info,
+    Warnings,
+    Errors,
+}
+
+impl LogLevel {
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::All => Self::Info,
+            Self::Info => Self::Warnings,
+            Self::Warnings => Self::Errors,
+            Self::Errors => Self::All,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Info => "info and above",
+            Self::Warnings => "warnings and errors",
+            Self::Errors => "errors",
+        }
+    }
+
+    pub(crate) fn shows(self, level: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Info => matches!(level, "ERROR" | "WARN" | "INFO"),
+            Self::Warnings => matches!(level, "ERROR" | "WARN"),
+            Self::Errors => level == "ERROR",
+        }
+    }
+}
+
+/// The row that was on screen under the cursor, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drawn {
+    pub(crate) row: MessageId,
+    /// When it came under the cursor without the user's doing; `None` if the user put the cursor there.
+    pub(crate) moved_at: Option<Timestamp>,
+}
+
+/// How long a row has to be under the cursor before a key may act on it, if the list put it there.
+pub(crate) const ROW_GUARD: Duration = Duration::from_millis(150);
+
+/// Filters remembered for the Up key.
+pub(crate) const FILTERS_KEPT: usize = 50;
+
+/// The state of the frontend.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, not a state of one machine"
+)]
+pub(crate) struct Model {
+    pub(crate) theme: Theme,
+    /// Colours are not to be used whatever the palette key says.
+    pub(crate) has_colours: bool,
+    pub(crate) is_read_only: bool,
+    pub(crate) title: String,
+    pub(crate) zone: TimeZone,
+    pub(crate) keymap: Keymap,
+    /// Columns and rows of the terminal.
+    pub(crate) size: (u16, u16),
+    pub(crate) now: Timestamp,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The engine has ended: what is shown is the last it said.
+    pub(crate) is_engine_gone: bool,
+    /// What was asked of the engine last.
+    pub(crate) query: ViewQuery,
+    pub(crate) screen: Screen,
+    pub(crate) traffic_pane: Pane,
+    pub(crate) streams_pane: Pane,
+    pub(crate) is_zoomed: bool,
+    pub(crate) has_mouse: bool,
+    pub(crate) mode: Mode,
+    pub(crate) sessions: ListState<Option<ProxySessionId>>,
+    pub(crate) messages: ListState<MessageId>,
+    pub(crate) streams: ListState<StreamId>,
+    /// Events of the chosen stream, by their position; the newest is followed.
+    pub(crate) events: ListState<u64>,
+    pub(crate) log: ListState<u64>,
+    pub(crate) log_level: LogLevel,
+    pub(crate) log_scroll_right: usize,
+    pub(crate) resources_scroll: usize,
+    pub(crate) detail: Detail,
+    /// The filter in force (while typing: the one being typed).
+    pub(crate) filter: String,
+    pub(crate) filter_history: VecDeque<String>,
+    pub(crate) session: Option<ProxySessionId>,
+    pub(crate) drawn: Option<Drawn>,
+    /// The cursor is where the user put it since the last drawing.
+    pub(crate) has_user_moved: bool,
+    pub(crate) toast: Option<Toast>,
+}
+
+impl Model {
+    pub(crate) fn new(keymap: Keymap, theme: Theme, zone: TimeZone) -> Self {
+        Self {
+            theme,
+            has_colours: true,
+            is_read_only: false,
+            title: "shadowcat".to_owned(),
+            zone,
+            keymap,
+            size: (80, 24),
+            now: Timestamp::default(),
+            snapshot: Arc::default(),
+            is_engine_gone: false,
+            query: ViewQuery::default(),
+            screen: Screen::Traffic,
+            traffic_pane: Pane::Messages,
+            streams_pane: Pane::Streams,
+            is_zoomed: false,
+            has_mouse: true,
+            mode: Mode::Normal,
+            sessions: ListState::new(false),
+            messages: ListState::new(true),
+            streams: ListState::new(true),
+            events: ListState::new(true),
+            log: ListState::new(true),
+            log_level: LogLevel::All,
+            log_scroll_right: 0,
+            resources_scroll: 0,
+            detail: Detail::default(),
+            filter: String::new(),
+            filter_history: VecDeque::new(),
+            session: None,
+            drawn: None,
+            has_user_moved: false,
+            toast: None,
+        }
+    }
+
+    /// The pane that has the focus.
+    pub(crate) const fn pane(&self) -> Pane {
+        match self.screen {
+            Screen::Traffic => self.traffic_pane,
+            Screen::Streams => self.streams_pane,
+            Screen::Resources => Pane::Resources,
+            Screen::Log => Pane::Log,
+        }
+    }
+
+    pub(crate) fn focus(&mut self, pane: Pane) {
+        match pane {
+            Pane::Sessions | Pane::Messages | Pane::Detail => self.traffic_pane = pane,
+            Pane::Streams | Pane::Events => self.streams_pane = pane,
+            Pane::Resources | Pane::Log => {}
+        }
+    }
+
+    /// Where keys are looked up, the nearest first.
+    pub(crate) const fn contexts(&self) -> &'static [Context] {
+        match &self.mode {
+            Mode::Normal | Mode::Prefix(_) => self.pane_contexts(),
+            Mode::Filter(_) => &[Context::Filtering],
+            Mode::Search(_) | Mode::Record(_) => &[Context::Prompt],
+            Mode::Palette(_) => &[Context::Palette],
+            Mode::Help(_) => &[Context::Help],
+            Mode::Copy => &[Context::Copying],
+        }
+    }
+
+    /// The contexts of the pane that has the focus.
+    pub(crate) const fn pane_contexts(&self) -> &'static [Context] {
+        use Context as C;
+        match self.pane() {
+            Pane::Sessions => &[C::Sessions, C::Traffic, C::List, C::Global],
+            Pane::Messages => &[C::Messages, C::Traffic, C::List, C::Global],
+            Pane::Detail => &[C::Detail, C::Traffic, C::List, C::Global],
+            Pane::Streams => &[C::Streams, C::List, C::Global],
+            Pane::Events => &[C::Events, C::List, C::Global],
+            Pane::Resources => &[C::List, C::Global],
+            Pane::Log => &[C::Log, C::List, C::Global],
+        }
+    }
+
+    /// Where everything is on the screen.
+    pub(crate) fn areas(&self) -> Areas {
+        layout::areas(self)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.snapshot.source, Source::Live { .. })
+    }
+
+    pub(crate) fn message_rows(&self) -> Rows<MessageId> {
+        let page = &self.snapshot.messages;
+        Rows {
+            ids: page.rows.iter().map(|row| row.id).collect(),
+            first: page.first,
+            total: page.matched,
+        }
+    }
+
+    /// Sessions, below the row for all of them.
+    pub(crate) fn session_rows(&self) -> Rows<Option<ProxySessionId>> {
+        let page = &self.snapshot.sessions;
+        let all = (page.first == 0).then_some(None);
+        Rows {
+            ids: all
+                .into_iter()
+                .chain(page.rows.iter().map(|row| Some(row.id)))
+                .collect(),
+            first: if page.first == 0 { 0 } else { page.first + 1 },
+            total: page.total + 1,
+        }
+    }
+
+    pub(crate) fn stream_rows(&self) -> Rows<StreamId> {
+        let page = &self.snapshot.streams;
+        Rows {
+            ids: page.rows.iter().map(|row| row.id).collect(),
+            first: page.first,
+            total: page.total,
+        }
+    }
+
+    /// Events of the chosen stream, by the moment they came.
+    pub(crate) fn event_rows(&self) -> Rows<u64> {
+        let events = self.selected_stream().map_or(&[][..], |stream| &stream.recent);
+        let mut last = 0;
+        let rising = events.iter().map(|event| {
+            // Two events of one microsecond are still two.
+            last = event.at.as_micros().max(last + 1);
+            last
+        });
+        Rows {
+            ids: rising.collect(),
+            first: 0,
+            total: events.len() as u64,
+        }
+    }
+
+    /// Log lines that the level lets through.
+    pub(crate) fn log_rows(&self) -> Rows<u64> {
+        let page = &self.snapshot.log;
+        let shown = page.rows.iter().filter(|row| self.log_level.shows(&row.level));
+        let ids: Vec<u64> = shown.map(|row| row.number).collect();
+        if self.log_level == LogLevel::All {
+            return Rows {
+                ids,
+                first: page.first,
+                total: page.total,
+            };
+        }
+        let total = ids.len() as u64;
+        Rows { ids, first: 0, total }
+    }
+
+    pub(crate) fn row(&self, id: MessageId) -> Option<&MessageRow> {
+        let rows = &self.snapshot.messages.rows;
+        let position = rows.binary_search_by_key(&id, |row| row.id).ok()?;
+        rows.get(position)
+    }
+
+    /// The message under the cursor.
+    pub(crate) fn selected(&self) -> Option<&MessageRow> {
+        self.row(self.messages.cursor?)
+    }
+
+    pub(crate) fn selected_stream(&self) -> Option<&StreamRow> {
+        let cursor = self.streams.cursor?;
+        self.snapshot.streams.rows.iter().find(|row| row.id == cursor)
+    }
+
+    pub(crate) fn selected_event(&self) -> Option<&StreamEvent> {
+        let cursor = self.events.cursor?;
+        let position = self.event_rows().ids.iter().position(|id| *id == cursor)?;
+        self.selected_stream()?.recent.get(position)
+    }
+
+    /// Shows `text` for a moment.
+    pub(crate) fn say(&mut self, role: Role, text: impl Into<String>) {
+        self.toast = Some(Toast {
+            text: text.into(),
+            role,
+            until: self.now.plus(Duration::from_secs(4)),
+        });
+    }
+
+    /// The snapshot answers what was asked last.
+    pub(crate) fn is_current(&self) -> bool {
+        self.snapshot.query_serial == self.query.serial
+    }
+
+    /// Notes what a drawing has put under the cursor.
+    pub(crate) fn note_drawn(&mut self) {
+        let is_users = std::mem::take(&mut self.has_user_moved);
+        let drawn = self.messages.cursor.map(|row| {
+            let same = self.drawn.filter(|drawn| drawn.row == row && !is_users);
+            same.unwrap_or(Drawn {
+                row,
+                moved_at: (!is_users).then_some(self.now),
+            })
+        });
+        self.drawn = drawn;
+    }
+}

@@ -1,0 +1,488 @@
+//! What actions do while no menu, prompt or palette is open.
+
+use shadowcat::snapshot::{Command, Direction, RecorderState, RowKind, Source};
+
+use super::{hold_row, meant_row, proposed_recording, show};
+use crate::detail::Tab;
+use crate::effect::{Effect, Purpose};
+use crate::keymap::Action;
+use crate::line_edit::LineEdit;
+use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen};
+use crate::theme::Role;
+
+/// What counts as a failure when jumping from one to the next.
+const FAILURES: &str = "status:error | kind:error";
+
+/// Why `action` cannot be done now; `None` if it can.
+pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
+    match action {
+        Action::Record if model.is_read_only => {
+            Some("this view is read-only; it cannot start or stop recording")
+        }
+        Action::Record if matches!(model.snapshot.source, Source::File { .. }) => {
+            Some("a recording is open; there is no traffic to record")
+        }
+        Action::Record | Action::NextError | Action::PreviousError if model.is_engine_gone => {
+            Some("the engine has ended")
+        }
+        Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
+            Some("there is no message under the cursor")
+        }
+        Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
+        Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
+            Some("this message was not carried by a stream")
+        }
+        Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
+        _ => None,
+    }
+}
+
+fn has_call(model: &Model) -> bool {
+    let is_shown = model.detail.shown() == model.messages.cursor;
+    is_shown
+        && model
+            .detail
+            .message
+            .as_ref()
+            .is_some_and(|message| !message.call.is_empty())
+}
+
+pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    if moved(model, action) || looked(model, action) {
+        return;
+    }
+    match action {
+        Action::Open => open(model),
+        Action::Follow => follow_target(model),
+        Action::Back => back(model),
+        Action::LimitSession => limit_session(model),
+        Action::FilterFromRow => filter_from_row(model),
+        Action::NextError => find_failure(model, false, effects),
+        Action::PreviousError => find_failure(model, true, effects),
+        Action::Record => record(model, effects),
+        Action::GoRequest => go_in_call(model, true),
+        Action::GoAnswer => go_in_call(model, false),
+        Action::GoStream => go_stream(model),
+        Action::Copy => match meant_row(model) {
+            Ok(_) => model.mode = Mode::Copy,
+            Err(reason) => model.say(Role::Warn, reason),
+        },
+        Action::Mouse => {
+            model.has_mouse = !model.has_mouse;
+            let text = if model.has_mouse {
+                "mouse on"
+            } else {
+                "mouse off: the terminal selects text"
+            };
+            model.say(Role::Accent, text);
+            effects.push(Effect::Mouse(model.has_mouse));
+        }
+        Action::Redraw => effects.push(Effect::Redraw),
+        Action::Suspend => effects.push(Effect::Suspend),
+        Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
+        Action::Quit | Action::QuitNow => effects.push(Effect::Quit),
+        _ => {}
+    }
+}
+
+/// Moving in the pane that has the focus; `false` if the action is no movement.
+fn moved(model: &mut Model, action: Action) -> bool {
+    let pane = model.pane();
+    let rows = model.areas().rows_of(pane);
+    let whole = match pane {
+        // A lane takes two rows; the first row of the messages is their heading.
+        Pane::Streams => rows / 2,
+        Pane::Messages => rows - 1,
+        _ => rows,
+    };
+    let whole = isize::try_from(whole).unwrap_or(1).max(1);
+    let by = match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::HalfDown => (whole / 2).max(1),
+        Action::HalfUp => -(whole / 2).max(1),
+        Action::PageDown => whole,
+        Action::PageUp => -whole,
+        Action::First => return first(model, pane),
+        Action::Last => return last(model, pane),
+        _ => return false,
+    };
+    step(model, pane, by);
+    true
+}
+
+/// Moves cursor or scroll of `pane`.
+pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
+    match pane {
+        Pane::Sessions => {
+            let rows = model.session_rows();
+            model.sessions.step(&rows, by);
+        }
+        Pane::Messages => {
+            let rows = model.message_rows();
+            model.messages.step(&rows, by);
+            model.has_user_moved = true;
+        }
+        Pane::Detail => model.detail.step(by),
+        Pane::Streams => {
+            let rows = model.stream_rows();
+            model.streams.step(&rows, by);
+            model.events.follow();
+        }
+        Pane::Events => {
+            let rows = model.event_rows();
+            model.events.step(&rows, by);
+        }
+        Pane::Resources => model.resources_scroll = model.resources_scroll.saturating_add_signed(by),
+        Pane::Log => {
+            let rows = model.log_rows();
+            model.log.step(&rows, by);
+        }
+    }
+}
+
+fn first(model: &mut Model, pane: Pane) -> bool {
+    match pane {
+        Pane::Sessions => {
+            let rows = model.session_rows();
+            model.sessions.go_first(&rows);
+        }
+        Pane::Messages => {
+            let rows = model.message_rows();
+            model.messages.go_first(&rows);
+            model.has_user_moved = true;
+        }
+        Pane::Detail => (model.detail.scroll, model.detail.cursor) = (0, 0),
+        Pane::Streams => {
+            let rows = model.stream_rows();
+            model.streams.go_first(&rows);
+        }
+        Pane::Events => {
+            let rows = model.event_rows();
+            model.events.go_first(&rows);
+        }
+        Pane::Resources => model.resources_scroll = 0,
+        Pane::Log => {
+            let rows = model.log_rows();
+            model.log.go_first(&rows);
+        }
+    }
+    true
+}
+
+fn last(model: &mut Model, pane: Pane) -> bool {
+    match pane {
+        Pane::Sessions => {
+            let rows = model.session_rows();
+            model.sessions.go_last(&rows);
+        }
+        Pane::Messages => model.messages.follow(),
+        Pane::Detail => (model.detail.scroll, model.detail.cursor) = (usize::MAX, usize::MAX),
+        Pane::Streams => model.streams.follow(),
+        Pane::Events => model.events.follow(),
+        Pane::Resources => model.resources_scroll = usize::MAX / 2,
+        Pane::Log => model.log.follow(),
+    }
+    true
+}
+
+/// Changes of what is looked at and how; `false` if the action is none of them.
+fn looked(model: &mut Model, action: Action) -> bool {
+    match action {
+        Action::ShowTraffic => show(model, Screen::Traffic),
+        Action::ShowStreams => show(model, Screen::Streams),
+        Action::ShowResources => show(model, Screen::Resources),
+        Action::ShowLog => show(model, Screen::Log),
+        Action::NextPane => cycle(model, true),
+        Action::PreviousPane => cycle(model, false),
+        Action::FocusSessions => model.focus(Pane::Sessions),
+        Action::Zoom => model.is_zoomed = true,
+        Action::Unzoom => model.is_zoomed = false,
+        Action::NextTab => model.detail.show_tab(model.detail.tab.next()),
+        Action::PreviousTab => model.detail.show_tab(model.detail.tab.previous()),
+        Action::Theme => {
+            model.theme.palette = model.theme.palette.next();
+            model.say(Role::Accent, format!("colours: {}", model.theme.palette.name()));
+        }
+        Action::LogLevel => {
+            model.log_level = model.log_level.next();
+            model.say(Role::Accent, format!("log: {}", model.log_level.name()));
+        }
+        Action::Help | Action::HelpAll => {
+            let is_all = action == Action::HelpAll;
+            model.mode = Mode::Help(HelpState {
+                is_all,
+                ..HelpState::default()
+            });
+        }
+        Action::Palette => {
+            let mut palette = PaletteState::default();
+            super::modes::search_palette(&mut palette);
+            model.mode = Mode::Palette(palette);
+        }
+        Action::Filter => start_filter(model, &model.filter.clone()),
+        Action::Search => model.mode = Mode::Search(LineEdit::with(&model.detail.search)),
+        _ => return looked_at_detail(model, action),
+    }
+    true
+}
+
+fn looked_at_detail(model: &mut Model, action: Action) -> bool {
+    let height = model.areas().rows_of(Pane::Detail);
+    let detail = &mut model.detail;
+    match action {
+        Action::NextHit => detail.next_hit(false, height),
+        Action::PreviousHit => detail.next_hit(true, height),
+        Action::Wrap => {
+            detail.switches.wraps = !detail.switches.wraps;
+            detail.scroll_right = 0;
+        }
+        Action::Hex => {
+            detail.switches.is_hex = !detail.switches.is_hex;
+            detail.show_tab(Tab::Raw);
+        }
+        Action::Unmask => {
+            detail.switches.is_unmasked = !detail.switches.is_unmasked;
+            detail.show_tab(Tab::Headers);
+        }
+        Action::Right => go_right(model),
+        Action::Left => go_left(model),
+        _ => return false,
+    }
+    true
+}
+
+/// Columns that one key scrolls sideways by.
+const SIDEWAYS: usize = 8;
+
+fn go_right(model: &mut Model) {
+    match model.pane() {
+        Pane::Detail if !model.detail.switches.wraps => model.detail.scroll_right += SIDEWAYS,
+        Pane::Log => model.log_scroll_right += SIDEWAYS,
+        _ => {}
+    }
+}
+
+fn go_left(model: &mut Model) {
+    match model.pane() {
+        Pane::Log => model.log_scroll_right = model.log_scroll_right.saturating_sub(SIDEWAYS),
+        Pane::Detail if model.detail.scroll_right > 0 => {
+            model.detail.scroll_right = model.detail.scroll_right.saturating_sub(SIDEWAYS);
+        }
+        Pane::Detail => leave_to(model, Pane::Messages),
+        Pane::Events => leave_to(model, Pane::Streams),
+        _ => {}
+    }
+}
+
+fn leave_to(model: &mut Model, pane: Pane) {
+    model.focus(pane);
+    model.is_zoomed = false;
+}
+
+fn cycle(model: &mut Model, is_forwards: bool) {
+    let panes = Pane::of(model.screen);
+    let here = panes.iter().position(|pane| *pane == model.pane()).unwrap_or(0);
+    let step = if is_forwards { 1 } else { panes.len() - 1 };
+    if let Some(pane) = panes.get((here + step) % panes.len()) {
+        enter(model, *pane);
+    }
+}
+
+/// Gives the focus to `pane`. The detail holds the row that was on screen.
+pub(super) fn enter(model: &mut Model, pane: Pane) {
+    if pane == Pane::Detail
+        && let Some(drawn) = model.drawn
+        && model.messages.is_following
+    {
+        hold_row(model, drawn.row);
+    }
+    if pane == Pane::Events {
+        let rows = model.stream_rows();
+        model.streams.leave(&rows);
+    }
+    model.focus(pane);
+}
+
+fn open(model: &mut Model) {
+    match model.pane() {
+        Pane::Messages => enter(model, Pane::Detail),
+        Pane::Streams => enter(model, Pane::Events),
+        _ => {}
+    }
+}
+
+/// Goes to the message behind the line under the cursor.
+fn follow_target(model: &mut Model) {
+    match model.pane() {
+        Pane::Detail => match model.detail.target() {
+            Some(target) => go_to_message(model, target),
+            None if model.detail.tab != Tab::Call => model.detail.show_tab(Tab::Call),
+            None => {}
+        },
+        Pane::Events => match model.selected_event().and_then(|event| event.message) {
+            Some(target) => {
+                show(model, Screen::Traffic);
+                model.focus(Pane::Messages);
+                go_to_message(model, target);
+            }
+            None => model.say(Role::Dim, "comments are no messages"),
+        },
+        _ => {}
+    }
+}
+
+/// A message that filter or session would hide is shown without them.
+fn go_to_message(model: &mut Model, target: shadowcat::ids::MessageId) {
+    if model.row(target).is_none() && (!model.filter.is_empty() || model.session.is_some()) {
+        model.filter.clear();
+        model.session = None;
+        model.say(Role::Accent, "filter and session limit lifted to show it");
+    }
+    hold_row(model, target);
+    model.has_user_moved = true;
+}
+
+fn go_in_call(model: &mut Model, wants_request: bool) {
+    let wanted = model.detail.message.as_ref().and_then(|message| {
+        let mut rows = message.call.iter();
+        let is_wanted = |kind| match kind {
+            RowKind::Request => wants_request,
+            RowKind::Result | RowKind::Error => !wants_request,
+            _ => false,
+        };
+        rows.find(|row| is_wanted(row.kind)).map(|row| row.id)
+    });
+    match wanted {
+        Some(target) => go_to_message(model, target),
+        None => model.say(
+            Role::Dim,
+            if wants_request {
+                "its request is not in history"
+            } else {
+                "no answer yet"
+            },
+        ),
+    }
+}
+
+fn go_stream(model: &mut Model) {
+    let Some(stream) = model.selected().and_then(|row| row.stream) else {
+        return;
+    };
+    show(model, Screen::Streams);
+    let rows = model.stream_rows();
+    model.streams.go_to(stream, &rows);
+    model.events.follow();
+}
+
+/// One level out.
+fn back(model: &mut Model) {
+    let pane = model.pane();
+    if pane == Pane::Detail && !model.detail.search.is_empty() {
+        model.detail.search.clear();
+        model.detail.find();
+    } else if model.is_zoomed {
+        model.is_zoomed = false;
+    } else if matches!(pane, Pane::Detail | Pane::Sessions) {
+        model.focus(Pane::Messages);
+    } else if pane == Pane::Events {
+        model.focus(Pane::Streams);
+    } else if model.screen != Screen::Traffic {
+        show(model, Screen::Traffic);
+    } else if !model.filter.is_empty() {
+        model.filter.clear();
+        model.say(Role::Dim, "filter cleared");
+    } else if model.session.take().is_some() {
+        model.say(Role::Dim, "all sessions");
+    } else {
+        model.say(Role::Dim, "nothing to go back from; q quits");
+    }
+}
+
+fn limit_session(model: &mut Model) {
+    let wanted = match model.pane() {
+        Pane::Sessions => model.sessions.cursor.flatten(),
+        _ => model.selected().and_then(|row| row.session),
+    };
+    if model.pane() == Pane::Sessions {
+        model.focus(Pane::Messages);
+    } else if wanted.is_none() {
+        model.say(Role::Dim, "this message belongs to no session");
+        return;
+    } else if model.session == wanted {
+        model.session = None;
+        model.say(Role::Dim, "all sessions");
+        return;
+    }
+    model.session = wanted;
+    let rows = model.session_rows();
+    model.sessions.go_to(wanted, &rows);
+}
+
+pub(super) fn start_filter(model: &mut Model, text: &str) {
+    model.mode = Mode::Filter(FilterEdit {
+        line: LineEdit::with(text),
+        before: model.filter.clone(),
+        ..FilterEdit::default()
+    });
+    text.clone_into(&mut model.filter);
+}
+
+/// Opens the filter with words for the row under the cursor.
+fn filter_from_row(model: &mut Model) {
+    let row = match meant_row(model) {
+        Ok(row) => row,
+        Err(reason) => return model.say(Role::Warn, reason),
+    };
+    let Some(words) = model.row(row).map(words_for) else {
+        return;
+    };
+    let before = model.filter.trim();
+    let text = if before.is_empty() {
+        words
+    } else {
+        format!("{before} {words}")
+    };
+    start_filter(model, &text);
+}
+
+fn words_for(row: &shadowcat::snapshot::MessageRow) -> String {
+    let mut words = Vec::new();
+    if let Some(method) = &row.method {
+        words.push(format!("method:{}", quoted(method)));
+    }
+    let is_call = row.method.as_deref() == Some("tools/call") && row.direction == Direction::ClientToServer;
+    if let Some(tool) = row.summary.split_whitespace().next().filter(|_| is_call) {
+        words.push(format!("tool:{}", quoted(tool)));
+    }
+    words.join(" ")
+}
+
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("{value:?}")
+    }
+}
+
+fn find_failure(model: &Model, is_backwards: bool, effects: &mut Vec<Effect>) {
+    let command = Command::Find {
+        from: model.messages.cursor,
+        is_backwards,
+        filter: FAILURES.to_owned(),
+        scope: model.filter.clone(),
+        session: model.session,
+    };
+    effects.push(Effect::Ask(Purpose::Find { is_backwards }, command));
+}
+
+fn record(model: &mut Model, effects: &mut Vec<Effect>) {
+    if matches!(model.snapshot.recorder, RecorderState::On { .. }) {
+        effects.push(Effect::Ask(Purpose::Record, Command::StopRecording));
+    } else {
+        model.mode = Mode::Record(LineEdit::with(&proposed_recording(model)));
+    }
+}

@@ -1,0 +1,69 @@
+//! The copy menu: what goes to the clipboard, and how the user is told.
+
+use crate::document::{self, Look};
+use crate::effect::Effect;
+use crate::keymap::Action;
+use crate::model::{Mode, Model};
+use crate::text;
+use crate::theme::Role;
+
+/// What the menu's `action` copies; the menu closes.
+pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    model.mode = Mode::Normal;
+    if action == Action::Back {
+        return;
+    }
+    match chosen(model, action) {
+        Some((what, text)) => effects.push(Effect::Copy {
+            what: what.to_owned(),
+            text,
+        }),
+        None => model.say(
+            Role::Warn,
+            "this message has nothing of that kind, or it has not been fetched yet",
+        ),
+    }
+}
+
+fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
+    match action {
+        Action::CopyId => {
+            return Some((
+                "JSON-RPC id",
+                text::for_clipboard(model.selected()?.rpc_id.as_ref()?.as_bytes()),
+            ));
+        }
+        Action::CopyRow => {
+            return Some((
+                "row as JSON",
+                serde_json::to_string_pretty(model.selected()?).ok()?,
+            ));
+        }
+        _ => {}
+    }
+    let message = model.detail.message.as_ref();
+    let message = message.filter(|message| Some(message.row.id) == model.messages.cursor)?;
+    if action == Action::CopyHeaders {
+        let look = Look {
+            columns: 0,
+            switches: model.detail.switches,
+            theme: model.theme,
+            zone: &model.zone,
+        };
+        message.exchange.as_ref()?;
+        return Some(("headers", document::headers_text(message, &look)));
+    }
+    let body = message.body.as_ref()?;
+    Some(match action {
+        Action::CopyPretty => ("pretty body", document::pretty_text(&body.bytes)),
+        Action::CopyBody => ("body", text::for_clipboard(&body.bytes)),
+        _ => {
+            let wire = if body.wire.is_empty() {
+                &body.bytes
+            } else {
+                &body.wire
+            };
+            ("bytes on the wire", text::for_clipboard(wire))
+        }
+    })
+}

@@ -1,0 +1,319 @@
+//! (model, event) → model and effects. Pure: no clock, no terminal, no engine.
+
+mod actions;
+mod copy;
+mod modes;
+mod mouse;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyEvent, MouseEvent};
+use shadowcat::clock::Timestamp;
+use shadowcat::frontend::EngineGoneError;
+use shadowcat::ids::ProxySessionId;
+use shadowcat::snapshot::{
+    Anchor, Command, MAX_WINDOW_ROWS, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window,
+};
+
+pub(crate) use actions::disabled;
+
+use crate::effect::{Effect, Purpose};
+use crate::format;
+use crate::keymap::{Action, Chord, Context, Lookup};
+use crate::list::Rows;
+use crate::model::{Drawn, LogLevel, Mode, Model, Pane, ROW_GUARD, Screen};
+use crate::theme::Role;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    Key(KeyEvent),
+    Mouse(MouseEvent),
+    Paste(String),
+    Resize(u16, u16),
+    Snapshot(Arc<Snapshot>),
+    Reply(Purpose, Result<Reply, EngineGoneError>),
+    EngineGone,
+    /// Time has passed.
+    Tick,
+}
+
+/// Takes in what happened at `now` and says what is to be done.
+pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Effect> {
+    model.now = now;
+    let mut effects = Vec::new();
+    match event {
+        Event::Key(key) => press(model, key, &mut effects),
+        Event::Mouse(event) => mouse::take(model, event),
+        Event::Paste(text) => modes::paste(model, &text),
+        Event::Resize(columns, rows) => model.size = (columns, rows),
+        Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
+        Event::Reply(purpose, reply) => answer(model, purpose, reply),
+        Event::EngineGone => model.is_engine_gone = true,
+        Event::Tick => {}
+    }
+    if model.toast.as_ref().is_some_and(|toast| toast.until <= now) {
+        model.toast = None;
+    }
+    settle(model, &mut effects);
+    effects
+}
+
+fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {
+    let was_live = model.is_live();
+    model.snapshot = snapshot;
+    if was_live && !model.is_live() {
+        // A recording is read from its beginning.
+        let rows = model.message_rows();
+        model.messages.go_first(&rows);
+    }
+}
+
+fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
+    let Some(chord) = Chord::pressed(key) else {
+        return;
+    };
+    let contexts = model.contexts();
+    if let Mode::Prefix(first) = model.mode {
+        model.mode = Mode::Normal;
+        return finish_sequence(model, contexts, &[first, chord], effects);
+    }
+    match model.keymap.look_up(contexts, &[chord]) {
+        Lookup::Action(action) => act(model, action, effects),
+        Lookup::Prefix => model.mode = Mode::Prefix(chord),
+        Lookup::Nothing if contexts.first().is_some_and(|context| context.is_typing()) => {
+            modes::type_key(model, chord);
+        }
+        Lookup::Nothing if matches!(model.mode, Mode::Copy) => {
+            model.mode = Mode::Normal;
+            model.say(Role::Dim, "nothing copied");
+        }
+        Lookup::Nothing => {}
+    }
+}
+
+fn finish_sequence(model: &mut Model, contexts: &[Context], keys: &[Chord], effects: &mut Vec<Effect>) {
+    match model.keymap.look_up(contexts, keys) {
+        Lookup::Action(action) => act(model, action, effects),
+        Lookup::Prefix | Lookup::Nothing => {
+            let spelled = crate::keymap::spelled(keys);
+            if keys
+                .get(1)
+                .is_none_or(|chord| chord.code != crossterm::event::KeyCode::Esc)
+            {
+                model.say(Role::Dim, format!("{spelled} does nothing here"));
+            }
+        }
+    }
+}
+
+/// Does `action`, or says why it cannot be done.
+pub(crate) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    if let Some(reason) = disabled(model, action) {
+        model.say(Role::Warn, reason);
+        return;
+    }
+    match model.mode {
+        Mode::Normal | Mode::Prefix(_) => actions::perform(model, action, effects),
+        Mode::Copy => copy::perform(model, action, effects),
+        _ => modes::perform(model, action, effects),
+    }
+}
+
+/// The row that a key is meant for: the one that was on screen under the cursor. The list is held there.
+///
+/// # Errors
+/// What to tell the user if the list itself has put that row under the cursor only just now.
+fn meant_row(model: &mut Model) -> Result<shadowcat::ids::MessageId, String> {
+    let drawn = model.drawn.filter(|_| !model.has_user_moved);
+    let cursor = model.messages.cursor.map(|row| Drawn { row, moved_at: None });
+    let Some(Drawn { row, moved_at }) = drawn.or(cursor) else {
+        return Err("there is no message under the cursor".to_owned());
+    };
+    let is_fresh = moved_at.is_some_and(|moved| model.now.since(moved) < ROW_GUARD);
+    let is_fresh = is_fresh && model.messages.is_following;
+    hold_row(model, row);
+    if is_fresh {
+        return Err("the list has just moved; it is held now, press again".to_owned());
+    }
+    Ok(row)
+}
+
+/// Puts the cursor on `row` and stops following.
+fn hold_row(model: &mut Model, row: shadowcat::ids::MessageId) {
+    let rows = model.message_rows();
+    model.messages.go_to(row, &rows);
+}
+
+fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneError>) {
+    if let Purpose::Detail(row) = purpose {
+        model.detail.asked = model.detail.asked.filter(|asked| *asked != row);
+    }
+    match (purpose, reply) {
+        (_, Err(EngineGoneError)) => model.is_engine_gone = true,
+        (purpose, Ok(Reply::Refused { message })) => {
+            // What was refused once is not asked for again until the cursor has been elsewhere.
+            if let Purpose::Detail(row) = purpose {
+                model.detail.clear();
+                model.detail.gone = Some(row);
+            }
+            model.say(Role::Bad, message);
+        }
+        (Purpose::Detail(_), Ok(Reply::Detail(detail))) => model.detail.put(*detail),
+        (Purpose::Detail(row), Ok(Reply::Gone)) => {
+            model.detail.clear();
+            model.detail.gone = Some(row);
+        }
+        (Purpose::Find { is_backwards }, Ok(Reply::Found(found))) => found_error(model, found, is_backwards),
+        (Purpose::Record, Ok(Reply::Recording(state))) => recording_changed(model, &state),
+        _ => {}
+    }
+}
+
+fn found_error(model: &mut Model, found: Option<shadowcat::ids::MessageId>, is_backwards: bool) {
+    match found {
+        Some(id) => {
+            hold_row(model, id);
+            model.has_user_moved = true;
+        }
+        None if is_backwards => model.say(Role::Dim, "no failure above"),
+        None => model.say(Role::Dim, "no failure below"),
+    }
+}
+
+fn recording_changed(model: &mut Model, state: &RecorderState) {
+    match state {
+        RecorderState::Off => model.say(Role::Good, "recording finished"),
+        RecorderState::On { path, .. } => model.say(Role::Good, format!("recording to {}", path.display())),
+        RecorderState::Failed { path, cause } => {
+            model.say(
+                Role::Bad,
+                format!("recording to {} failed: {cause}", path.display()),
+            );
+        }
+    }
+}
+
+/// Brings lists, query and detail in line with what is known now.
+fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
+    let areas = model.areas();
+    let asks_for_others = model.filter != model.query.filter || model.session != model.query.session;
+    let is_current = model.is_current() && !asks_for_others;
+    let height = |pane| areas.rows_of(pane);
+    let messages = model.message_rows();
+    let sessions = model.session_rows();
+    let streams = model.stream_rows();
+    let log = model.log_rows();
+    model.messages.settle(
+        &messages,
+        height(Pane::Messages).saturating_sub(1).max(1),
+        is_current,
+    );
+    model
+        .sessions
+        .settle(&sessions, height(Pane::Sessions), is_current);
+    model
+        .streams
+        .settle(&streams, (height(Pane::Streams) / 2).max(1), is_current);
+    model.log.settle(&log, height(Pane::Log), is_current);
+    let events = model.event_rows();
+    model.events.settle(&events, height(Pane::Events), true);
+
+    let wanted = ViewQuery {
+        serial: model.query.serial,
+        filter: model.filter.clone(),
+        session: model.session,
+        messages: model
+            .messages
+            .window(&messages, height(Pane::Messages), model.query.messages),
+        sessions: sessions_window(model, height(Pane::Sessions)),
+        streams: model
+            .streams
+            .window(&streams, height(Pane::Streams), model.query.streams),
+        log: log_window(model, &log, height(Pane::Log)),
+    };
+    if wanted != model.query {
+        model.query = ViewQuery {
+            serial: model.query.serial + 1,
+            ..wanted
+        };
+        effects.push(Effect::Query(model.query.clone()));
+    }
+    settle_detail(model, &areas, effects);
+}
+
+/// Levels are sorted out here, so that a level needs more lines to fill the screen.
+fn log_window(model: &mut Model, rows: &Rows<u64>, height: usize) -> Window<u64> {
+    if model.log_level == LogLevel::All {
+        return model.log.window(rows, height, model.query.log);
+    }
+    Window {
+        anchor: Anchor::Tail,
+        rows: MAX_WINDOW_ROWS,
+    }
+}
+
+fn sessions_window(model: &mut Model, height: usize) -> Window<ProxySessionId> {
+    let rows = model.session_rows();
+    let window = model.sessions.index_window(&rows, height, model.query.sessions);
+    match window.anchor {
+        // The row for all sessions is ours; the engine does not count it.
+        Anchor::Index(index) if model.query.sessions.anchor != window.anchor => Window {
+            anchor: Anchor::Index(index.saturating_sub(1)),
+            rows: window.rows,
+        },
+        _ => window,
+    }
+}
+
+fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut Vec<Effect>) {
+    let cursor = model
+        .messages
+        .cursor
+        .filter(|_| model.snapshot.messages.matched > 0);
+    if cursor.is_none() && model.detail.message.is_some() {
+        model.detail.clear();
+    }
+    if let Some(row) = cursor
+        && model.detail.asked.is_none()
+        && model.detail.gone != Some(row)
+        && !model.is_engine_gone
+        && is_stale(model, row)
+    {
+        model.detail.asked = Some(row);
+        model.detail.seen = model.row(row).cloned();
+        effects.push(Effect::Ask(Purpose::Detail(row), Command::Inspect { id: row }));
+    }
+    let (columns, height) = (areas.columns_of(Pane::Detail), areas.rows_of(Pane::Detail));
+    model.detail.refresh(columns, model.theme, &model.zone);
+    model.detail.settle(height);
+}
+
+/// The detail shows another row, or an older state of this one.
+fn is_stale(model: &Model, row: shadowcat::ids::MessageId) -> bool {
+    let listed = model.row(row);
+    model.detail.shown() != Some(row) || (listed.is_some() && listed != model.detail.seen.as_ref())
+}
+
+/// The latest warning that is fresh enough to be shown over the gauges.
+pub(crate) fn fresh_notice(model: &Model) -> Option<&Notice> {
+    let latest = model.snapshot.notices.iter().rev();
+    let mut serious = latest.filter(|notice| notice.severity >= Severity::Warning);
+    serious.find(|notice| model.now.since(notice.at).as_secs() < 10)
+}
+
+/// The file that a new recording is proposed to go to.
+pub(crate) fn proposed_recording(model: &Model) -> String {
+    format!(
+        "recordings/session-{}.jsonl",
+        format::for_file_name(model.now, &model.zone)
+    )
+}
+
+/// Shows `screen`, all of its panes.
+pub(crate) fn show(model: &mut Model, screen: Screen) {
+    model.screen = screen;
+    model.is_zoomed = false;
+}

@@ -1,0 +1,255 @@
+//! Filter line, prompts, palette and help while they are open.
+
+use std::path::PathBuf;
+
+use crossterm::event::KeyCode;
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher};
+use shadowcat::snapshot::Command;
+
+use super::act;
+use crate::complete;
+use crate::effect::{Effect, Purpose};
+use crate::keymap::{Action, Chord, Context, TABLE};
+use crate::line_edit::{Edit, LineEdit};
+use crate::model::{FILTERS_KEPT, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
+use crate::theme::Role;
+
+/// Rows that a page of help moves by.
+const HELP_PAGE: usize = 10;
+
+pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    match std::mem::take(&mut model.mode) {
+        Mode::Filter(edit) => filter(model, edit, action),
+        Mode::Search(line) => search(model, &line, action),
+        Mode::Record(line) => record(&line, action, effects),
+        Mode::Palette(state) => palette(model, state, action, effects),
+        Mode::Help(state) => help(model, state, action),
+        mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy) => model.mode = mode,
+    }
+}
+
+/// A key that is no command: it edits the line.
+pub(super) fn type_key(model: &mut Model, chord: Chord) {
+    let Some(edit) = edit_of(chord) else {
+        return;
+    };
+    if let Some(line) = line_of(&mut model.mode) {
+        line.apply(edit);
+    }
+    typed(model);
+}
+
+pub(super) fn paste(model: &mut Model, text: &str) {
+    match line_of(&mut model.mode) {
+        Some(line) => {
+            line.paste(text);
+            typed(model);
+        }
+        None => model.say(Role::Dim, "pasted text goes into a filter (/) or a prompt"),
+    }
+}
+
+const fn edit_of(chord: Chord) -> Option<Edit> {
+    Some(match (chord.code, chord.has_ctrl) {
+        (KeyCode::Char('w'), true) => Edit::CutWord,
+        (KeyCode::Char('u'), true) => Edit::CutAll,
+        (KeyCode::Char('a'), true) | (KeyCode::Home, _) => Edit::Home,
+        (KeyCode::Char('e'), true) | (KeyCode::End, _) => Edit::End,
+        (KeyCode::Char('h'), true) | (KeyCode::Backspace, _) => Edit::Backspace,
+        (KeyCode::Delete, _) => Edit::Delete,
+        (KeyCode::Left, _) => Edit::Left,
+        (KeyCode::Right, _) => Edit::Right,
+        (KeyCode::Char(character), false) => Edit::Insert(character),
+        _ => return None,
+    })
+}
+
+const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
+    match mode {
+        Mode::Filter(edit) => Some(&mut edit.line),
+        Mode::Search(line) | Mode::Record(line) => Some(line),
+        Mode::Palette(state) => Some(&mut state.line),
+        Mode::Help(state) => Some(&mut state.search),
+        Mode::Normal | Mode::Prefix(_) | Mode::Copy => None,
+    }
+}
+
+/// The typed text has changed: what depends on it follows at once.
+fn typed(model: &mut Model) {
+    match &mut model.mode {
+        Mode::Filter(edit) => {
+            edit.completion = None;
+            model.filter = edit.line.text();
+        }
+        Mode::Search(line) => {
+            model.detail.search = line.text();
+            let height = model.areas().rows_of(Pane::Detail);
+            model.detail.hit = 0;
+            model.detail.find();
+            model.detail.show_hit(height);
+        }
+        Mode::Palette(state) => search_palette(state),
+        Mode::Help(state) => state.scroll = 0,
+        Mode::Record(_) | Mode::Normal | Mode::Prefix(_) | Mode::Copy => {}
+    }
+}
+
+fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
+    match action {
+        Action::Accept => {
+            remember(model, edit.line.text().trim());
+            return;
+        }
+        Action::Back => {
+            model.filter = edit.before;
+            return;
+        }
+        Action::Complete => complete_filter(&mut edit),
+        Action::Up => recall(model, &mut edit, true),
+        Action::Down => recall(model, &mut edit, false),
+        _ => {}
+    }
+    model.filter = edit.line.text();
+    model.mode = Mode::Filter(edit);
+}
+
+fn remember(model: &mut Model, text: &str) {
+    text.clone_into(&mut model.filter);
+    if !text.is_empty() {
+        model.filter_history.retain(|known| known != text);
+        model.filter_history.push_front(text.to_owned());
+        model.filter_history.truncate(FILTERS_KEPT);
+    }
+}
+
+fn recall(model: &Model, edit: &mut FilterEdit, is_older: bool) {
+    let next = match (edit.history_at, is_older) {
+        (None, true) => Some(0),
+        (Some(at), true) => Some((at + 1).min(model.filter_history.len().saturating_sub(1))),
+        (Some(at), false) => at.checked_sub(1),
+        (None, false) => None,
+    };
+    edit.history_at = next;
+    let text = next.map_or(Some(&edit.before), |at| model.filter_history.get(at));
+    if let Some(text) = text {
+        edit.line = LineEdit::with(text);
+    }
+}
+
+/// Puts in the next proposal; the text of before is kept so that the one after replaces it.
+fn complete_filter(edit: &mut FilterEdit) {
+    let (number, typed) = match edit.completion.take() {
+        Some((number, typed)) => (number + 1, typed),
+        None => (0, edit.line.clone()),
+    };
+    let proposals = complete::complete(&typed.text(), typed.at());
+    if proposals.is_empty() {
+        return;
+    }
+    let number = number % proposals.len();
+    if let Some((range, text, _)) = proposals.get(number) {
+        edit.line = typed.clone();
+        edit.line.replace(range.clone(), text);
+    }
+    edit.completion = Some((number, typed));
+}
+
+fn search(model: &mut Model, line: &LineEdit, action: Action) {
+    match action {
+        Action::Back => model.detail.search.clear(),
+        _ if model.detail.hits.is_empty() && !line.is_empty() => {
+            model.say(Role::Warn, "not found in this tab");
+        }
+        _ => {}
+    }
+    model.detail.find();
+}
+
+fn record(line: &LineEdit, action: Action, effects: &mut Vec<Effect>) {
+    if action == Action::Accept {
+        let path = Some(line.text().trim().to_owned()).filter(|path| !path.is_empty());
+        let path = path.map(PathBuf::from);
+        effects.push(Effect::Ask(Purpose::Record, Command::StartRecording { path }));
+    }
+}
+
+fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: &mut Vec<Effect>) {
+    let last = state.found.len().saturating_sub(1);
+    let chosen = state
+        .found
+        .get(state.chosen)
+        .and_then(|position| TABLE.get(*position));
+    match action {
+        Action::Accept => {
+            return match chosen {
+                Some(binding) => act(model, binding.action, effects),
+                None => model.say(Role::Warn, "there is no such command"),
+            };
+        }
+        Action::Back => return,
+        Action::Complete => {
+            if let Some(binding) = chosen {
+                state.line = LineEdit::with(binding.name());
+                search_palette(&mut state);
+            }
+        }
+        Action::Up => state.chosen = state.chosen.saturating_sub(1),
+        Action::Down => state.chosen = (state.chosen + 1).min(last),
+        _ => {}
+    }
+    model.mode = Mode::Palette(state);
+}
+
+/// Finds the commands that match what was typed, best first; exact names before all.
+pub(super) fn search_palette(state: &mut PaletteState) {
+    let typed = state.line.text();
+    let typed = typed.trim().trim_start_matches(':');
+    state.chosen = 0;
+    let commands = TABLE
+        .iter()
+        .enumerate()
+        .filter(|(_, binding)| is_command(binding.context));
+    if typed.is_empty() {
+        state.found = commands.map(|(position, _)| position).collect();
+        return;
+    }
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart);
+    let mut scored: Vec<(u32, usize)> = commands
+        .filter_map(|(position, binding)| {
+            let mut buffer = Vec::new();
+            let mut score =
+                |text: &str| pattern.score(nucleo_matcher::Utf32Str::new(text, &mut buffer), &mut matcher);
+            let by_name = binding.names.iter().filter_map(|name| score(name)).max();
+            let is_told = binding.help.to_lowercase().contains(&typed.to_lowercase());
+            let best = by_name
+                .map(|score| score + 1_000)
+                .or_else(|| is_told.then_some(1));
+            let is_exact = binding.names.contains(&typed);
+            best.map(|best| (if is_exact { u32::MAX } else { best }, position))
+        })
+        .collect();
+    scored.sort_by_key(|(score, position)| (std::cmp::Reverse(*score), *position));
+    state.found = scored.into_iter().map(|(_, position)| position).collect();
+}
+
+/// Keys of menus and prompts mean nothing outside of them.
+const fn is_command(context: Context) -> bool {
+    !matches!(context, Context::Copying) && !context.is_typing()
+}
+
+fn help(model: &mut Model, mut state: HelpState, action: Action) {
+    match action {
+        Action::Back if state.search.is_empty() => return,
+        Action::Back => state.search = LineEdit::default(),
+        Action::Up => state.scroll = state.scroll.saturating_sub(1),
+        Action::Down => state.scroll += 1,
+        Action::PageUp => state.scroll = state.scroll.saturating_sub(HELP_PAGE),
+        Action::PageDown => state.scroll += HELP_PAGE,
+        _ => {}
+    }
+    let last = crate::view::help::lines(model, &state).len().saturating_sub(1);
+    state.scroll = state.scroll.min(last);
+    model.mode = Mode::Help(state);
+}

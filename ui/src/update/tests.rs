@@ -1,0 +1,626 @@
+//! What keys and events do, as a person at the keyboard would say it.
+
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use shadowcat::frontend::EngineGoneError;
+use shadowcat::ids::MessageId;
+use shadowcat::snapshot::{Command, RecorderState, Source};
+
+use super::{Event, update};
+use crate::detail::Tab;
+use crate::effect::{Effect, Purpose};
+use crate::fake::{Fake, reverse};
+use crate::model::{Mode, Pane, Screen};
+use crate::stage::Stage;
+
+fn stage() -> Stage {
+    Stage::new(Fake::typical(), 80, 24)
+}
+
+fn cursor(stage: &Stage) -> u64 {
+    stage.model.messages.cursor.map_or(0, MessageId::get)
+}
+
+fn toast(stage: &Stage) -> &str {
+    stage.model.toast.as_ref().map_or("", |toast| &toast.text)
+}
+
+#[test]
+fn the_list_follows_until_the_cursor_is_moved_up_and_again_after_the_last_row_key() {
+    let mut stage = stage();
+    assert!(stage.model.messages.is_following);
+    stage.traffic(3);
+    assert_eq!(cursor(&stage), 19);
+    stage.keys("k");
+    stage.traffic(40);
+    assert_eq!(cursor(&stage), 18);
+    assert!(stage.text().contains("80 new ↓ G"));
+    stage.keys("G");
+    stage.traffic(1);
+    assert_eq!(cursor(&stage), 101);
+    assert!(stage.text().contains("● follow"));
+}
+
+#[test]
+fn new_rows_never_move_the_cursor_nor_the_rows_on_screen() {
+    let mut stage = stage();
+    stage.keys("kkk");
+    let before = stage.text();
+    let rows_before: Vec<&str> = before.lines().skip(2).take(8).collect();
+    stage.traffic(500);
+    let after = stage.text();
+    let rows_after: Vec<&str> = after.lines().skip(2).take(8).collect();
+    let without_edge = |rows: &[&str]| {
+        rows.iter()
+            .map(|row| row.chars().skip(20).take(58).collect())
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(without_edge(&rows_before), without_edge(&rows_after));
+}
+
+#[test]
+fn a_row_that_history_loses_leaves_the_cursor_on_its_nearest_neighbour() {
+    let mut stage = stage();
+    stage.keys("gg");
+    assert_eq!(cursor(&stage), 1);
+    stage.fake.evict(5);
+    stage.publish();
+    assert_eq!(cursor(&stage), 6);
+}
+
+#[test]
+fn the_first_row_of_a_long_history_is_reached_and_shown() {
+    let mut stage = stage();
+    stage.traffic(2_000);
+    stage.keys("gg");
+    assert_eq!(cursor(&stage), 1);
+    assert!(stage.text().contains("initialize"));
+    stage.keys("<ctrl-d><ctrl-f>jj");
+    assert!(cursor(&stage) > 12, "{}", cursor(&stage));
+}
+
+#[test]
+fn moving_far_asks_for_other_rows_and_never_shows_a_gap() {
+    let mut stage = stage();
+    stage.traffic(1_000);
+    stage.keys("k");
+    for _ in 0..300 {
+        stage.keys("<ctrl-b>");
+        let shown = stage.model.snapshot.messages.rows.len() - stage.model.messages.top_position;
+        assert!(shown >= 7, "{shown}");
+    }
+    assert_eq!(cursor(&stage), 1);
+}
+
+#[test]
+fn esc_goes_out_one_level_at_a_time_and_never_quits() {
+    let mut stage = stage();
+    stage.keys("ks/tools<enter><enter>/jsonrpc<enter>+");
+    let levels = |stage: &Stage| {
+        let model = &stage.model;
+        (
+            !model.detail.search.is_empty(),
+            model.is_zoomed,
+            model.pane() == Pane::Detail,
+            !model.filter.is_empty(),
+            model.session.is_some(),
+        )
+    };
+    assert_eq!(levels(&stage), (true, true, true, true, true));
+    for expected in [
+        (false, true, true, true, true),
+        (false, false, true, true, true),
+        (false, false, false, true, true),
+        (false, false, false, false, true),
+        (false, false, false, false, false),
+        (false, false, false, false, false),
+    ] {
+        stage.keys("<esc>");
+        assert_eq!(levels(&stage), expected);
+    }
+    assert!(!stage.effects.contains(&Effect::Quit));
+    assert!(toast(&stage).contains("q quits"));
+}
+
+#[test]
+fn q_goes_back_to_traffic_first_and_quits_there() {
+    let mut stage = stage();
+    stage.keys("3q");
+    assert_eq!(
+        (stage.model.screen, stage.effects.contains(&Effect::Quit)),
+        (Screen::Traffic, false)
+    );
+    stage.keys("q");
+    assert!(stage.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn ctrl_c_and_the_command_quit_from_anywhere() {
+    for keys in ["4<ctrl-c>", "4Q", "4:q!<enter>", ":q<enter>"] {
+        let mut stage = stage();
+        stage.keys(keys);
+        assert!(stage.effects.contains(&Effect::Quit), "{keys}");
+    }
+}
+
+#[test]
+fn a_filter_works_while_it_is_typed_and_esc_brings_back_the_one_of_before() {
+    let mut stage = stage();
+    stage.keys("/tools<enter>");
+    assert_eq!(stage.model.query.filter, "tools");
+    stage.keys("/ xyz");
+    assert_eq!(stage.model.query.filter, "tools xyz");
+    assert!(stage.text().contains("0 of 13, 13 hidden"));
+    stage.keys("<esc>");
+    assert_eq!(stage.model.query.filter, "tools");
+    assert!(stage.text().contains("7 of 13, 6 hidden"));
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_says_where_and_keeps_the_rows() {
+    let mut stage = stage();
+    stage.keys("/tool??");
+    let text = stage.text();
+    assert!(
+        text.contains("       ^^ is no comparison; write field:value"),
+        "{text}"
+    );
+    assert!(text.contains("longRunning"));
+}
+
+#[test]
+fn tab_completes_the_filter_and_offers_the_next() {
+    let mut stage = stage();
+    stage.keys("/se<tab>");
+    assert_eq!(stage.model.filter, "session:");
+    stage.keys("<tab>");
+    assert_eq!(stage.model.filter, "server:");
+    stage.keys("a");
+    assert_eq!(stage.model.filter, "server:a");
+}
+
+#[test]
+fn earlier_filters_come_back_with_the_up_key() {
+    let mut stage = stage();
+    stage.keys("/one<enter>/<ctrl-u>two<enter>/<up><up>");
+    assert_eq!(stage.model.filter, "one");
+    stage.keys("<down><enter>");
+    assert_eq!(stage.model.filter, "two");
+}
+
+#[test]
+fn a_filter_is_made_from_the_row_under_the_cursor() {
+    let mut stage = stage();
+    stage.keys("kf");
+    assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
+    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+}
+
+#[test]
+fn a_session_is_chosen_in_its_list_or_by_a_message_of_it() {
+    let mut stage = stage();
+    stage.keys("<shift-tab>j<enter>");
+    assert_eq!(
+        (stage.model.query.session, stage.model.pane()),
+        (Some(reverse(1)), Pane::Messages)
+    );
+    stage.keys("s");
+    assert_eq!(stage.model.query.session, None);
+    stage.keys("s");
+    assert_eq!(stage.model.query.session, Some(reverse(1)));
+}
+
+#[test]
+fn a_key_acts_on_the_row_that_was_on_screen_not_on_one_that_came_after() {
+    let mut stage = stage();
+    stage.wait(500);
+    stage.traffic(1);
+    assert_eq!(cursor(&stage), 15);
+    // Nothing has been drawn since: on screen the cursor is still on 13.
+    stage.press("enter");
+    assert_eq!((cursor(&stage), stage.model.pane()), (13, Pane::Detail));
+    assert!(!stage.model.messages.is_following);
+}
+
+#[test]
+fn a_row_that_moved_under_the_cursor_a_moment_ago_is_held_and_the_key_asked_for_again() {
+    let mut stage = stage();
+    stage.wait(500);
+    stage.traffic(1);
+    stage.draw();
+    stage.wait(100);
+    stage.press("y");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+    assert!(toast(&stage).contains("press again"));
+    stage.traffic(5);
+    stage.keys("y");
+    assert!(matches!(stage.model.mode, Mode::Copy));
+    assert_eq!(cursor(&stage), 15);
+}
+
+#[test]
+fn keys_typed_faster_than_drawn_act_on_the_row_that_they_lead_to() {
+    let mut stage = stage();
+    stage.press("k");
+    stage.press("k");
+    stage.press("f");
+    assert_eq!(cursor(&stage), 11);
+    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+}
+
+#[test]
+fn the_copy_menu_copies_what_it_names_without_control_characters() {
+    let mut stage = Stage::new(Fake::hostile(), 80, 24);
+    stage.keys("kyb");
+    let copied = stage.effects.iter().find_map(|effect| match effect {
+        Effect::Copy { what, text } => Some((what.as_str(), text.as_str())),
+        _ => None,
+    });
+    let (what, text) = copied.unwrap();
+    assert_eq!(what, "body");
+    assert!(text.contains("␛[2J") && !text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn every_entry_of_the_copy_menu_copies_something() {
+    for key in "pybwhir".chars() {
+        let mut stage = stage();
+        stage.keys(&format!("kky{key}"));
+        let copied = stage
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Copy { text, .. } if !text.is_empty()));
+        assert!(copied, "{key}: {}", toast(&stage));
+    }
+}
+
+#[test]
+fn the_detail_shows_the_row_under_the_cursor_and_its_latest_state() {
+    let mut stage = stage();
+    stage.keys("kk");
+    assert_eq!(stage.model.detail.shown(), stage.model.messages.cursor);
+    let row = stage.fake.rows.iter_mut().find(|row| row.id.get() == 11).unwrap();
+    row.summary = "changed".to_owned();
+    stage.publish();
+    assert_eq!(
+        stage.model.detail.message.as_ref().unwrap().row.summary,
+        "changed"
+    );
+}
+
+#[test]
+fn only_one_detail_is_asked_for_at_a_time() {
+    let mut stage = stage();
+    let now = stage.fake.now();
+    let asked = |effects: Vec<Effect>| {
+        effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Ask(Purpose::Detail(_), _)))
+            .count()
+    };
+    let key = |name| {
+        Event::Key(crossterm::event::KeyEvent::new(
+            crossterm::event::KeyCode::Char(name),
+            KeyModifiers::NONE,
+        ))
+    };
+    assert_eq!(asked(update(&mut stage.model, key('k'), now)), 1);
+    assert_eq!(asked(update(&mut stage.model, key('k'), now)), 0);
+    let late = stage.fake.detail(MessageId::new(12).unwrap()).unwrap();
+    let reply = shadowcat::snapshot::Reply::Detail(Box::new(late));
+    let purpose = Purpose::Detail(MessageId::new(12).unwrap());
+    assert_eq!(
+        asked(update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now)),
+        1,
+        "for the row where the cursor is now"
+    );
+}
+
+#[test]
+fn a_message_of_the_call_is_reached_from_the_call_tab() {
+    let mut stage = stage();
+    stage.keys("kk[[");
+    assert_eq!(stage.model.detail.tab, Tab::Call);
+    stage.keys("<enter>k<enter>");
+    assert_eq!(cursor(&stage), 10);
+    stage.keys("<esc>ga");
+    assert_eq!(cursor(&stage), 11);
+    stage.keys("gr");
+    assert_eq!(cursor(&stage), 10);
+}
+
+#[test]
+fn an_event_of_a_stream_leads_to_its_message_even_if_a_filter_hides_it() {
+    let mut stage = stage();
+    stage.keys("/echo<enter>2<enter><enter>");
+    assert_eq!(
+        (stage.model.screen, stage.model.pane()),
+        (Screen::Traffic, Pane::Messages)
+    );
+    assert_eq!((cursor(&stage), stage.model.filter.as_str()), (13, ""));
+}
+
+#[test]
+fn failures_are_found_in_both_directions() {
+    let mut stage = stage();
+    stage.keys("{");
+    assert_eq!(cursor(&stage), 11);
+    stage.keys("{");
+    assert_eq!(cursor(&stage), 9);
+    stage.keys("{");
+    assert_eq!((cursor(&stage), toast(&stage)), (9, "no failure above"));
+    stage.keys("}");
+    assert_eq!(cursor(&stage), 11);
+}
+
+#[test]
+fn search_in_the_detail_counts_hits_and_goes_round() {
+    let mut stage = stage();
+    stage.keys("kk<enter>/t");
+    assert!(stage.model.detail.hits.len() > 1);
+    stage.keys("<enter>n");
+    assert_eq!(stage.model.detail.hit, 1);
+    stage.keys("NN");
+    assert_eq!(stage.model.detail.hit, stage.model.detail.hits.len() - 1);
+    stage.keys("<esc>");
+    assert!(stage.model.detail.hits.is_empty());
+}
+
+#[test]
+fn recording_stops_at_once_and_starts_with_a_path_that_can_be_changed() {
+    let mut stage = stage();
+    stage.keys("R");
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StopRecording)]
+    );
+    stage.publish();
+    stage.effects.clear();
+    stage.keys("R");
+    assert!(
+        stage
+            .text()
+            .contains("record to: recordings/session-20261123-1203")
+    );
+    stage.keys("<ctrl-u>my.jsonl<enter>");
+    let path = Some("my.jsonl".into());
+    assert_eq!(
+        stage.effects,
+        [Effect::Ask(Purpose::Record, Command::StartRecording { path })]
+    );
+    assert!(matches!(&stage.fake.recorder, RecorderState::On { path, .. } if path.ends_with("my.jsonl")));
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut stage = stage();
+    stage.model.is_read_only = true;
+    stage.keys("R");
+    assert!(toast(&stage).contains("read-only"));
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
+    stage.keys("y");
+    assert!(toast(&stage).contains("no message"));
+    stage.fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: stage.fake.now(),
+        read_bytes: 1,
+        total_bytes: 2,
+        damage: vec!["line 7: torn".to_owned()],
+    };
+    stage.publish();
+    stage.keys("R");
+    assert!(toast(&stage).contains("a recording is open"));
+    assert!(stage.effects.is_empty());
+}
+
+#[test]
+fn the_palette_finds_commands_by_name_alias_and_likeness() {
+    for (typed, screen) in [
+        ("streams", Screen::Streams),
+        ("limits", Screen::Resources),
+        ("strm", Screen::Streams),
+    ] {
+        let mut stage = stage();
+        stage.keys(&format!(":{typed}<enter>"));
+        assert_eq!(stage.model.screen, screen, "{typed}");
+    }
+    let mut stage = stage();
+    stage.keys(":resou<tab>");
+    assert!(stage.text().contains(":resources"));
+    stage.keys("<esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn help_shows_the_keys_of_this_view_and_searches_all() {
+    let mut stage = stage();
+    stage.keys("4?");
+    let text = stage.text();
+    assert!(
+        text.contains("least level shown") && !text.contains("filter by the method"),
+        "{text}"
+    );
+    stage.keys("filter by");
+    assert!(stage.text().contains("filter by the method"));
+    stage.keys("<esc><esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn after_a_key_that_begins_a_sequence_its_ends_are_shown() {
+    let mut stage = stage();
+    stage.keys("kg");
+    let text = stage.text();
+    assert!(
+        text.contains("first row") && text.contains("to the request of this call"),
+        "{text}"
+    );
+    stage.keys("z");
+    assert_eq!(toast(&stage), "gz does nothing here");
+}
+
+#[test]
+fn panes_are_reached_with_tab_and_all_of_them_have_a_place() {
+    let mut stage = stage();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        stage.keys("<tab>");
+        seen.push(stage.model.pane());
+    }
+    assert_eq!(seen, [Pane::Detail, Pane::Sessions, Pane::Messages]);
+    stage.keys("<tab>");
+    stage.event(Event::Resize(40, 12));
+    assert!(stage.model.areas().of(Pane::Detail).is_some());
+}
+
+#[test]
+fn a_click_chooses_the_row_under_it_and_the_wheel_scrolls_the_pane_under_it() {
+    let mut stage = stage();
+    let mouse = |kind, column, row| {
+        Event::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
+    let shown = stage.model.message_rows().ids[stage.model.messages.top_position + 1];
+    stage.event(mouse(MouseEventKind::Down(MouseButton::Left), 30, 4));
+    assert_eq!(stage.model.messages.cursor, Some(shown));
+    stage.event(mouse(MouseEventKind::ScrollDown, 30, 15));
+    assert_eq!(
+        (stage.model.detail.scroll, stage.model.pane()),
+        (3, Pane::Messages)
+    );
+    stage.keys("M");
+    assert_eq!(stage.effects, [Effect::Mouse(false)]);
+}
+
+#[test]
+fn the_end_of_the_engine_leaves_the_last_picture_to_look_at() {
+    let mut stage = stage();
+    stage.event(Event::EngineGone);
+    assert!(stage.text().contains("engine has ended"));
+    stage.event(Event::Reply(Purpose::Record, Err(EngineGoneError)));
+    stage.keys("kk]");
+    assert_eq!(cursor(&stage), 11);
+}
+
+#[test]
+fn a_message_that_history_lost_says_so_and_is_not_asked_for_again() {
+    let mut stage = stage();
+    stage.keys("k");
+    let now = stage.fake.now();
+    let row = stage.model.messages.cursor.unwrap();
+    stage.event(Event::Reply(
+        Purpose::Detail(row),
+        Ok(shadowcat::snapshot::Reply::Gone),
+    ));
+    assert!(stage.text().contains("history no longer has this message"));
+    assert_eq!(update(&mut stage.model, Event::Tick, now), []);
+}
+
+#[test]
+fn toasts_go_by_themselves() {
+    let mut stage = stage();
+    stage.keys("z");
+    assert_eq!(toast(&stage), "colours: light");
+    stage.wait(5_000);
+    assert_eq!(toast(&stage), "");
+}
+
+#[test]
+fn the_log_shows_the_levels_asked_for() {
+    let mut stage = stage();
+    stage.keys("4");
+    assert!(stage.text().contains("session R1 opened"));
+    stage.keys("vv");
+    let text = stage.text();
+    assert!(
+        !text.contains("session R1 opened") && text.contains("connection reset"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_recording_is_read_from_its_beginning() {
+    let mut stage = stage();
+    stage.fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: stage.fake.now(),
+        read_bytes: 2,
+        total_bytes: 2,
+        damage: Vec::new(),
+    };
+    stage.publish();
+    assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
+}
+
+#[test]
+fn a_detail_that_differs_from_its_row_in_the_list_is_not_asked_for_again_and_again() {
+    let mut stage = stage();
+    stage.keys("k");
+    let mut detail = stage.fake.detail(stage.model.messages.cursor.unwrap()).unwrap();
+    detail.row.summary = "longer than in the list".to_owned();
+    let purpose = Purpose::Detail(detail.row.id);
+    let reply = shadowcat::snapshot::Reply::Detail(Box::new(detail));
+    let now = stage.fake.now();
+    assert_eq!(
+        update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now),
+        []
+    );
+}
+
+#[test]
+fn a_detail_that_is_refused_says_so_and_is_not_asked_for_again() {
+    let mut stage = stage();
+    stage.keys("k");
+    let purpose = Purpose::Detail(stage.model.messages.cursor.unwrap());
+    let reply = shadowcat::snapshot::Reply::Refused {
+        message: "the file was changed".to_owned(),
+    };
+    let now = stage.fake.now();
+    assert_eq!(
+        update(&mut stage.model, Event::Reply(purpose, Ok(reply)), now),
+        []
+    );
+    assert_eq!(toast(&stage), "the file was changed");
+}
+
+#[test]
+fn long_lines_of_the_log_can_be_read_to_their_end() {
+    let mut stage = Stage::new(Fake::overfull(), 80, 24);
+    stage.keys("4ll");
+    assert!(!stage.text().contains("12:03:11.758"));
+    stage.keys("hh");
+    assert!(stage.text().contains("12:03:11.758"));
+}
+
+#[test]
+fn the_session_under_the_cursor_is_described() {
+    let mut stage = stage();
+    stage.keys("<shift-tab>j");
+    let text = stage.text();
+    assert!(
+        text.contains("Session R1") && text.contains("2025-11-25") && text.contains("Mcp-Session-Id"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_newest_stream_is_shown_until_one_is_chosen() {
+    let mut stage = stage();
+    stage.keys("2");
+    stage.fake.stream();
+    stage.publish();
+    assert_eq!(
+        stage.model.streams.cursor.map(shadowcat::ids::StreamId::get),
+        Some(2)
+    );
+    stage.keys("<enter>");
+    stage.fake.stream();
+    stage.publish();
+    assert_eq!(
+        stage.model.streams.cursor.map(shadowcat::ids::StreamId::get),
+        Some(2)
+    );
+}

@@ -1,0 +1,66 @@
+//! Small menus at the bottom: what can follow a key that begins a sequence, and what can be copied.
+
+use ratatui::layout::Rect;
+
+use crate::format::cells;
+use crate::keymap::{self, Chord, Context, Entry};
+use crate::model::Model;
+use crate::paint::{Canvas, Line};
+use crate::theme::Role;
+use crate::update;
+
+/// What can be copied.
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect) {
+    let entries = model.keymap.entries_of(&[Context::Copying]);
+    let items: Vec<(String, &Entry)> = entries
+        .map(|entry| {
+            (
+                entry
+                    .keys
+                    .first()
+                    .map(|key| keymap::spelled(key))
+                    .unwrap_or_default(),
+                entry,
+            )
+        })
+        .collect();
+    menu(model, canvas, body, "Copy", &items);
+}
+
+/// What can follow `prefix`.
+pub(super) fn draw_prefix(model: &Model, canvas: &mut Canvas<'_>, body: Rect, prefix: Chord) {
+    let prefix = [prefix];
+    let items: Vec<(String, &Entry)> = model.keymap.after(model.pane_contexts(), &prefix).collect();
+    menu(model, canvas, body, "Go", &items);
+}
+
+fn menu(model: &Model, canvas: &mut Canvas<'_>, body: Rect, title: &'static str, items: &[(String, &Entry)]) {
+    let height = cells(items.len() + 2).min(body.height);
+    let width = 62.min(body.width);
+    let area = Rect {
+        x: body.x + body.width - width,
+        y: body.y + body.height - height,
+        width,
+        height,
+    };
+    canvas.clear(area);
+    let title = Line::of(Role::Text, " ")
+        .with(Role::Key, title)
+        .with(Role::Text, " ");
+    let inner = canvas.frame(area, &title, true);
+    for (y, (key, entry)) in items.iter().enumerate() {
+        let binding = entry.binding;
+        let line = Line::of(Role::Text, " ").say(Role::Key, key).pad_to(6);
+        let line = match update::disabled(model, binding.action) {
+            Some(reason) => line
+                .with(Role::Dim, binding.label)
+                .with(Role::Dim, ": ")
+                .with(Role::Warn, reason),
+            None => line
+                .with(Role::Strong, binding.label)
+                .pad_to(26)
+                .with(Role::Dim, binding.help),
+        };
+        canvas.line(inner, cells(y), &line);
+    }
+}

@@ -1,0 +1,310 @@
+//! The list of messages. Columns that do not fit go, the least telling first.
+
+use ratatui::layout::Rect;
+use shadowcat::snapshot::MessageRow;
+
+use super::sessions::title_role;
+use super::{follow_sign, scroll_mark};
+use crate::format::{self, cells};
+use crate::model::{Model, Pane};
+use crate::paint::{Canvas, Line};
+use crate::row_text;
+use crate::text::Safe;
+use crate::theme::Role;
+
+/// Widths of the columns, 0 for those that are not shown; each is followed by one space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Columns {
+    time: u16,
+    number: u16,
+    kind: u16,
+    summary: u16,
+    session: u16,
+    server: u16,
+    state: u16,
+    size: u16,
+}
+
+impl Columns {
+    fn for_width(width: u16, has_many_sessions: bool) -> Self {
+        let mut columns = Self {
+            time: 0,
+            number: 4,
+            kind: 12,
+            summary: 0,
+            session: 0,
+            server: 0,
+            state: 10,
+            size: 0,
+        };
+        let mut spare = width.saturating_sub(columns.used()).saturating_sub(8);
+        let mut grow = |column: &mut u16, by: u16, gap: u16| {
+            if spare >= by + gap {
+                *column += by;
+                spare -= by + gap;
+            }
+        };
+        grow(&mut columns.time, 8, 1);
+        grow(&mut columns.state, 4, 0);
+        // From here on the summary gets its share before others do.
+        let mut summary = 0;
+        grow(&mut summary, 6, 0);
+        grow(&mut columns.kind, 2, 0);
+        grow(&mut columns.size, 8, 1);
+        grow(&mut columns.time, 4, 0);
+        grow(&mut summary, 10, 0);
+        grow(&mut columns.number, 2, 0);
+        grow(&mut columns.kind, 6, 0);
+        if has_many_sessions {
+            grow(&mut columns.session, 4, 1);
+        }
+        grow(&mut columns.state, 4, 0);
+        grow(&mut summary, 16, 0);
+        if has_many_sessions {
+            grow(&mut columns.server, 14, 1);
+        }
+        grow(&mut columns.kind, 6, 0);
+        columns.summary = width.saturating_sub(columns.used());
+        columns
+    }
+
+    /// Columns in use, with the gap after each, the sign of the direction included.
+    fn used(self) -> u16 {
+        let others = [
+            self.time,
+            self.number,
+            self.kind,
+            self.session,
+            self.server,
+            self.state,
+            self.size,
+        ];
+        2 + others
+            .iter()
+            .map(|width| if *width > 0 { width + 1 } else { 0 })
+            .sum::<u16>()
+            + self.summary
+    }
+}
+
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
+    let has_focus = model.pane() == Pane::Messages;
+    let inner = canvas.frame(area, &title(model, has_focus), has_focus);
+    canvas.line_right(
+        Rect {
+            width: area.width.saturating_sub(1),
+            height: 1,
+            ..area
+        },
+        0,
+        &following(model),
+    );
+    if inner.height == 0 {
+        return;
+    }
+    let page = &model.snapshot.messages;
+    if page.rows.is_empty() {
+        return empty(model, canvas, inner);
+    }
+    let columns = Columns::for_width(inner.width, model.session.is_none());
+    heading(canvas, inner, columns);
+    let list = &model.messages;
+    let body = Rect {
+        y: inner.y + 1,
+        height: inner.height - 1,
+        ..inner
+    };
+    let shown = page.rows.iter().skip(list.top_position).take(body.height.into());
+    for (y, row) in shown.enumerate() {
+        let y = cells(y);
+        canvas.line(body, y, &line(model, row, columns));
+        if list.cursor == Some(row.id) {
+            canvas.cursor_row(body, y, has_focus);
+        }
+    }
+    scroll_mark(canvas, area, list.top_index(), body.height.into(), page.matched);
+}
+
+fn title(model: &Model, has_focus: bool) -> Line {
+    let mut title = Line::of(Role::Text, " ").with(title_role(has_focus), "Messages");
+    if let Some(session) = model.session {
+        let rows = &model.snapshot.sessions.rows;
+        let server = rows
+            .iter()
+            .find(|row| row.id == session)
+            .map_or("", |row| row.server.as_str());
+        title = title.say(Role::Accent, &format!(" {session} {server}"));
+    }
+    title.say(
+        Role::Dim,
+        &format!(" {} ", format::count(model.snapshot.messages.matched)),
+    )
+}
+
+fn following(model: &Model) -> Line {
+    let list = &model.messages;
+    let new = list.new_below(model.snapshot.messages.matched);
+    if new == 0 {
+        return follow_sign(list.is_following, model.theme);
+    }
+    let sign = model.theme.sign("↓", "v");
+    Line::default().say(Role::Wait, &format!(" {} new {sign} G ", format::count(new)))
+}
+
+/// An empty list explains itself.
+fn empty(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
+    let page = &model.snapshot.messages;
+    let lines: Vec<Line> = if page.total > 0 && page.scanned < page.total {
+        vec![Line::of(Role::Wait, "searching …")]
+    } else if page.total > 0 {
+        let text = format!("none of {} matches", format::plural(page.total, "message"));
+        vec![
+            Line::default().say(Role::Warn, &text),
+            Line::of(
+                Role::Dim,
+                "Esc lifts filter and session limit, / changes the filter",
+            ),
+        ]
+    } else {
+        waiting(model)
+    };
+    for (y, line) in lines.iter().enumerate() {
+        canvas.line(
+            Rect {
+                x: inner.x + 1,
+                width: inner.width.saturating_sub(1),
+                ..inner
+            },
+            cells(y),
+            line,
+        );
+    }
+}
+
+fn waiting(model: &Model) -> Vec<Line> {
+    let shadowcat::snapshot::Source::Live {
+        listen, upstreams, ..
+    } = &model.snapshot.source
+    else {
+        return vec![Line::of(Role::Dim, "this recording has no messages")];
+    };
+    let mut lines = vec![Line::of(Role::Strong, "nothing has passed yet"), Line::default()];
+    if upstreams.is_empty() {
+        let address = listen.first().map_or("", String::as_str);
+        lines.push(Line::of(Role::Text, "start your client with"));
+        lines.push(Line::default().say(Role::Accent, &format!("  HTTP_PROXY=http://{address}")));
+        return lines;
+    }
+    lines.push(Line::of(Role::Text, "point your client at"));
+    lines.extend(upstreams.iter().map(|upstream| {
+        let target = format!("   for {} ({})", upstream.name, upstream.url);
+        Line::default()
+            .say(Role::Accent, &format!("  {}", upstream.client_url))
+            .say(Role::Dim, &target)
+    }));
+    lines
+}
+
+fn heading(canvas: &mut Canvas<'_>, area: Rect, columns: Columns) {
+    let cells = [
+        (columns.time, "time"),
+        (1, ""),
+        (columns.number, "id"),
+        (columns.kind, "message"),
+        (columns.summary.saturating_sub(1), "what"),
+        (columns.session, "sess"),
+        (columns.server, "server"),
+        (columns.state, "state"),
+    ];
+    let mut line = Line::default();
+    let mut column = 0;
+    for (width, text) in cells.into_iter().filter(|(width, _)| *width > 0) {
+        line = line.with(Role::Dim, text);
+        column += usize::from(width) + usize::from(!text.is_empty() || width == 1);
+        line = line.pad_to(column);
+    }
+    canvas.line(area, 0, &line);
+    if columns.size > 0 {
+        canvas.line_right(
+            Rect {
+                width: area.width - 1,
+                ..area
+            },
+            0,
+            &Line::of(Role::Dim, "size"),
+        );
+    }
+}
+
+fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
+    let theme = model.theme;
+    let mut line = Line::default();
+    let mut end = 0;
+    let mut cell = |line: Line, width: u16, text: Line| {
+        if width == 0 {
+            return line;
+        }
+        end += usize::from(width) + 1;
+        cut(line, text, width.into(), theme.ellipsis()).pad_to(end)
+    };
+    let time = format::time_of_day(row.at, &model.zone, columns.time < 12);
+    line = cell(line, columns.time, Line::default().say(Role::Dim, &time));
+    line = cell(line, 1, row_text::direction(row, theme));
+    line = cell(
+        line,
+        columns.number,
+        Line::of(Role::Accent, row_text::number(row)),
+    );
+    let (role, kind) = row_text::kind(row);
+    line = cell(line, columns.kind, Line::of(role, kind));
+    let role = if row_text::is_failure(row) {
+        Role::Bad
+    } else {
+        Role::Text
+    };
+    // The summary's width holds its own gap.
+    line = cell(
+        line,
+        columns.summary.saturating_sub(1),
+        Line::default().say(role, &row.summary),
+    );
+    let session = row.session.map(|session| session.to_string()).unwrap_or_default();
+    line = cell(line, columns.session, Line::default().say(Role::Dim, &session));
+    line = cell(line, columns.server, Line::default().say(Role::Dim, &row.server));
+    line = cell(
+        line,
+        columns.state,
+        row_text::state(row, model.is_live().then_some(model.now), theme),
+    );
+    let size = format!("{:>8}", format::size(row.size));
+    cell(line, columns.size, Line::default().say(Role::Dim, &size))
+}
+
+/// `line` with as much of `text` as fits into `width`.
+fn cut(mut line: Line, text: Line, width: usize, ellipsis: &'static str) -> Line {
+    let mut room = width;
+    for (number, span) in text.0.into_iter().enumerate() {
+        // Half a time reads like another time: later parts are shown whole or not at all.
+        if number > 0 && span.text.width() > room {
+            continue;
+        }
+        let fitted: Safe = span.text.fit(room, ellipsis);
+        room -= fitted.width().min(room);
+        line.push(span.role, fitted);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_fill_every_width_exactly() {
+        for width in 38..250 {
+            let columns = Columns::for_width(width, true);
+            assert!(columns.used() <= width, "{width}: {columns:?}");
+            assert!(columns.summary >= 7, "{width}: {columns:?}");
+        }
+    }
+}

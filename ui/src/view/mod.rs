@@ -1,0 +1,131 @@
+//! Drawing: one file for each pane. Nothing here changes the model.
+
+mod copy_menu;
+mod detail;
+mod events;
+mod filter;
+mod footer;
+pub(crate) mod help;
+mod log;
+mod messages;
+mod palette;
+mod prompt;
+mod resources;
+mod session_card;
+mod sessions;
+mod status;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::format::cells;
+use crate::layout::SMALLEST;
+use crate::model::{Mode, Model, Pane};
+use crate::paint::{Canvas, Line};
+use crate::theme::{Role, Theme};
+
+/// Draws everything; gives the place of the text cursor, if text is being typed.
+pub(crate) fn draw(model: &Model, buffer: &mut Buffer) -> Option<(u16, u16)> {
+    let screen = buffer.area;
+    let mut canvas = Canvas::new(buffer, model.theme);
+    let areas = model.areas();
+    if areas.is_too_small {
+        too_small(&mut canvas, screen);
+        return None;
+    }
+    status::draw(model, &mut canvas, areas.status);
+    let mut cursor = filter::draw(model, &mut canvas, areas.filter);
+    for (pane, area) in &areas.panes {
+        draw_pane(model, &mut canvas, *pane, *area);
+    }
+    footer::gauges(model, &mut canvas, areas.gauges);
+    footer::keys(model, &mut canvas, areas.footer);
+    cursor = cursor.or(overlay(model, &mut canvas, areas.body, areas.gauges));
+    cursor
+}
+
+fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
+    match pane {
+        Pane::Sessions => sessions::draw(model, canvas, area),
+        Pane::Messages => messages::draw(model, canvas, area),
+        Pane::Detail => match session_card::chosen(model) {
+            Some(session) => session_card::draw(model, session, canvas, area),
+            None => detail::draw(model, canvas, area),
+        },
+        Pane::Streams => streams::draw(model, canvas, area),
+        Pane::Events => events::draw(model, canvas, area),
+        Pane::Resources => resources::draw(model, canvas, area),
+        Pane::Log => log::draw(model, canvas, area),
+    }
+}
+
+fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Option<(u16, u16)> {
+    match &model.mode {
+        Mode::Normal | Mode::Filter(_) => None,
+        Mode::Prefix(chord) => {
+            copy_menu::draw_prefix(model, canvas, body, *chord);
+            None
+        }
+        Mode::Copy => {
+            copy_menu::draw(model, canvas, body);
+            None
+        }
+        Mode::Search(edit) => Some(prompt::draw(canvas, line, "search in detail: ", edit)),
+        Mode::Record(edit) => Some(prompt::draw(canvas, line, "record to: ", edit)),
+        Mode::Palette(state) => Some(palette::draw(model, canvas, body, state)),
+        Mode::Help(state) => Some(help::draw(model, canvas, body, state)),
+    }
+}
+
+fn too_small(canvas: &mut Canvas<'_>, screen: Rect) {
+    let (columns, rows) = SMALLEST;
+    let text = format!("too small: {columns}x{rows} at least");
+    canvas.line(screen, 0, &Line::default().say(Role::Warn, &text));
+    let text = format!("this is {}x{}", screen.width, screen.height);
+    canvas.line(screen, 1, &Line::default().say(Role::Dim, &text));
+}
+
+/// A box in the middle of `body`.
+fn centred(body: Rect, columns: usize, rows: usize) -> Rect {
+    let width = cells(columns).min(body.width);
+    let height = cells(rows).min(body.height);
+    Rect {
+        x: body.x + (body.width - width) / 2,
+        y: body.y + (body.height - height) / 2,
+        width,
+        height,
+    }
+}
+
+/// Whether a list goes with what is new.
+fn follow_sign(is_following: bool, theme: Theme) -> Line {
+    if is_following {
+        Line::of(Role::Good, theme.sign(" ● follow ", " * follow "))
+    } else {
+        Line::of(Role::Dim, " G follows ")
+    }
+}
+
+/// A mark in the right edge of a frame that shows where in the whole list the view is.
+fn scroll_mark(canvas: &mut Canvas<'_>, area: Rect, first: u64, shown: usize, total: u64) {
+    let track = u64::from(area.height.saturating_sub(2));
+    if track == 0 || total <= shown as u64 {
+        return;
+    }
+    let room = total - shown as u64;
+    let place = first.min(room) * (track - 1) / room;
+    let edge = Rect {
+        x: area.x + area.width - 1,
+        width: 1,
+        ..area
+    };
+    let sign = canvas.theme.sign("█", "#");
+    canvas.line(
+        edge,
+        1 + cells(usize::try_from(place).unwrap_or(0)),
+        &Line::of(Role::BorderFocus, sign),
+    );
+}

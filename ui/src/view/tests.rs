@@ -1,0 +1,199 @@
+//! The screens as they look. Each is read like code before it is accepted.
+
+use insta::assert_snapshot;
+
+use crate::fake::Fake;
+use crate::stage::Stage;
+use crate::theme::Palette;
+use crate::update::Event;
+
+/// The same keys on engines in every state, at the sizes of small and ordinary terminals.
+fn screens(name: &str, keys: &str) {
+    let states = [
+        ("empty", Fake::empty()),
+        ("typical", Fake::typical()),
+        ("overfull", Fake::overfull()),
+        ("failing", Fake::failing()),
+    ];
+    for (state, fake) in states {
+        for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+            let mut stage = Stage::new(fake.clone(), columns, rows);
+            stage.keys(keys);
+            assert_snapshot!(format!("{name}_{state}_{columns}x{rows}"), stage.text());
+        }
+    }
+}
+
+#[test]
+fn traffic() {
+    screens("traffic", "");
+}
+
+#[test]
+fn sessions() {
+    screens("sessions", "<shift-tab>j");
+}
+
+#[test]
+fn detail_pretty() {
+    screens("detail_pretty", "k<enter>");
+}
+
+#[test]
+fn detail_raw() {
+    screens("detail_raw", "<enter>]");
+}
+
+#[test]
+fn detail_headers() {
+    screens("detail_headers", "<enter>]]+");
+}
+
+#[test]
+fn detail_call() {
+    screens("detail_call", "<enter>]]]");
+}
+
+#[test]
+fn detail_timing() {
+    screens("detail_timing", "<enter>[");
+}
+
+#[test]
+fn streams() {
+    screens("streams", "2");
+}
+
+#[test]
+fn resources() {
+    screens("resources", "3");
+}
+
+#[test]
+fn log() {
+    screens("log", "4");
+}
+
+#[test]
+fn looks_of_the_traffic_screen() {
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("kk<enter>");
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
+fn looks_of_a_failing_traffic_screen() {
+    let mut stage = Stage::new(Fake::failing(), 80, 24);
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
+fn a_large_terminal_has_three_columns() {
+    let mut stage = Stage::new(Fake::overfull(), 200, 50);
+    stage.keys("kk");
+    assert_snapshot!(stage.text());
+}
+
+#[test]
+fn filter_with_a_mistake() {
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("/tool:echo ??");
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
+fn search_in_the_detail_marks_what_it_found() {
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("kk<enter>/TE");
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
+fn menus_and_windows() {
+    for (name, keys) in [
+        ("copy", "ky"),
+        ("prefix", "kg"),
+        ("palette", ":str"),
+        ("help", "?"),
+        ("record", "RR"),
+    ] {
+        let mut stage = Stage::new(Fake::typical(), 80, 24);
+        stage.keys(keys);
+        stage.publish();
+        assert_snapshot!(format!("window_{name}"), stage.text());
+    }
+}
+
+#[test]
+fn traffic_that_tries_to_take_over_the_terminal_is_only_shown() {
+    let mut stage = Stage::new(Fake::hostile(), 120, 40);
+    for keys in ["", "<enter>", "]", "]", "]", "4", "2", "1<esc>/\u{202e}"] {
+        stage.keys(keys);
+        let text = stage.text();
+        let is_dangerous = |c: char| {
+            (c.is_control() && c != '\n')
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
+        };
+        assert_eq!(
+            text.chars().find(|c| is_dangerous(*c)),
+            None,
+            "after {keys}:\n{text}"
+        );
+    }
+    let mut stage = Stage::new(Fake::hostile(), 80, 24);
+    stage.keys("k");
+    assert_snapshot!(stage.text());
+}
+
+#[test]
+fn without_colours_nothing_has_one() {
+    let mut stage = Stage::new(Fake::failing(), 120, 40);
+    stage.model.theme.palette = Palette::Mono;
+    for keys in ["", "<enter>", "2", "3", "4", "1?", "<esc>:"] {
+        stage.keys(keys);
+        let buffer = stage.draw();
+        let reset = ratatui::style::Color::Reset;
+        let coloured = buffer
+            .content
+            .iter()
+            .find(|cell| cell.fg != reset || cell.bg != reset);
+        assert_eq!(coloured, None, "after {keys}");
+    }
+}
+
+#[test]
+fn with_ascii_only_our_own_signs_are_ascii() {
+    for fake in [Fake::typical(), Fake::failing()] {
+        let mut stage = Stage::new(fake, 120, 40);
+        stage.model.theme.is_ascii = true;
+        stage.wait(1);
+        for keys in ["", "<enter>", "[", "[", "2", "4", "1y", "<esc>g"] {
+            stage.keys(keys);
+            let text = stage.text();
+            assert_eq!(
+                text.chars().find(|c| !c.is_ascii()),
+                None,
+                "after {keys}:\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_is_too_small_says_what_it_takes() {
+    let mut stage = Stage::new(Fake::typical(), 39, 9);
+    assert_eq!(stage.text().trim_end(), "too small: 40x10 at least\nthis is 39x9");
+    stage.event(Event::Resize(40, 10));
+    assert!(stage.text().contains("Messages"));
+}
+
+#[test]
+fn every_size_can_be_drawn() {
+    for columns in (1..260).step_by(7) {
+        for rows in (1..75).step_by(5) {
+            let mut stage = Stage::new(Fake::typical(), columns, rows);
+            stage.keys("<tab>23456?<esc>:<esc>1kg<esc>y");
+            stage.text();
+        }
+    }
+}
