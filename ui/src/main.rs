@@ -1,21 +1,32 @@
 //! A terminal debugger for Model Context Protocol traffic.
 
 mod app;
+mod cli;
 mod complete;
+mod console;
 mod demo;
+mod demo_run;
 mod detail;
 mod document;
 mod effect;
 #[cfg(test)]
 mod fake;
 mod format;
+mod headless;
 mod keymap;
 mod layout;
 mod line_edit;
+mod lines;
 mod list;
+mod logging;
 mod model;
 mod paint;
+mod printer;
+mod puller;
 mod row_text;
+mod show;
+mod shutdown;
+mod signals;
 #[cfg(test)]
 mod stage;
 mod terminal;
@@ -24,36 +35,294 @@ mod theme;
 mod update;
 mod view;
 
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let config = shadowcat::config::Config {
-        listen: vec!["127.0.0.1:0".parse()?],
-        ..Default::default()
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let tasks = shadowcat::tasks::Tasks::new(1000);
-    let server = runtime.block_on(demo::DemoServer::start(&tasks))?;
-    let mut config = config;
-    config.upstreams = vec![format!("everything=http://{}/mcp", server.address()).parse()?];
-    if args.len() > 1 {
-        config.record = Some(shadowcat::config::RecordConfig {
-            path: Some(args[1].clone().into()),
-        });
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use shadowcat::config::Config;
+use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
+use shadowcat::limits::ResourceLimits;
+use shadowcat::resource::log_ring::LogRing;
+
+use app::{AppError, AppOptions};
+use cli::{Invocation, Job, Lines, ScreenSettings, UsageError, View};
+use console::say;
+use demo_run::Demo;
+use logging::{LogOptions, Logging};
+use shutdown::{Ending, unless_told};
+use signals::Signals;
+
+/// Something failed on the way.
+const FAILED: u8 = 1;
+/// The command line or a configuration file cannot be used.
+const BAD_USAGE: u8 = 2;
+/// A port or a file could not be opened.
+const CANNOT_OPEN: u8 = 3;
+
+/// Why the process ends, and with which code.
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn with_code(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        Self { code, error }
     }
-    let engine = shadowcat::engine::Engine::start(config)?;
-    let url = format!("http://{}/everything", engine.addresses()[0]);
-    let stop = tasks.stopping().child_token();
-    let frontend = engine.frontend()?;
-    let own = tasks.clone();
-    runtime.block_on(async {
-        tokio::select! {
-            r = app::run(frontend, app::AppOptions::default()) => { r.ok(); }
-            () = demo::run_clients(url, demo::Pace::Human, stop, &own) => {}
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: FAILED, error }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::with_code(error.exit_code(), error)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match cli::parse() {
+        Ok(invocation) => run(invocation),
+        Err(UsageError::CommandLine(error)) => return usage(&error),
+        Err(error) => Err(Failure::with_code(BAD_USAGE, error)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, error }) => {
+            report(&error);
+            ExitCode::from(code)
         }
-    });
-    tasks.stop();
-    eprintln!("{}", engine.shut_down());
+    }
+}
+
+/// Prints what clap has to say: help and version on stdout, mistakes on stderr.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody may be there to read it any more.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::from(BAD_USAGE), ExitCode::from)
+}
+
+/// Prints an error and its causes, each on a line, unless there is no terminal left to print it on.
+fn report(error: &anyhow::Error) {
+    if matches!(error.downcast_ref(), Some(AppError::TerminalGone)) {
+        return;
+    }
+    say(format_args!("error: {error}"));
+    for cause in error.chain().skip(1) {
+        say(format_args!("  because: {cause}"));
+    }
+}
+
+fn run(invocation: Invocation) -> Result<(), Failure> {
+    if let Job::Print(text) = &invocation.job {
+        return print(text);
+    }
+    check_terminal(&invocation.job)?;
+    let ring = LogRing::new(invocation.limits.log_ring);
+    let logging = start_log(&invocation, ring.clone())?;
+    hook_panics(logging.place().map(PathBuf::from));
+    // Fails only if a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = work(invocation, ring);
+    if logging.dropped_lines() > 0 {
+        say(format_args!(
+            "{} lines did not fit into the log",
+            logging.dropped_lines()
+        ));
+    }
+    outcome
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
+            .context("could not write to stdout")
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+/// A screen needs a terminal to be drawn on.
+fn check_terminal(job: &Job) -> Result<(), Failure> {
+    let way_out = match job {
+        Job::Proxy {
+            view: View::Screen(_),
+            ..
+        }
+        | Job::Demo {
+            view: View::Screen(_),
+            ..
+        } => "add --headless to print one line a message",
+        Job::Open { .. } => "use `shadowcat-tui show FILE` to print the recording",
+        _ => return Ok(()),
+    };
+    if io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!("standard output is not a terminal, so there is nowhere to draw; {way_out}");
+    Err(Failure::with_code(BAD_USAGE, error))
+}
+
+fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Logging, Failure> {
+    let options = LogOptions {
+        file: invocation.log_file.clone(),
+        level: invocation.log_level,
+        has_stderr: !has_screen(&invocation.job),
+    };
+    logging::start(options, ring).map_err(|error| Failure::with_code(CANNOT_OPEN, error))
+}
+
+const fn has_screen(job: &Job) -> bool {
+    match job {
+        Job::Proxy { view, .. } | Job::Demo { view, .. } => matches!(view, View::Screen(_)),
+        Job::Open { .. } => true,
+        Job::Show { .. } | Job::Print(_) => false,
+    }
+}
+
+/// A panic is a mistake of ours: it goes to the log too, and whoever sees it learns where that is.
+fn hook_panics(log: Option<PathBuf>) {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!(panic = %info, "a mistake in shadowcat-tui");
+        before(info);
+        if let Some(log) = &log {
+            say(format_args!(
+                "this is a mistake in shadowcat-tui; the log is in {}",
+                log.display()
+            ));
+        }
+    }));
+}
+
+fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
+    let Invocation { job, limits, .. } = invocation;
+    match job {
+        Job::Proxy { config, view } => proxy(with_rest(config, limits, ring), view, None),
+        Job::Demo { config, view } => {
+            let demo = Demo::start().map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
+            let config = demo
+                .upstream_of(config)
+                .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
+            proxy(with_rest(config, limits, ring), view, Some(demo))
+        }
+        Job::Open { file, screen } => {
+            check_keys(&screen)?;
+            on_screen(Engine::open(&file, &limits, ring)?, screen, || ())
+        }
+        Job::Show {
+            file,
+            lines,
+            has_bodies,
+        } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        Job::Print(text) => print(&text),
+    }
+}
+
+fn with_rest(config: Config, limits: ResourceLimits, log: LogRing) -> Config {
+    Config {
+        limits,
+        log,
+        ..config
+    }
+}
+
+fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> {
+    if let View::Screen(screen) = &view {
+        check_keys(screen)?;
+    }
+    let engine = Engine::start(config)?;
+    if let Some(demo) = &demo {
+        demo.play(&engine);
+    }
+    let stop_demo = || {
+        if let Some(demo) = &demo {
+            demo.stop();
+        }
+    };
+    let outcome = match view {
+        View::Screen(screen) => on_screen(engine, screen, stop_demo),
+        View::Headless(lines) => headless(engine, lines, stop_demo),
+    };
+    if let Some(demo) = demo {
+        demo.end();
+    }
+    outcome
+}
+
+/// Refuses keys that cannot be used while there is still an ordinary terminal to say so.
+fn check_keys(screen: &ScreenSettings) -> Result<(), Failure> {
+    match keymap::Keymap::new(&screen.keys) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let error =
+                anyhow::Error::new(error).context("the table [keys] of the configuration cannot be used");
+            Err(Failure::with_code(BAD_USAGE, error))
+        }
+    }
+}
+
+fn headless(engine: EngineHandle, lines: Option<Lines>, before_end: impl FnOnce()) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(headless::run(engine, lines, before_end));
+    say_report(&outcome.map_err(anyhow::Error::new)?);
     Ok(())
+}
+
+fn on_screen(engine: EngineHandle, screen: ScreenSettings, before_end: impl FnOnce()) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let frontend = engine.frontend().map_err(anyhow::Error::new)?;
+    let shown = runtime.block_on(app::run(frontend, app_options(screen)));
+    before_end();
+    let ended = runtime.block_on(end(engine));
+    // The screen's own failure matters more than how the rest ended.
+    shown.map_err(anyhow::Error::new)?;
+    say_report(&ended?);
+    Ok(())
+}
+
+async fn end(engine: EngineHandle) -> anyhow::Result<ShutdownReport> {
+    let mut signals = Signals::listen().context("could not listen to signals")?;
+    let ending = Ending::begin(engine).context("could not start a thread to end the engine")?;
+    Ok(unless_told(&mut signals, ending.finish()).await??)
+}
+
+fn show(engine: EngineHandle, lines: &Lines, has_bodies: bool) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(show::run(&engine, lines, has_bodies));
+    engine.shut_down();
+    outcome.map_err(|error| anyhow::Error::new(error).into())
+}
+
+/// The runtime of this thread; the engine has its own.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("could not start the runtime; check the limits on open files")
+}
+
+fn app_options(screen: ScreenSettings) -> AppOptions {
+    AppOptions {
+        palette: theme::Palette::named(screen.theme.name()).unwrap_or_default(),
+        no_color: screen.has_no_colours,
+        ascii: screen.is_ascii,
+        keys: screen.keys,
+        no_alt_screen: !screen.has_alt_screen,
+        no_mouse: !screen.has_mouse,
+        read_only: screen.is_read_only,
+        filter: screen.filter,
+        title: None,
+    }
+}
+
+/// What a user wants to know after the screen has gone.
+fn say_report(report: &ShutdownReport) {
+    let text = report.to_string();
+    if !text.is_empty() {
+        say(text);
+    }
 }

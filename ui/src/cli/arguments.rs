@@ -1,0 +1,250 @@
+//! The command line's grammar.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use shadowcat::config::{ListenAddress, UpstreamConfig};
+
+use super::filter_text::FilterText;
+use super::limit_flags::LimitArguments;
+use super::values::{LogLevel, ThemeName};
+
+const AFTER_HELP: &str = "\
+Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
+for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME.
+
+Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port or file could not be opened.";
+
+/// See and record every message between MCP clients and servers
+#[derive(Debug, Parser)]
+#[command(name = "shadowcat-tui", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub(super) struct CommandLine {
+    #[command(flatten)]
+    pub(super) proxy: ProxyArguments,
+    #[command(subcommand)]
+    pub(super) command: Option<Task>,
+}
+
+/// What to do instead of being a proxy.
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// Browse a recording
+    Open(OpenArguments),
+    /// Print a recording, one line a message
+    Show(ShowArguments),
+    /// Look around: a built-in server, clients that talk to it, and the proxy between them
+    Demo(DemoArguments),
+}
+
+/// The proxy, which is what happens without a subcommand.
+#[derive(Debug, Args)]
+pub(super) struct ProxyArguments {
+    /// Where clients connect; `:8080` is the loopback address of both families, port 0 a free port; repeatable [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "SHADOWCAT_LISTEN", help_heading = "Proxy")]
+    pub(super) listen: Vec<ListenAddress>,
+    /// Stand in for this MCP server; repeatable with a NAME each
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        env = "SHADOWCAT_UPSTREAM",
+        help_heading = "Proxy"
+    )]
+    pub(super) upstream: Vec<UpstreamConfig>,
+    /// Accept this further name in Host headers; repeatable
+    #[arg(long, value_name = "HOST", help_heading = "Proxy")]
+    pub(super) allow_host: Vec<String>,
+    /// Accept this further origin in Origin headers; repeatable
+    #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
+    pub(super) allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
+    #[command(flatten)]
+    pub(super) view: ViewArguments,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+    /// Print the configuration that is in force, as a shadowcat.toml, and end
+    #[arg(long, help_heading = "General")]
+    pub(super) print_config: bool,
+}
+
+/// The built-in demonstration.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// Where the proxy accepts clients
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:0",
+        help_heading = "Proxy"
+    )]
+    pub(super) listen: ListenAddress,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
+    #[command(flatten)]
+    pub(super) view: ViewArguments,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// A recording on the screen.
+#[derive(Debug, Args)]
+pub(super) struct OpenArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Show only messages that match; see docs/filters.md
+    #[arg(
+        long,
+        value_name = "EXPR",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "View"
+    )]
+    pub(super) filter: FilterText,
+    #[command(flatten)]
+    pub(super) screen: ScreenArguments,
+    #[command(flatten)]
+    pub(super) signs: SignArguments,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// A recording on stdout.
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// How a message is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "View")]
+    pub(super) format: ShowFormat,
+    /// Print only messages that match; see docs/filters.md
+    #[arg(
+        long,
+        value_name = "EXPR",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "View"
+    )]
+    pub(super) filter: FilterText,
+    /// Print the body of each message as well
+    #[arg(long, help_heading = "View")]
+    pub(super) bodies: bool,
+    #[command(flatten)]
+    pub(super) signs: SignArguments,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// How `show` prints a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShowFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How headless mode prints a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum HeadlessFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+    /// Not at all
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecordArguments {
+    /// Record from the start, to PATH or to a new file in ./recordings
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = "Recording")]
+    #[expect(clippy::option_option, reason = "not given, given, given with a value")]
+    pub(super) record: Option<Option<PathBuf>>,
+    /// Write credentials and other secrets into recordings as they are
+    #[arg(long, help_heading = "Recording")]
+    pub(super) record_secrets: bool,
+}
+
+/// Where the traffic is shown.
+#[derive(Debug, Args)]
+pub(super) struct ViewArguments {
+    /// No screen: print one line a message on stdout, and the log on stderr
+    #[arg(long, conflicts_with_all = ["theme", "no_mouse", "no_alt_screen", "read_only"], help_heading = "View")]
+    pub(super) headless: bool,
+    /// How a message is printed with --headless [default: text]
+    #[arg(long, value_name = "FORMAT", requires = "headless", help_heading = "View")]
+    pub(super) format: Option<HeadlessFormat>,
+    /// Show only messages that match; see docs/filters.md
+    #[arg(
+        long,
+        value_name = "EXPR",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "View"
+    )]
+    pub(super) filter: FilterText,
+    #[command(flatten)]
+    pub(super) screen: ScreenArguments,
+    #[command(flatten)]
+    pub(super) signs: SignArguments,
+}
+
+/// How the screen looks and behaves.
+#[derive(Debug, Args)]
+pub(super) struct ScreenArguments {
+    /// Colours of the screen [default: dark, or mono if `NO_COLOR` is set]
+    #[arg(long, value_name = "THEME", help_heading = "View")]
+    pub(super) theme: Option<ThemeName>,
+    /// Leave the mouse to the terminal
+    #[arg(long, help_heading = "View")]
+    pub(super) no_mouse: bool,
+    /// Draw on the normal screen, so that the last picture stays
+    #[arg(long, help_heading = "View")]
+    pub(super) no_alt_screen: bool,
+    /// Only watch: no key changes anything but the view
+    #[arg(long, help_heading = "View")]
+    pub(super) read_only: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignArguments {
+    /// Signs and borders of ASCII only; `--ascii=false` overrules a configuration file
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          hide_possible_values = true, help_heading = "View")]
+    pub(super) ascii: Option<bool>,
+}
+
+/// What every task takes.
+#[derive(Debug, Args)]
+pub(super) struct GeneralArguments {
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
+    /// Write the program's own log to this file instead of the state directory
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "SHADOWCAT_LOG_FILE",
+        help_heading = "General"
+    )]
+    pub(super) log_file: Option<PathBuf>,
+    /// How much is logged [default: info]
+    #[arg(long, value_name = "LEVEL", env = "SHADOWCAT_LOG", help_heading = "General")]
+    pub(super) log_level: Option<LogLevel>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,338 @@
+//! `shadowcat.toml`: found, read, and refused with file, line and column.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use etcetera::BaseStrategy as _;
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use shadowcat::limits::ResourceLimits;
+use toml::Spanned;
+
+use super::layer::Layer;
+use super::values::{LogLevel, RecordChoice, ThemeName};
+
+/// Largest configuration file, in bytes; a larger one is not a configuration.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// A configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    #[error("could not read the configuration {}; check that it exists and is readable", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is larger than a configuration can be (1 MiB); give a shadowcat.toml to --config", .path.display())]
+    TooLarge { path: PathBuf },
+    #[error("{}:{line}:{column}: {message}", .path.display())]
+    Content {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+}
+
+/// `shadowcat/shadowcat.toml` in the user's configuration directory; `None` if there is no home.
+pub(super) fn default_path() -> Option<PathBuf> {
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(base.config_dir().join("shadowcat").join("shadowcat.toml"))
+}
+
+/// Reads a file that has to exist.
+pub(super) fn read(path: &Path) -> Result<Layer, FileError> {
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(FileError::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    parse(&text, path)
+}
+
+/// Reads a file that may be missing.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Layer>, FileError> {
+    match read(path) {
+        Ok(layer) => Ok(Some(layer)),
+        Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the text of a file.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Layer, FileError> {
+    layer(text).map_err(|Mistake { at, message }| {
+        let (line, column) = position(text, at);
+        FileError::Content {
+            path: path.to_owned(),
+            line,
+            column,
+            message,
+        }
+    })
+}
+
+/// What is wrong at which byte.
+struct Mistake {
+    at: usize,
+    message: String,
+}
+
+fn layer(text: &str) -> Result<Layer, Mistake> {
+    let content: Content = toml::from_str(text).map_err(|error| Mistake {
+        at: error.span().map_or(0, |span| span.start),
+        message: error.message().to_owned(),
+    })?;
+    let keys = content.keys.into_iter();
+    Ok(Layer {
+        listen: content.listen.map(read_all).transpose()?,
+        upstreams: content.upstreams.map(read_all).transpose()?,
+        allow_hosts: content.allow_hosts.map(read_all).transpose()?,
+        allow_origins: content.allow_origins.map(read_all).transpose()?,
+        record: content.record,
+        theme: content.theme,
+        is_ascii: content.ascii,
+        has_mouse: content.mouse,
+        log_level: content.log_level,
+        limits: content.limits.0,
+        keys: keys
+            .map(|(action, texts)| Ok((action, read_all(texts)?)))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// Reads each text as a `T`; a mistake in one is reported at its own place.
+fn read_all<T: FromStr<Err: fmt::Display>>(texts: Spanned<Texts>) -> Result<Vec<T>, Mistake> {
+    let whole = texts.span().start;
+    let read = |(at, text): (Option<usize>, String)| {
+        text.parse().map_err(|error: T::Err| Mistake {
+            at: at.unwrap_or(whole),
+            message: error.to_string(),
+        })
+    };
+    texts.into_inner().0.into_iter().map(read).collect()
+}
+
+/// Line and column of a byte, both from 1, the column in characters.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    (line, column)
+}
+
+/// The file's grammar.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    listen: Option<Spanned<Texts>>,
+    upstreams: Option<Spanned<Texts>>,
+    allow_hosts: Option<Spanned<Texts>>,
+    allow_origins: Option<Spanned<Texts>>,
+    record: Option<RecordChoice>,
+    theme: Option<ThemeName>,
+    ascii: Option<bool>,
+    mouse: Option<bool>,
+    log_level: Option<LogLevel>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    keys: BTreeMap<String, Spanned<Texts>>,
+}
+
+/// A text, or a list of texts with the byte at which each begins.
+struct Texts(Vec<(Option<usize>, String)>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text in quotes, or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+        Ok(Texts(vec![(None, text.to_owned())]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = list.next_element::<Spanned<String>>()? {
+            texts.push((Some(text.span().start), text.into_inner()));
+        }
+        Ok(Texts(texts))
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RecordVisitor)
+    }
+}
+
+struct RecordVisitor;
+
+impl Visitor<'_> for RecordVisitor {
+    type Value = RecordChoice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, or the path of a new file in quotes")
+    }
+
+    fn visit_bool<E: de::Error>(self, is_on: bool) -> Result<RecordChoice, E> {
+        Ok(if is_on {
+            RecordChoice::NewFile
+        } else {
+            RecordChoice::Off
+        })
+    }
+
+    fn visit_str<E: de::Error>(self, path: &str) -> Result<RecordChoice, E> {
+        if path.is_empty() {
+            return Err(E::invalid_value(de::Unexpected::Str(path), &self));
+        }
+        Ok(RecordChoice::File(path.into()))
+    }
+}
+
+/// The table of limits, each checked where it stands.
+#[derive(Default)]
+struct Limits(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Limits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LimitsVisitor)
+    }
+}
+
+struct LimitsVisitor;
+
+impl<'de> Visitor<'de> for LimitsVisitor {
+    type Value = Limits;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of limits, such as `max_connections = 1000`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Limits, A::Error> {
+        let mut limits = BTreeMap::new();
+        while let Some(name) = table.next_key::<String>()? {
+            let value = table.next_value_seed(LimitValue(&name))?;
+            limits.insert(name.replace('-', "_"), value);
+        }
+        Ok(Limits(limits))
+    }
+}
+
+/// The value of the limit with this name.
+struct LimitValue<'a>(&'a str);
+
+impl LimitValue<'_> {
+    fn checked<E: de::Error>(&self, text: String) -> Result<String, E> {
+        let checked = ResourceLimits::default().set(self.0, &text);
+        checked.map_err(E::custom).map(|()| text)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for LimitValue<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for LimitValue<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number, or a text such as \"64MiB\" or \"30s\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        self.checked(number.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        self.checked(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        parse(text, Path::new("s.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_kind_of_mistake_names_file_line_and_column() {
+        for (text, place, reason) in [
+            (
+                "theme = \"dark\"\nlisten = [\n  \"127.0.0.1\"]",
+                "s.toml:3:3:",
+                "HOST:PORT",
+            ),
+            (
+                "upstreams = [\"http://x/\", \"y\"]",
+                "s.toml:1:27:",
+                "cannot use upstream `y`",
+            ),
+            (
+                "[limits]\nmax_connections = \"5s\"",
+                "s.toml:2:19:",
+                "a whole number such as 1000",
+            ),
+            (
+                "[limits]\n\nmax_fun = 1",
+                "s.toml:3:",
+                "there is no limit called `max_fun`",
+            ),
+            (
+                "[limits]\nmax_connections = -1",
+                "s.toml:2:19:",
+                "`-1` is not a value",
+            ),
+            ("lisen = \"x\"", "s.toml:1:1:", "unknown field `lisen`"),
+            ("theme = \"pink\"", "s.toml:1:9:", "`dark`"),
+            ("record = 3", "s.toml:1:10:", "true, false, or the path"),
+            ("ascii = ", "s.toml:1:9:", "value"),
+        ] {
+            let shown = error(text);
+            assert!(shown.starts_with(place), "{text}: {shown}");
+            assert!(shown.contains(reason), "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_single_text_stands_for_a_list_of_one() {
+        let layer = parse("listen = \":8080\"\n[keys]\nquit = \"x\"", Path::new("s.toml")).unwrap();
+        assert_eq!(layer.listen.unwrap().len(), 1);
+        assert_eq!(layer.keys["quit"], ["x"]);
+    }
+
+    #[test]
+    fn the_page_for_users_shows_files_that_can_be_read() {
+        let page = include_str!("../../../docs/configuration.md");
+        let mut examples = page.split("```toml\n").skip(1).peekable();
+        assert!(examples.peek().is_some());
+        for example in examples {
+            let text = example.split("```").next().unwrap();
+            parse(text, Path::new("docs/configuration.md")).unwrap();
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What one place says about the settings: a file, or the command line with the environment.
+
+use std::collections::BTreeMap;
+
+use shadowcat::config::{ListenAddress, UpstreamConfig};
+
+use super::values::{LogLevel, RecordChoice, ThemeName};
+
+/// `None` where the place says nothing. A later layer replaces lists as a whole; limits and keys it replaces one by one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Layer {
+    pub(super) listen: Option<Vec<ListenAddress>>,
+    pub(super) upstreams: Option<Vec<UpstreamConfig>>,
+    pub(super) allow_hosts: Option<Vec<String>>,
+    pub(super) allow_origins: Option<Vec<String>>,
+    pub(super) record: Option<RecordChoice>,
+    pub(super) theme: Option<ThemeName>,
+    pub(super) is_ascii: Option<bool>,
+    pub(super) has_mouse: Option<bool>,
+    pub(super) log_level: Option<LogLevel>,
+    /// Checked texts, by the limit's name with underscores.
+    pub(super) limits: BTreeMap<String, String>,
+    /// Keys by the name of their action.
+    pub(super) keys: BTreeMap<String, Vec<String>>,
+}
+
+impl Layer {
+    /// What both say, `self` where they differ.
+    pub(super) fn over(mut self, below: Self) -> Self {
+        let (mut limits, mut keys) = (below.limits, below.keys);
+        limits.append(&mut self.limits);
+        keys.append(&mut self.keys);
+        Self {
+            listen: self.listen.or(below.listen),
+            upstreams: self.upstreams.or(below.upstreams),
+            allow_hosts: self.allow_hosts.or(below.allow_hosts),
+            allow_origins: self.allow_origins.or(below.allow_origins),
+            record: self.record.or(below.record),
+            theme: self.theme.or(below.theme),
+            is_ascii: self.is_ascii.or(below.is_ascii),
+            has_mouse: self.has_mouse.or(below.has_mouse),
+            log_level: self.log_level.or(below.log_level),
+            limits,
+            keys,
+        }
+    }
+}

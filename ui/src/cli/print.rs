@@ -1,0 +1,90 @@
+//! The settings in force, written as a `shadowcat.toml` that says the same.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use shadowcat::config::UpstreamConfig;
+use shadowcat::limits::{ResourceLimits, Unit, display_value};
+
+use super::layer::Layer;
+use super::settings::{self, DEFAULT_LISTEN};
+use super::values::RecordChoice;
+
+/// `layer` with every default filled in; `sources` are the files that were read.
+pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) -> String {
+    let mut page = heading(sources);
+    let listen = layer.listen.as_ref().map_or_else(
+        || vec![DEFAULT_LISTEN.to_owned()],
+        |all| all.iter().map(ToString::to_string).collect(),
+    );
+    let upstreams: Vec<String> = layer.upstreams.iter().flatten().map(upstream_text).collect();
+    let none = Vec::new();
+    for (name, texts) in [
+        ("listen", &listen),
+        ("upstreams", &upstreams),
+        ("allow_hosts", layer.allow_hosts.as_ref().unwrap_or(&none)),
+        ("allow_origins", layer.allow_origins.as_ref().unwrap_or(&none)),
+    ] {
+        let _ = writeln!(page, "{name} = {}", list(texts));
+    }
+    let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
+    let _ = writeln!(page, "theme = {}", quoted(settings::theme(layer).name()));
+    let _ = writeln!(page, "ascii = {}", layer.is_ascii.unwrap_or(false));
+    let _ = writeln!(page, "mouse = {}", layer.has_mouse.unwrap_or(true));
+    let _ = writeln!(
+        page,
+        "log_level = {}",
+        quoted(layer.log_level.unwrap_or_default().name())
+    );
+    page.push_str("\n[limits]\n");
+    for field in ResourceLimits::FIELDS {
+        let number = limits.get(field.name).unwrap_or_default();
+        let value = match field.unit {
+            Unit::Count => number.to_string(),
+            Unit::Bytes | Unit::Time => quoted(&display_value(field.unit, number)),
+        };
+        let _ = writeln!(
+            page,
+            "# {}. At the limit: {}.\n{} = {value}",
+            field.reason, field.at_limit, field.name
+        );
+    }
+    page.push_str("\n[keys]\n");
+    for (action, keys) in &layer.keys {
+        let _ = writeln!(page, "{} = {}", quoted(action), list(keys));
+    }
+    page
+}
+
+fn heading(sources: &[PathBuf]) -> String {
+    let mut page = "# The configuration in force: defaults".to_owned();
+    for path in sources {
+        let _ = write!(page, ", {}", path.display().to_string().escape_debug());
+    }
+    page.push_str(", environment, command line\n");
+    page
+}
+
+fn upstream_text(upstream: &UpstreamConfig) -> String {
+    match &upstream.name {
+        Some(name) => format!("{name}={}", upstream.url()),
+        None => upstream.url(),
+    }
+}
+
+fn record(choice: Option<&RecordChoice>) -> String {
+    match choice {
+        None | Some(RecordChoice::Off) => "false".to_owned(),
+        Some(RecordChoice::NewFile) => "true".to_owned(),
+        Some(RecordChoice::File(path)) => quoted(&path.display().to_string()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
+}

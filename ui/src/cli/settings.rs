@@ -1,0 +1,393 @@
+//! From all layers to what is to be done.
+
+use std::path::PathBuf;
+
+use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
+use shadowcat::limits::{ResourceLimits, SetLimitError};
+
+use super::arguments::{
+    CommandLine, DemoArguments, GeneralArguments, HeadlessFormat, OpenArguments, ProxyArguments,
+    RecordArguments, ScreenArguments, ShowArguments, ShowFormat, SignArguments, Task, ViewArguments,
+};
+use super::file::{self, FileError};
+use super::layer::Layer;
+use super::print;
+use super::values::{LogLevel, RecordChoice, ThemeName};
+
+/// Where clients connect unless something else is said.
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// What is to be done, and what is needed whatever it is.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) job: Job,
+    pub(crate) log_file: Option<PathBuf>,
+    pub(crate) log_level: LogLevel,
+    pub(crate) limits: ResourceLimits,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Be a proxy. Limits and log of the configuration are still to be filled in.
+    Proxy { config: Config, view: View },
+    /// The same between the built-in server and clients.
+    Demo { config: Config, view: View },
+    /// Browse a recording.
+    Open { file: PathBuf, screen: ScreenSettings },
+    /// Print a recording.
+    Show {
+        file: PathBuf,
+        lines: Lines,
+        has_bodies: bool,
+    },
+    /// Print a text.
+    Print(String),
+}
+
+/// Where the traffic is shown.
+#[derive(Debug)]
+pub(crate) enum View {
+    Screen(ScreenSettings),
+    /// On stdout; `None` prints nothing.
+    Headless(Option<Lines>),
+}
+
+/// How the screen looks and behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that have nothing to do with each other"
+)]
+pub(crate) struct ScreenSettings {
+    pub(crate) theme: ThemeName,
+    /// The environment asks for no colours, and nobody chose a theme in spite of it.
+    pub(crate) has_no_colours: bool,
+    pub(crate) is_ascii: bool,
+    pub(crate) has_mouse: bool,
+    pub(crate) has_alt_screen: bool,
+    pub(crate) is_read_only: bool,
+    pub(crate) filter: String,
+    /// The user's keys: action, its keys.
+    pub(crate) keys: Vec<(String, Vec<String>)>,
+}
+
+/// How messages are printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lines {
+    pub(crate) format: Format,
+    pub(crate) is_ascii: bool,
+    pub(crate) filter: String,
+}
+
+/// The shape of a printed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Limit(#[from] SetLimitError),
+}
+
+/// Reads the configuration files that `line` asks for and puts all layers together.
+pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
+    match line.command {
+        None => proxy(line.proxy),
+        Some(Task::Demo(arguments)) => demo(arguments),
+        Some(Task::Open(arguments)) => open(arguments),
+        Some(Task::Show(arguments)) => show(arguments),
+    }
+}
+
+/// All layers as one, and the files that were read.
+struct Settings {
+    layer: Layer,
+    limits: ResourceLimits,
+    log_file: Option<PathBuf>,
+    sources: Vec<PathBuf>,
+}
+
+impl Settings {
+    fn invocation(self, job: Job) -> Invocation {
+        Invocation {
+            job,
+            log_file: self.log_file,
+            log_level: self.layer.log_level.unwrap_or_default(),
+            limits: self.limits,
+        }
+    }
+}
+
+/// Puts `given`, what flags say, over what the files say.
+fn settings(given: Layer, general: GeneralArguments) -> Result<Settings, SettingsError> {
+    let (files, sources) = read_files(general.config)?;
+    let limits = general.limits.0.into_iter();
+    let given = Layer {
+        log_level: general.log_level,
+        limits: limits.map(|(name, text)| (name.to_owned(), text)).collect(),
+        ..given
+    };
+    let layer = given.over(files);
+    let mut limits = ResourceLimits::default();
+    for (name, text) in &layer.limits {
+        limits.set(name, text)?;
+    }
+    Ok(Settings {
+        layer,
+        limits,
+        log_file: general.log_file,
+        sources,
+    })
+}
+
+fn read_files(given: Vec<PathBuf>) -> Result<(Layer, Vec<PathBuf>), FileError> {
+    let (mut layer, mut sources) = (Layer::default(), Vec::new());
+    if let Some(path) = file::default_path()
+        && let Some(found) = file::read_if_there(&path)?
+    {
+        layer = found;
+        sources.push(path);
+    }
+    for path in given {
+        layer = file::read(&path)?.over(layer);
+        sources.push(path);
+    }
+    Ok((layer, sources))
+}
+
+fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
+    let records_secrets = arguments.record.record_secrets;
+    let given = Layer {
+        listen: some_if_any(arguments.listen),
+        upstreams: some_if_any(arguments.upstream),
+        allow_hosts: some_if_any(arguments.allow_host),
+        allow_origins: some_if_any(arguments.allow_origin),
+        record: record_choice(arguments.record),
+        ..looks(&arguments.view.screen, &arguments.view.signs)
+    };
+    let settings = settings(given, arguments.general)?;
+    let config = Config {
+        listen: listen(&settings.layer)?,
+        records_secrets,
+        ..config(&settings.layer)
+    };
+    config.check()?;
+    if arguments.print_config {
+        let page = print::page(&settings.layer, &settings.limits, &settings.sources);
+        return Ok(settings.invocation(Job::Print(page)));
+    }
+    let view = view(arguments.view, &settings.layer);
+    Ok(settings.invocation(Job::Proxy { config, view }))
+}
+
+fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
+    let records_secrets = arguments.record.record_secrets;
+    let given = Layer {
+        record: record_choice(arguments.record),
+        ..looks(&arguments.view.screen, &arguments.view.signs)
+    };
+    let settings = settings(given, arguments.general)?;
+    // The upstream is the built-in server: what a file says about real ones has no place here.
+    let config = Config {
+        listen: vec![arguments.listen],
+        upstreams: Vec::new(),
+        records_secrets,
+        ..config(&settings.layer)
+    };
+    let view = view(arguments.view, &settings.layer);
+    Ok(settings.invocation(Job::Demo { config, view }))
+}
+
+fn open(arguments: OpenArguments) -> Result<Invocation, SettingsError> {
+    let given = looks(&arguments.screen, &arguments.signs);
+    let settings = settings(given, arguments.general)?;
+    let job = Job::Open {
+        file: arguments.file,
+        screen: screen(&arguments.screen, arguments.filter.0, &settings.layer),
+    };
+    Ok(settings.invocation(job))
+}
+
+fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
+    let given = Layer {
+        is_ascii: arguments.signs.ascii,
+        ..Layer::default()
+    };
+    let settings = settings(given, arguments.general)?;
+    let job = Job::Show {
+        file: arguments.file,
+        lines: Lines {
+            format: match arguments.format {
+                ShowFormat::Text => Format::Text,
+                ShowFormat::Json => Format::Json,
+            },
+            is_ascii: settings.layer.is_ascii.unwrap_or(false),
+            filter: arguments.filter.0,
+        },
+        has_bodies: arguments.bodies,
+    };
+    Ok(settings.invocation(job))
+}
+
+fn some_if_any<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
+}
+
+fn record_choice(arguments: RecordArguments) -> Option<RecordChoice> {
+    arguments
+        .record
+        .map(|path| path.map_or(RecordChoice::NewFile, RecordChoice::File))
+}
+
+/// What flags say about looks.
+fn looks(screen: &ScreenArguments, signs: &SignArguments) -> Layer {
+    Layer {
+        theme: screen.theme,
+        is_ascii: signs.ascii,
+        has_mouse: screen.no_mouse.then_some(false),
+        ..Layer::default()
+    }
+}
+
+fn listen(layer: &Layer) -> Result<Vec<ListenAddress>, ConfigError> {
+    match &layer.listen {
+        Some(listen) => Ok(listen.clone()),
+        None => Ok(vec![DEFAULT_LISTEN.parse()?]),
+    }
+}
+
+/// The part of the engine's configuration that the layers decide.
+fn config(layer: &Layer) -> Config {
+    let record = match &layer.record {
+        None | Some(RecordChoice::Off) => None,
+        Some(RecordChoice::NewFile) => Some(RecordConfig { path: None }),
+        Some(RecordChoice::File(path)) => Some(RecordConfig {
+            path: Some(path.clone()),
+        }),
+    };
+    Config {
+        upstreams: layer.upstreams.clone().unwrap_or_default(),
+        allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
+        allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
+        record,
+        ..Config::default()
+    }
+}
+
+fn view(arguments: ViewArguments, layer: &Layer) -> View {
+    if !arguments.headless {
+        return View::Screen(screen(&arguments.screen, arguments.filter.0, layer));
+    }
+    let format = match arguments.format {
+        Some(HeadlessFormat::None) => return View::Headless(None),
+        Some(HeadlessFormat::Json) => Format::Json,
+        Some(HeadlessFormat::Text) | None => Format::Text,
+    };
+    View::Headless(Some(Lines {
+        format,
+        is_ascii: layer.is_ascii.unwrap_or(false),
+        filter: arguments.filter.0,
+    }))
+}
+
+fn screen(arguments: &ScreenArguments, filter: String, layer: &Layer) -> ScreenSettings {
+    let keys = layer.keys.iter();
+    ScreenSettings {
+        theme: theme(layer),
+        has_no_colours: layer.theme.is_none() && wants_no_colours(),
+        is_ascii: layer.is_ascii.unwrap_or(false),
+        has_mouse: layer.has_mouse.unwrap_or(true),
+        has_alt_screen: !arguments.no_alt_screen,
+        is_read_only: arguments.read_only,
+        filter,
+        keys: keys
+            .map(|(action, keys)| (action.clone(), keys.clone()))
+            .collect(),
+    }
+}
+
+/// The palette that was asked for; else none if the environment asks for no colours.
+pub(super) fn theme(layer: &Layer) -> ThemeName {
+    let default = if wants_no_colours() {
+        ThemeName::Mono
+    } else {
+        ThemeName::Dark
+    };
+    layer.theme.unwrap_or(default)
+}
+
+/// Source: <https://no-color.org>, `NO_COLOR` set and not empty.
+fn wants_no_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn layer(text: &str) -> Layer {
+        file::parse(text, Path::new("s.toml")).unwrap()
+    }
+
+    fn page_of(layer: &Layer) -> String {
+        let mut limits = ResourceLimits::default();
+        for (name, text) in &layer.limits {
+            limits.set(name, text).unwrap();
+        }
+        print::page(layer, &limits, &[])
+    }
+
+    #[test]
+    fn a_later_layer_replaces_lists_and_single_limits() {
+        let below = layer(
+            "upstreams = [\"a=http://x/\", \"b=http://y/\"]\n[limits]\nmax_sessions = 5\nmax_headers = 50",
+        );
+        let above = layer("upstreams = \"http://z/\"\n[limits]\nmax-sessions = 7");
+        let both = above.over(below);
+        assert_eq!(both.upstreams.unwrap().len(), 1);
+        let limits: Vec<_> = both
+            .limits
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        assert_eq!(limits, [("max_headers", "50"), ("max_sessions", "7")]);
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same() {
+        let first = layer(
+            "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
+             record = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
+             [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
+        );
+        let printed = page_of(&first);
+        let second = layer(&printed);
+        assert_eq!(page_of(&second), printed);
+        assert_eq!(
+            (second.listen, second.upstreams, second.record, second.keys),
+            (first.listen, first.upstreams, first.record, first.keys)
+        );
+        assert_eq!(second.limits["max_body_kept"], "12345 B");
+        assert_eq!(second.limits["drain_timeout"], "0");
+    }
+
+    #[test]
+    fn the_printed_defaults_name_every_limit() {
+        let printed = layer(&page_of(&Layer::default()));
+        assert_eq!(printed.limits.len(), ResourceLimits::FIELDS.len());
+        assert_eq!(printed.listen, Some(vec![DEFAULT_LISTEN.parse().unwrap()]));
+    }
+}

@@ -1,0 +1,226 @@
+//! Messages for programs: one JSON object a line. Fields are added, never renamed; absent ones are left out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use shadowcat::clock::Timestamp;
+use shadowcat::snapshot::{Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState};
+
+/// A line for one message.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: u64,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    exchange: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<u64>,
+    direction: Direction,
+    carrier: Carrier,
+    kind: RowKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rpc_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    summary: &'a str,
+    size: u64,
+    server: &'a str,
+    #[serde(flatten)]
+    fate: Fate,
+    #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
+    findings: &'a [Finding],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<(u32, u32)>,
+    #[serde(flatten)]
+    body: Option<BodyFields<'a>>,
+}
+
+/// What became of the message, as far as it was known when it was printed.
+#[derive(Default, Serialize)]
+struct Fate {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    /// The JSON-RPC error's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct BodyFields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+    body_size: u64,
+    body_is_cut: bool,
+}
+
+#[derive(Serialize)]
+struct Gap {
+    gap: u64,
+}
+
+pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, body: Option<&Body>) {
+    line(
+        out,
+        &Row {
+            id: row.id.get(),
+            at: moment(row.at),
+            session: row.session.map(|session| session.to_string()),
+            exchange: row.exchange.get(),
+            stream: row.stream.map(shadowcat::ids::StreamId::get),
+            call: row.call.map(shadowcat::ids::CallId::get),
+            direction: row.direction,
+            carrier: row.carrier,
+            kind: row.kind,
+            method: row.method.as_deref(),
+            rpc_id: row.rpc_id.as_deref(),
+            summary: &row.summary,
+            size: row.size,
+            server: &row.server,
+            fate: fate(&row.state),
+            findings: &row.findings,
+            batch: row.batch,
+            body: body.map(body_fields),
+        },
+    );
+}
+
+pub(super) fn gap(out: &mut Vec<u8>, missed: u64) {
+    line(out, &Gap { gap: missed });
+}
+
+fn line(out: &mut Vec<u8>, value: &impl Serialize) {
+    // Neither can these values fail to become JSON, nor can a Vec fail to be written.
+    if serde_json::to_writer(&mut *out, value).is_ok() {
+        out.push(b'\n');
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn moment(at: Timestamp) -> String {
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    let moment = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    format!("{moment:.6}")
+}
+
+fn fate(state: &RowState) -> Fate {
+    let (name, took, outcome, status) = match *state {
+        RowState::Passed => ("passed", None, None, None),
+        RowState::Open { .. } => ("open", None, None, None),
+        RowState::Answered {
+            took,
+            outcome,
+            status,
+        } => ("answered", Some(took), Some(outcome), status),
+        RowState::Answer {
+            took,
+            outcome,
+            status,
+        } => ("answer", took, Some(outcome), status),
+    };
+    let (outcome, code, own_status) = outcome.map_or((None, None, None), of_outcome);
+    Fate {
+        state: name,
+        outcome,
+        code,
+        took_us: took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        status: status.or(own_status),
+    }
+}
+
+const fn of_outcome(outcome: Outcome) -> (Option<&'static str>, Option<i64>, Option<u16>) {
+    let (name, code, status) = match outcome {
+        Outcome::Ok => ("ok", None, None),
+        Outcome::RpcError(code) => ("rpc_error", Some(code), None),
+        Outcome::ToolError => ("tool_error", None, None),
+        Outcome::InputRequired => ("input_required", None, None),
+        Outcome::Task => ("task", None, None),
+        Outcome::HttpError(status) => ("http_error", None, Some(status)),
+        Outcome::Cancelled => ("cancelled", None, None),
+        Outcome::ClientGone => ("client_gone", None, None),
+        Outcome::UpstreamGone => ("upstream_gone", None, None),
+        Outcome::ProxyError(status) => ("proxy_error", None, Some(status)),
+        Outcome::Unanswered => ("unanswered", None, None),
+    };
+    (Some(name), code, status)
+}
+
+fn body_fields(body: &Body) -> BodyFields<'_> {
+    let text = std::str::from_utf8(&body.bytes).ok();
+    BodyFields {
+        body: text,
+        body_base64: text.is_none().then(|| STANDARD.encode(&body.bytes)),
+        body_size: body.size,
+        body_is_cut: body.is_cut,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::sample_row;
+
+    fn shown(message: &MessageRow, body: Option<&Body>) -> serde_json::Value {
+        let mut out = Vec::new();
+        row(&mut out, message, body);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn the_shape_of_a_line_is_what_the_documentation_shows() {
+        let page = include_str!("../../../docs/configuration.md");
+        let example = page.split("```json\n").nth(1).unwrap();
+        let example: serde_json::Value = serde_json::from_str(example.split("```").next().unwrap()).unwrap();
+        assert_eq!(shown(&sample_row(), None), example);
+    }
+
+    #[test]
+    fn a_failed_call_carries_its_code() {
+        let mut message = sample_row();
+        message.state = RowState::Answer {
+            took: None,
+            outcome: Outcome::RpcError(-32601),
+            status: None,
+        };
+        let line = shown(&message, None);
+        assert_eq!(
+            (&line["outcome"], &line["code"]),
+            (&"rpc_error".into(), &(-32601).into())
+        );
+        assert!(line.get("status").is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_as_base64() {
+        let body = Body {
+            bytes: bytes::Bytes::from_static(b"\xff\x00"),
+            wire: bytes::Bytes::new(),
+            size: 2,
+            is_cut: false,
+            coding: None,
+            media_type: None,
+        };
+        let line = shown(&sample_row(), Some(&body));
+        assert_eq!(line["body_base64"], "/wA=");
+        assert!(line.get("body").is_none());
+    }
+
+    #[test]
+    fn a_gap_is_a_line_of_its_own() {
+        let mut out = Vec::new();
+        gap(&mut out, 12);
+        assert_eq!(out, b"{\"gap\":12}\n");
+    }
+}

@@ -1,0 +1,161 @@
+//! Messages for people. Everything that came from a peer is made safe for the terminal.
+
+use std::io::Write as _;
+
+use jiff::tz::TimeZone;
+use shadowcat::codec::json;
+use shadowcat::snapshot::{Body, MessageRow, RowState};
+
+use crate::format;
+use crate::row_text;
+use crate::text::Safe;
+use crate::theme::Theme;
+
+/// Bytes of a body that are laid out; what is beyond is left out, and said to be.
+const BODY_BYTES: usize = 16 * 1024 * 1024;
+
+/// `12:03:11.204 R1 ◄ #41 tools/call echo ✓ 3 ms 212 B`.
+pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &TimeZone) {
+    let session = row
+        .session
+        .map_or_else(|| "-".to_owned(), |session| session.to_string());
+    let mut parts = vec![
+        format::time_of_day(row.at, zone, false),
+        session,
+        row_text::direction(row, theme).text(),
+        row_text::number(row).as_str().to_owned(),
+        row_text::what(row).text().trim_end().to_owned(),
+    ];
+    // What is printed once cannot count how long it has been waiting.
+    if !matches!(row.state, RowState::Open { .. }) {
+        parts.push(row_text::state(row, None, theme).text().trim_start().to_owned());
+    }
+    parts.push(format::size(row.size));
+    if !row.findings.is_empty() {
+        let findings: Vec<&str> = row.findings.iter().map(|finding| finding.text.as_str()).collect();
+        parts.push(format!("({})", Safe::of(&findings.join("; ")).as_str()));
+    }
+    parts.retain(|part| !part.is_empty());
+    line(out, &parts.join(" "));
+}
+
+/// The body below its row: JSON laid out, anything else as it is.
+pub(super) fn body(out: &mut Vec<u8>, body: &Body) {
+    let is_json = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if matches!(is_json, Some(b'{' | b'[')) {
+        let pretty = json::pretty(&body.bytes, BODY_BYTES);
+        for each in &pretty.lines {
+            let text: String = each.spans.iter().map(|(_, text)| text.as_str()).collect();
+            let indent = usize::from(each.indent) * 2 + 4;
+            line(out, &format!("{:indent$}{}", "", Safe::of(&text).as_str()));
+        }
+    } else {
+        for each in body.bytes.split(|byte| *byte == b'\n') {
+            let each = each.strip_suffix(b"\r").unwrap_or(each);
+            line(out, &format!("    {}", Safe::of_bytes(each).as_str()));
+        }
+    }
+    let kept = body.bytes.len() as u64;
+    if body.is_cut {
+        let (kept, size) = (format::size(kept), format::size(body.size));
+        line(out, &format!("    (the first {kept} of {size} were kept)"));
+    }
+}
+
+/// What could not be printed any more.
+pub(super) fn gap(out: &mut Vec<u8>, missed: u64, theme: Theme) {
+    let (rows, were) = (
+        format::plural(missed, "row"),
+        if missed == 1 { "was" } else { "were" },
+    );
+    line(
+        out,
+        &format!(
+            "{} {rows} {were} evicted before they could be printed",
+            theme.ellipsis()
+        ),
+    );
+}
+
+fn line(out: &mut Vec<u8>, text: &str) {
+    // Writing into a Vec cannot fail.
+    let _ = writeln!(out, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use shadowcat::snapshot::{Direction, Finding, RowKind, Severity};
+
+    use super::*;
+    use crate::lines::sample_row;
+    use crate::theme::Palette;
+
+    fn shown(row: &MessageRow) -> String {
+        shown_in(row, false)
+    }
+
+    fn shown_in(row: &MessageRow, is_ascii: bool) -> String {
+        let mut out = Vec::new();
+        let palette = Palette::Mono;
+        super::row(&mut out, row, Theme { palette, is_ascii }, &TimeZone::UTC);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_what_it_answers_how_it_went_and_how_long_it_took() {
+        let row = sample_row();
+        assert_eq!(
+            shown(&row),
+            "20:26:40.123 R1 ◄ #41 tools/call echo ✓ 3 ms 212 B\n"
+        );
+        assert!(shown_in(&row, true).is_ascii());
+    }
+
+    #[test]
+    fn a_request_is_shown_without_a_state() {
+        let mut row = sample_row();
+        row.direction = Direction::ClientToServer;
+        row.kind = RowKind::Request;
+        row.state = RowState::Open { progress: None };
+        row.session = None;
+        assert_eq!(shown(&row), "20:26:40.123 - → #41 tools/call echo 212 B\n");
+    }
+
+    #[test]
+    fn what_a_peer_sends_cannot_reach_the_terminal() {
+        let mut row = sample_row();
+        row.summary = "\x1b[2J\nfake".to_owned();
+        row.findings = vec![Finding {
+            severity: Severity::Warning,
+            text: "odd \x07 bell".to_owned(),
+        }];
+        let shown = shown(&row);
+        assert_eq!(shown.lines().count(), 1);
+        assert!(!shown.contains(['\x1b', '\x07']), "{shown:?}");
+    }
+
+    #[test]
+    fn a_body_is_laid_out_below_its_row_and_says_when_it_was_cut() {
+        let mut out = Vec::new();
+        let mut kept = Body {
+            bytes: bytes::Bytes::from_static(b"{\"a\":[1]}"),
+            wire: bytes::Bytes::new(),
+            size: 9,
+            is_cut: false,
+            coding: None,
+            media_type: None,
+        };
+        body(&mut out, &kept);
+        kept.bytes = bytes::Bytes::from_static(b"plain\r\n\xff\x1b");
+        (kept.is_cut, kept.size) = (true, 4096);
+        body(&mut out, &kept);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("    {\n      \"a\": ["), "{text}");
+        assert!(text.contains("    plain\n    \\xff"), "{text}");
+        assert!(
+            text.ends_with("    (the first 9 B of 4 KiB were kept)\n"),
+            "{text}"
+        );
+        assert!(!text.contains('\x1b'));
+    }
+}

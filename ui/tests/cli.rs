@@ -1,0 +1,387 @@
+//! The binary as a user meets it on a command line: what it refuses, in which words, with which exit code.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A home of its own, so that neither the tester's configuration nor log is touched.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shadowcat-tui"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SHADOWCAT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env("HOME", self.path())
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().unwrap())
+    }
+}
+
+/// How a run ended and what it printed.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
+            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn refused(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stderr.starts_with("error: "), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "`{word}` is not in {}", self.stderr);
+        }
+        assert_eq!(self.stdout, "", "an error belongs on stderr");
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_an_upstream_is_refused_with_the_reason() {
+    let ran = Home::new().run(&["--headless", "--upstream", "ftp://example.com/"]);
+    ran.refused(2, &["--upstream", "ftp://example.com/", "http, https or h2c"]);
+}
+
+#[test]
+fn an_address_without_port_is_refused_with_an_example() {
+    let ran = Home::new().run(&["--headless", "--listen", "localhost"]);
+    ran.refused(2, &["--listen", "127.0.0.1:8080"]);
+}
+
+#[test]
+fn an_upstream_that_is_the_proxy_itself_is_refused() {
+    let ran = Home::new().run(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:9",
+        "--upstream",
+        "http://localhost:9/mcp",
+    ]);
+    ran.refused(2, &["http://localhost:9/mcp", "own address"]);
+}
+
+#[test]
+fn a_limit_in_the_wrong_unit_is_refused_with_an_example() {
+    let ran = Home::new().run(&["--headless", "--max-connections", "5s"]);
+    ran.refused(2, &["--max-connections", "5s", "a whole number such as 1000"]);
+}
+
+#[test]
+fn a_limit_too_small_to_work_is_refused() {
+    let ran = Home::new().run(&["--headless", "--max-concurrent-tasks", "1"]);
+    ran.refused(2, &["max_concurrent_tasks must be at least 16"]);
+}
+
+#[test]
+fn a_mistyped_flag_is_answered_with_the_one_that_was_meant() {
+    let ran = Home::new().run(&["--headless", "--lisen", "127.0.0.1:0"]);
+    ran.refused(2, &["--lisen", "--listen"]);
+}
+
+#[test]
+fn a_mistyped_limit_is_answered_with_the_one_that_was_meant() {
+    let ran = Home::new().run(&["--headless", "--max-conections", "5"]);
+    ran.refused(2, &["--max-connections"]);
+}
+
+#[test]
+fn a_flag_that_nothing_would_read_is_refused() {
+    let home = Home::new();
+    home.run(&["--format", "json"]).refused(2, &["--headless"]);
+    home.run(&["--headless", "--no-mouse"])
+        .refused(2, &["--no-mouse"]);
+    home.run(&["show", "x.jsonl", "--theme", "dark"])
+        .refused(2, &["--theme"]);
+    home.run(&["--listen", "127.0.0.1:0", "show", "x.jsonl"])
+        .refused(2, &["show"]);
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_is_marked_where_it_is_wrong() {
+    let ran = Home::new().run(&["--headless", "--filter", "tool:x metohd:y"]);
+    ran.refused(2, &["--filter", "method", "\n  tool:x metohd:y\n         ^^^^^^"]);
+}
+
+#[test]
+fn a_mistake_in_a_configuration_file_is_named_with_its_place() {
+    let home = Home::new();
+    let path = home.file(
+        "my.toml",
+        "theme = \"dark\"\n[limits]\nmax_connections = \"5s\"\n",
+    );
+    home.run(&["--headless", "--config", &path])
+        .refused(2, &["my.toml:3:19: ", "a whole number"]);
+    home.run(&["--headless", "--config", "none.toml"])
+        .refused(2, &["none.toml", "because: "]);
+    home.file("config/shadowcat/shadowcat.toml", "lisen = \":1\"");
+    home.run(&["--headless"])
+        .refused(2, &["shadowcat.toml:1:1: ", "lisen"]);
+}
+
+#[test]
+fn settings_are_layered_and_what_is_printed_can_be_used_again() {
+    let home = Home::new();
+    home.file(
+        "config/shadowcat/shadowcat.toml",
+        "listen = \":1\"\ntheme = \"light\"\n[limits]\nmax_sessions = 11\n",
+    );
+    let file = home.file(
+        "more.toml",
+        "listen = \":2\"\nascii = true\n[limits]\nmax_headers = 22\nmax_sessions = 33\n",
+    );
+    let mut command = home.command(&["--config", &file, "--max-sessions", "44", "--print-config"]);
+    let ran = Ran::of(&command.env("SHADOWCAT_LISTEN", ":3").output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for line in [
+        "listen = [\":3\"]",
+        "theme = \"light\"",
+        "ascii = true",
+        "max_headers = 22",
+        "max_sessions = 44",
+    ] {
+        assert!(
+            ran.stdout.lines().any(|printed| printed == line),
+            "{line} is not in {}",
+            ran.stdout
+        );
+    }
+    let printed = home.file("printed.toml", &ran.stdout);
+    let again = home.run(&["--config", &printed, "--print-config"]);
+    let content = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(content(&again.stdout), content(&ran.stdout));
+}
+
+#[test]
+fn help_shows_limits_only_when_all_is_asked_for() {
+    let home = Home::new();
+    let (short, long) = (home.run(&["-h"]), home.run(&["--help"]));
+    assert_eq!((short.code, long.code), (Some(0), Some(0)));
+    assert!(!short.stdout.contains("--max-sessions"));
+    assert!(long.stdout.contains("--max-sessions <COUNT>"), "{}", long.stdout);
+    assert!(long.stdout.contains("[default: 10000]"), "{}", long.stdout);
+}
+
+#[test]
+fn a_screen_without_terminal_is_refused_with_the_way_out() {
+    let home = Home::new();
+    home.run(&["--listen", "127.0.0.1:0"])
+        .refused(2, &["not a terminal", "--headless"]);
+    home.run(&["demo"]).refused(2, &["not a terminal", "--headless"]);
+    home.run(&["open", "x.jsonl"])
+        .refused(2, &["not a terminal", "shadowcat-tui show"]);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = Home::new().run(&["--headless", "--listen", &address]);
+    ran.refused(3, &[&address, "because: "]);
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_is_named() {
+    let home = Home::new();
+    let path = home.file("blocker", "") + "/session.jsonl";
+    let ran = home.run(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        &format!("--record={path}"),
+    ]);
+    ran.refused(3, &["blocker/session.jsonl"]);
+}
+
+#[test]
+fn a_recording_is_never_written_over() {
+    let home = Home::new();
+    let path = home.file("mine.jsonl", "precious");
+    let ran = home.run(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        &format!("--record={path}"),
+    ]);
+    ran.refused(3, &["mine.jsonl"]);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "precious");
+}
+
+#[test]
+fn a_recording_that_is_missing_or_none_is_named() {
+    let home = Home::new();
+    home.run(&["show", "missing.jsonl"])
+        .refused(3, &["missing.jsonl"]);
+    home.file("letter.txt", "Dear Sir,\n");
+    home.run(&["show", "letter.txt"]).refused(3, &["letter.txt"]);
+}
+
+#[test]
+fn a_log_file_that_cannot_be_written_is_an_error_only_if_it_was_named() {
+    let home = Home::new();
+    let path = home.file("blocker", "") + "/log";
+    home.run(&["show", "x.jsonl", "--log-file", &path])
+        .refused(3, &["blocker/log", "because: "]);
+    let mut command = home.command(&["show", "x.jsonl"]);
+    let ran = Ran::of(
+        &command
+            .env("XDG_STATE_HOME", home.path().join("blocker"))
+            .output()
+            .unwrap(),
+    );
+    assert!(ran.stderr.contains("x.jsonl"), "{ran:?}");
+    assert!(!ran.stderr.contains("cannot write the log"), "{ran:?}");
+}
+
+/// A headless proxy on a free port.
+struct Headless {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    address: String,
+}
+
+impl Headless {
+    fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.command(&["--headless", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(arguments).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(
+                stderr.read_line(&mut line).unwrap() > 0,
+                "it ended without listening"
+            );
+            if let Some((_, address)) = line.trim_end().split_once("listening on http://") {
+                break address.to_owned();
+            }
+        };
+        Self {
+            child,
+            stderr,
+            address,
+        }
+    }
+
+    fn line_with(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(word) {
+            line.clear();
+            assert!(
+                self.stderr.read_line(&mut line).unwrap() > 0,
+                "no line has {word}"
+            );
+        }
+        line
+    }
+
+    #[cfg(unix)]
+    fn terminate(mut self) -> Ran {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let process = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        Ran {
+            stderr,
+            ..Ran::of(&output)
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_headless_proxy_says_where_it_is_what_to_dial_and_ends_on_a_signal() {
+    let home = Home::new();
+    let mut proxy = Headless::start(&home, &["--upstream", "http://127.0.0.1:9/mcp"]);
+    let line = proxy.line_with("in place of");
+    assert!(line.contains(&format!("http://{}/mcp", proxy.address)), "{line}");
+    assert!(line.contains("http://127.0.0.1:9/mcp"), "{line}");
+    let ran = proxy.terminate();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pure_forward_proxy_says_how_clients_reach_it() {
+    let home = Home::new();
+    let mut proxy = Headless::start(&home, &["--format", "none"]);
+    let line = proxy.line_with("HTTP_PROXY=");
+    assert!(
+        line.contains(&format!("HTTP_PROXY=http://{}", proxy.address)),
+        "{line}"
+    );
+    assert_eq!(proxy.terminate().code, Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_log_is_written_for_the_user_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    let proxy = Headless::start(&home, &["--format", "none"]);
+    proxy.terminate();
+    let directory = home.path().join("state/shadowcat");
+    assert_eq!(
+        std::fs::metadata(directory).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_from_the_start_is_named_at_the_end() {
+    let home = Home::new();
+    let path = home.path().join("session.jsonl").display().to_string();
+    let ran = Headless::start(&home, &[&format!("--record={path}")]).terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("Recorded to {path}")), "{ran:?}");
+    let shown = home.run(&["show", &path]);
+    assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), ""), "{shown:?}");
+    assert!(shown.stderr.contains("0 messages, 0 sessions"), "{shown:?}");
+}
