@@ -100,6 +100,11 @@ impl<'a> Canvas<'a> {
         Self { buffer, theme }
     }
 
+    /// The part of `area` that exists: the terminal may have become smaller since the model was told its size.
+    fn clipped(&self, area: Rect) -> Rect {
+        area.intersection(self.buffer.area)
+    }
+
     /// Draws `line` into the row `y` of `area`, cut with an ellipsis if it is too long.
     pub(crate) fn line(&mut self, area: Rect, y: u16, line: &Line) {
         self.line_from(area, y, line, 0);
@@ -107,6 +112,7 @@ impl<'a> Canvas<'a> {
 
     /// The same, without the line's first `skip` columns.
     pub(crate) fn line_from(&mut self, area: Rect, y: u16, line: &Line, skip: usize) {
+        let area = self.clipped(area);
         if y >= area.height {
             return;
         }
@@ -150,6 +156,7 @@ impl<'a> Canvas<'a> {
 
     /// Lays `style` over the row `y` of `area`.
     pub(crate) fn tint(&mut self, area: Rect, y: u16, style: Style) {
+        let area = self.clipped(area);
         if y < area.height {
             let row = Rect {
                 y: area.y + y,
@@ -172,6 +179,7 @@ impl<'a> Canvas<'a> {
 
     /// A frame with `title` in its upper edge; gives the room inside.
     pub(crate) fn frame(&mut self, area: Rect, title: &Line, has_focus: bool) -> Rect {
+        let area = self.clipped(area);
         if area.width < 2 || area.height < 2 {
             return Rect {
                 width: 0,
@@ -215,7 +223,7 @@ impl<'a> Canvas<'a> {
 
     /// Empties `area`, for something that lies above all else.
     pub(crate) fn clear(&mut self, area: Rect) {
-        let area = area.intersection(self.buffer.area);
+        let area = self.clipped(area);
         for position in area.positions() {
             if let Some(cell) = self.buffer.cell_mut(position) {
                 cell.reset();

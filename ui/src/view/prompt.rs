@@ -17,7 +17,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, area: Rect, label: &'static str, edi
     let skip = shift(area, label, edit);
     canvas.clear(Rect { height: 1, ..area });
     canvas.line_from(area, 0, &line, skip);
-    let column = label.len() + Safe::of(&head).width() - skip;
+    let column = (label.len() + Safe::of(&head).width()).saturating_sub(skip);
     (area.x + cells(column), area.y)
 }
 

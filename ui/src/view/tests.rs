@@ -197,3 +197,17 @@ fn every_size_can_be_drawn() {
         }
     }
 }
+
+#[test]
+fn a_terminal_that_has_just_become_smaller_is_drawn_as_far_as_it_goes() {
+    let mut stage = Stage::new(Fake::typical(), 200, 50);
+    for keys in [
+        "", "<enter>", "2", "3", "4", "1?", "<esc>:", "<esc>kg", "<esc>y", "<esc>/x",
+    ] {
+        stage.keys(keys);
+        for (width, height) in [(1, 1), (39, 9), (80, 24), (199, 49)] {
+            let mut buffer = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, width, height));
+            super::draw(&stage.model, &mut buffer);
+        }
+    }
+}
