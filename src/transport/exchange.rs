@@ -145,6 +145,11 @@ impl Exchange {
         change(&mut self.lock().timing);
     }
 
+    /// Whether the client broke off its request.
+    pub(crate) fn has_client_left(&self) -> bool {
+        self.lock().request_end == Some(EndKind::ClientAborted)
+    }
+
     /// Notes why it failed.
     pub(crate) fn fail(&self, failure: String) {
         self.lock().failure.get_or_insert(failure);

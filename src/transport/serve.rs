@@ -166,6 +166,12 @@ async fn pass(
         .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
     let outcome = hub.clients.speaking(is_prior_h2).request(onward).await;
+    if exchange.has_client_left() {
+        // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
+        let text = "The client broke off its request.".to_owned();
+        let answer = OwnAnswer::upstream_failed(text);
+        return answer_ourselves(&exchange, &parts.headers, &answer, EndKind::ClientAborted).await;
+    }
     note_contact(hub, &destination, outcome.as_ref().err());
     match outcome {
         Ok(response) => {
