@@ -237,6 +237,7 @@ fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> 
         check_keys(screen)?;
     }
     let engine = Engine::start(config)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?engine.addresses(), "accepting clients");
     if let Some(demo) = &demo {
         demo.play(&engine);
     }

@@ -14,7 +14,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 
 /// The process was told a second time to end, or the end failed: whatever was running is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("left at once: exchanges that were still running were cut, and a recording has no end line")]
+#[error("left at once: what was still running, being recorded or being printed was cut")]
 pub(crate) struct LeftAtOnceError;
 
 /// Does `work` unless the next of `signals` comes first.

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -286,8 +286,14 @@ struct Headless {
 
 impl Headless {
     fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = home.command(&["--headless", "--listen", "127.0.0.1:0"]);
-        let mut child = command.args(arguments).spawn().unwrap();
+        Self::of(
+            home.command(&["--headless", "--listen", "127.0.0.1:0"])
+                .args(arguments),
+        )
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
@@ -320,10 +326,15 @@ impl Headless {
     }
 
     #[cfg(unix)]
-    fn terminate(mut self) -> Ran {
+    fn tell_to_end(&self) {
         let id = i32::try_from(self.child.id()).unwrap();
         let process = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    }
+
+    #[cfg(unix)]
+    fn terminate(mut self) -> Ran {
+        self.tell_to_end();
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).unwrap();
         let output = self.child.wait_with_output().unwrap();
@@ -331,6 +342,13 @@ impl Headless {
             stderr,
             ..Ran::of(&output)
         }
+    }
+
+    /// Its exit code once it has ended by itself.
+    fn wait(mut self) -> Option<i32> {
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        self.child.wait().unwrap().code()
     }
 }
 
@@ -384,4 +402,113 @@ fn a_recording_from_the_start_is_named_at_the_end() {
     let shown = home.run(&["show", &path]);
     assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), ""), "{shown:?}");
     assert!(shown.stderr.contains("0 messages, 0 sessions"), "{shown:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_passes_is_printed_line_by_line_and_again_from_its_recording() {
+    let home = Home::new();
+    let path = home.path().join("demo.jsonl").display().to_string();
+    let record = format!("--record={path}");
+    let mut proxy = Headless::of(&mut home.command(&["demo", "--headless", "--format", "json", &record]));
+    let mut stdout = BufReader::new(proxy.child.stdout.take().unwrap());
+    let mut live = vec![String::new(); 20];
+    for line in &mut live {
+        stdout.read_line(line).unwrap();
+    }
+    proxy.tell_to_end();
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(proxy.wait(), Some(0));
+    live.extend(rest.lines().map(str::to_owned));
+    let shown = home.run(&["show", &path, "--format", "json", "--bodies"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let recorded: Vec<serde_json::Value> = shown.stdout.lines().map(parsed).collect();
+    assert_eq!(recorded.len(), live.len());
+    for (live, recorded) in live.iter().map(|line| parsed(line)).zip(&recorded) {
+        for field in [
+            "at",
+            "session",
+            "direction",
+            "kind",
+            "method",
+            "rpc_id",
+            "summary",
+            "size",
+        ] {
+            assert_eq!(
+                live.get(field),
+                recorded.get(field),
+                "{field} of {live} and {recorded}"
+            );
+        }
+        assert!(live.get("body").is_none(), "{live}");
+    }
+    assert!(recorded.iter().any(|row| {
+        row["body"]
+            .as_str()
+            .is_some_and(|body| body.starts_with("{\"jsonrpc\""))
+    }));
+}
+
+fn parsed(line: &str) -> serde_json::Value {
+    serde_json::from_str(line).unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_ends_the_proxy_without_an_error() {
+    let home = Home::new();
+    let mut proxy = Headless::of(&mut home.command(&["demo", "--headless"]));
+    let mut line = String::new();
+    BufReader::new(proxy.child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains(" R1 → "), "{line}");
+    assert_eq!(proxy.wait(), Some(0));
+}
+
+/// A proxy with a request in flight that its upstream never answers, and what has to live for that.
+fn with_a_stuck_exchange(home: &Home, drain_timeout: &str) -> (Headless, [TcpStream; 2]) {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let proxy = Headless::start(
+        home,
+        &[
+            "--format",
+            "none",
+            "--upstream",
+            &url,
+            "--drain-timeout",
+            drain_timeout,
+        ],
+    );
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    write!(client, "GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.address).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    // The request has arrived there: from now on it is in flight.
+    assert!(server.read(&mut [0; 16]).unwrap() > 0);
+    (proxy, [client, server])
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_leaves_at_once() {
+    let home = Home::new();
+    let (mut proxy, _peers) = with_a_stuck_exchange(&home, "1h");
+    proxy.tell_to_end();
+    proxy.line_with("Ctrl-C leaves at once");
+    let ran = proxy.terminate();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("error: left at once"), "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_does_not_finish_in_time_is_cut_and_told() {
+    let home = Home::new();
+    let (proxy, _peers) = with_a_stuck_exchange(&home, "10ms");
+    let ran = proxy.terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("did not finish in time"), "{ran:?}");
 }

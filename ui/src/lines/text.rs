@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use jiff::tz::TimeZone;
 use shadowcat::codec::json;
-use shadowcat::snapshot::{Body, MessageRow, RowState};
+use shadowcat::snapshot::{Body, MessageRow, Outcome, RowState};
 
 use crate::format;
 use crate::row_text;
@@ -26,8 +26,7 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
         row_text::number(row).as_str().to_owned(),
         row_text::what(row).text().trim_end().to_owned(),
     ];
-    // What is printed once cannot count how long it has been waiting.
-    if !matches!(row.state, RowState::Open { .. }) {
+    if has_own_end(&row.state) {
         parts.push(row_text::state(row, None, theme).text().trim_start().to_owned());
     }
     parts.push(format::size(row.size));
@@ -37,6 +36,19 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
     }
     parts.retain(|part| !part.is_empty());
     line(out, &parts.join(" "));
+}
+
+/// Whether no other row tells how this one ended. The end of an answered request is in the line of its answer; in its own
+/// it would come or not by chance, as the answer was there or not when the request was printed.
+const fn has_own_end(state: &RowState) -> bool {
+    match state {
+        RowState::Passed | RowState::Answer { .. } => true,
+        RowState::Open { .. } => false,
+        RowState::Answered { outcome, .. } => matches!(
+            outcome,
+            Outcome::Cancelled | Outcome::ClientGone | Outcome::UpstreamGone | Outcome::Unanswered
+        ),
+    }
 }
 
 /// The body below its row: JSON laid out, anything else as it is.
@@ -112,13 +124,31 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_shown_without_a_state() {
+    fn a_request_is_shown_alike_before_and_after_its_answer() {
         let mut row = sample_row();
         row.direction = Direction::ClientToServer;
         row.kind = RowKind::Request;
         row.state = RowState::Open { progress: None };
         row.session = None;
-        assert_eq!(shown(&row), "20:26:40.123 - → #41 tools/call echo 212 B\n");
+        let before = shown(&row);
+        assert_eq!(before, "20:26:40.123 - → #41 tools/call echo 212 B\n");
+        row.state = RowState::Answered {
+            took: std::time::Duration::from_millis(3),
+            outcome: Outcome::Ok,
+            status: Some(200),
+        };
+        assert_eq!(shown(&row), before);
+    }
+
+    #[test]
+    fn a_request_that_was_never_answered_says_so() {
+        let mut row = sample_row();
+        row.state = RowState::Answered {
+            took: std::time::Duration::from_millis(3),
+            outcome: Outcome::Unanswered,
+            status: None,
+        };
+        assert!(shown(&row).contains("unanswered"), "{}", shown(&row));
     }
 
     #[test]
