@@ -402,7 +402,8 @@ async fn a_head_above_the_limit_is_431() {
     let server = RawServer::bind().await;
     let engine = engine_for(server.address());
     let mut client = RawPeer::connect(address(&engine)).await;
-    let fields: String = (0..300).map(|number| format!("x-{number}: y\r\n")).collect();
+    let fields: Vec<String> = (0..300).map(|number| format!("x-{number}: y")).collect();
+    let fields = fields.join("\r\n") + "\r\n";
     client
         .send(format!(
             "GET /mcp HTTP/1.1\r\nHost: {}\r\n{fields}\r\n",

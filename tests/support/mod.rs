@@ -1,5 +1,12 @@
 //! Raw peers for tests of what is on the wire: no HTTP library between the test and the bytes.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and its helpers too"
+)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

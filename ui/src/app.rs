@@ -58,6 +58,8 @@ pub(crate) struct AppOptions {
     pub(crate) read_only: bool,
     /// Shown at the left of the status line; `shadowcat` if `None`.
     pub(crate) title: Option<String>,
+    /// The filter to begin with; empty shows all.
+    pub(crate) filter: String,
 }
 
 /// The frontend could not go on.
@@ -114,6 +116,7 @@ fn first_model(options: &AppOptions) -> Result<Model, AppError> {
     model.has_colours = !options.no_color;
     model.is_read_only = options.read_only;
     model.has_mouse = !options.no_mouse;
+    model.filter.clone_from(&options.filter);
     if let Some(title) = &options.title {
         title.clone_into(&mut model.title);
     }
