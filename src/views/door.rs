@@ -47,6 +47,13 @@ pub(super) struct Port {
     _place: OwnedSemaphorePermit,
 }
 
+impl Port {
+    /// Its commands alone: snapshots are closed and queries no longer read.
+    pub(super) fn into_commands(self) -> mpsc::Receiver<CommandEnvelope> {
+        self.commands
+    }
+}
+
 /// A door for `max_frontends` frontends at once.
 pub fn door(limits: &ResourceLimits) -> (Door, Ports) {
     let limit = limits.max_frontends.clamp(1, Semaphore::MAX_PERMITS);

@@ -2,9 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::frontend::CommandEnvelope;
 use crate::session::history::HistoryView;
@@ -15,6 +16,9 @@ use super::door::Port;
 use super::search::Search;
 use super::view::View;
 use super::{RESOURCES_INTERVAL, SNAPSHOT_INTERVAL, Shared};
+
+/// How long a frontend may take before it asks for what it has not seen yet, once history has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -48,7 +52,7 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
             changed = history.changed() => {
                 if changed.is_err() {
                     pace.publish(&mut view, &port);
-                    return;
+                    break;
                 }
                 let latest = Arc::clone(&history.borrow_and_update());
                 view.move_to(latest);
@@ -64,6 +68,19 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
                 pace.is_due = true;
             }
         }
+    }
+    answer_the_rest(port, job, &view, &shared).await;
+}
+
+/// Closes the snapshots, so that the frontend learns that history is complete, and answers it until it leaves: what
+/// came last can still be asked for. One that neither asks nor leaves for [`PATIENCE`] does not keep the program from ending.
+async fn answer_the_rest(port: Port, job: Option<Job>, view: &View, shared: &Shared) {
+    let mut commands = port.into_commands();
+    if let Some(job) = job {
+        job.await;
+    }
+    while let Ok(Some(command)) = timeout(PATIENCE, commands.recv()).await {
+        start(command, view, shared).await;
     }
 }
 
