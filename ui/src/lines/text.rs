@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use jiff::tz::TimeZone;
 use shadowcat::codec::json;
-use shadowcat::snapshot::{Body, MessageRow, Outcome, RowState};
+use shadowcat::snapshot::{Body, MessageRow, Outcome, RowKind, RowState};
 
 use crate::format;
 use crate::row_text;
@@ -26,7 +26,7 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
         row_text::number(row).as_str().to_owned(),
         row_text::what(row).text().trim_end().to_owned(),
     ];
-    if has_own_end(&row.state) {
+    if has_own_end(row) {
         parts.push(row_text::state(row, None, theme).text().trim_start().to_owned());
     }
     parts.push(format::size(row.size));
@@ -40,14 +40,17 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
 
 /// Whether no other row tells how this one ended. The end of an answered request is in the line of its answer; in its own
 /// it would come or not by chance, as the answer was there or not when the request was printed.
-const fn has_own_end(state: &RowState) -> bool {
-    match state {
+const fn has_own_end(row: &MessageRow) -> bool {
+    match row.state {
         RowState::Passed | RowState::Answer { .. } => true,
         RowState::Open { .. } => false,
-        RowState::Answered { outcome, .. } => matches!(
-            outcome,
-            Outcome::Cancelled | Outcome::ClientGone | Outcome::UpstreamGone | Outcome::Unanswered
-        ),
+        RowState::Answered { outcome, .. } => {
+            matches!(row.kind, RowKind::Http | RowKind::Tunnel)
+                || matches!(
+                    outcome,
+                    Outcome::Cancelled | Outcome::ClientGone | Outcome::UpstreamGone | Outcome::Unanswered
+                )
+        }
     }
 }
 
