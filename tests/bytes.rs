@@ -412,3 +412,82 @@ async fn a_head_above_the_limit_is_431() {
         .await;
     assert!(client.read_head().await.starts_with("HTTP/1.1 431 "));
 }
+
+#[tokio::test]
+async fn an_event_without_end_flows_on_and_costs_no_more_than_its_limit() {
+    let server = RawServer::bind().await;
+    let engine = engine_with(&[&format!("http://{}/mcp", server.address())], |config| {
+        config.limits.max_message_bytes = 1 << 20;
+    });
+    let mut frontend = engine.frontend().unwrap();
+    let host = address(&engine);
+    let mut client = RawPeer::connect(host).await;
+    client.send(post(host, CALL)).await;
+    let mut upstream = server.accept().await;
+    upstream.read_head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ")
+        .await;
+    client.read_head().await;
+    let piece = vec![b'x'; 1 << 20];
+    assert_eq!(client.read_chunked(6).await, b"data: ");
+    for _ in 0..32 {
+        upstream.send(&piece).await;
+        assert!(
+            client.read_chunked(piece.len()).await == piece,
+            "the bytes differ"
+        );
+    }
+    upstream.send("\n\ndata: the next event\n\n").await;
+    assert_eq!(client.read_chunked(24).await, b"\n\ndata: the next event\n\n");
+    let snapshot = snapshot_when(&mut frontend, "the next event", |snapshot| {
+        snapshot.messages.rows.iter().any(|row| row.size == 22)
+    })
+    .await;
+    let history = snapshot
+        .resources
+        .gauges
+        .iter()
+        .find(|gauge| gauge.name == "max_history_memory");
+    assert!(history.is_none_or(|gauge| gauge.peak < 4 << 20), "{history:?}");
+    let huge = snapshot
+        .messages
+        .rows
+        .iter()
+        .find(|row| row.size > 32 << 20)
+        .unwrap();
+    assert!(!huge.findings.is_empty(), "{huge:?}");
+}
+
+#[tokio::test]
+async fn a_json_bomb_and_broken_text_pass_untouched_and_are_shown() {
+    let bomb = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":{}{}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let broken = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"text\":\"\xff\xfe \x1b[2J\"}}".to_vec();
+    for body in [bomb.into_bytes(), broken, b"{\"jsonrpc\":\"2.0\",".to_vec()] {
+        let (engine, mut client, mut upstream, _) = asked(CALL).await;
+        let mut frontend = engine.frontend().unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        upstream.send(&head).await;
+        upstream.send(&body).await;
+        assert_eq!(client.read_head().await, head);
+        assert!(client.read_exactly(body.len()).await == body, "the bytes differ");
+        let snapshot = snapshot_when(&mut frontend, "both rows", |snapshot| {
+            snapshot.messages.total >= 2
+        })
+        .await;
+        let answer = snapshot.messages.rows.last().unwrap().id;
+        let ask = shadowcat::snapshot::Command::Inspect { id: answer };
+        let reply = soon("the detail", frontend.commands.ask(ask)).await.unwrap();
+        assert!(
+            matches!(reply, shadowcat::snapshot::Reply::Detail(_)),
+            "{reply:?}"
+        );
+    }
+}
