@@ -1,5 +1,10 @@
 //! The real binary in front of an https upstream, whose certificate it has to find in the system's store.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and its helpers too"
+)]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
