@@ -147,67 +147,18 @@ impl fmt::Display for ShutdownReport {
 }
 
 impl Engine {
-    /// Starts a proxy: binds its addresses, then serves on a runtime of its own.
+    /// Starts a proxy: binds its addresses, then serves on a runtime of its own. Blocks until all is ready, also the
+    /// thread of an async task that calls it.
     ///
     /// # Errors
     /// [`StartError`] if the configuration contradicts itself, an address cannot be bound, or the recording cannot be
     /// begun. Nothing is left running then.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an engine's configuration is its own; nobody is to change it later"
-    )]
     pub fn start(config: Config) -> Result<EngineHandle, StartError> {
-        config.check()?;
-        let runtime = runtime()?;
-        let listeners = {
-            let _inside = runtime.enter();
-            binding::bind_all(&config.listen)?
-        };
-        let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
-        let addresses = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
-        let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
-        let parts = {
-            let _inside = runtime.enter();
-            start_parts(&config, &listening)
-        };
-        if let Some(record) = &config.record {
-            let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
-            if let Err(error) = began {
-                end_proxy(&runtime, &parts.proxy, Duration::ZERO);
-                return Err(error.into());
-            }
+        match outside_any_runtime("shadowcat-start", move || start(&config)) {
+            Ok(Ok(started)) => started,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => Err(StartError::Threads(error)),
         }
-        let views = start_views(
-            parts.ports,
-            parts.history,
-            parts.surroundings,
-            parts.recorder_commands,
-            config.limits.clone(),
-            parts.clock,
-        )?;
-        let room = Arc::new(Semaphore::new(
-            config.limits.max_connections.min(Semaphore::MAX_PERMITS),
-        ));
-        {
-            let _inside = runtime.enter();
-            for listener in listeners {
-                let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
-                parts.tasks.spawn(TaskKind::Listener, accepting);
-            }
-        }
-        Ok(EngineHandle {
-            addresses: addresses.clone(),
-            door: parts.door,
-            tasks: parts.tasks,
-            running: Some(Running {
-                runtime,
-                views,
-                proxy: Some(parts.proxy),
-            }),
-        })
     }
 
     /// Opens a recording, to be looked at with the same screens. It loads in the background.
@@ -217,6 +168,60 @@ impl Engine {
     pub fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result<EngineHandle, StartError> {
         open::open(path, limits, log)
     }
+}
+
+fn start(config: &Config) -> Result<EngineHandle, StartError> {
+    config.check()?;
+    let runtime = runtime()?;
+    let listeners = {
+        let _inside = runtime.enter();
+        binding::bind_all(&config.listen)?
+    };
+    let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
+    let addresses = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect();
+    let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
+    let parts = {
+        let _inside = runtime.enter();
+        start_parts(config, &listening)
+    };
+    if let Some(record) = &config.record {
+        let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
+        if let Err(error) = began {
+            end_proxy(&runtime, &parts.proxy, Duration::ZERO);
+            return Err(error.into());
+        }
+    }
+    let views = start_views(
+        parts.ports,
+        parts.history,
+        parts.surroundings,
+        parts.recorder_commands,
+        config.limits.clone(),
+        parts.clock,
+    )?;
+    let room = Arc::new(Semaphore::new(
+        config.limits.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    {
+        let _inside = runtime.enter();
+        for listener in listeners {
+            let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
+            parts.tasks.spawn(TaskKind::Listener, accepting);
+        }
+    }
+    Ok(EngineHandle {
+        addresses: addresses.clone(),
+        door: parts.door,
+        tasks: parts.tasks,
+        running: Some(Running {
+            runtime,
+            views,
+            proxy: Some(parts.proxy),
+        }),
+    })
 }
 
 struct Parts {
@@ -291,6 +296,15 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         recorder_commands,
         clock,
     }
+}
+
+/// Runs `work` on a thread of its own, since a runtime can neither be waited for nor dropped within another one.
+fn outside_any_runtime<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<std::thread::Result<T>> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map(JoinHandle::join)
 }
 
 fn runtime() -> Result<Runtime, StartError> {
@@ -399,10 +413,7 @@ impl EngineHandle {
             return ShutdownReport::default();
         };
         let tasks = self.tasks.clone();
-        // A thread of its own, since a runtime can neither be waited for nor dropped within another one.
-        let thread = std::thread::Builder::new().name("shadowcat-end".to_owned());
-        let ended = thread.spawn(move || running.end(&tasks)).map(JoinHandle::join);
-        match ended {
+        match outside_any_runtime("shadowcat-end", move || running.end(&tasks)) {
             Ok(Ok(report)) => report,
             Ok(Err(_)) => {
                 tracing::error!("the end of the engine panicked");

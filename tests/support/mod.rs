@@ -27,6 +27,15 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     value.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }
 
+/// Runs `future` beside the test, for a peer that acts on its own.
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test's peer ends with the test's runtime; the engine's tasks are counted without it"
+    )]
+    tokio::spawn(future);
+}
+
 /// A server that does what the test says.
 pub struct RawServer(TcpListener);
 

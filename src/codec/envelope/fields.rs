@@ -75,6 +75,7 @@ fields! {
     ResultServerName: ResultServerInfo, "result.serverInfo.name";
     ResultServerVersion: ResultServerInfo, "result.serverInfo.version";
     ResultMetaServerName: MetaServerInfo, "result._meta.io.modelcontextprotocol/serverInfo.name";
+    ResultMetaServerVersion: MetaServerInfo, "result._meta.io.modelcontextprotocol/serverInfo.version";
     ErrorCode: Error, "error.code";
     ErrorMessage: Error, "error.message";
 }

@@ -101,10 +101,10 @@ pub(super) fn slot(node: Node, key: &[u8]) -> Slot {
     match node {
         Node::Message => message_slot(key),
         Node::Params => params_slot(key),
-        Node::ParamsClientInfo => info_slot(key, Field::ParamsClientName, Some(Field::ParamsClientVersion)),
-        Node::MetaClientInfo => info_slot(key, Field::MetaClientName, Some(Field::MetaClientVersion)),
-        Node::ResultServerInfo => info_slot(key, Field::ResultServerName, Some(Field::ResultServerVersion)),
-        Node::MetaServerInfo => info_slot(key, Field::ResultMetaServerName, None),
+        Node::ParamsClientInfo => info_slot(key, Field::ParamsClientName, Field::ParamsClientVersion),
+        Node::MetaClientInfo => info_slot(key, Field::MetaClientName, Field::MetaClientVersion),
+        Node::ResultServerInfo => info_slot(key, Field::ResultServerName, Field::ResultServerVersion),
+        Node::MetaServerInfo => info_slot(key, Field::ResultMetaServerName, Field::ResultMetaServerVersion),
         Node::ParamsRef => match key {
             b"name" => Slot::Text(Field::ParamsRefName),
             b"uri" => Slot::Text(Field::ParamsRefUri),
@@ -188,10 +188,10 @@ fn result_slot(key: &[u8]) -> Slot {
     }
 }
 
-fn info_slot(key: &[u8], name: Field, version: Option<Field>) -> Slot {
-    match (key, version) {
-        (b"name", _) => Slot::Text(name),
-        (b"version", Some(version)) => Slot::Text(version),
+fn info_slot(key: &[u8], name: Field, version: Field) -> Slot {
+    match key {
+        b"name" => Slot::Text(name),
+        b"version" => Slot::Text(version),
         _ => Slot::Ignored,
     }
 }

@@ -372,10 +372,11 @@ fn learn_from_server(known: &mut Known, placed: &PlacedMessage) {
     }
     let server = describe::name_and_version(envelope, Field::ResultServerName, Field::ResultServerVersion);
     let stated = || {
-        envelope
-            .fields
-            .get(Field::ResultMetaServerName)
-            .map(str::to_owned)
+        describe::name_and_version(
+            envelope,
+            Field::ResultMetaServerName,
+            Field::ResultMetaServerVersion,
+        )
     };
     if let Some(server) = server.or_else(stated) {
         known.server_info = Some(server.into());

@@ -1,0 +1,625 @@
+//! A recording shows what the live engine showed, keeps no secret, and survives whatever happens to its writer.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and its helpers too"
+)]
+
+mod support;
+
+use support::*;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shadowcat::config::{Config, RecordConfig};
+use shadowcat::engine::{Engine, EngineHandle, StartError};
+use shadowcat::frontend::Frontend;
+use shadowcat::ids::{CallId, MessageId};
+use shadowcat::limits::ResourceLimits;
+use shadowcat::recording::StartRecordingError;
+use shadowcat::resource::log_ring::LogRing;
+use shadowcat::snapshot::{
+    Command, ExchangeDetail, MessageDetail, MessageRow, Outcome, RecorderState, Reply, RowKind, RowState,
+    Source,
+};
+use tempfile::TempDir;
+
+const BEARER: &str = "tok-8f2c91d4e6b7";
+const SESSION: &str = "sess-41c7a09be2f3";
+const ACCESS: &str = "acc-77d1e25bb9a0";
+const STATE: &str = "state-c3VyZWx5IHNlY3JldA";
+
+const BIG: usize = 600_000;
+
+/// An engine that records, its server, and where the recording goes.
+struct Stage {
+    server: RawServer,
+    engine: EngineHandle,
+    frontend: Frontend,
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+async fn stage_with(change: impl FnOnce(&mut Config, &Path)) -> Stage {
+    let server = RawServer::bind().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("session.jsonl");
+    let engine = engine_with(&[&format!("http://{}/mcp", server.address())], |config| {
+        // Each exchange is a connection of its own for the server that the tests play.
+        config.limits.max_idle_per_upstream = 0;
+        change(config, &path);
+    });
+    Stage {
+        frontend: engine.frontend().unwrap(),
+        server,
+        engine,
+        path,
+        _directory: directory,
+    }
+}
+
+async fn recording_stage(records_secrets: bool) -> Stage {
+    stage_with(|config, path| {
+        config.record = Some(RecordConfig {
+            path: Some(path.to_owned()),
+        });
+        config.records_secrets = records_secrets;
+    })
+    .await
+}
+
+fn json_answer(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn gzip_answer(body: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat()
+}
+
+fn events(events: &[&str]) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    [head, &events.concat()].concat().into_bytes()
+}
+
+fn event(message: &str) -> String {
+    format!("event: message\r\ndata: {message}\r\n\r\n")
+}
+
+fn big_answer(id: u32) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"{}"}}]}}}}"#,
+        "0123456789".repeat(BIG / 10)
+    )
+}
+
+impl Stage {
+    /// A request's bytes; `fields` each end in CRLF.
+    fn request(&self, method: &str, target: &str, fields: &str, body: &str) -> String {
+        let host = address(&self.engine);
+        let length = if body.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                body.len()
+            )
+        };
+        format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {BEARER}\r\n{fields}{length}\r\n{body}"
+        )
+    }
+
+    async fn begin(&self, request: &str) -> (RawPeer, RawPeer) {
+        let mut client = RawPeer::connect(address(&self.engine)).await;
+        client.send(request).await;
+        let mut upstream = self.server.accept().await;
+        upstream.read_head().await;
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        upstream.read_exactly(body.len()).await;
+        (client, upstream)
+    }
+
+    /// One exchange, whole.
+    async fn exchange(&self, request: &str, response: impl AsRef<[u8]>) {
+        let (mut client, mut upstream) = self.begin(request).await;
+        upstream.send(response).await;
+        drop(upstream);
+        client.read_to_end().await;
+    }
+
+    fn legacy(&self, body: &str) -> String {
+        let fields = format!("Mcp-Session-Id: {SESSION}\r\nMCP-Protocol-Version: 2025-06-18\r\n");
+        self.request("POST", "/mcp", &fields, body)
+    }
+
+    fn modern(&self, method: &str, id: u32, params: &str) -> String {
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"newer","version":"9"}}"#;
+        let separator = if params.is_empty() { "" } else { "," };
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{separator}{meta}}}}}"#
+        );
+        let fields = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+        self.request("POST", "/mcp", &fields, &body)
+    }
+
+    async fn legacy_handshake(&self) {
+        let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"older","version":"3"}}}"#;
+        let result = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"everything","version":"1"}}}"#;
+        let response = String::from_utf8(json_answer(result)).unwrap();
+        let response = response.replace("\r\n\r\n", &format!("\r\nMcp-Session-Id: {SESSION}\r\n\r\n"));
+        self.exchange(&self.request("POST", "/mcp", "", body), response)
+            .await;
+        self.exchange(
+            &self.legacy(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
+            "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+    }
+
+    /// A stream with progress, a question of the server's that is answered elsewhere, and the result.
+    async fn legacy_stream(&self) {
+        let call = r#"{"jsonrpc":"2.0","id":"a-1","method":"tools/call","params":{"name":"slow","_meta":{"progressToken":7}}}"#;
+        let (mut client, mut upstream) = self.begin(&self.legacy(call)).await;
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#;
+        let question = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":5}}"#;
+        upstream
+            .send(events(&[
+                "id: s1-0\nretry: 1500\ndata:\n\n",
+                &event(progress),
+                ": a comment\n\n",
+                &event(question),
+            ]))
+            .await;
+        client.read_through(b"\"maxTokens\":5}}").await;
+        self.exchange(
+            &self.legacy(r#"{"jsonrpc":"2.0","id":0,"result":{"model":"m","role":"assistant","content":{"type":"text","text":"x"}}}"#),
+            "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+        upstream
+            .send(event(r#"{"jsonrpc":"2.0","id":"a-1","result":{"content":[]}}"#))
+            .await;
+        drop(upstream);
+        client.read_to_end().await;
+    }
+
+    async fn legacy_answers(&self) {
+        let call = |id: u32, tool: &str| {
+            self.legacy(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}"}}}}"#
+            ))
+        };
+        self.exchange(&call(3, "big"), json_answer(&big_answer(3))).await;
+        let gzipped = r#"{"jsonrpc":"2.0","id":4,"result":{"content":[{"type":"text","text":"pressed"}]}}"#;
+        self.exchange(&call(4, "gzip"), gzip_answer(gzipped)).await;
+        let secret = format!(
+            r#"{{"jsonrpc":"2.0","id":5,"result":{{"content":[],"structuredContent":{{"access_token":"{ACCESS}","expires_in":3600}}}}}}"#
+        );
+        self.exchange(&call(5, "login"), json_answer(&secret)).await;
+        let error = r#"{"jsonrpc":"2.0","id":6,"error":{"code":-32602,"message":"no such tool"}}"#;
+        self.exchange(&call(6, "missing"), json_answer(error)).await;
+        let failed =
+            r#"{"jsonrpc":"2.0","id":7,"result":{"isError":true,"content":[{"type":"text","text":"jam"}]}}"#;
+        self.exchange(&call(7, "print"), json_answer(failed)).await;
+        let broken = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n5\r\ndata:";
+        self.exchange(&call(8, "broken"), broken).await;
+        self.exchange(
+            &call(9, "nowhere"),
+            "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+        let batch =
+            r#"[{"jsonrpc":"2.0","id":10,"method":"ping"},{"jsonrpc":"2.0","id":11,"method":"ping"}]"#;
+        let answers = r#"[{"jsonrpc":"2.0","id":11,"result":{}},{"jsonrpc":"2.0","id":10,"result":{}}]"#;
+        self.exchange(&self.legacy(batch), json_answer(answers)).await;
+    }
+
+    async fn legacy_end(&self) {
+        let fields = format!("Mcp-Session-Id: {SESSION}\r\n");
+        self.exchange(
+            &self.request("DELETE", "/mcp", &fields, ""),
+            "HTTP/1.1 204 No Content\r\n\r\n",
+        )
+        .await;
+        let target = format!("/.well-known/x?access_token={ACCESS}&page=2");
+        self.exchange(
+            &self.request("GET", &target, "", ""),
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnope",
+        )
+        .await;
+    }
+
+    async fn modern_session(&self) {
+        let discovered = r#"{"jsonrpc":"2.0","id":0,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"everything","version":"2"}}}}"#;
+        self.exchange(&self.modern("server/discover", 0, ""), json_answer(discovered))
+            .await;
+        let asks = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required","inputRequests":{{"who":{{"method":"elicitation/create","params":{{"mode":"form","message":"Name?","requestedSchema":{{}}}}}}}},"requestState":"{STATE}"}}}}"#
+        );
+        self.exchange(
+            &self.modern("tools/call", 1, r#""name":"greet""#),
+            json_answer(&asks),
+        )
+        .await;
+        let params = format!(
+            r#""name":"greet","inputResponses":{{"who":{{"action":"accept","content":{{"name":"Ada"}}}}}},"requestState":"{STATE}""#
+        );
+        let result = event(r#"{"jsonrpc":"2.0","id":2,"result":{"resultType":"complete","content":[]}}"#);
+        self.exchange(
+            &self.modern("tools/call", 2, &params),
+            events(&[": keepalive\n\n", &result]),
+        )
+        .await;
+    }
+
+    async fn whole_script(&self) {
+        self.legacy_handshake().await;
+        self.legacy_stream().await;
+        self.legacy_answers().await;
+        self.legacy_end().await;
+        self.modern_session().await;
+    }
+
+    /// The rows once nothing is open any more, and what there is to know of each. A last exchange marks the end.
+    async fn settled(&mut self) -> Vec<MessageDetail> {
+        let last = self.request("GET", "/the-end", "", "");
+        self.exchange(&last, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        snapshot_when(&mut self.frontend, "everything's end", |snapshot| {
+            snapshot.messages.rows.iter().any(|row| row.summary == "/the-end")
+                && snapshot.totals.open_calls == 0
+                && snapshot.sessions.rows.iter().all(|row| row.open_streams == 0)
+                && snapshot
+                    .messages
+                    .rows
+                    .iter()
+                    .all(|row| !matches!(row.state, RowState::Open { .. }))
+        })
+        .await;
+        details(&self.frontend).await
+    }
+}
+
+async fn inspect(frontend: &Frontend, id: MessageId) -> MessageDetail {
+    match soon("a detail", frontend.commands.ask(Command::Inspect { id }))
+        .await
+        .unwrap()
+    {
+        Reply::Detail(detail) => *detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn details(frontend: &Frontend) -> Vec<MessageDetail> {
+    let mut details = Vec::new();
+    for row in rows(frontend).await {
+        details.push(inspect(frontend, row.id).await);
+    }
+    details
+}
+
+/// Calls are numbered anew when a recording is opened: what counts is which rows share one.
+fn normalized(details: &[MessageDetail]) -> Vec<MessageRow> {
+    let mut numbers: HashMap<CallId, u64> = HashMap::new();
+    let rows = details.iter().map(|detail| {
+        let next = numbers.len() as u64 + 1;
+        let call = detail.row.call.map(|call| *numbers.entry(call).or_insert(next));
+        MessageRow {
+            call: call.and_then(CallId::new),
+            ..detail.row.clone()
+        }
+    });
+    rows.collect()
+}
+
+struct Opened {
+    engine: EngineHandle,
+    frontend: Frontend,
+    damage: Vec<String>,
+}
+
+async fn open(path: &Path) -> Opened {
+    let engine = Engine::open(path, &ResourceLimits::default(), LogRing::default()).unwrap();
+    let mut frontend = engine.frontend().unwrap();
+    let is_read = |source: &Source| match source {
+        Source::File {
+            read_bytes,
+            total_bytes,
+            ..
+        } => read_bytes == total_bytes,
+        Source::Live { .. } => false,
+    };
+    let snapshot = snapshot_when(&mut frontend, "the whole file", |snapshot| {
+        is_read(&snapshot.source)
+    })
+    .await;
+    let Source::File { damage, .. } = snapshot.source else {
+        panic!("a file is shown as live");
+    };
+    Opened {
+        engine,
+        frontend,
+        damage,
+    }
+}
+
+fn assert_same_rows(opened: &[MessageDetail], live: &[MessageDetail]) {
+    let (opened, live) = (normalized(opened), normalized(live));
+    for (opened, live) in opened.iter().zip(&live) {
+        assert_eq!(opened, live);
+    }
+    assert_eq!(opened.len(), live.len());
+}
+
+/// A recording has its times in microseconds.
+fn in_microseconds(detail: &MessageDetail) -> ExchangeDetail {
+    let mut exchange = detail.exchange.clone().unwrap();
+    let micros = |time: Duration| Duration::from_micros(time.as_micros().try_into().unwrap());
+    exchange.timing.connect = exchange.timing.connect.map(micros);
+    exchange
+}
+
+fn body_of(detail: &MessageDetail) -> &[u8] {
+    detail.body.as_ref().map_or(&[], |body| &body.bytes)
+}
+
+#[tokio::test]
+async fn an_opened_recording_shows_the_rows_and_the_bytes_of_the_live_engine() {
+    let mut stage = recording_stage(true).await;
+    stage.whole_script().await;
+    let live = stage.settled().await;
+    let report = stage.engine.shut_down();
+    assert_eq!(report.recording.as_deref(), Some(&*stage.path));
+    assert_eq!(report.lost, 0);
+    let opened = open(&stage.path).await;
+    assert_eq!(opened.damage, Vec::<String>::new());
+    let loaded = details(&opened.frontend).await;
+    assert_same_rows(&loaded, &live);
+    let mut whole = 0;
+    for (loaded, live) in loaded.iter().zip(&live) {
+        let is_big = live.row.size > BIG as u64;
+        assert_eq!(live.body.as_ref().is_some_and(|body| body.is_cut), is_big);
+        if is_big {
+            assert_eq!(body_of(loaded), big_answer(3).as_bytes());
+            whole += 1;
+        } else {
+            assert_eq!(loaded.body, live.body, "{:#?}", live.row);
+        }
+        assert_eq!(loaded.sse, live.sse);
+        assert_eq!(in_microseconds(loaded), in_microseconds(live));
+    }
+    assert_eq!(whole, 1, "the large body is in the recording as a whole");
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_file_and_its_rows_are_still_the_same() {
+    let mut stage = recording_stage(false).await;
+    stage.whole_script().await;
+    let live = stage.settled().await;
+    drop(stage.engine);
+    let text = std::fs::read_to_string(&stage.path).unwrap();
+    for secret in [BEARER, SESSION, ACCESS, STATE] {
+        let place = text.lines().find(|line| line.contains(secret));
+        assert_eq!(place, None, "{secret}");
+    }
+    let opened = open(&stage.path).await;
+    let loaded = details(&opened.frontend).await;
+    let essence = |details: &[MessageDetail]| -> Vec<_> {
+        normalized(details)
+            .into_iter()
+            .map(|row| {
+                let MessageRow {
+                    id,
+                    session,
+                    call,
+                    kind,
+                    method,
+                    rpc_id,
+                    state,
+                    ..
+                } = row;
+                (id, session, call, kind, method, rpc_id, state)
+            })
+            .collect()
+    };
+    assert_eq!(essence(&loaded), essence(&live));
+    let of_rounds = |method: &str| {
+        let rows = loaded.iter().map(|detail| &detail.row);
+        rows.filter(|row| row.kind == RowKind::Request && row.method.as_deref() == Some(method))
+            .count()
+    };
+    assert_eq!(of_rounds("server/discover"), 1);
+    for detail in &loaded {
+        let text = String::from_utf8_lossy(body_of(detail)).into_owned();
+        for secret in [BEARER, SESSION, ACCESS, STATE] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    let pressed = loaded
+        .iter()
+        .any(|detail| String::from_utf8_lossy(body_of(detail)).contains("pressed"));
+    assert!(pressed, "what was compressed is readable");
+    drop(opened.engine);
+}
+
+#[tokio::test]
+async fn a_recording_begun_in_mid_traffic_explains_itself() {
+    let mut stage = stage_with(|_, _| {}).await;
+    stage.legacy_handshake().await;
+    let fields = format!("Mcp-Session-Id: {SESSION}\r\nAccept: text/event-stream\r\n");
+    let request = stage.request("GET", "/mcp", &fields, "");
+    let (mut client, mut upstream) = stage.begin(&request).await;
+    let log = |data: u32| {
+        event(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":{data}}}}}"#
+        ))
+    };
+    upstream.send(events(&[&log(1)])).await;
+    client.read_through(b"\"data\":1}}\r\n\r\n").await;
+    snapshot_when(&mut stage.frontend, "the first event", |snapshot| {
+        snapshot
+            .messages
+            .rows
+            .iter()
+            .any(|row| row.kind == RowKind::Notification && row.stream.is_some())
+    })
+    .await;
+    let start = Command::StartRecording {
+        path: Some(stage.path.clone()),
+    };
+    let started = soon("the start", stage.frontend.commands.ask(start))
+        .await
+        .unwrap();
+    assert!(
+        matches!(started, Reply::Recording(RecorderState::On { .. })),
+        "{started:?}"
+    );
+    upstream.send(log(2)).await;
+    client.read_through(b"\"data\":2}}\r\n\r\n").await;
+    let stopped = soon("the stop", stage.frontend.commands.ask(Command::StopRecording))
+        .await
+        .unwrap();
+    assert_eq!(stopped, Reply::Recording(RecorderState::Off));
+    let opened = open(&stage.path).await;
+    assert_eq!(opened.damage, Vec::<String>::new());
+    let loaded = details(&opened.frontend).await;
+    let event = loaded
+        .iter()
+        .find(|detail| detail.row.kind == RowKind::Notification)
+        .unwrap();
+    assert!(String::from_utf8_lossy(body_of(event)).contains("\"data\":2"));
+    let exchange = event.exchange.as_ref().unwrap();
+    assert_eq!(exchange.request.line, "GET /mcp HTTP/1.1");
+    assert_eq!(exchange.response.as_ref().unwrap().line, "HTTP/1.1 200 OK");
+    let session = event.session.as_ref().unwrap();
+    let live = rows(&stage.frontend).await;
+    assert_eq!(Some(session.id), live[0].session);
+}
+
+#[tokio::test]
+async fn a_file_cut_anywhere_opens_with_the_rows_up_to_there() {
+    let mut stage = recording_stage(true).await;
+    stage.legacy_handshake().await;
+    stage.legacy_stream().await;
+    stage.modern_session().await;
+    let live = stage.settled().await;
+    drop(stage.engine);
+    let whole = std::fs::read(&stage.path).unwrap();
+    let header = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let cut = stage.path.with_file_name("cut.jsonl");
+    let mut last = 0;
+    for step in 0..=24 {
+        let end = header + (whole.len() - header) * step / 24;
+        std::fs::write(&cut, &whole[..end]).unwrap();
+        let opened = open(&cut).await;
+        let loaded: Vec<MessageRow> = rows(&opened.frontend).await;
+        assert!(
+            loaded.len() >= last && loaded.len() <= live.len(),
+            "{} rows after {end} bytes, {last} before",
+            loaded.len()
+        );
+        last = loaded.len();
+        for (loaded, live) in loaded.iter().zip(&live) {
+            let essence =
+                |row: &MessageRow| (row.id, row.kind, row.method.clone(), row.rpc_id.clone(), row.size);
+            assert_eq!(essence(loaded), essence(&live.row));
+        }
+        assert_eq!(
+            opened.damage.is_empty(),
+            end == whole.len(),
+            "{:?}",
+            opened.damage
+        );
+    }
+    assert_eq!(last, live.len());
+}
+
+#[tokio::test]
+async fn a_recording_that_cannot_be_begun_stops_the_start_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_the_way = directory.path().join("a-file");
+    std::fs::write(&in_the_way, "").unwrap();
+    let start = |path: PathBuf| {
+        let config = Config {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            record: Some(RecordConfig { path: Some(path) }),
+            ..Config::default()
+        };
+        Engine::start(config).unwrap_err()
+    };
+    let below = in_the_way.join("session.jsonl");
+    let error = start(below.clone());
+    assert_eq!(error.exit_code(), 3);
+    let StartError::Record(cause @ StartRecordingError::Create { .. }) = &error else {
+        panic!("{error:?}");
+    };
+    let text = cause.to_string();
+    assert!(
+        text.contains(&below.display().to_string()) && text.contains("check that its directory is writable"),
+        "{text}"
+    );
+    let StartError::Record(cause) = start(in_the_way.clone()) else {
+        panic!("a file was overwritten");
+    };
+    assert!(cause.to_string().contains("exists already"), "{cause}");
+    assert_eq!(std::fs::read(&in_the_way).unwrap(), b"");
+}
+
+#[tokio::test]
+async fn one_recording_at_a_time() {
+    let stage = recording_stage(false).await;
+    let start = Command::StartRecording {
+        path: Some(stage.path.with_file_name("second.jsonl")),
+    };
+    let reply = soon("a reply", stage.frontend.commands.ask(start)).await.unwrap();
+    let Reply::Refused { message } = reply else {
+        panic!("{reply:?}");
+    };
+    assert!(
+        message.contains(&stage.path.display().to_string()) && message.contains("stop it first"),
+        "{message}"
+    );
+    assert!(!stage.path.with_file_name("second.jsonl").exists());
+    let stop = || stage.frontend.commands.ask(Command::StopRecording);
+    let stopped = soon("the stop", stop()).await.unwrap();
+    assert_eq!(stopped, Reply::Recording(RecorderState::Off));
+    let again = soon("the second stop", stop()).await.unwrap();
+    assert!(matches!(again, Reply::Refused { .. }), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_broken_off_stream_is_recorded_as_one() {
+    let mut stage = recording_stage(false).await;
+    let call = r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"broken"}}"#;
+    let broken = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n5\r\ndata:";
+    stage.exchange(&stage.legacy(call), broken).await;
+    let live = stage.settled().await;
+    drop(stage.engine);
+    let opened = open(&stage.path).await;
+    let loaded = details(&opened.frontend).await;
+    assert_same_rows(&loaded, &live);
+    assert!(
+        loaded.iter().any(|detail| matches!(
+            detail.row.state,
+            RowState::Answered {
+                outcome: Outcome::UpstreamGone,
+                ..
+            }
+        )),
+        "{loaded:#?}"
+    );
+}
