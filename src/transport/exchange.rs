@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, Method, header};
-use ring::digest;
 
 use crate::codec::envelope::{Envelope, Field};
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
@@ -17,25 +16,12 @@ use crate::session::observation::{
 };
 use crate::session::pairing::Carriage;
 use crate::session::registry::{Found, Session, SessionKey};
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis, Severity, Timing};
+use crate::snapshot::{Carrier, Direction, EndKind, SessionBasis, Timing};
 
 use super::hub::Hub;
 use super::reader::{Draft, FrameDraft};
+use super::stated::{Stated, exchange_kind, resolve};
 use super::watchers::Outbox;
-
-/// What a request's head says about its session.
-#[derive(Debug, Default)]
-struct Stated {
-    session_id: Option<Box<str>>,
-    protocol_version: Option<Box<str>>,
-    method: Option<Box<str>>,
-    name: Option<Box<str>>,
-    credential: u64,
-    target: Box<str>,
-    is_get: bool,
-    is_delete: bool,
-    speaks_mcp: bool,
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -539,128 +525,5 @@ impl State {
             Direction::ServerToClient if self.stream.is_some() => Carrier::Sse,
             _ => Carrier::Http,
         }
-    }
-}
-
-impl Stated {
-    fn read(beginning: &Beginning<'_>) -> Self {
-        let text = |name: &str| {
-            beginning
-                .headers
-                .get(name)
-                .map(|value| head_text(value.as_bytes()).into_boxed_str())
-        };
-        let is_mcp_name = |name: &http::HeaderName| name.as_str().starts_with("mcp-");
-        let credential = beginning.headers.get(header::AUTHORIZATION);
-        Self {
-            session_id: text("mcp-session-id"),
-            protocol_version: text("mcp-protocol-version"),
-            method: text("mcp-method"),
-            name: text("mcp-name"),
-            credential: credential.map_or(0, |value| fingerprint(value.as_bytes())),
-            target: beginning.target.as_str().into(),
-            is_get: beginning.method == Method::GET,
-            is_delete: beginning.method == Method::DELETE,
-            speaks_mcp: beginning.headers.keys().any(is_mcp_name),
-        }
-    }
-
-    /// Where a header says something else than the body it mirrors (MCP 2026-07-28, Transports, "Standard Request Headers").
-    fn disagreements(&self, envelope: &Envelope) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut compare = |header: &str, stated: Option<&str>, actual: Option<&str>| {
-            if let (Some(stated), Some(actual)) = (stated, actual)
-                && stated.trim() != actual
-                && !stated.starts_with("=?base64?")
-            {
-                let text = format!("the header {header} says `{stated}`, the body `{actual}`");
-                findings.push(Finding {
-                    severity: Severity::Warning,
-                    text,
-                });
-            }
-        };
-        compare("Mcp-Method", self.method.as_deref(), envelope.method.as_deref());
-        compare(
-            "Mcp-Name",
-            self.name.as_deref(),
-            crate::session::pairing::subject(envelope),
-        );
-        compare(
-            "MCP-Protocol-Version",
-            self.protocol_version.as_deref(),
-            era::stated_revision(envelope),
-        );
-        findings
-    }
-}
-
-/// A number by which equal credentials can be grouped; never shown and never written.
-fn fingerprint(secret: &[u8]) -> u64 {
-    let digest = digest::digest(&digest::SHA256, secret);
-    digest
-        .as_ref()
-        .iter()
-        .take(8)
-        .fold(1, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn exchange_kind(beginning: &Beginning<'_>, stated: &Stated) -> ExchangeKind {
-    if beginning.method == Method::CONNECT {
-        return ExchangeKind::Tunnel;
-    }
-    let media_type = beginning
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let is_json =
-        super::reader::BodyKind::of(media_type) == super::reader::BodyKind::Document { is_json: true };
-    let may_carry = beginning.method == Method::POST && (is_json || stated.method.is_some());
-    if may_carry {
-        ExchangeKind::Message
-    } else {
-        ExchangeKind::Http
-    }
-}
-
-/// Path and query of an HTTP+SSE endpoint, seen from the stream that named it.
-fn resolve(stream_target: &str, endpoint: &str) -> Box<str> {
-    let endpoint = endpoint.trim();
-    let path = stream_target.split('?').next().unwrap_or_default();
-    if let Some((_, rest)) = endpoint.split_once("://") {
-        let start = rest.find(['/', '?']).unwrap_or(rest.len());
-        return rest.get(start..).unwrap_or("/").into();
-    }
-    if endpoint.starts_with('/') {
-        return endpoint.into();
-    }
-    if endpoint.starts_with('?') {
-        return format!("{path}{endpoint}").into();
-    }
-    let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
-    format!("{folder}{endpoint}").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_is_resolved_against_the_stream_that_named_it() {
-        for (endpoint, expected) in [
-            ("/messages?sessionId=a", "/messages?sessionId=a"),
-            ("messages/x", "/a/messages/x"),
-            ("?s=1", "/a/sse?s=1"),
-            ("http://h:1/m?s=2", "/m?s=2"),
-        ] {
-            assert_eq!(&*resolve("/a/sse?x=1", endpoint), expected);
-        }
-    }
-
-    #[test]
-    fn equal_credentials_have_equal_fingerprints_and_none_is_zero() {
-        assert_eq!(fingerprint(b"Bearer x"), fingerprint(b"Bearer x"));
-        assert_ne!(fingerprint(b"Bearer x"), fingerprint(b"Bearer y"));
-        assert_ne!(fingerprint(b""), 0);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod reader;
 pub(crate) mod relay;
 pub(crate) mod route;
 pub(crate) mod serve;
+mod stated;
 pub(crate) mod tap;
 pub(crate) mod tunnel;
 pub(crate) mod upstream;
