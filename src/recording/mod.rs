@@ -24,6 +24,6 @@ pub use body::{BodyRange, read_body};
 pub use lines::MAX_LINE_BYTES;
 pub use load::{Loaded, Loader, Unplaced};
 pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
-pub use redact::Redaction;
+pub use redact::{Redaction, UrlMask};
 pub use tap::RecorderTap;
 pub use writer::{FinishedRecording, NotRecordingError, Recorder, StartRecordingError, recorder};

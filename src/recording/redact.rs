@@ -21,6 +21,24 @@ pub(crate) use head::{redact_field, redact_urls};
 pub(crate) use output::Output;
 pub(crate) use tag::{NoRandomnessError, Tagger};
 
+/// Replaces secrets in texts that leave the program beside a recording, such as printed lines.
+#[derive(Debug, Clone)]
+pub struct UrlMask(Tagger);
+
+impl UrlMask {
+    /// A mask whose tags mean something only beside each other. `None` if the system has no random bytes to offer.
+    pub fn random() -> Option<Self> {
+        Tagger::random().ok().map(Self)
+    }
+
+    /// The text without the users, passwords and token-like query values of the URLs and request targets in it.
+    pub fn masked(&self, text: &str) -> String {
+        let mut out = Output::new(&self.0);
+        redact_urls(text.as_bytes(), &mut out);
+        String::from_utf8_lossy(&out.bytes).into_owned()
+    }
+}
+
 /// Whether secrets are kept out of a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Redaction {

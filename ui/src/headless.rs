@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use shadowcat::engine::{EngineHandle, ShutdownReport};
 use shadowcat::frontend::Frontend;
+use shadowcat::recording::UrlMask;
 use shadowcat::snapshot::{Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
@@ -119,7 +120,10 @@ fn say_upstream(upstream: &UpstreamRow) {
 }
 
 async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Result<(), HeadlessError> {
-    let writer = LineWriter::new(lines.format, lines.is_ascii);
+    let mask = UrlMask::random();
+    let mask = mask
+        .ok_or_else(|| HeadlessError::Prepare(io::Error::other("the system has no random bytes to offer")))?;
+    let writer = LineWriter::new(lines.format, lines.is_ascii).masking(mask);
     let mut puller = Puller::new(frontend.commands.clone(), lines.filter.clone());
     loop {
         let newest = frontend.snapshots.borrow_and_update().messages.newest;

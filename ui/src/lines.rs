@@ -4,6 +4,7 @@ mod json;
 mod text;
 
 use jiff::tz::TimeZone;
+use shadowcat::recording::UrlMask;
 use shadowcat::snapshot::{Body, MessageRow};
 
 use crate::cli::Format;
@@ -15,6 +16,7 @@ pub(crate) struct LineWriter {
     format: Format,
     theme: Theme,
     zone: TimeZone,
+    mask: Option<UrlMask>,
 }
 
 impl LineWriter {
@@ -25,11 +27,23 @@ impl LineWriter {
             format,
             theme: Theme { palette, is_ascii },
             zone: TimeZone::system(),
+            mask: None,
+        }
+    }
+
+    /// Live traffic may carry secrets in its targets, and a line may end in a file: they are replaced by tags. What a
+    /// recording holds was masked when it was written.
+    pub(crate) fn masking(self, mask: UrlMask) -> Self {
+        Self {
+            mask: Some(mask),
+            ..self
         }
     }
 
     /// Adds the line of `row` to `out`, and `body` if there is one.
     pub(crate) fn row(&self, out: &mut Vec<u8>, row: &MessageRow, body: Option<&Body>) {
+        let masked = self.masked(row);
+        let row = masked.as_ref().unwrap_or(row);
         match self.format {
             Format::Json => json::row(out, row, body),
             Format::Text => {
@@ -39,6 +53,19 @@ impl LineWriter {
                 }
             }
         }
+    }
+
+    /// The row without secrets, if it may have any.
+    fn masked(&self, row: &MessageRow) -> Option<MessageRow> {
+        let mask = self.mask.as_ref()?;
+        let may_be = |text: &str| text.contains('?') || text.contains("://");
+        let is_suspect = may_be(&row.summary) || row.findings.iter().any(|finding| may_be(&finding.text));
+        let mut row = is_suspect.then(|| row.clone())?;
+        row.summary = mask.masked(&row.summary);
+        for finding in &mut row.findings {
+            finding.text = mask.masked(&finding.text);
+        }
+        Some(row)
     }
 
     /// Adds a line that says that `missed` rows came and went.
@@ -76,5 +103,23 @@ pub(crate) fn sample_row() -> MessageRow {
         findings: Vec::new(),
         batch: None,
         has_body: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_line_has_no_token_of_a_target_in_it() {
+        let mut row = sample_row();
+        row.summary = "/mcp?sessionId=s3cr3t&page=2".to_owned();
+        for format in [Format::Text, Format::Json] {
+            let writer = LineWriter::new(format, true).masking(UrlMask::random().unwrap());
+            let mut out = Vec::new();
+            writer.row(&mut out, &row, None);
+            let line = String::from_utf8(out).unwrap();
+            assert!(!line.contains("s3cr3t") && line.contains("page=2"), "{line}");
+        }
     }
 }
