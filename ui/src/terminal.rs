@@ -13,6 +13,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use crossterm::{execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 /// Most bytes that terminals take into the clipboard at once, before base64.
 pub(crate) const CLIPBOARD_BYTES: usize = 75_000;
@@ -57,7 +58,7 @@ impl Screen {
             queue!(out, EnableMouseCapture)?;
         }
         execute!(out, EnableBracketedPaste)?;
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Gives the terminal back. A second call does nothing. Errors are of no use to anybody: the terminal may be gone.
@@ -95,9 +96,11 @@ impl Screen {
         Ok(())
     }
 
-    /// Draws every cell anew with the next frame.
+    /// Draws every cell anew with the next frame. Does not ask the terminal where its cursor is, as ratatui's own `clear`
+    /// does: some never answer, and the answer would get in the way of the keys.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     pub(crate) fn capture_mouse(&mut self, is_wanted: bool) -> io::Result<()> {
