@@ -285,6 +285,11 @@ impl Tasks {
         faults.drain(..).collect()
     }
 
+    /// Whether the traffic that did not finish in time is being dropped.
+    pub fn is_cutting_traffic(&self) -> bool {
+        self.0.traffic.abort.is_cancelled()
+    }
+
     /// Says that the end has begun: cancels [`Tasks::stopping`].
     pub fn stop(&self) {
         self.0.stop.cancel();

@@ -123,19 +123,9 @@ impl Stage {
         )
     }
 
-    async fn begin(&self, request: &str) -> (RawPeer, RawPeer) {
-        let mut client = RawPeer::connect(address(&self.engine)).await;
-        client.send(request).await;
-        let mut upstream = self.server.accept().await;
-        upstream.read_head().await;
-        let (_, body) = request.split_once("\r\n\r\n").unwrap();
-        upstream.read_exactly(body.len()).await;
-        (client, upstream)
-    }
-
     /// One exchange, whole.
     async fn exchange(&self, request: &str, response: impl AsRef<[u8]>) {
-        let (mut client, mut upstream) = self.begin(request).await;
+        let (mut client, mut upstream) = begin(&self.engine, &self.server, request).await;
         upstream.send(response).await;
         drop(upstream);
         client.read_to_end().await;
@@ -173,7 +163,7 @@ impl Stage {
     /// A stream with progress, a question of the server's that is answered elsewhere, and the result.
     async fn legacy_stream(&self) {
         let call = r#"{"jsonrpc":"2.0","id":"a-1","method":"tools/call","params":{"name":"slow","_meta":{"progressToken":7}}}"#;
-        let (mut client, mut upstream) = self.begin(&self.legacy(call)).await;
+        let (mut client, mut upstream) = begin(&self.engine, &self.server, &self.legacy(call)).await;
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":7,"progress":1}}"#;
         let question = r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":5}}"#;
         upstream
@@ -462,7 +452,7 @@ async fn a_recording_begun_in_mid_traffic_explains_itself() {
     stage.legacy_handshake().await;
     let fields = format!("Mcp-Session-Id: {SESSION}\r\nAccept: text/event-stream\r\n");
     let request = stage.request("GET", "/mcp", &fields, "");
-    let (mut client, mut upstream) = stage.begin(&request).await;
+    let (mut client, mut upstream) = begin(&stage.engine, &stage.server, &request).await;
     let log = |data: u32| {
         event(&format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":{data}}}}}"#

@@ -487,13 +487,14 @@ impl Drop for Exchange {
         if let Some(session) = &state.session {
             session.talk().pairing.end_exchange(self.id);
         }
+        let vanished = self.hub.end_of_dropped(EndKind::ClientAborted);
         let mut timing = state.timing;
         timing.done.get_or_insert(now);
         let event = Event::ExchangeEnd(Box::new(ExchangeEnded {
             exchange: self.id,
             session: state.session.as_ref().map(|session| session.id),
-            request_end: state.request_end.unwrap_or(EndKind::ClientAborted),
-            response_end: state.response_end.unwrap_or(EndKind::ClientAborted),
+            request_end: state.request_end.unwrap_or(vanished),
+            response_end: state.response_end.unwrap_or(vanished),
             failure: state.failure,
             our_status: state.our_status,
             timing,

@@ -9,6 +9,7 @@ use crate::ids::IdSource;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::session::registry::Registry;
+use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
 use super::route::Routes;
@@ -66,4 +67,15 @@ pub(crate) struct Hub {
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
+}
+
+impl Hub {
+    /// How a direction ends whose exchange is dropped although `peer` was expected to take more of it.
+    pub(crate) fn end_of_dropped(&self, peer: EndKind) -> EndKind {
+        if self.tasks.is_cutting_traffic() {
+            EndKind::CutByProxy
+        } else {
+            peer
+        }
+    }
 }

@@ -153,10 +153,11 @@ impl Drop for Relay {
             return;
         }
         // Whoever was to take the body has gone: the client for a response, the upstream for a request.
-        self.finish(match self.direction {
+        let peer = match self.direction {
             Direction::ClientToServer => EndKind::UpstreamAborted,
             Direction::ServerToClient => EndKind::ClientAborted,
-        });
+        };
+        self.finish(self.exchange.hub.end_of_dropped(peer));
     }
 }
 

@@ -70,11 +70,12 @@ pub(crate) async fn serve(
         return Ok(refuse(&connection, &request, head, OwnAnswer::unclear_request(text)).await);
     }
     if let Some(refusal) = &connection.refusal {
-        return Ok(refuse(&connection, &request, head, OwnAnswer::busy(refusal.clone())).await);
+        let refusal = refusal.clone();
+        return Ok(turn_away(&connection, request, head, refusal).await);
     }
     let permit = match stream_permit(&connection.hub, request.version()).await {
         Ok(permit) => permit,
-        Err(text) => return Ok(refuse(&connection, &request, head, OwnAnswer::busy(text)).await),
+        Err(text) => return Ok(turn_away(&connection, request, head, text).await),
     };
     let asked = Asked {
         method: request.method(),
@@ -342,13 +343,45 @@ fn has_body(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD && !matches!(status.as_u16(), 100..=199 | 204 | 304)
 }
 
-/// Answers a request that goes nowhere, and tells of it like of any other.
+/// Answers a request that goes nowhere, and tells of it like of any other. Its body is not read.
 async fn refuse(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
     answer: OwnAnswer,
 ) -> Response<ReplyBody> {
+    let (exchange, _) = begin_refused(connection, request, head).await;
+    exchange.fail(answer.text.clone());
+    exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
+    answer_ourselves(&exchange, request.headers(), &answer, EndKind::CutByProxy).await
+}
+
+/// Answers an honest request for which there is no room. Its body is read for the id that the answer has to carry.
+async fn turn_away(
+    connection: &ClientConnection,
+    request: Request<Incoming>,
+    head: ObservedHead,
+    text: String,
+) -> Response<ReplyBody> {
+    let (exchange, outbox) = begin_refused(connection, &request, head).await;
+    exchange.fail(text.clone());
+    let (parts, incoming) = request.into_parts();
+    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    body.drain(LATE_REQUEST).await;
+    answer_ourselves(
+        &exchange,
+        &parts.headers,
+        &OwnAnswer::busy(text),
+        EndKind::CutByProxy,
+    )
+    .await
+}
+
+async fn begin_refused(
+    connection: &ClientConnection,
+    request: &Request<Incoming>,
+    head: ObservedHead,
+) -> (Arc<Exchange>, Outbox) {
     let side = if request.uri().authority().is_some() {
         Side::Forward
     } else {
@@ -366,9 +399,7 @@ async fn refuse(
     };
     let exchange = Exchange::begin(&connection.hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
-    exchange.fail(answer.text.clone());
-    exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
-    answer_ourselves(&exchange, request.headers(), &answer, EndKind::CutByProxy).await
+    (exchange, outbox)
 }
 
 /// Makes and tells an answer of our own.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
-use shadowcat::snapshot::{Command, MessageRow, Reply, Snapshot};
+use shadowcat::snapshot::{Command, Gauge, MessageRow, Reply, Snapshot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -188,13 +188,19 @@ pub fn post(host: SocketAddr, body: &str) -> String {
     )
 }
 
-/// Waits until a snapshot fulfils `is_it`.
+/// Waits until a snapshot fulfils `is_it`. What a frontend holds before its first snapshot does not count.
 pub async fn snapshot_when(
     frontend: &mut Frontend,
     what: &str,
     is_it: impl Fn(&Snapshot) -> bool,
 ) -> Snapshot {
-    let latest = soon(what, frontend.snapshots.wait_for(|snapshot| is_it(snapshot))).await;
+    let latest = soon(
+        what,
+        frontend
+            .snapshots
+            .wait_for(|snapshot| snapshot.revision > 0 && is_it(snapshot)),
+    )
+    .await;
     Snapshot::clone(&latest.unwrap())
 }
 
@@ -209,4 +215,30 @@ pub async fn rows(frontend: &Frontend) -> Vec<MessageRow> {
         Reply::Rows { rows, .. } => rows,
         other => panic!("{other:?}"),
     }
+}
+
+/// A request that `client` has sent and `upstream` has read whole.
+pub async fn begin(engine: &EngineHandle, server: &RawServer, request: &str) -> (RawPeer, RawPeer) {
+    let mut client = RawPeer::connect(address(engine)).await;
+    client.send(request).await;
+    let upstream = arrival(server, request).await;
+    (client, upstream)
+}
+
+/// The upstream's end of `request`, on a connection of its own, once it is there as a whole.
+pub async fn arrival(server: &RawServer, request: &str) -> RawPeer {
+    let mut upstream = server.accept().await;
+    upstream.read_head().await;
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    upstream.read_exactly(body.len()).await;
+    upstream
+}
+
+/// A gauge of the Resources screen.
+pub fn gauge<'a>(snapshot: &'a Snapshot, name: &str, part: &str) -> &'a Gauge {
+    let gauges = &snapshot.resources.gauges;
+    let found = gauges
+        .iter()
+        .find(|gauge| gauge.name == name && gauge.part == part);
+    found.unwrap_or_else(|| panic!("no {name} ({part}) among {gauges:#?}"))
 }
