@@ -62,7 +62,7 @@ pub fn lane(envelope: &Envelope) -> String {
         MessageKind::Error => join(&["error", &id], " "),
         MessageKind::Request => join(&[envelope.method.as_deref().unwrap_or_default(), &id], " "),
         MessageKind::Notification => match progress(envelope) {
-            Some(progress) => progress_words(&progress),
+            Some(progress) => format!("progress {}", steps(&progress)),
             None => method_tail(envelope).to_owned(),
         },
         MessageKind::Malformed => "malformed".to_owned(),
@@ -149,7 +149,7 @@ fn notification(envelope: &Envelope) -> String {
     match envelope.method.as_deref().unwrap_or_default() {
         "notifications/progress" => {
             let steps = progress(envelope)
-                .map(|progress| progress_words(&progress))
+                .map(|progress| steps(&progress))
                 .unwrap_or_default();
             join(&[&steps, get(Field::ParamsMessage)], " ")
         }
@@ -220,10 +220,11 @@ fn method_tail(envelope: &Envelope) -> &str {
     method.strip_prefix("notifications/").unwrap_or(method)
 }
 
-fn progress_words(progress: &Progress) -> String {
+/// `2/5`, or `2` where nobody knows how many there will be.
+fn steps(progress: &Progress) -> String {
     match &progress.total {
-        Some(total) => format!("progress {}/{total}", progress.progress),
-        None => format!("progress {}", progress.progress),
+        Some(total) => format!("{}/{total}", progress.progress),
+        None => progress.progress.clone(),
     }
 }
 
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn a_notification_says_how_far_it_is_or_whom_it_cancels() {
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":2,"total":5,"message":"halfway"}}"#;
-        assert_eq!(words(progress), "progress 2/5 halfway");
+        assert_eq!(words(progress), "2/5 halfway");
         let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"3","reason":"user"}}"#;
         assert_eq!(words(cancelled), "#\"3\" user");
         let log =

@@ -120,7 +120,7 @@ fn a_stream_counts_events_folds_comments_and_keeps_the_latest() {
     assert_eq!(stream.recent[2].kind, Some(RowKind::Notification));
     assert_eq!(
         stream.recent[2].message.map(|id| talk.row(id.get()).summary),
-        Some("progress 2/5".to_owned())
+        Some("2/5".to_owned())
     );
     for _ in 0..100 {
         talk.sends(1, 1, r#"{"jsonrpc":"2.0","method":"x"}"#);
