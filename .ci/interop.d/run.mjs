@@ -2,8 +2,9 @@
 import { SECRET } from './lib/clients.mjs';
 import { killAll } from './lib/children.mjs';
 import { differences } from './lib/compare.mjs';
+import { knownFor, neverMet } from './lib/known.mjs';
 import { normalise } from './lib/normalise.mjs';
-import { checkLines, checkRecording } from './lib/output.mjs';
+import { checkLines, checkRecording, readRecording } from './lib/output.mjs';
 import { MODES, direct, proxied } from './lib/routes.mjs';
 import { within } from './lib/time.mjs';
 import { SCENARIOS } from './scenarios.mjs';
@@ -15,11 +16,12 @@ const totals = { passed: 0, failed: 0 };
 const SESSION_MILLISECONDS = 60_000;
 const TOTAL_MILLISECONDS = (full ? 15 : 4) * 60_000;
 
-function check(name, problems) {
+function check(name, problems, known = []) {
   const verdict = problems.length === 0 ? 'passed' : 'failed';
   totals[verdict] += 1;
   console.log(`${verdict === 'passed' ? 'ok    ' : 'FAILED'} ${name}`);
   for (const problem of problems) console.log(`         ${problem}`);
+  for (const { path, reason } of known) console.log(`known    ${path}: ${reason}`);
 }
 
 /** Runs a scenario over one route; what it saw comes back with everything volatile taken out. */
@@ -43,9 +45,11 @@ async function runProxied(scenario, server, mode, expected) {
   try {
     const { seen, methods } = await observe(scenario, route);
     const left = await route.close();
-    for (const part of Object.keys(expected)) check(`${name} · ${part} as without the proxy`, differences(expected[part], seen[part]));
-    check(`${name} · the proxy's lines`, checkLines(left, methods));
-    check(`${name} · the recording`, await checkRecording(route.recording, methods, SECRET));
+    const isWhole = compare(name, expected, seen, knownFor(scenario.name, mode, full));
+    const recording = await readRecording(route.recording);
+    const visible = isWhole ? visibleMethods(mode, methods) : [];
+    check(`${name} · the proxy's lines`, checkLines(left, recording, visible));
+    check(`${name} · the recording`, checkRecording(recording, visible, SECRET));
   } catch (error) {
     check(`${name} · runs to its end`, [error.stack]);
     await route.close();
@@ -54,13 +58,31 @@ async function runProxied(scenario, server, mode, expected) {
   }
 }
 
+/** Nobody looks into a tunnel. */
+const visibleMethods = (mode, methods) => (mode === 'tunnel' ? ['CONNECT'] : methods);
+
+/**
+ * Compares all parts, and tells whether the session was one to the end. Each known difference has to be there, or its
+ * entry has outlived its reason.
+ */
+function compare(name, expected, seen, known) {
+  const { steps, ...rest } = expected;
+  const found = differences(steps, seen.steps, known);
+  const isWhole = !found.known.some(({ endsSession }) => endsSession);
+  const gone = known.filter(entry => !found.known.includes(entry));
+  const problems = gone.map(({ path }) => `${path}: this difference is gone; take it out of known.json`);
+  check(`${name} · steps as without the proxy`, isWhole ? [...found.problems, ...problems] : problems, found.known);
+  for (const part of isWhole ? Object.keys(rest) : []) check(`${name} · ${part} as without the proxy`, differences(rest[part], seen[part]).problems);
+  return isWhole;
+}
+
 async function runScenario(scenario) {
   if (!full && scenario.modes.length === 0) return;
   const began = performance.now();
   const server = await scenario.start();
   try {
     const expected = await runDirect(scenario, server);
-    if (full) check(`${scenario.name} · direct · is the same twice`, differences(expected, await runDirect(scenario, server)));
+    if (full) check(`${scenario.name} · direct · is the same twice`, differences(expected, await runDirect(scenario, server)).problems);
     const problems = scenario.sane?.(expected) ?? [];
     check(`${scenario.name} · direct · is a real session`, problems);
     for (const mode of full ? MODES : scenario.modes) await runProxied(scenario, server, mode, expected);
@@ -86,5 +108,6 @@ for (const scenario of SCENARIOS) {
   await runScenario(scenario).catch(error => check(`${scenario.name} · runs to its end`, [error.stack]));
 }
 killAll();
+if (full && !only) check('known differences', neverMet());
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

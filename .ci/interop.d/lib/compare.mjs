@@ -1,26 +1,35 @@
 // Deep comparison of two observations, reported by path.
+import { isKnown } from './known.mjs';
 
 const SHOWN = 12;
 const CONTEXT = 60;
 
-/** The places where `actual` differs from `expected`, each as lines to print; empty if they are the same. */
-export function differences(expected, actual) {
-  const found = [];
-  walk(expected, actual, '', found);
-  const lines = found.slice(0, SHOWN).flat();
-  if (found.length > SHOWN) lines.push(`… and ${found.length - SHOWN} more`);
-  return lines;
+/**
+ * The places where `actual` differs from `expected`: those that `known` entries account for, as these entries, and all
+ * others as `problems`, lines to print.
+ */
+export function differences(expected, actual, known = []) {
+  const found = { known: new Set(), others: [] };
+  walk(expected, actual, '', known, found);
+  const problems = found.others.slice(0, SHOWN).flat();
+  if (found.others.length > SHOWN) problems.push(`… and ${found.others.length - SHOWN} more`);
+  return { problems, known: [...found.known] };
 }
 
-function walk(expected, actual, path, found) {
+function walk(expected, actual, path, known, found) {
+  const entry = known.find(one => isKnown(one, path, expected, actual));
+  if (entry) {
+    found.known.add(entry);
+    return;
+  }
   if (isBranch(expected) && isBranch(actual) && Array.isArray(expected) === Array.isArray(actual)) {
     const keys = new Set([...Object.keys(expected), ...Object.keys(actual)]);
-    for (const key of keys) walk(expected[key], actual[key], path ? `${path} › ${key}` : key, found);
+    for (const key of keys) walk(expected[key], actual[key], path ? `${path} › ${key}` : key, known, found);
     return;
   }
   if (Object.is(expected, actual)) return;
   const [one, two] = clip(show(expected), show(actual));
-  found.push([path || '(all)', `  direct  ${one}`, `  proxied ${two}`]);
+  found.others.push([path || '(all)', `  direct  ${one}`, `  proxied ${two}`]);
 }
 
 const isBranch = value => value !== null && typeof value === 'object';

@@ -1,6 +1,7 @@
 // What a client sees: the outcome of each step, what the server sends by itself, and each HTTP exchange.
 import { EventEmitter } from 'node:events';
 import { Response } from 'undici';
+import { embeddedMethods, messages } from './messages.mjs';
 import { Late, within } from './time.mjs';
 
 /** Collects the observations of one session. Everything in it is plain data. */
@@ -8,23 +9,26 @@ export class Observer {
   steps = {};
   inbound = {};
   exchanges = {};
-  methods = new Set();
-  #hung = false;
+  #sent = new Set();
+  #over = false;
   #news = new EventEmitter().setMaxListeners(0);
 
-  /** Runs one step and keeps what it returned or threw. A step that hangs is an outcome as well; those after it are left out. */
+  /**
+   * Runs one step and keeps what it returned or threw. A step that hangs is an outcome as well, and so is a client that
+   * cannot connect; the steps after it are left out.
+   */
   async step(name, run) {
     const events = [];
     const outcome = { events };
     this.steps[name] = outcome;
-    if (this.#hung) {
+    if (this.#over) {
       outcome.skipped = true;
       return outcome;
     }
     try {
       outcome.result = plain(await within(`answer to "${name}"`, run(event => events.push(plain(event)))));
     } catch (error) {
-      this.#hung = error instanceof Late;
+      this.#over = error instanceof Late || name === 'connect';
       outcome.error = describe(error);
     }
     return outcome;
@@ -32,7 +36,6 @@ export class Observer {
 
   /** Notes a request or notification from the server. Kept by method, in order: methods may use different streams. */
   note(method, params) {
-    this.methods.add(method);
     (this.inbound[method] ??= []).push(plain(params ?? null));
     this.#news.emit('news');
   }
@@ -54,7 +57,7 @@ export class Observer {
         throw error;
       });
       Object.assign(exchange, { status: response.status, reason: response.statusText, headers: endToEnd(response.headers) });
-      const over = how => { exchange.end = how; this.#news.emit('news'); };
+      const over = how => { exchange.end ??= how; this.#news.emit('news'); };
       if (!response.body) over('complete');
       const body = response.body && watchBody(response.body, exchange, over);
       const copy = new Response(body, { status: response.status, statusText: response.statusText, headers: response.headers });
@@ -66,11 +69,11 @@ export class Observer {
   #begin(input, init) {
     const { pathname, search } = new URL(String(input));
     const method = init.method ?? 'GET';
-    const messages = [parse(init.body)].flat();
-    for (const message of messages) if (message?.method) this.methods.add(message.method);
-    const [{ id, method: rpc, params } = {}] = messages.filter(Boolean);
+    const sent = messages(init.body ?? '');
+    for (const message of sent) if (message.method) this.#sent.add(message.method);
+    const [{ id, method: rpc, params } = {}] = sent;
     if (rpc === 'notifications/cancelled') this.#cancelled(params?.requestId);
-    const about = messages.map(message => [message?.method ?? (message ? 'response' : ''), message?.params?.name].filter(Boolean).join(' ')).join(', ');
+    const about = sent.map(message => [message.method ?? 'response', message.params?.name].filter(Boolean).join(' ')).join(', ');
     const base = [method, about].filter(Boolean).join(' ');
     let key = base;
     for (let again = 2; key in this.exchanges; again += 1) key = `${base} (${again})`;
@@ -90,6 +93,19 @@ export class Observer {
     await within('end of every exchange', (async () => {
       while (Object.values(this.exchanges).some(isOpen)) await new Promise(resolve => this.#news.once('news', resolve));
     })());
+  }
+
+  /**
+   * The methods of the messages that were on the wire, in both directions. What the client was asked from inside of a
+   * result is none; everything else that reached it has to be in a body.
+   */
+  get methods() {
+    const received = Object.values(this.exchanges).flatMap(({ body }) => messages(body));
+    const methods = new Set([...this.#sent, ...received.map(({ method }) => method).filter(Boolean)]);
+    const embedded = embeddedMethods(received);
+    const unseen = Object.keys(this.inbound).filter(method => !methods.has(method) && !embedded.includes(method));
+    if (unseen.length > 0) throw new Error(`reached the client and was in no body: ${unseen.join(', ')}`);
+    return methods;
   }
 
   /** The session as plain data. */
@@ -136,14 +152,6 @@ function watchBody(body, exchange, over) {
 function comparable(key, { body, end, ...head }) {
   if (end?.startsWith('broken')) return { ...head, end };
   return end === 'complete' && !head.cancelled && !key.startsWith('GET') ? { ...head, end, body } : head;
-}
-
-function parse(body) {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
 }
 
 const plain = value => (value === undefined ? null : JSON.parse(JSON.stringify(value)));

@@ -107,8 +107,8 @@ function echo(request, response) {
   let length = 0;
   request.on('data', chunk => { hash.update(chunk); length += chunk.length; });
   request.on('end', () => {
-    const { method, url, httpVersion, rawHeaders, headers, rawTrailers } = request;
-    const received = { method, url, httpVersion, headers: pairs(rawHeaders), framing: framing(headers), trailers: pairs(rawTrailers), length, sha256: hash.digest('base64') };
+    const { method: verb, url, httpVersion, rawHeaders, headers, rawTrailers } = request;
+    const received = { verb, url, httpVersion, headers: pairs(rawHeaders), framing: framing(headers), trailers: pairs(rawTrailers), length, sha256: hash.digest('base64') };
     const body = JSON.stringify(received);
     answer(response, 200, ['Content-Type', 'application/json', 'X-Echo', 'yes'], body);
   });

@@ -17,7 +17,11 @@ export async function everything({ client, transport, observer }) {
   });
   await lists(client, observer);
   await plainTools(tool({}), observer);
-  await observer.step('progress', note => tool({ onprogress: note })('trigger-long-running-operation', { duration: 0.3, steps: 3 }));
+  await observer.step('progress', note => {
+    // The server sends the last one together with the result, and then the first generation of the client may drop it.
+    const onprogress = progress => progress.progress < progress.total && note(progress);
+    return tool({ onprogress })('trigger-long-running-operation', { duration: 0.3, steps: 3 });
+  });
   await askingTools(tool({}), observer);
   await observer.step('parallel calls', () => Promise.all(Array.from({ length: PARALLEL }, (_, n) => tool({})('get-sum', { a: n, b: 0.5 }))));
   await observer.step('large message', async () => {

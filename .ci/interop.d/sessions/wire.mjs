@@ -9,7 +9,7 @@ const TARGETS = ['/echo', '/echo/', '/echo//double', '/echo?', '/echo?q=%2F%2f&a
 const BIG = Buffer.alloc(3 * 1024 * 1024, randomBytes(1000));
 
 export async function wire({ route, observer, full }) {
-  const fact = (name, about) => observer.step(name, () => ask(route, about));
+  const fact = (name, about, read = data => data) => observer.step(name, async () => read(await ask(route, about)));
   await requests(fact);
   await answers(fact);
   await redirects(route, observer);
@@ -22,7 +22,7 @@ async function requests(fact) {
   for (const target of TARGETS) await fact(`target ${target}`, { target });
   for (const method of ['GET', 'HEAD', 'OPTIONS', 'DELETE', 'PUT', 'PATCH', 'PROPFIND']) await fact(`method ${method}`, { method, target: '/echo' });
   const odd = [['X-CASE', 'a'], ['x-Repeat', '1'], ['Accept', 'application/json, text/event-stream'], ['X-Repeat', '2'], ['X-Empty', ''], ['Mcp-Param-City', '=?base64?WsO8cmljaA==?='], ['User-Agent', ''], ['Via', '1.0 before'], ['Cookie', 'a=1; b=2']];
-  await fact('request headers', { target: '/echo', headers: odd });
+  await fact('request headers', { target: '/echo', headers: odd }, ({ body, ...rest }) => ({ ...rest, received: JSON.parse(body) }));
   await fact('a body with a length', { method: 'POST', target: '/echo', body: '{"a":1.0,"a":1e3,"s":"\\u00e9\\/"}' });
   await fact('a chunked body', { method: 'POST', target: '/echo', body: ['{"a"', ':1}'] });
   await fact('an empty body with a length', { method: 'POST', target: '/echo', body: '' });
@@ -37,6 +37,7 @@ async function answers(fact) {
   for (const status of STATUSES) await fact(`status ${status}`, { target: `/status/${status}` });
   await fact('response headers', { target: '/headers' });
   for (const target of ['/empty-length', '/empty-chunked', '/gzip', '/odd-events', '/trailers', '/large', '/broken-chunked', '/broken-length']) await fact(`answer ${target}`, { target });
+  await fact('answer /trailers to a client that takes them', { target: '/trailers', headers: [['TE', 'trailers'], ['Connection', 'TE, close']] });
   await fact('HEAD of a large answer', { method: 'HEAD', target: '/large' });
 }
 
