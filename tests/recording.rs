@@ -270,14 +270,16 @@ impl Stage {
         self.exchange(&last, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             .await;
         snapshot_when(&mut self.frontend, "everything's end", |snapshot| {
-            snapshot.messages.rows.iter().any(|row| row.summary == "/the-end")
+            let rows = &snapshot.messages.rows;
+            let asked = rows.iter().find(|row| row.summary == "/the-end");
+            let has_answer = |row: &MessageRow| {
+                rows.iter()
+                    .any(|answer| answer.kind == RowKind::HttpResponse && answer.exchange == row.exchange)
+            };
+            asked.is_some_and(has_answer)
                 && snapshot.totals.open_calls == 0
                 && snapshot.sessions.rows.iter().all(|row| row.open_streams == 0)
-                && snapshot
-                    .messages
-                    .rows
-                    .iter()
-                    .all(|row| !matches!(row.state, RowState::Open { .. }))
+                && rows.iter().all(|row| !matches!(row.state, RowState::Open { .. }))
         })
         .await;
         details(&self.frontend).await
