@@ -1,7 +1,7 @@
 //! The official Rust SDK on both sides: what it sees through the engine is what it sees without, and the screen shows
 //! what was said.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
