@@ -1,6 +1,6 @@
 //! HTTP/2 with prior knowledge: towards clients, towards `h2c://` upstreams, and in front of HTTP/1 ones.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]

@@ -1,12 +1,13 @@
 //! Every limit reached with real traffic: who waits, what goes, and what the screen says of it.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
 
 mod support;
 
+use support::stage::*;
 use support::*;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,97 +15,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use shadowcat::clock::Timestamp;
-use shadowcat::config::Config;
 use shadowcat::engine::EngineHandle;
-use shadowcat::frontend::Frontend;
 use shadowcat::ids::{MessageId, Side};
 use shadowcat::resource::log_ring::LogRing;
 use shadowcat::snapshot::{
     Command, EndKind, LogRow, MessageRow, Outcome, Reply, RowKind, RowState, SessionState, Snapshot, Source,
-    ViewQuery,
 };
 use shadowcat::views::AttachError;
 use tokio::io::AsyncWriteExt as _;
-
-const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
-
-struct Stage {
-    server: RawServer,
-    engine: EngineHandle,
-    frontend: Frontend,
-}
-
-async fn stage(change: impl FnOnce(&mut Config)) -> Stage {
-    let server = RawServer::bind().await;
-    let engine = engine_with(&[&format!("http://{}/mcp", server.address())], |config| {
-        // Each exchange is a connection of its own for the server that the tests play.
-        config.limits.max_idle_per_upstream = 0;
-        change(config);
-    });
-    Stage {
-        frontend: engine.frontend().unwrap(),
-        server,
-        engine,
-    }
-}
-
-impl Stage {
-    /// A request of a session; `session` empty for none.
-    fn request(&self, method: &str, session: &str, body: &str) -> String {
-        let host = address(&self.engine);
-        let session = if session.is_empty() {
-            String::new()
-        } else {
-            format!("Mcp-Session-Id: {session}\r\n")
-        };
-        format!(
-            "{method} /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{session}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    }
-
-    async fn begin(&self, request: &str) -> (RawPeer, RawPeer) {
-        begin(&self.engine, &self.server, request).await
-    }
-
-    /// One exchange, whole.
-    async fn exchange(&self, request: &str, response: &str) {
-        let (mut client, mut upstream) = self.begin(request).await;
-        upstream.send(response).await;
-        drop(upstream);
-        client.read_to_end().await;
-    }
-
-    async fn notify(&self, session: &str) {
-        let body = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        self.exchange(&self.request("POST", session, body), ACCEPTED)
-            .await;
-    }
-
-    async fn call(&self, session: &str, id: u64, tool: &str, text: &str) {
-        let result = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#
-        );
-        self.exchange(&self.request("POST", session, &call(id, tool)), &json(&result))
-            .await;
-    }
-}
-
-fn call(id: u64, tool: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}"}}}}"#)
-}
-
-fn json(body: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-async fn reply(frontend: &Frontend, command: Command) -> Reply {
-    soon("a reply", frontend.commands.ask(command)).await.unwrap()
-}
 
 #[tokio::test]
 async fn a_client_beyond_max_connections_waits_until_one_leaves() {
@@ -579,96 +497,4 @@ async fn sessions_that_come_and_go_leave_no_task_behind() {
     assert_eq!(gauge(&snapshot, "max_connections", "").used, 0);
     assert_eq!(gauge(&snapshot, "max_concurrent_tasks", "").used, 0);
     assert_eq!(gauge(&snapshot, "max_buffer_pool", "reverse").used, 0);
-}
-
-async fn asked(frontend: &mut Frontend, serial: u64, filter: &str) -> Snapshot {
-    frontend.queries.send_replace(ViewQuery {
-        serial,
-        filter: filter.to_owned(),
-        ..ViewQuery::default()
-    });
-    snapshot_when(frontend, "the answer to the query", |snapshot| {
-        snapshot.query_serial == serial && snapshot.messages.scanned == snapshot.messages.total
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_filter_shows_what_matches_and_a_bad_one_says_what_is_wrong_with_it() {
-    let mut stage = stage(|_| {}).await;
-    for (id, tool) in [(1, "echo"), (2, "add"), (3, "echo")] {
-        stage.call("s", id, tool, "x").await;
-    }
-    snapshot_when(&mut stage.frontend, "all rows", |snapshot| {
-        snapshot.messages.total == 6
-    })
-    .await;
-    let echoes = asked(&mut stage.frontend, 1, "tool:echo").await;
-    assert_eq!((echoes.messages.matched, echoes.messages.total), (4, 6));
-    let ids: Vec<_> = echoes
-        .messages
-        .rows
-        .iter()
-        .map(|row| row.rpc_id.as_deref())
-        .collect();
-    assert_eq!(ids, [Some("1"), Some("1"), Some("3"), Some("3")]);
-    let bad = asked(&mut stage.frontend, 2, "tool:echo tol:x").await;
-    let problem = bad.messages.filter_error.unwrap();
-    assert_eq!((problem.column, problem.length), (10, 3), "{problem:?}");
-    assert!(problem.message.contains("tool"), "{problem:?}");
-    assert_eq!(bad.messages.rows, echoes.messages.rows);
-    let all = asked(&mut stage.frontend, 3, "").await;
-    assert_eq!(all.messages.filter_error, None);
-    assert_eq!(all.messages.rows.len(), 6);
-}
-
-#[tokio::test]
-async fn the_next_error_is_found_in_both_directions() {
-    let mut stage = stage(|_| {}).await;
-    let failing = |id: u64| {
-        let body = call(id, "print");
-        let error = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"jam"}}}}"#);
-        (stage.request("POST", "s", &body), json(&error))
-    };
-    let failures = [failing(2), failing(4)];
-    stage.call("s", 1, "echo", "x").await;
-    stage.exchange(&failures[0].0, &failures[0].1).await;
-    stage.call("s", 3, "echo", "x").await;
-    stage.exchange(&failures[1].0, &failures[1].1).await;
-    snapshot_when(&mut stage.frontend, "all rows", |snapshot| {
-        snapshot.messages.total == 8 && snapshot.totals.open_calls == 0
-    })
-    .await;
-    let mut found = Vec::new();
-    let mut from = None;
-    loop {
-        let find = Command::Find {
-            from,
-            is_backwards: false,
-            filter: "kind:error".to_owned(),
-            scope: String::new(),
-            session: None,
-        };
-        match reply(&stage.frontend, find).await {
-            Reply::Found(Some(next)) => {
-                found.push(next.get());
-                from = Some(next);
-            }
-            Reply::Found(None) => break,
-            other => panic!("{other:?}"),
-        }
-        assert!(found.len() < 10, "{found:?}");
-    }
-    assert_eq!(found, [4, 8]);
-    let back = Command::Find {
-        from,
-        is_backwards: true,
-        filter: "kind:error".to_owned(),
-        scope: String::new(),
-        session: None,
-    };
-    assert_eq!(
-        reply(&stage.frontend, back).await,
-        Reply::Found(MessageId::new(4))
-    );
 }

@@ -1,12 +1,13 @@
 //! A recording shows what the live engine showed, keeps no secret, and survives whatever happens to its writer.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
 
 mod support;
 
+use support::stage::{ACCEPTED, EVENTS, json};
 use support::*;
 
 use std::collections::HashMap;
@@ -71,14 +72,6 @@ async fn recording_stage(records_secrets: bool) -> Stage {
     .await
 }
 
-fn json_answer(body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
 fn gzip_answer(body: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(body.as_bytes()).unwrap();
@@ -91,8 +84,7 @@ fn gzip_answer(body: &str) -> Vec<u8> {
 }
 
 fn events(events: &[&str]) -> Vec<u8> {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    [head, &events.concat()].concat().into_bytes()
+    [EVENTS, &events.concat()].concat().into_bytes()
 }
 
 fn event(message: &str) -> String {
@@ -149,13 +141,12 @@ impl Stage {
     async fn legacy_handshake(&self) {
         let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"older","version":"3"}}}"#;
         let result = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"everything","version":"1"}}}"#;
-        let response = String::from_utf8(json_answer(result)).unwrap();
-        let response = response.replace("\r\n\r\n", &format!("\r\nMcp-Session-Id: {SESSION}\r\n\r\n"));
+        let response = json(result).replace("\r\n\r\n", &format!("\r\nMcp-Session-Id: {SESSION}\r\n\r\n"));
         self.exchange(&self.request("POST", "/mcp", "", body), response)
             .await;
         self.exchange(
             &self.legacy(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#),
-            "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+            ACCEPTED,
         )
         .await;
     }
@@ -177,7 +168,7 @@ impl Stage {
         client.read_through(b"\"maxTokens\":5}}").await;
         self.exchange(
             &self.legacy(r#"{"jsonrpc":"2.0","id":0,"result":{"model":"m","role":"assistant","content":{"type":"text","text":"x"}}}"#),
-            "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+            ACCEPTED,
         )
         .await;
         upstream
@@ -193,18 +184,18 @@ impl Stage {
                 r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}"}}}}"#
             ))
         };
-        self.exchange(&call(3, "big"), json_answer(&big_answer(3))).await;
+        self.exchange(&call(3, "big"), json(&big_answer(3))).await;
         let gzipped = r#"{"jsonrpc":"2.0","id":4,"result":{"content":[{"type":"text","text":"pressed"}]}}"#;
         self.exchange(&call(4, "gzip"), gzip_answer(gzipped)).await;
         let secret = format!(
             r#"{{"jsonrpc":"2.0","id":5,"result":{{"content":[],"structuredContent":{{"access_token":"{ACCESS}","expires_in":3600}}}}}}"#
         );
-        self.exchange(&call(5, "login"), json_answer(&secret)).await;
+        self.exchange(&call(5, "login"), json(&secret)).await;
         let error = r#"{"jsonrpc":"2.0","id":6,"error":{"code":-32602,"message":"no such tool"}}"#;
-        self.exchange(&call(6, "missing"), json_answer(error)).await;
+        self.exchange(&call(6, "missing"), json(error)).await;
         let failed =
             r#"{"jsonrpc":"2.0","id":7,"result":{"isError":true,"content":[{"type":"text","text":"jam"}]}}"#;
-        self.exchange(&call(7, "print"), json_answer(failed)).await;
+        self.exchange(&call(7, "print"), json(failed)).await;
         let broken = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n5\r\ndata:";
         self.exchange(&call(8, "broken"), broken).await;
         self.exchange(
@@ -215,7 +206,7 @@ impl Stage {
         let batch =
             r#"[{"jsonrpc":"2.0","id":10,"method":"ping"},{"jsonrpc":"2.0","id":11,"method":"ping"}]"#;
         let answers = r#"[{"jsonrpc":"2.0","id":11,"result":{}},{"jsonrpc":"2.0","id":10,"result":{}}]"#;
-        self.exchange(&self.legacy(batch), json_answer(answers)).await;
+        self.exchange(&self.legacy(batch), json(answers)).await;
     }
 
     async fn legacy_end(&self) {
@@ -235,16 +226,13 @@ impl Stage {
 
     async fn modern_session(&self) {
         let discovered = r#"{"jsonrpc":"2.0","id":0,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"everything","version":"2"}}}}"#;
-        self.exchange(&self.modern("server/discover", 0, ""), json_answer(discovered))
+        self.exchange(&self.modern("server/discover", 0, ""), json(discovered))
             .await;
         let asks = format!(
             r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"input_required","inputRequests":{{"who":{{"method":"elicitation/create","params":{{"mode":"form","message":"Name?","requestedSchema":{{}}}}}}}},"requestState":"{STATE}"}}}}"#
         );
-        self.exchange(
-            &self.modern("tools/call", 1, r#""name":"greet""#),
-            json_answer(&asks),
-        )
-        .await;
+        self.exchange(&self.modern("tools/call", 1, r#""name":"greet""#), json(&asks))
+            .await;
         let params = format!(
             r#""name":"greet","inputResponses":{{"who":{{"action":"accept","content":{{"name":"Ada"}}}}}},"requestState":"{STATE}""#
         );
@@ -270,14 +258,16 @@ impl Stage {
         self.exchange(&last, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             .await;
         snapshot_when(&mut self.frontend, "everything's end", |snapshot| {
-            snapshot.messages.rows.iter().any(|row| row.summary == "/the-end")
+            let rows = &snapshot.messages.rows;
+            let asked = rows.iter().find(|row| row.summary == "/the-end");
+            let has_answer = |row: &MessageRow| {
+                rows.iter()
+                    .any(|answer| answer.kind == RowKind::HttpResponse && answer.exchange == row.exchange)
+            };
+            asked.is_some_and(has_answer)
                 && snapshot.totals.open_calls == 0
                 && snapshot.sessions.rows.iter().all(|row| row.open_streams == 0)
-                && snapshot
-                    .messages
-                    .rows
-                    .iter()
-                    .all(|row| !matches!(row.state, RowState::Open { .. }))
+                && rows.iter().all(|row| !matches!(row.state, RowState::Open { .. }))
         })
         .await;
         details(&self.frontend).await

@@ -1,7 +1,7 @@
 //! The official Rust SDK on both sides: what it sees through the engine is what it sees without, and the screen shows
 //! what was said.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
@@ -65,10 +65,19 @@ fn direct(server: &SdkServer) -> Way {
     }
 }
 
-/// Rows once nothing is open any more.
-async fn settled_rows(frontend: &mut Frontend) -> Vec<MessageRow> {
+/// The rows once `clients` have acted out the whole script and nothing is open any more.
+async fn settled_rows(frontend: &mut Frontend, clients: usize, speaks: Speaks) -> Vec<MessageRow> {
+    let is_last_answer =
+        |row: &&MessageRow| row.kind == RowKind::Result && row.method.as_deref() == Some("prompts/get");
+    let is_farewell = |row: &&MessageRow| row.method.as_deref() == Some("DELETE");
     snapshot_when(frontend, "everything's end", |snapshot| {
-        snapshot.totals.open_calls == 0 && snapshot.sessions.rows.iter().all(|row| row.open_streams == 0)
+        let rows = &snapshot.messages.rows;
+        let farewells = if speaks == Speaks::Legacy { clients } else { 0 };
+        rows.iter().filter(is_last_answer).count() == clients
+            && rows.iter().filter(is_farewell).count() >= farewells
+            && rows.iter().all(|row| !matches!(row.state, RowState::Open { .. }))
+            && snapshot.totals.open_calls == 0
+            && snapshot.sessions.rows.iter().all(|row| row.open_streams == 0)
     })
     .await;
     rows(frontend).await
@@ -152,7 +161,7 @@ async fn seen_through(side: Side, speaks: Speaks) -> (Stage, Vec<MessageRow>) {
         sorted(act_out(&stage.way, speaks, "inspector").await),
         sorted(directly)
     );
-    let rows = settled_rows(&mut stage.frontend).await;
+    let rows = settled_rows(&mut stage.frontend, 1, speaks).await;
     assert_paired(&rows);
     assert_no_warnings(&rows);
     assert_outcomes(&rows);
@@ -259,7 +268,7 @@ async fn modern_clients_with_equal_ids_stay_apart() {
         act_out(&stage.way, Speaks::Modern, "second")
     );
     assert_eq!(sorted(first), sorted(second));
-    let rows = settled_rows(&mut stage.frontend).await;
+    let rows = settled_rows(&mut stage.frontend, 2, Speaks::Modern).await;
     assert_paired(&rows);
     assert_no_warnings(&rows);
     let mut ids: BTreeMap<_, Vec<&str>> = BTreeMap::new();

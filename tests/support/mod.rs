@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+pub mod stage;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
