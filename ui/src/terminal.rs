@@ -57,7 +57,7 @@ impl Screen {
             queue!(out, EnableMouseCapture)?;
         }
         execute!(out, EnableBracketedPaste)?;
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Gives the terminal back. A second call does nothing. Errors are of no use to anybody: the terminal may be gone.
@@ -97,7 +97,10 @@ impl Screen {
 
     /// Draws every cell anew with the next frame.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // The terminal's own `clear` asks where the cursor is. Not every terminal answers, and what is typed meanwhile
+        // would be held up.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     pub(crate) fn capture_mouse(&mut self, is_wanted: bool) -> io::Result<()> {

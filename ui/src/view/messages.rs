@@ -142,6 +142,10 @@ fn title(model: &Model, has_focus: bool) -> Line {
 }
 
 fn following(model: &Model) -> Line {
+    // In a recording nothing is new.
+    if !model.is_live() {
+        return Line::default();
+    }
     let list = &model.messages;
     let new = list.new_below(model.snapshot.messages.matched);
     if new == 0 {
