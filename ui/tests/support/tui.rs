@@ -12,6 +12,9 @@ use shadowcat::clock::{Clock, Timestamp};
 /// Reads that may wait to be taken; then the program waits for the terminal, as it would anywhere.
 const CHUNKS: usize = 64;
 
+/// How long to wait for more before looking whether the program has ended.
+const A_MOMENT: Duration = Duration::from_millis(100);
+
 /// A run of the program on a terminal.
 pub(crate) struct Tui {
     pub(crate) terminal: vt100::Parser,
@@ -103,11 +106,12 @@ impl Tui {
     pub(crate) fn wait_for(&mut self, what: &str, patience: Duration, is_wanted: impl Fn(&str) -> bool) {
         let started = self.now();
         while !is_wanted(&self.text()) {
-            let left = patience.saturating_sub(self.now().since(started));
+            let waited = self.now().since(started);
+            let has_more = self.read(A_MOMENT.min(patience));
+            let is_over = !has_more && !matches!(self.child.try_wait(), Ok(None));
             assert!(
-                !left.is_zero() && self.read(left),
-                "{what}: not on the screen after {:?}:\n{}",
-                self.now().since(started),
+                waited < patience && !is_over,
+                "{what}: not on the screen after {waited:?}:\n{}",
                 self.text()
             );
         }
