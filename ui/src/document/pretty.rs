@@ -10,37 +10,54 @@ use crate::theme::Role;
 const DEEPEST: u16 = 32;
 
 /// Bytes of a body that are laid out.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// The lines of `bytes`, `most` at most. What does not begin like JSON comes out as plain lines.
+/// A body as lines.
+pub(crate) struct Layout {
+    pub(crate) lines: Vec<Line>,
+    /// There would have been more.
+    pub(crate) is_cut: bool,
+}
+
+/// `bytes` as lines, `most` at most. What does not begin like JSON comes out as plain lines.
+pub(crate) fn lay_out(bytes: &[u8], most: usize) -> Layout {
+    let (mut lines, is_cut) = match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => json_lines(bytes, most),
+        _ => (plain_lines(bytes).take(most.saturating_add(1)).collect(), false),
+    };
+    let is_cut = is_cut || lines.len() > most;
+    lines.truncate(most);
+    Layout { lines, is_cut }
+}
+
+/// The lines of the Pretty tab.
 pub(super) fn lines(bytes: &[u8], most: usize) -> Vec<Line> {
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => laid_out(bytes, most),
-        Some(_) => plain(bytes, most),
-        None => vec![Line::of(Role::Dim, "empty body")],
+    if bytes.trim_ascii().is_empty() {
+        return vec![Line::of(Role::Dim, "empty body")];
     }
+    let mut layout = lay_out(bytes, most);
+    if layout.is_cut {
+        layout
+            .lines
+            .push(Line::of(Role::Warn, "the rest is not shown; the Raw tab has it"));
+    }
+    layout.lines
 }
 
-fn plain(bytes: &[u8], most: usize) -> Vec<Line> {
-    let lines = bytes.split(|byte| *byte == b'\n').take(most);
-    lines
-        .map(|line| {
-            Line::of(
-                Role::Text,
-                Safe::of_bytes(line.strip_suffix(b"\r").unwrap_or(line)),
-            )
-        })
-        .collect()
+fn plain_lines(bytes: &[u8]) -> impl Iterator<Item = Line> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.map(|line| {
+        Line::of(
+            Role::Text,
+            Safe::of_bytes(line.strip_suffix(b"\r").unwrap_or(line)),
+        )
+    })
 }
 
-fn laid_out(bytes: &[u8], most: usize) -> Vec<Line> {
+fn json_lines(bytes: &[u8], most: usize) -> (Vec<Line>, bool) {
     let pretty = json::pretty(bytes, MOST_BYTES);
-    let is_cut = pretty.is_cut || pretty.lines.len() > most;
-    let mut lines: Vec<Line> = pretty.lines.into_iter().take(most).map(line).collect();
-    if is_cut {
-        lines.push(Line::of(Role::Warn, "the rest is not shown; the Raw tab has it"));
-    }
-    lines
+    let lines = pretty.lines.into_iter().take(most.saturating_add(1)).map(line);
+    (lines.collect(), pretty.is_cut)
 }
 
 fn line(pretty: PrettyLine) -> Line {
