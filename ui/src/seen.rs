@@ -49,11 +49,14 @@ impl Seen {
     /// The values of `field` in the order in which they were met.
     pub(crate) fn values(&self, field: Field) -> Vec<String> {
         let values = self.fields.get(&field).map(|values| &values.in_order);
-        values
-            .into_iter()
-            .flatten()
-            .map(|value| value.to_string())
-            .collect()
+        values.into_iter().flatten().map(ToString::to_string).collect()
+    }
+
+    /// More than one value of `field` was met.
+    pub(crate) fn has_many(&self, field: Field) -> bool {
+        self.fields
+            .get(&field)
+            .is_some_and(|values| values.in_order.len() > 1)
     }
 
     /// Takes in the rows of a snapshot.
