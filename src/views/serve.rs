@@ -18,7 +18,7 @@ use super::view::View;
 use super::{RESOURCES_INTERVAL, SNAPSHOT_INTERVAL, Shared};
 
 /// How long a frontend may take before it asks for what it has not seen yet, once history has ended.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -40,7 +40,7 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
                 }
                 let query = port.queries.borrow_and_update().clone();
                 view.ask(query);
-                pace.publish(&mut view, &port);
+                pace.publish(&mut view, &port, &mut history);
             }
             Some(command) = port.commands.recv(), if job.is_none() => {
                 job = Some(start(command, &view, &shared));
@@ -51,14 +51,14 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
             }
             changed = history.changed() => {
                 if changed.is_err() {
-                    pace.publish(&mut view, &port);
+                    pace.publish(&mut view, &port, &mut history);
                     break;
                 }
                 let latest = Arc::clone(&history.borrow_and_update());
                 view.move_to(latest);
                 pace.is_due = true;
             }
-            () = sleep_until(pace.next), if pace.is_due => pace.publish(&mut view, &port),
+            () = sleep_until(pace.next), if pace.is_due => pace.publish(&mut view, &port, &mut history),
             _ = seconds.tick() => {
                 view.sample_resources();
                 pace.is_due = true;
@@ -106,9 +106,14 @@ impl Pace {
         }
     }
 
-    fn publish(&mut self, view: &mut View, port: &Port) {
+    fn publish(&mut self, view: &mut View, port: &Port, history: &mut watch::Receiver<Arc<HistoryView>>) {
         self.is_due = false;
-        if let Some(snapshot) = view.news() {
+        let source = view.source();
+        let latest = Arc::clone(&history.borrow_and_update());
+        if latest.version() != view.history().version() {
+            view.move_to(latest);
+        }
+        if let Some(snapshot) = view.news(source) {
             port.snapshots.send_replace(snapshot);
             self.next = Instant::now() + SNAPSHOT_INTERVAL;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::intercept::filter::Filter;
 use crate::session::history::{History as _, HistoryView};
 use crate::snapshot::{
-    FilterProblem, MessagePage, Page, Resources, SessionRow, Snapshot, StreamRow, ViewQuery,
+    FilterProblem, MessagePage, Page, Resources, SessionRow, Snapshot, Source, StreamRow, ViewQuery,
 };
 
 use super::Shared;
@@ -108,8 +108,10 @@ impl View {
 
     /// The snapshot as it is now; `None` if it says nothing that the last one did not say. Clocks are the frontend's
     /// business: time that only went by is no news.
-    pub(super) fn news(&mut self) -> Option<Arc<Snapshot>> {
-        let mut snapshot = self.snapshot();
+    ///
+    /// `source` was read before the view moved to its history: what it says was loaded is in the rows.
+    pub(super) fn news(&mut self, source: Source) -> Option<Arc<Snapshot>> {
+        let mut snapshot = self.snapshot(source);
         let uptime = std::mem::replace(&mut snapshot.resources.uptime, self.last.resources.uptime);
         if self.last.revision > 0 && snapshot == *self.last {
             return None;
@@ -121,7 +123,12 @@ impl View {
         Some(Arc::clone(&self.last))
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// Where the traffic comes from, now.
+    pub(super) fn source(&self) -> Source {
+        self.shared.surroundings.source()
+    }
+
+    fn snapshot(&self, source: Source) -> Snapshot {
         let surroundings = &self.shared.surroundings;
         let mut resources = self.resources.clone();
         let rates = self
@@ -134,7 +141,7 @@ impl View {
             revision: self.last.revision,
             query_serial: self.query.serial,
             taken_at: self.last.taken_at,
-            source: surroundings.source(),
+            source,
             recorder: surroundings.recorder(),
             totals: *self.history.totals(),
             sessions: self.sessions(),

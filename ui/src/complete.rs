@@ -1,114 +1,79 @@
-//! Proposals for the word under the cursor of a filter.
+//! Proposals for the place of the cursor in a filter: the engine's, in characters as the line counts them.
 
 use std::ops::Range;
 
-/// Characters to replace, what to put there, what it means.
-pub(crate) type Proposal = (Range<usize>, String, String);
+use shadowcat::intercept::filter;
 
-const FIELDS: [(&str, &str); 27] = [
-    ("method", "JSON-RPC or HTTP method"),
-    ("tool", "name of the tool called"),
-    ("prompt", "name of the prompt asked for"),
-    ("name", "tool, prompt or resource by name"),
-    ("uri", "resource"),
-    ("id", "JSON-RPC id"),
-    ("kind", "request, result, error, notification"),
-    ("dir", "which way: c2s, s2c"),
-    ("side", "forward or reverse"),
-    ("session", "R1, F2"),
-    ("server", "upstream or destination"),
-    ("client", "what the client calls itself"),
-    ("status", "ok, error, open"),
-    ("code", "JSON-RPC error code"),
-    ("dur", "time to the answer: dur:>2s"),
-    ("size", "size:>64k"),
-    ("carrier", "http, sse, tunnel"),
-    ("era", "legacy or modern"),
-    ("rev", "protocol revision"),
-    ("call", "number of a call"),
-    ("exchange", "number of an HTTP exchange"),
-    ("stream", "number of a stream"),
-    ("event", "SSE event name"),
-    ("error", "text of an error"),
-    ("level", "severity of findings"),
-    ("has", "body, finding, progress"),
-    ("text", "anywhere in the message"),
-];
+use crate::seen::Seen;
 
-const VALUES: [(&str, &[&str]); 8] = [
-    (
-        "kind",
-        &[
-            "request",
-            "result",
-            "error",
-            "notification",
-            "event",
-            "malformed",
-            "http",
-            "tunnel",
-        ],
-    ),
-    ("dir", &["c2s", "s2c"]),
-    ("side", &["forward", "reverse"]),
-    ("status", &["ok", "error", "open"]),
-    ("carrier", &["http", "sse", "tunnel"]),
-    ("era", &["legacy", "modern"]),
-    ("level", &["info", "warning", "error"]),
-    ("has", &["body", "finding", "progress"]),
-];
-
-/// What could stand in place of the word that ends at the character `cursor` of `text`.
-pub(crate) fn complete(text: &str, cursor: usize) -> Vec<Proposal> {
-    let head: Vec<char> = text.chars().take(cursor).collect();
-    let is_break = |c: &char| c.is_whitespace() || matches!(c, '(' | '|' | '!');
-    let start = head.iter().rposition(is_break).map_or(0, |at| at + 1);
-    let word: String = head.iter().skip(start).collect();
-    match word.split_once(':') {
-        None => fields(&word, start..cursor),
-        Some((field, typed)) => {
-            let value_start = start + field.chars().count() + 1;
-            values(field, typed, value_start..cursor)
-        }
-    }
+/// A way to go on with the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    /// Characters that are replaced.
+    pub(crate) replace: Range<usize>,
+    /// What is put there. May hold what a peer said: not yet safe for a terminal.
+    pub(crate) text: String,
+    /// What it means.
+    pub(crate) help: &'static str,
 }
 
-fn fields(typed: &str, range: Range<usize>) -> Vec<Proposal> {
-    let matching = FIELDS.iter().filter(|(name, _)| name.starts_with(typed));
-    matching
-        .map(|(name, help)| (range.clone(), format!("{name}:"), (*help).to_owned()))
-        .collect()
+/// What could stand where the cursor is, before the character `cursor` of `text`; the best first.
+pub(crate) fn complete(text: &str, cursor: usize, seen: &Seen) -> Vec<Proposal> {
+    let place = text.char_indices().nth(cursor).map_or(text.len(), |(at, _)| at);
+    let completions = filter::complete(text, place, &|field| seen.values(field));
+    let proposals = completions.into_iter().map(|completion| Proposal {
+        replace: characters(text, completion.replace.start)..characters(text, completion.replace.end),
+        text: completion.text,
+        help: completion.help,
+    });
+    proposals.collect()
 }
 
-fn values(field: &str, typed: &str, range: Range<usize>) -> Vec<Proposal> {
-    let known = VALUES
-        .iter()
-        .find(|(name, _)| *name == field)
-        .map_or(&[][..], |(_, values)| values);
-    let matching = known.iter().filter(|value| value.starts_with(typed));
-    matching
-        .map(|value| (range.clone(), (*value).to_owned(), String::new()))
-        .collect()
+/// Characters before the byte `at`.
+fn characters(text: &str, at: usize) -> usize {
+    text.char_indices().take_while(|(start, _)| *start < at).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Fake;
 
-    #[test]
-    fn a_field_is_proposed_for_the_word_under_the_cursor() {
-        let proposals = complete("kind:error !se rest", 14);
-        let texts: Vec<&str> = proposals.iter().map(|(_, text, _)| text.as_str()).collect();
-        assert_eq!(texts, ["session:", "server:"]);
-        assert_eq!(proposals[0].0, 12..14);
+    fn seen() -> Seen {
+        let mut seen = Seen::default();
+        seen.learn(&Fake::typical().snapshot(&shadowcat::snapshot::ViewQuery::default()));
+        seen
+    }
+
+    fn texts(text: &str) -> Vec<String> {
+        let proposals = complete(text, text.chars().count(), &seen());
+        proposals.into_iter().map(|proposal| proposal.text).collect()
     }
 
     #[test]
-    fn a_value_is_proposed_after_its_field() {
+    fn a_field_is_proposed_for_the_word_under_the_cursor() {
+        let proposals = complete("kind:error !se rest", 14, &seen());
+        let texts: Vec<&str> = proposals.iter().map(|proposal| proposal.text.as_str()).collect();
+        assert_eq!(texts[..2], ["session:", "server:"]);
+        assert_eq!(proposals[0].replace, 12..14);
+    }
+
+    #[test]
+    fn characters_of_several_bytes_do_not_move_the_place() {
+        let proposals = complete("text:é→ kind:no", 15, &seen());
         assert_eq!(
-            complete("kind:no", 7),
-            [(5..7, "notification".to_owned(), String::new())]
+            proposals
+                .first()
+                .map(|first| (first.replace.clone(), first.text.as_str())),
+            Some((13..15, "notification"))
         );
-        assert_eq!(complete("tool:x", 6), []);
+    }
+
+    #[test]
+    fn what_traffic_has_shown_is_proposed_after_its_field() {
+        assert_eq!(texts("tool:ec"), ["echo"]);
+        assert!(texts("method:to").contains(&"tools/call".to_owned()));
+        assert!(texts("session:").contains(&"R1".to_owned()));
+        assert!(texts("server:ev").contains(&"everything".to_owned()));
     }
 }

@@ -120,13 +120,13 @@ fn traffic(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
     }
     let sessions = match body.width {
         0..100 => 20,
-        100..160 => 26,
+        100..180 => 26,
         _ => 32,
     };
     let (left, right) = split_columns(body, sessions);
     let mut panes = vec![(Pane::Sessions, left)];
     if body.width >= 150 {
-        let (messages, detail) = split_columns(right, right.width * 11 / 20);
+        let (messages, detail) = split_columns(right, right.width * 3 / 5);
         panes.extend([(Pane::Messages, messages), (Pane::Detail, detail)]);
     } else {
         panes.extend(over_each_other(focus, right));

@@ -24,6 +24,7 @@ mod paint;
 mod printer;
 mod puller;
 mod row_text;
+mod seen;
 mod show;
 mod shutdown;
 mod signals;

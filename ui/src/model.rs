@@ -14,6 +14,7 @@ use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
 use crate::list::{ListState, Rows};
+use crate::seen::Seen;
 use crate::theme::{Role, Theme};
 
 /// The screens that digits lead to.
@@ -210,6 +211,8 @@ pub(crate) struct Model {
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
     pub(crate) filter_history: VecDeque<String>,
+    /// What a filter could ask for.
+    pub(crate) seen: Seen,
     pub(crate) session: Option<ProxySessionId>,
     pub(crate) drawn: Option<Drawn>,
     /// The cursor is where the user put it since the last drawing.
@@ -248,6 +251,7 @@ impl Model {
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
+            seen: Seen::default(),
             session: None,
             drawn: None,
             has_user_moved: false,

@@ -44,6 +44,13 @@ pub(crate) fn what(row: &MessageRow) -> Line {
         .say(Role::Text, &row.summary)
 }
 
+/// The tool that a request calls.
+pub(crate) fn tool(row: &MessageRow) -> Option<&str> {
+    let is_call = row.kind == RowKind::Request && row.method.as_deref() == Some("tools/call");
+    // The name comes first; a call that brings input says so behind it.
+    row.summary.split_whitespace().next().filter(|_| is_call)
+}
+
 /// `#41`, and which member of a batch it was.
 pub(crate) fn number(row: &MessageRow) -> Safe {
     let id = row

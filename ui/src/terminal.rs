@@ -13,7 +13,6 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use crossterm::{execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::{Position, Rect};
 
 /// Most bytes that terminals take into the clipboard at once, before base64.
 pub(crate) const CLIPBOARD_BYTES: usize = 75_000;
@@ -100,7 +99,7 @@ impl Screen {
     /// does: some never answer, and the answer would get in the way of the keys.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
-        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
+        self.terminal.resize(size.into())
     }
 
     pub(crate) fn capture_mouse(&mut self, is_wanted: bool) -> io::Result<()> {

@@ -6,6 +6,8 @@ mod pretty;
 mod raw;
 mod timing;
 
+pub(crate) use pretty::lay_out;
+
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
 use shadowcat::snapshot::{Body, MessageDetail, Severity};

@@ -3,16 +3,13 @@
 use std::io::Write as _;
 
 use jiff::tz::TimeZone;
-use shadowcat::codec::json;
 use shadowcat::snapshot::{Body, MessageRow, Outcome, RowKind, RowState};
 
+use crate::document;
 use crate::format;
 use crate::row_text;
 use crate::text::Safe;
 use crate::theme::Theme;
-
-/// Bytes of a body that are laid out; what is beyond is left out, and said to be.
-const BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// `12:03:11.204 R1 ◄ #41 tools/call echo ✓ 3 ms 212 B`.
 pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &TimeZone) {
@@ -56,19 +53,12 @@ const fn has_own_end(row: &MessageRow) -> bool {
 
 /// The body below its row: JSON laid out, anything else as it is.
 pub(super) fn body(out: &mut Vec<u8>, body: &Body) {
-    let is_json = body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if matches!(is_json, Some(b'{' | b'[')) {
-        let pretty = json::pretty(&body.bytes, BODY_BYTES);
-        for each in &pretty.lines {
-            let text: String = each.spans.iter().map(|(_, text)| text.as_str()).collect();
-            let indent = usize::from(each.indent) * 2 + 4;
-            line(out, &format!("{:indent$}{}", "", Safe::of(&text).as_str()));
-        }
-    } else {
-        for each in body.bytes.split(|byte| *byte == b'\n') {
-            let each = each.strip_suffix(b"\r").unwrap_or(each);
-            line(out, &format!("    {}", Safe::of_bytes(each).as_str()));
-        }
+    let layout = document::lay_out(&body.bytes, usize::MAX);
+    for each in &layout.lines {
+        line(out, &format!("    {}", each.text()));
+    }
+    if layout.is_cut {
+        line(out, "    (the rest is too long to be laid out)");
     }
     let kept = body.bytes.len() as u64;
     if body.is_cut {

@@ -1,6 +1,6 @@
 //! What actions do while no menu, prompt or palette is open.
 
-use shadowcat::snapshot::{Command, Direction, MessageRow, RecorderState, RowKind, Source};
+use shadowcat::snapshot::{Command, MessageRow, RecorderState, RowKind, Source};
 
 use super::{hold_row, meant_row, pointed, proposed_recording, show};
 use crate::detail::Tab;
@@ -8,6 +8,7 @@ use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
 use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen};
+use crate::row_text;
 use crate::theme::Role;
 
 /// What counts as a failure when jumping from one to the next.
@@ -456,8 +457,7 @@ fn words_for(row: &MessageRow) -> String {
     if let Some(method) = &row.method {
         words.push(format!("method:{}", quoted(method)));
     }
-    let is_call = row.method.as_deref() == Some("tools/call") && row.direction == Direction::ClientToServer;
-    if let Some(tool) = row.summary.split_whitespace().next().filter(|_| is_call) {
+    if let Some(tool) = row_text::tool(row) {
         words.push(format!("tool:{}", quoted(tool)));
     }
     words.join(" ")

@@ -67,6 +67,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
 
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {
     let was_live = model.is_live();
+    model.seen.learn(&snapshot);
     model.snapshot = snapshot;
     if was_live && !model.is_live() {
         // A recording is read from its beginning.
@@ -170,7 +171,10 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
             }
             model.say(Role::Bad, message);
         }
-        (Purpose::Detail(_), Ok(Reply::Detail(detail))) => model.detail.put(*detail),
+        (Purpose::Detail(_), Ok(Reply::Detail(detail))) => {
+            model.seen.learn_detail(&detail);
+            model.detail.put(*detail);
+        }
         (Purpose::Detail(row), Ok(Reply::Gone)) => {
             model.detail.clear();
             model.detail.gone = Some(row);

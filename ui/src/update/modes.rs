@@ -13,6 +13,7 @@ use crate::effect::{Effect, Purpose};
 use crate::keymap::{Action, Chord, Context, TABLE};
 use crate::line_edit::{Edit, LineEdit};
 use crate::model::{FILTERS_KEPT, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
+use crate::seen::Seen;
 use crate::theme::Role;
 
 /// Rows that a page of help moves by.
@@ -105,7 +106,7 @@ fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
             model.filter = edit.before;
             return;
         }
-        Action::Complete => complete_filter(&mut edit),
+        Action::Complete => complete_filter(&mut edit, &model.seen),
         Action::Up => recall(model, &mut edit, true),
         Action::Down => recall(model, &mut edit, false),
         _ => {}
@@ -138,19 +139,19 @@ fn recall(model: &Model, edit: &mut FilterEdit, is_older: bool) {
 }
 
 /// Puts in the next proposal; the text of before is kept so that the one after replaces it.
-fn complete_filter(edit: &mut FilterEdit) {
+fn complete_filter(edit: &mut FilterEdit, seen: &Seen) {
     let (number, typed) = match edit.completion.take() {
         Some((number, typed)) => (number + 1, typed),
         None => (0, edit.line.clone()),
     };
-    let proposals = complete::complete(&typed.text(), typed.at());
+    let proposals = complete::complete(&typed.text(), typed.at(), seen);
     if proposals.is_empty() {
         return;
     }
     let number = number % proposals.len();
-    if let Some((range, text, _)) = proposals.get(number) {
+    if let Some(proposal) = proposals.get(number) {
         edit.line = typed.clone();
-        edit.line.replace(range.clone(), text);
+        edit.line.replace(proposal.replace.clone(), &proposal.text);
     }
     edit.completion = Some((number, typed));
 }

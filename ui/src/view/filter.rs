@@ -5,8 +5,11 @@ use ratatui::layout::Rect;
 use super::prompt;
 use crate::complete;
 use crate::format;
+use crate::line_edit::LineEdit;
 use crate::model::{Mode, Model};
 use crate::paint::{Canvas, Line};
+use crate::seen::Seen;
+use crate::text::Safe;
 use crate::theme::Role;
 
 const SIGN: &str = " / ";
@@ -25,7 +28,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
     if let Mode::Filter(edit) = &model.mode {
         let place = prompt::draw(canvas, room, SIGN, &edit.line);
         shift = prompt::shift(room, SIGN, &edit.line);
-        propose(canvas, room, &edit.line);
+        propose(canvas, room, &edit.line, &model.seen);
         cursor = Some(place);
     } else {
         canvas.line(
@@ -56,31 +59,34 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) -> Option
     cursor
 }
 
+/// Proposals shown at once.
+const MOST_PROPOSALS: usize = 6;
+
 /// What Tab would put in, dim behind the text.
-fn propose(canvas: &mut Canvas<'_>, room: Rect, line: &crate::line_edit::LineEdit) {
-    let proposals = complete::complete(&line.text(), line.at());
+fn propose(canvas: &mut Canvas<'_>, room: Rect, line: &LineEdit, seen: &Seen) {
     let at_end = line.halves().1.is_empty();
-    let names: Vec<&str> = proposals
-        .iter()
-        .take(6)
-        .map(|(_, text, _)| text.as_str())
-        .collect();
-    if !at_end || names.is_empty() {
+    let start = format::cells(SIGN.len() + Safe::of(&line.text()).width() + 2);
+    if !at_end || start + 8 >= room.width {
         return;
     }
-    let start = format::cells(SIGN.len() + line.text().chars().count() + 2);
-    if start + 8 < room.width {
-        let rest = Rect {
-            x: room.x + start,
-            width: room.width - start,
-            ..room
-        };
-        canvas.line(
-            rest,
-            0,
-            &Line::of(Role::Dim, "Tab: ").say(Role::Dim, &names.join(" ")),
-        );
-    }
+    let proposals = complete::complete(&line.text(), line.at(), seen);
+    let told = match proposals.as_slice() {
+        [] => return,
+        [only] => format!("{}  {}", only.text, only.help),
+        several => {
+            let texts = several.iter().take(MOST_PROPOSALS);
+            texts
+                .map(|proposal| proposal.text.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
+    };
+    let rest = Rect {
+        x: room.x + start,
+        width: room.width - start,
+        ..room
+    };
+    canvas.line(rest, 0, &Line::of(Role::Dim, "Tab: ").say(Role::Dim, &told));
 }
 
 /// `12 of 340, 328 hidden`.

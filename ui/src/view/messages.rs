@@ -1,6 +1,7 @@
 //! The list of messages. Columns that do not fit go, the least telling first.
 
 use ratatui::layout::Rect;
+use shadowcat::intercept::filter::Field;
 use shadowcat::snapshot::MessageRow;
 
 use super::sessions::title_role;
@@ -26,7 +27,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn for_width(width: u16, has_many_sessions: bool) -> Self {
+    fn for_width(width: u16, has_many_sessions: bool, has_many_servers: bool) -> Self {
         let mut columns = Self {
             time: 0,
             number: 4,
@@ -44,25 +45,26 @@ impl Columns {
                 spare -= by + gap;
             }
         };
+        // The summary gets its share before others do, and what is left over.
+        let mut summary = 0;
         grow(&mut columns.time, 8, 1);
         grow(&mut columns.state, 4, 0);
-        // From here on the summary gets its share before others do.
-        let mut summary = 0;
         grow(&mut summary, 6, 0);
         grow(&mut columns.kind, 2, 0);
-        grow(&mut columns.size, 8, 1);
-        grow(&mut columns.time, 4, 0);
         grow(&mut summary, 10, 0);
+        grow(&mut columns.size, 8, 1);
         grow(&mut columns.number, 2, 0);
-        grow(&mut columns.kind, 6, 0);
+        grow(&mut columns.time, 4, 0);
         if has_many_sessions {
             grow(&mut columns.session, 4, 1);
         }
-        grow(&mut columns.state, 4, 0);
-        grow(&mut summary, 16, 0);
-        if has_many_sessions {
+        if has_many_servers {
             grow(&mut columns.server, 14, 1);
         }
+        grow(&mut summary, 16, 0);
+        grow(&mut columns.kind, 6, 0);
+        grow(&mut columns.state, 4, 0);
+        grow(&mut summary, 20, 0);
         grow(&mut columns.kind, 6, 0);
         columns.summary = width.saturating_sub(columns.used());
         columns
@@ -106,7 +108,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     if page.rows.is_empty() {
         return empty(model, canvas, inner);
     }
-    let columns = Columns::for_width(inner.width, model.session.is_none());
+    let columns = columns(model, inner.width);
     heading(canvas, inner, columns);
     let list = &model.messages;
     let body = Rect {
@@ -123,6 +125,14 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         }
     }
     scroll_mark(canvas, area, list.top_index(), body.height.into(), page.matched);
+}
+
+/// The columns that tell rows apart: one session or one server needs none.
+fn columns(model: &Model, width: u16) -> Columns {
+    let is_all = model.session.is_none();
+    let has_many_sessions = model.snapshot.sessions.total > 1;
+    let has_many_servers = model.seen.has_many(Field::Server);
+    Columns::for_width(width, is_all && has_many_sessions, is_all && has_many_servers)
 }
 
 fn title(model: &Model, has_focus: bool) -> Line {
@@ -142,6 +152,10 @@ fn title(model: &Model, has_focus: bool) -> Line {
 }
 
 fn following(model: &Model) -> Line {
+    // In a recording nothing is new.
+    if !model.is_live() {
+        return Line::default();
+    }
     let list = &model.messages;
     let new = list.new_below(model.snapshot.messages.matched);
     if new == 0 {
@@ -298,13 +312,27 @@ fn cut(mut line: Line, text: Line, width: usize, ellipsis: &'static str) -> Line
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Fake;
 
     #[test]
     fn columns_fill_every_width_exactly() {
-        for width in 38..250 {
-            let columns = Columns::for_width(width, true);
-            assert!(columns.used() <= width, "{width}: {columns:?}");
+        for (width, is_many) in (38..250).flat_map(|width| [(width, false), (width, true)]) {
+            let columns = Columns::for_width(width, is_many, is_many);
+            assert_eq!(columns.used(), width, "{columns:?}");
             assert!(columns.summary >= 7, "{width}: {columns:?}");
         }
+    }
+
+    #[test]
+    fn rows_of_one_server_do_not_name_it() {
+        let heading = |fake| {
+            let mut stage = crate::stage::Stage::new(fake, 140, 40);
+            let text = stage.text();
+            text.lines().nth(2).unwrap_or_default().to_owned()
+        };
+        assert!(heading(Fake::typical()).contains("server"));
+        let mut one = Fake::typical();
+        one.sessions.truncate(1);
+        assert!(!heading(one).contains("server"));
     }
 }

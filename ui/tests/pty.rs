@@ -1,0 +1,272 @@
+//! The binary as a person meets it: in a terminal of 80 columns and 24 rows, with keys, signals and resizes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/tui.rs"]
+mod tui;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portable_pty::CommandBuilder;
+use rustix::process::{Pid, Signal, kill_process};
+
+use tui::{Tui, command};
+
+/// Longest wait for one picture.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A proxy with the built-in server and clients, once the first tool call has passed.
+fn demo(home: &Path, more: &[&str]) -> Tui {
+    let mut tui = start(demo_command(home, more));
+    tui.wait_for("a tool call", PATIENCE, |text| {
+        !tool_rows(text).is_empty() && text.contains("demo ✓")
+    });
+    tui
+}
+
+fn demo_command(home: &Path, more: &[&str]) -> CommandBuilder {
+    command(home, &[&["demo", "--listen", "127.0.0.1:0"], more].concat())
+}
+
+fn start(command: CommandBuilder) -> Tui {
+    Tui::start(command, 80, 24)
+}
+
+/// The rows of the message list: between its heading and the detail.
+fn rows(text: &str) -> Vec<&str> {
+    let lines = text.lines().take_while(|line| !line.contains("[Pretty]"));
+    lines
+        .filter(|line| line.contains(" → ") || line.contains(" ◄ "))
+        .collect()
+}
+
+fn tool_rows(text: &str) -> Vec<&str> {
+    let mut rows = rows(text);
+    rows.retain(|row| row.contains("tools/call"));
+    rows
+}
+
+/// Shown, all and hidden rows, as the filter line tells them.
+fn filter_counts(text: &str) -> Option<[u64; 3]> {
+    let line = text.lines().find(|line| line.contains(" hidden"))?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., shown, "of", all, hidden, "hidden"] = words.as_slice() else {
+        return None;
+    };
+    let number = |word: &str| word.trim_end_matches(',').parse().ok();
+    Some([number(shown)?, number(all)?, number(hidden)?])
+}
+
+/// Everything that the program changed about the terminal is as before; `settings` are those from before.
+#[track_caller]
+fn assert_given_back(tui: &Tui, settings: &Settings) {
+    let screen = tui.terminal.screen();
+    assert!(!screen.alternate_screen(), "the alternate screen is still up");
+    assert!(!screen.hide_cursor(), "the cursor is hidden");
+    assert!(!screen.bracketed_paste(), "bracketed paste is on");
+    assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+    // The emulator keeps one mouse mode; terminals keep each.
+    for mode in ["1000", "1002", "1003", "1006", "1015", "1049", "2004"] {
+        let (on, off) = (format!("\x1b[?{mode}h"), format!("\x1b[?{mode}l"));
+        let (on, off) = (last(&tui.written, &on), last(&tui.written, &off));
+        assert!(on < off, "mode {mode} was set and not reset, or never set");
+    }
+    assert!(
+        *settings == Settings::of(tui),
+        "the terminal's settings were not given back"
+    );
+}
+
+fn last(written: &[u8], sequence: &str) -> Option<usize> {
+    let mut windows = written.windows(sequence.len());
+    windows.rposition(|window| window == sequence.as_bytes())
+}
+
+/// What `stty` would show.
+#[derive(PartialEq)]
+struct Settings(String);
+
+impl Settings {
+    fn of(tui: &Tui) -> Self {
+        Self(format!("{:?}", tui.master.get_termios().unwrap()))
+    }
+}
+
+fn signal(tui: &Tui, signal: Signal) {
+    let pid = i32::try_from(tui.child.process_id().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// A recording of some traffic of the demonstration.
+fn recording(home: &Path) -> PathBuf {
+    let path = home.join("demo.jsonl");
+    let record = format!("--record={}", path.display());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shadowcat-tui"))
+        .args(["demo", "--headless", "--listen", "127.0.0.1:0", &record])
+        .env("HOME", home)
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let is_answer = |line: &str| line.contains(" ◄ ") && line.contains("tools/call");
+    assert!(lines.any(|line| is_answer(&line.unwrap())));
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::TERM).unwrap();
+    // Nobody reading would be a reason of its own to end.
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    path
+}
+
+#[test]
+fn a_person_filters_looks_into_a_call_asks_for_help_and_quits() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tui = start(demo_command(home.path(), &["--record=run.jsonl"]));
+    let settings = Settings::of(&tui);
+    tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
+
+    tui.press("/method:tools/call\r");
+    tui.wait_for(
+        "tool calls only, and how many others are hidden",
+        PATIENCE,
+        |text| {
+            let counts = filter_counts(text);
+            let adds_up =
+                counts.is_some_and(|[shown, all, hidden]| shown > 0 && hidden > 0 && shown + hidden == all);
+            adds_up && !rows(text).is_empty() && rows(text).len() == tool_rows(text).len()
+        },
+    );
+    tui.press("\r");
+    tui.wait_for("the detail with its keys and JSON", PATIENCE, |text| {
+        text.contains("\"jsonrpc\": \"2.0\"") && text.contains("w wrap")
+    });
+    tui.press("?");
+    tui.wait_for("help for the detail", PATIENCE, |text| {
+        text.contains("Keys of this view") && text.contains("wrap long lines")
+    });
+    tui.press("\x1b");
+    tui.wait_for("the detail again", PATIENCE, |text| {
+        !text.contains("Keys of this view") && text.contains("w wrap")
+    });
+    tui.press("q");
+    assert_eq!(tui.finish().exit_code(), 0);
+    assert_given_back(&tui, &settings);
+    assert_eq!(tui.text().trim(), "Recorded to run.jsonl.");
+}
+
+#[test]
+fn sigterm_gives_the_terminal_back_and_is_no_failure() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tui = start(demo_command(home.path(), &[]));
+    let settings = Settings::of(&tui);
+    tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
+    signal(&tui, Signal::TERM);
+    assert_eq!(tui.finish().exit_code(), 0);
+    assert_given_back(&tui, &settings);
+    assert_eq!(tui.text().trim(), "");
+}
+
+#[test]
+fn a_recording_is_opened_and_its_calls_are_there() {
+    let home = tempfile::tempdir().unwrap();
+    let file = recording(home.path());
+    let mut tui = start(command(home.path(), &["open", &file.display().to_string()]));
+    tui.wait_for("the first rows of the recording", PATIENCE, |text| {
+        text.contains("open ") && text.contains("demo.jsonl") && text.contains("server/disc")
+    });
+    tui.press("/tool:*\r");
+    tui.wait_for("its tool calls", PATIENCE, |text| {
+        filter_counts(text).is_some_and(|[shown, ..]| shown > 0) && !tool_rows(text).is_empty()
+    });
+    tui.press("q");
+    assert_eq!(tui.finish().exit_code(), 0);
+}
+
+#[test]
+fn no_color_is_obeyed_in_every_byte() {
+    let home = tempfile::tempdir().unwrap();
+    let mut colourless = demo_command(home.path(), &[]);
+    colourless.env("NO_COLOR", "1");
+    let mut tui = start(colourless);
+    tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
+    tui.press("\r?");
+    tui.wait_for("help", PATIENCE, |text| text.contains("Keys of this view"));
+    tui.press("\x1b");
+    tui.wait_for("no help", PATIENCE, |text| !text.contains("Keys of this view"));
+    tui.press("q");
+    assert_eq!(tui.finish().exit_code(), 0);
+    assert_eq!(colours(&tui.written), [""; 0]);
+
+    let mut coloured = demo(home.path(), &[]);
+    coloured.press("q");
+    coloured.finish();
+    assert!(
+        !colours(&coloured.written).is_empty(),
+        "the check itself sees no colours"
+    );
+}
+
+/// The sequences that choose a colour.
+fn colours(written: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(written);
+    let sequences = text.split("\x1b[").skip(1);
+    let looks = sequences.filter_map(|rest| {
+        let end = rest.find(|c: char| !matches!(c, '0'..='9' | ';' | ':'))?;
+        let (numbers, rest) = rest.split_at(end);
+        rest.starts_with('m').then(|| numbers.to_owned())
+    });
+    let is_colour = |number: &str| {
+        // 39, 49 and 59 go back to the terminal's own.
+        matches!(
+            number.parse(),
+            Ok(30_u8..=38 | 40..=48 | 58 | 90..=97 | 100..=107)
+        )
+    };
+    looks
+        .filter(|numbers| numbers.split([';', ':']).any(is_colour))
+        .collect()
+}
+
+#[test]
+fn a_terminal_that_is_too_small_says_so_and_grows_again() {
+    let home = tempfile::tempdir().unwrap();
+    let mut tui = Tui::start(demo_command(home.path(), &[]), 39, 9);
+    tui.wait_for("that it is too small", PATIENCE, |text| {
+        text.contains("too small: 40x10")
+    });
+    // Keys do no harm while nothing can be seen.
+    tui.press("\r?\x1b");
+    for (columns, rows) in [(80, 24), (120, 40), (20, 4), (80, 24)] {
+        resize(&mut tui, columns, rows);
+    }
+    tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
+    tui.press("q");
+    assert_eq!(tui.finish().exit_code(), 0);
+}
+
+/// Resizes the terminal and waits until the screen fills it.
+fn resize(tui: &mut Tui, columns: u16, rows: u16) {
+    let cells = |count| std::num::NonZeroU16::new(count).unwrap();
+    tui.terminal.screen_mut().set_size(cells(rows), cells(columns));
+    tui.master.resize(tui::size(columns, rows)).unwrap();
+    let wanted = format!("a picture of {columns}x{rows}");
+    if columns < 40 {
+        return tui.wait_for(&wanted, PATIENCE, |text| text.contains("too small: 40x10"));
+    }
+    tui.wait_for(&wanted, PATIENCE, |text| {
+        let lines: Vec<&str> = text.lines().collect();
+        let is_wide = lines
+            .iter()
+            .any(|line| line.ends_with('┐') && line.chars().count() == usize::from(columns));
+        is_wide
+            && lines.len() == usize::from(rows)
+            && lines.last().is_some_and(|line| line.contains("? help"))
+    });
+}
