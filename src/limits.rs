@@ -155,7 +155,7 @@ limits! {
     event_tracker_age: Duration = Duration::from_mins(5), Time, min 1,
         "How long an SSE event id is remembered",
         "the id is forgotten";
-    max_memory_per_session: usize = MIB, Bytes, min 4096,
+    max_memory_per_session: usize = 16 * MIB, Bytes, min 4096,
         "History of one session",
         "its oldest messages lose their body, then their row";
     max_history_memory: usize = 256 * MIB, Bytes, min 65_536,

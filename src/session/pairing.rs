@@ -182,8 +182,9 @@ impl Pairing {
                 format!("answer to {id} after it was cancelled")
             }
             (Some(_), Some(id)) => format!("second answer to {id}"),
-            (_, Some(id)) => format!("answers {id}, which no open request has"),
-            (_, None) => "an answer without id that fits no open request".to_owned(),
+            (_, Some(id)) if !id.is_null() => format!("answers {id}, which no open request has"),
+            // An error for what could not be read as a request cannot name one (JSON-RPC 2.0, section 5).
+            _ => return Placement::default(),
         };
         Placement {
             call: ended.map(|ended| ended.call),

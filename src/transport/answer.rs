@@ -59,10 +59,13 @@ impl OwnAnswer {
     pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
         let (status, reason, text) = match nowhere {
             Nowhere::NoUpstream => (StatusCode::BAD_GATEWAY, "no_upstream", no_upstream(own)),
-            Nowhere::UnknownMount { name } => (
-                StatusCode::BAD_GATEWAY,
-                "unknown_upstream",
-                format!("No upstream is called `{name}`; the first part of the path has to be the NAME of an --upstream NAME=URL."),
+            Nowhere::UnknownMount { name, known } => {
+                (StatusCode::BAD_GATEWAY, "unknown_upstream", unknown_mount(name, known, own))
+            }
+            Nowhere::ForeignHost { host } if host.is_empty() => (
+                StatusCode::FORBIDDEN,
+                "foreign_host",
+                format!("The request names no usable Host, so it cannot be told whether it is meant for {own}."),
             ),
             Nowhere::ForeignHost { host } => (
                 StatusCode::FORBIDDEN,
@@ -131,6 +134,22 @@ impl OwnAnswer {
             self.reason
         )
     }
+}
+
+fn unknown_mount(name: &str, known: &[String], own: &str) -> String {
+    let places: Vec<String> = known
+        .iter()
+        .map(|known| format!("http://{own}/{known}"))
+        .collect();
+    let asked = if name.is_empty() {
+        "The path names no upstream".to_owned()
+    } else {
+        format!("No upstream is called `{name}`")
+    };
+    format!(
+        "{asked}; here are {}. A server that hands out paths of its own (such as an HTTP+SSE endpoint) has to be the only upstream, without a NAME.",
+        places.join(", ")
+    )
 }
 
 fn no_upstream(own: &str) -> String {

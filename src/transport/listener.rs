@@ -50,11 +50,22 @@ fn start(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr, permit: OwnedSe
     hub.clone().tasks.spawn(TaskKind::Connection, async move {
         hub.meters.connections.add(1);
         if let Err(error) = drive(&hub, socket, address).await {
-            tracing::debug!(%address, error = %super::relay::describe(error.as_ref()), "a client's connection ended");
+            tell_failure(address, error.as_ref());
         }
         hub.meters.connections.sub(1);
         drop(permit);
     });
+}
+
+/// What cannot be read as HTTP has no exchange to show it in, so the log says it; a client that goes away is everyday.
+fn tell_failure(address: SocketAddr, error: &(dyn std::error::Error + 'static)) {
+    let hyper = error.downcast_ref::<hyper::Error>();
+    let error = super::relay::describe(error);
+    if hyper.is_some_and(hyper::Error::is_parse) {
+        tracing::warn!(%address, %error, "a client sent what is no HTTP request, or a head above max_head_bytes or max_headers");
+    } else {
+        tracing::debug!(%address, %error, "a client's connection ended");
+    }
 }
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;

@@ -63,7 +63,7 @@ pub(crate) enum Nowhere {
     /// Origin-form, and no upstream is configured.
     NoUpstream,
     /// No upstream has this name.
-    UnknownMount { name: String },
+    UnknownMount { name: String, known: Vec<String> },
     /// The `Host` is none of ours (DNS rebinding).
     ForeignHost { host: String },
     /// The `Origin` is not allowed.
@@ -161,7 +161,14 @@ impl Routes {
             None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
-                Route::Nowhere(Nowhere::UnknownMount { name })
+                let known = self
+                    .upstreams
+                    .iter()
+                    .filter_map(|upstream| upstream.config.name.clone());
+                Route::Nowhere(Nowhere::UnknownMount {
+                    name,
+                    known: known.collect(),
+                })
             }
         }
     }
@@ -363,7 +370,7 @@ mod tests {
             ("/db?a=b", "reverse /db http://up:1/mcp?a=b"),
             ("/gh?a=b", "reverse /gh http://up:2/x/mcp?k=v&a=b"),
             ("/db/other", "reverse /db http://up:1/other"),
-            ("/dbx", r#"UnknownMount { name: "dbx" }"#),
+            ("/dbx", r#"UnknownMount { name: "dbx", known: ["db", "gh"] }"#),
         ] {
             assert_eq!(ask(&routes, "POST", target, OURS), expected);
         }

@@ -424,9 +424,21 @@ pub(super) async fn answer_ourselves(
         rewrites: Vec::new(),
     };
     exchange.begin_response(head, &mut outbox);
+    tell_own_body(exchange, &response, &mut outbox);
     exchange.answer_ourselves(answer.status.as_u16(), end);
     outbox.flush().await;
     response
+}
+
+/// What we say ourselves is shown and recorded like what an upstream says.
+fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &mut Outbox) {
+    let ReplyBody::Own(Some(text)) = response.body() else {
+        return;
+    };
+    let mut drafts = Vec::new();
+    reader_for(exchange, response.headers()).push(text, true, false, &mut drafts);
+    exchange.count(Direction::ServerToClient, text.len());
+    exchange.tell(Direction::ServerToClient, &mut drafts, None, outbox);
 }
 
 /// The target as the client wrote it: origin-form without what HTTP/2 adds.

@@ -17,6 +17,9 @@ use super::framing::{RequestFramer, WireHead, head_end};
 /// more loses its raw heads (they are then shown as hyper understood them), never the requests.
 const HEADS_KEPT: usize = 1024;
 
+/// The first byte of a TLS connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// The heads of a client's requests, in order.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct RequestHeads(Arc<Mutex<Heads>>);
@@ -61,6 +64,7 @@ pub(crate) struct ClientTap<S> {
     patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     is_refused: bool,
+    is_fresh: bool,
 }
 
 impl<S> ClientTap<S> {
@@ -74,11 +78,17 @@ impl<S> ClientTap<S> {
             patience,
             deadline: Some(Box::pin(tokio::time::sleep(patience))),
             is_refused: false,
+            is_fresh: true,
         };
         (tap, heads)
     }
 
     fn look(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        if std::mem::take(&mut self.is_fresh) && buffer.filled().get(before) == Some(&TLS_HANDSHAKE) {
+            tracing::warn!(
+                "a client speaks TLS to this port, which speaks plain HTTP; use http:// in its URL"
+            );
+        }
         let framed = self.framer.push(&buffer.filled()[before..]);
         self.is_refused = framed.heads.last().is_some_and(|head| head.refusal.is_some());
         buffer.set_filled(before + framed.allowed);

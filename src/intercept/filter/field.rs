@@ -186,7 +186,6 @@ const STATUSES: &[Word] = &[
 const CARRIERS: &[Word] = &[
     word("http", &["http"], "an HTTP body"),
     word("sse", &["sse"], "an event of an SSE stream"),
-    word("stdio", &["stdio"], "a line of a child process"),
     word("tunnel", &["tunnel"], "a CONNECT tunnel"),
 ];
 
@@ -215,16 +214,6 @@ const MARKS: &[Word] = &[
     ),
     word("warning", &["warning"], "a finding about the protocol"),
     word("progress", &["progress"], "progress came for this call"),
-    word("held", &["held"], "it was held"),
-    word("edited", &["edited"], "what was sent is not what came"),
-    word(
-        "answered",
-        &["answered"],
-        "a rule or a person answered in place of the server",
-    ),
-    word("refused", &["refused"], "a rule or a person refused it"),
-    word("dropped", &["dropped"], "a rule or a person dropped it"),
-    word("delayed", &["delayed"], "a rule or a person delayed it"),
     word("cut", &["cut"], "only the head of its body was kept"),
 ];
 

@@ -69,7 +69,7 @@ fn call() -> Row {
         .with(Field::Level, "error")
         .with(
             Field::Has,
-            FieldValue::Many(vec!["progress".into(), "held".into()]),
+            FieldValue::Many(vec!["progress".into(), "cut".into()]),
         )
         .with(Field::Error, "Not found: the repository")
         .body(CALL)
@@ -299,9 +299,9 @@ fn a_status_is_a_number_or_a_word() {
         ],
     );
     no(&call(), &["status:200", "status<400", "status:ok"]);
-    let stdio = Row::default().with(Field::Status, "ok");
-    yes(&stdio, &["status:ok"]);
-    absent(&stdio, &["status:404", "status>=400"]);
+    let bare = Row::default().with(Field::Status, "ok");
+    yes(&bare, &["status:ok"]);
+    absent(&bare, &["status:404", "status>=400"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Ledger {
         let kind = row_kind(envelope);
         let opens = kind == RowKind::Request && placement.role == CallRole::Opens && placement.call.is_some();
         let is_answer = matches!(kind, RowKind::Result | RowKind::Error);
-        let outcome = describe::outcome(envelope);
+        let outcome = self.outcome(frame.exchange, envelope);
         let status = self
             .exchanges
             .get(&frame.exchange)
@@ -133,10 +133,22 @@ impl Ledger {
             if opens {
                 self.opened(call, row, envelope, frame.exchange);
             } else {
-                self.affect(call, at, placement.role, envelope);
+                self.affect(call, at, placement.role, envelope, outcome);
             }
         }
         Some(first)
+    }
+
+    /// How an answer ends its call. The proxy's own answer says more by its status than by its error code.
+    fn outcome(&self, exchange: ExchangeId, envelope: &Envelope) -> Outcome {
+        let own = self
+            .exchanges
+            .get(&exchange)
+            .filter(|open| open.record.is_our_answer());
+        match own.and_then(|open| open.record.status()) {
+            Some(status) if status >= 400 => Outcome::ProxyError(status),
+            _ => describe::outcome(envelope),
+        }
     }
 
     fn opened(&mut self, call: CallId, row: Arc<Row>, envelope: &Envelope, exchange: ExchangeId) {
@@ -165,9 +177,9 @@ impl Ledger {
     }
 
     /// What a message does to the call that it belongs to.
-    fn affect(&mut self, call: CallId, at: Timestamp, role: CallRole, envelope: &Envelope) {
+    fn affect(&mut self, call: CallId, at: Timestamp, role: CallRole, envelope: &Envelope, outcome: Outcome) {
         match role {
-            CallRole::Answers => self.answer_call(call, at, describe::outcome(envelope)),
+            CallRole::Answers => self.answer_call(call, at, outcome),
             CallRole::Cancels => self.end_call(call, at, Outcome::Cancelled),
             CallRole::Progress => {
                 let Some(progress) = describe::progress(envelope) else {
