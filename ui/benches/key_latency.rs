@@ -66,7 +66,7 @@ fn recording() {
     settle(&mut tui, Duration::from_secs(1));
     measure_keys(&mut tui);
     tui.press("q");
-    assert_eq!(tui.finish().exit_code(), 0);
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
 }
 
 fn flood() {
@@ -89,7 +89,7 @@ fn flood() {
     measure_keys(&mut tui);
     println!("still {} msg/s", rate(&tui.text()).unwrap_or_default());
     tui.press("q");
-    assert_eq!(tui.finish().exit_code(), 0);
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
 }
 
 fn listen_address(text: &str) -> Option<SocketAddr> {

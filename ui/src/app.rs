@@ -186,6 +186,7 @@ impl App {
                 _ = signals.interrupt.recv() => self.is_ending = true,
                 input = inputs.next() => self.take_inputs(input, &mut inputs, signals).await?,
                 () = sleep_until(next_frame), if self.is_dirty => {
+                    self.meet_size(signals).await?;
                     self.draw()?;
                     next_frame = Instant::now() + FRAME;
                 }
@@ -205,10 +206,19 @@ impl App {
 
     /// The first frame shows what there is already.
     async fn begin(&mut self, signals: &mut Signals) -> Result<(), AppError> {
-        let (columns, rows) = self.screen.size().map_err(AppError::Terminal)?;
-        self.take(Event::Resize(columns, rows), signals).await?;
+        self.meet_size(signals).await?;
         let latest = Arc::clone(&self.frontend.snapshots.borrow_and_update());
         self.take(Event::Snapshot(latest), signals).await
+    }
+
+    /// Takes in the size that the terminal has now. It may have changed before anybody listened for that, or while the
+    /// process was stopped.
+    async fn meet_size(&mut self, signals: &mut Signals) -> Result<(), AppError> {
+        let (columns, rows) = self.screen.size().map_err(AppError::Terminal)?;
+        if self.model.size != (columns, rows) {
+            self.take(Event::Resize(columns, rows), signals).await?;
+        }
+        Ok(())
     }
 
     /// Takes what was typed, all that is there, before anything is drawn.
@@ -300,8 +310,6 @@ impl App {
             () = sleep(Duration::from_millis(500)) => {}
         }
         self.screen.resume().map_err(AppError::Terminal)?;
-        let (columns, rows) = self.screen.size().map_err(AppError::Terminal)?;
-        self.model.size = (columns, rows);
         self.is_dirty = true;
         Ok(())
     }

@@ -17,10 +17,11 @@ pub(crate) struct Proposal {
     pub(crate) help: &'static str,
 }
 
-/// What could stand where the cursor is, before the character `cursor` of `text`; the best first.
+/// What could stand where the cursor is, before the character `cursor` of `text`; the best first, and nothing that is there already.
 pub(crate) fn complete(text: &str, cursor: usize, seen: &Seen) -> Vec<Proposal> {
     let place = text.char_indices().nth(cursor).map_or(text.len(), |(at, _)| at);
-    let completions = filter::complete(text, place, &|field| seen.values(field));
+    let mut completions = filter::complete(text, place, &|field| seen.values(field));
+    completions.retain(|completion| text.get(completion.replace.clone()) != Some(completion.text.as_str()));
     let proposals = completions.into_iter().map(|completion| Proposal {
         replace: characters(text, completion.replace.start)..characters(text, completion.replace.end),
         text: completion.text,
@@ -72,6 +73,7 @@ mod tests {
     #[test]
     fn what_traffic_has_shown_is_proposed_after_its_field() {
         assert_eq!(texts("tool:ec"), ["echo"]);
+        assert_eq!(texts("tool:echo"), [""; 0]);
         assert!(texts("method:to").contains(&"tools/call".to_owned()));
         assert!(texts("session:").contains(&"R1".to_owned()));
         assert!(texts("server:ev").contains(&"everything".to_owned()));

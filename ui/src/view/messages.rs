@@ -70,6 +70,18 @@ impl Columns {
         columns
     }
 
+    /// A row without a state lends its column to the summary beside it.
+    fn lending(self, state: &Line) -> Self {
+        if !state.0.is_empty() || self.state == 0 || self.session + self.server > 0 {
+            return self;
+        }
+        Self {
+            summary: self.summary + self.state + 1,
+            state: 0,
+            ..self
+        }
+    }
+
     /// Columns in use, with the gap after each, the sign of the direction included.
     fn used(self) -> u16 {
         let others = [
@@ -276,6 +288,8 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     } else {
         Role::Text
     };
+    let state = row_text::state(row, model.is_live().then_some(model.now), theme);
+    let columns = columns.lending(&state);
     // The summary's width holds its own gap.
     line = cell(
         line,
@@ -285,11 +299,7 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
     line = cell(line, columns.session, Line::default().say(Role::Dim, &session));
     line = cell(line, columns.server, Line::default().say(Role::Dim, &row.server));
-    line = cell(
-        line,
-        columns.state,
-        row_text::state(row, model.is_live().then_some(model.now), theme),
-    );
+    line = cell(line, columns.state, state);
     let size = format!("{:>8}", format::size(row.size));
     cell(line, columns.size, Line::default().say(Role::Dim, &size))
 }

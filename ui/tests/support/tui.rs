@@ -118,13 +118,24 @@ impl Tui {
     }
 
     /// Waits for the program's end and takes all it has still written.
-    pub(crate) fn finish(&mut self) -> ExitStatus {
+    ///
+    /// # Panics
+    /// If it does not end within `patience`; says what was on the screen.
+    #[track_caller]
+    pub(crate) fn finish(&mut self, patience: Duration) -> ExitStatus {
+        let started = self.now();
         // What the program writes last has to be read, or it could not end.
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
             self.read(Duration::from_millis(20));
+            let waited = self.now().since(started);
+            assert!(
+                waited < patience,
+                "still running after {waited:?}:\n{}",
+                self.text()
+            );
         };
         self.slave = None;
         while self.read(Duration::from_secs(5)) {}
