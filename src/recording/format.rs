@@ -94,6 +94,7 @@ pub struct HeaderLine {
     /// Name and version of the program that wrote it.
     pub proxy: String,
     /// Secrets were replaced by tags.
+    #[serde(default)]
     pub redacted: bool,
 }
 
@@ -335,6 +336,7 @@ pub struct ExchangeEndLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_status: Option<u16>,
     /// When things happened.
+    #[serde(default)]
     pub timing: TimingLine,
     /// Body bytes of the request.
     pub request_bytes: u64,
@@ -344,6 +346,7 @@ pub struct ExchangeEndLine {
 
 /// Moments of an exchange, in microseconds since the header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TimingLine {
     /// The request head was here.
     pub started: i64,

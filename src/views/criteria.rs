@@ -169,7 +169,7 @@ impl<H: History> Subject for RowSubject<'_, H> {
             Field::Side => Some(self.row.side().name().into()),
             Field::Session => self.row.session().map(|session| session.to_string().into()),
             Field::Server => Some((&*facts.exchange.server).into()),
-            Field::Client => self.known()?.client.as_deref().map(FieldValue::from),
+            Field::Client => self.known()?.client.as_deref().map(client),
             Field::Status => self.status(),
             Field::Code => match self.outcome()? {
                 Outcome::RpcError(code) => Some(number(code.unsigned_abs(), code < 0)),
@@ -202,6 +202,16 @@ impl<H: History> Subject for RowSubject<'_, H> {
                 .map(|bytes| bytes.payload)
         };
         self.body.get_or_init(read).as_deref().map(Cow::Borrowed)
+    }
+}
+
+/// A client by its name, and by its name and version as the screen shows them.
+fn client(shown: &str) -> FieldValue<'_> {
+    match shown.rsplit_once(' ') {
+        Some((name, version)) if version.starts_with(|first: char| first.is_ascii_digit()) => {
+            FieldValue::Many(vec![name.into(), shown.into()])
+        }
+        _ => shown.into(),
     }
 }
 

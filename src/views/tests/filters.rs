@@ -80,6 +80,7 @@ async fn every_field_of_a_row_can_be_asked_for() {
         ("session:R1 carrier:sse", &[4, 5, 6, 8]),
         ("server:everything kind:event", &[8]),
         ("client:inspector* kind:request", &[1, 3]),
+        ("client:inspector kind:request", &[1, 3]),
         ("status:open", &[7, 9]),
         ("status:200", &[1, 2, 3, 6]),
         ("status:error", &[3, 6, 10]),

@@ -1,0 +1,76 @@
+//! What a frontend asks for, and what it is answered.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(doc)]
+use super::MAX_WINDOW_ROWS;
+use super::{MessageDetail, MessageRow, RecorderState};
+use crate::ids::{MessageId, ProxySessionId};
+
+/// What a frontend asks of the engine. Each has one [`Reply`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum Command {
+    /// All about one row, with its bytes. Answered with [`Reply::Detail`] or [`Reply::Gone`].
+    Inspect {
+        /// The row.
+        id: MessageId,
+    },
+    /// The rows after `after` (from the oldest if `None`), oldest first. Answered with [`Reply::Rows`].
+    Rows {
+        /// The last row the caller already has.
+        after: Option<MessageId>,
+        /// Most rows wanted, at most [`MAX_WINDOW_ROWS`].
+        limit: u16,
+        /// Filter text; empty for all.
+        filter: String,
+    },
+    /// The next row after (or before) `from` that matches. Answered with [`Reply::Found`] or [`Reply::Refused`].
+    Find {
+        /// Where to start; `None` starts at the end the search comes from.
+        from: Option<MessageId>,
+        /// Towards older rows.
+        is_backwards: bool,
+        /// The filter it has to match, beside that of `scope`.
+        filter: String,
+        /// The filter and session of the list in which is searched.
+        scope: String,
+        /// Only this session.
+        session: Option<ProxySessionId>,
+    },
+    /// Begin to record to `path`, or to a new file in `./recordings`. Answered with [`Reply::Recording`] or [`Reply::Refused`].
+    StartRecording {
+        /// The file; it must not exist yet.
+        path: Option<PathBuf>,
+    },
+    /// Finish the recording. Answered with [`Reply::Recording`] or [`Reply::Refused`].
+    StopRecording,
+}
+
+/// The engine's answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub enum Reply {
+    /// All about one row.
+    Detail(Box<MessageDetail>),
+    /// History no longer has that row.
+    Gone,
+    /// Rows in order of arrival.
+    Rows {
+        /// The rows.
+        rows: Vec<MessageRow>,
+        /// Rows that had been evicted between `after` and the first of these.
+        missed: u64,
+    },
+    /// The row that was searched; `None` if there is none.
+    Found(Option<MessageId>),
+    /// The recorder's state after the command.
+    Recording(RecorderState),
+    /// It could not be done.
+    Refused {
+        /// What was tried, what happened and what to do next.
+        message: String,
+    },
+}
