@@ -6,7 +6,7 @@ mod pretty;
 mod raw;
 mod timing;
 
-pub(crate) use pretty::lay_out;
+pub(crate) use pretty::{as_it_is, lay_out};
 
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
