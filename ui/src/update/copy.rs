@@ -3,6 +3,7 @@
 use crate::document::{self, Look};
 use crate::effect::Effect;
 use crate::keymap::Action;
+use crate::lines;
 use crate::model::{Mode, Model};
 use crate::text;
 use crate::theme::Role;
@@ -34,10 +35,7 @@ fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
             ));
         }
         Action::CopyRow => {
-            return Some((
-                "row as JSON",
-                serde_json::to_string_pretty(model.selected()?).ok()?,
-            ));
+            return Some(("row as JSON", lines::as_json(model.selected()?)));
         }
         _ => {}
     }

@@ -218,3 +218,40 @@ fn after_a_key_that_begins_a_sequence_its_ends_are_shown() {
     stage.keys("z");
     assert_eq!(toast(&stage), "gz does nothing here");
 }
+
+#[test]
+fn a_copied_row_is_the_line_that_printing_gives() {
+    let mut stage = stage();
+    stage.keys("kkyr");
+    let row = stage.model.selected().map(crate::lines::as_json).unwrap();
+    assert!(row.contains("\"state\":"), "{row}");
+    let is_copied = |effect: &Effect| matches!(effect, Effect::Copy { text, .. } if *text == row);
+    assert!(stage.effects.iter().any(is_copied));
+}
+
+#[test]
+fn the_footer_has_only_keys_that_do_something_in_this_view() {
+    let footer = |stage: &mut Stage| stage.text().lines().last().unwrap().to_owned();
+    let mut stage = Stage::new(Fake::typical(), 160, 24);
+    stage.keys("2");
+    assert!(footer(&mut stage).contains("R record"));
+    stage.model.is_read_only = true;
+    assert!(!footer(&mut stage).contains("R record"));
+    stage.keys("1kk<enter>");
+    let pretty = footer(&mut stage);
+    assert!(
+        !pretty.contains("x hex") && !pretty.contains("Enter jump"),
+        "{pretty}"
+    );
+    stage.keys("]");
+    assert!(footer(&mut stage).contains("x hex"));
+}
+
+#[test]
+fn a_toast_goes_with_the_next_key() {
+    let mut stage = stage();
+    stage.keys("z");
+    assert!(toast(&stage).contains("colours"));
+    stage.keys("j");
+    assert_eq!(toast(&stage), "");
+}
