@@ -179,6 +179,7 @@ impl Detail {
         };
         self.lines = match &self.message {
             Some(message) => document::lines(message, self.tab, &look),
+            is_for_copy: false,
             None => Vec::new(),
         };
         self.made = Some(wanted);

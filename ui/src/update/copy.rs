@@ -47,9 +47,15 @@ fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
             switches: model.detail.switches,
             theme: model.theme,
             zone: &model.zone,
+            is_for_copy: true,
         };
         message.exchange.as_ref()?;
-        return Some(("headers", document::headers_text(message, &look)));
+        let what = if look.switches.is_unmasked {
+            "headers with secrets"
+        } else {
+            "headers, masked"
+        };
+        return Some((what, document::headers_text(message, &look)));
     }
     let body = message.body.as_ref()?;
     Some(match action {

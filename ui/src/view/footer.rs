@@ -120,8 +120,10 @@ pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let is_disabled = update::disabled(model, binding.action).is_some();
         let mut item = String::new();
         // Writing to a string cannot fail.
-        let _ = write!(item, " {}  ", binding.label);
-        if line.width() + key.chars().count() + item.chars().count() > usize::from(area.width) + 2 {
+        let _ = write!(item, " {}", super::label(model, binding));
+        let gap = if line.width() > 1 { "  " } else { "" };
+        let width = gap.len() + key.chars().count() + item.chars().count();
+        if line.width() + width > usize::from(area.width) {
             continue;
         }
         let role = if is_disabled { Role::Dim } else { Role::Key };
