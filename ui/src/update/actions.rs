@@ -222,7 +222,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
             model.mode = Mode::Palette(palette);
         }
         Action::Filter => start_filter(model, &model.filter.clone()),
-        Action::Search => model.mode = Mode::Search(LineEdit::with(&model.detail.search)),
+        Action::Search => model.mode = Mode::Search(LineEdit::default()),
         _ => return looked_at_detail(model, action),
     }
     true
