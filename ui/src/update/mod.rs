@@ -83,6 +83,8 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(chord) = Chord::pressed(key) else {
         return;
     };
+    // Whoever presses a key has read it.
+    model.toast = None;
     let contexts = model.contexts();
     if let Mode::Prefix(first) = model.mode {
         model.mode = Mode::Normal;
