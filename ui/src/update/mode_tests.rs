@@ -73,7 +73,53 @@ fn a_filter_is_made_from_the_row_under_the_cursor() {
     let mut stage = stage();
     stage.keys("kf");
     assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
-    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+    assert!(matches!(stage.model.mode, Mode::Normal));
+    stage.keys("f");
+    assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
+    stage.keys("/ x");
+    assert_eq!(
+        stage.model.filter,
+        "method:tools/call tool:longRunningOperation x"
+    );
+}
+
+#[test]
+fn a_filter_made_from_an_answer_names_the_tool_that_answered() {
+    let mut stage = stage();
+    let answer = stage.model.snapshot.messages.rows.iter().find(|row| {
+        row.method.as_deref() == Some("tools/call") && row.kind == shadowcat::snapshot::RowKind::Result
+    });
+    let id = answer.unwrap().id;
+    let up = stage.model.messages.cursor.unwrap().get() - id.get();
+    stage.keys(&"k".repeat(usize::try_from(up).unwrap()));
+    stage.keys("f");
+    assert_eq!(stage.model.filter, "method:tools/call tool:echo");
+}
+
+#[test]
+fn copied_headers_have_no_hints_about_keys_and_say_when_secrets_are_in_them() {
+    let mut stage = stage();
+    stage.keys("kkyh");
+    stage.keys("<enter>mhyh");
+    let copied: Vec<_> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Copy { what, text } => Some((what.as_str(), text.as_str())),
+            _ => None,
+        })
+        .collect();
+    let [(masked, hidden), (unmasked, shown)] = copied.as_slice() else {
+        panic!("{copied:?}");
+    };
+    assert_eq!((*masked, *unmasked), ("headers, masked", "headers with secrets"));
+    assert!(
+        hidden.contains("***") && !hidden.contains("m shows it"),
+        "{hidden}"
+    );
+    assert!(!shown.contains("***"), "{shown}");
+    stage.keys("y");
+    assert!(!stage.text().contains("headers, masked"));
 }
 
 #[test]

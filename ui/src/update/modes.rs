@@ -115,7 +115,7 @@ fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
     model.mode = Mode::Filter(edit);
 }
 
-fn remember(model: &mut Model, text: &str) {
+pub(super) fn remember(model: &mut Model, text: &str) {
     text.clone_into(&mut model.filter);
     if !text.is_empty() {
         model.filter_history.retain(|known| known != text);
