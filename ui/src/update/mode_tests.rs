@@ -170,6 +170,10 @@ fn search_in_the_detail_counts_hits_and_goes_round() {
     assert_eq!(stage.model.detail.hit, stage.model.detail.hits.len() - 1);
     stage.keys("<esc>");
     assert!(stage.model.detail.hits.is_empty());
+    stage.keys("/");
+    assert!(stage.model.detail.hits.is_empty());
+    stage.keys("<up><enter>");
+    assert_eq!(stage.model.detail.search, "t");
 }
 
 #[test]
@@ -180,13 +184,14 @@ fn recording_stops_at_once_and_starts_with_a_path_that_can_be_changed() {
         stage.effects,
         [Effect::Ask(Purpose::Record, Command::StopRecording)]
     );
+    assert!(toast(&stage).starts_with("recorded to ") && toast(&stage).contains(".jsonl, "));
     stage.publish();
     stage.effects.clear();
     stage.keys("R");
     assert!(
         stage
             .text()
-            .contains("record to: recordings/session-20261123-1203")
+            .contains("record to: recordings/session-20261123T1203")
     );
     stage.keys("<ctrl-u>my.jsonl<enter>");
     let path = Some("my.jsonl".into());
