@@ -94,6 +94,8 @@ pub(crate) struct Detail {
     /// The chosen line of the Call tab.
     pub(crate) cursor: usize,
     pub(crate) search: String,
+    /// What was searched for before.
+    pub(crate) last_search: String,
     /// Lines on which the search text is.
     pub(crate) hits: Vec<usize>,
     pub(crate) hit: usize,
@@ -119,6 +121,7 @@ impl Default for Detail {
             scroll_right: 0,
             cursor: 0,
             search: String::new(),
+            last_search: String::new(),
             hits: Vec::new(),
             hit: 0,
         }
@@ -176,6 +179,7 @@ impl Detail {
             switches: self.switches,
             theme,
             zone,
+            is_for_copy: false,
         };
         self.lines = match &self.message {
             Some(message) => document::lines(message, self.tab, &look),

@@ -17,9 +17,9 @@ pub(crate) fn date_and_time(at: Timestamp, zone: &TimeZone) -> String {
     moment(at, zone, "%Y-%m-%d %H:%M:%S")
 }
 
-/// `20261123-120311` in local time, for file names.
-pub(crate) fn for_file_name(at: Timestamp, zone: &TimeZone) -> String {
-    moment(at, zone, "%Y%m%d-%H%M%S")
+/// `20261123T120311Z`, in UTC, as in the names that the engine itself gives to recordings.
+pub(crate) fn for_file_name(at: Timestamp) -> String {
+    moment(at, &TimeZone::UTC, "%Y%m%dT%H%M%SZ")
 }
 
 fn moment(at: Timestamp, zone: &TimeZone, pattern: &str) -> String {
@@ -133,6 +133,6 @@ mod tests {
     fn a_moment_is_shown_in_the_zone_asked_for() {
         let at = Timestamp::from_micros(1_780_000_000_123_456);
         assert_eq!(time_of_day(at, &TimeZone::UTC, false), "20:26:40.123");
-        assert_eq!(for_file_name(at, &TimeZone::UTC), "20260528-202640");
+        assert_eq!(for_file_name(at), "20260528T202640Z");
     }
 }

@@ -77,6 +77,13 @@ impl LineWriter {
     }
 }
 
+/// `row` as [`Format::Json`] prints it, without the end of the line.
+pub(crate) fn as_json(row: &MessageRow) -> String {
+    let mut out = Vec::new();
+    json::row(&mut out, row, None);
+    String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
+}
+
 #[cfg(test)]
 pub(crate) fn sample_row() -> MessageRow {
     use shadowcat::snapshot::{Carrier, Direction, Outcome, RowKind, RowState};

@@ -212,10 +212,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
                 .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
             proxy(with_rest(config, limits, ring), view, Some(demo))
         }
-        Job::Open { file, screen } => {
-            check_keys(&screen)?;
-            on_screen(Engine::open(&file, &limits, ring)?, screen, || ())
-        }
+        Job::Open { file, screen } => on_screen(Engine::open(&file, &limits, ring)?, screen, || ()),
         Job::Show {
             file,
             lines,
@@ -234,9 +231,6 @@ fn with_rest(config: Config, limits: ResourceLimits, log: LogRing) -> Config {
 }
 
 fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> {
-    if let View::Screen(screen) = &view {
-        check_keys(screen)?;
-    }
     let engine = Engine::start(config)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?engine.addresses(), "accepting clients");
     if let Some(demo) = &demo {
@@ -255,18 +249,6 @@ fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> 
         demo.end();
     }
     outcome
-}
-
-/// Refuses keys that cannot be used while there is still an ordinary terminal to say so.
-fn check_keys(screen: &ScreenSettings) -> Result<(), Failure> {
-    match keymap::Keymap::new(&screen.keys) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error =
-                anyhow::Error::new(error).context("the table [keys] of the configuration cannot be used");
-            Err(Failure::with_code(BAD_USAGE, error))
-        }
-    }
 }
 
 fn headless(engine: EngineHandle, lines: Option<Lines>, before_end: impl FnOnce()) -> Result<(), Failure> {

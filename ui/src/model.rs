@@ -1,6 +1,7 @@
 //! All that the screen is made of, as plain data.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,6 +219,8 @@ pub(crate) struct Model {
     /// The cursor is where the user put it since the last drawing.
     pub(crate) has_user_moved: bool,
     pub(crate) toast: Option<Toast>,
+    /// The recording that was last written to, and its bytes so far.
+    pub(crate) recorded: Option<(PathBuf, u64)>,
 }
 
 impl Model {
@@ -256,6 +259,7 @@ impl Model {
             drawn: None,
             has_user_moved: false,
             toast: None,
+            recorded: None,
         }
     }
 

@@ -44,10 +44,11 @@ pub(crate) fn what(row: &MessageRow) -> Line {
         .say(Role::Text, &row.summary)
 }
 
-/// The tool that a request calls.
+/// The tool that a request calls, or that an answer is of.
 pub(crate) fn tool(row: &MessageRow) -> Option<&str> {
-    let is_call = row.kind == RowKind::Request && row.method.as_deref() == Some("tools/call");
-    // The name comes first; a call that brings input says so behind it.
+    let has_tool = matches!(row.kind, RowKind::Request | RowKind::Result | RowKind::Error);
+    let is_call = has_tool && row.method.as_deref() == Some("tools/call");
+    // The name comes first; a call that brings input and an answer say more behind it.
     row.summary.split_whitespace().next().filter(|_| is_call)
 }
 

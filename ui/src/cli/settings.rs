@@ -13,6 +13,7 @@ use super::file::{self, FileError};
 use super::layer::Layer;
 use super::print;
 use super::values::{LogLevel, RecordChoice, ThemeName};
+use crate::keymap::{Keymap, KeymapError};
 
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -98,6 +99,8 @@ pub(crate) enum SettingsError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Limit(#[from] SetLimitError),
+    #[error("{files}: the table [keys] cannot be used: {source}")]
+    Keys { files: String, source: KeymapError },
 }
 
 /// Reads the configuration files that `line` asks for and puts all layers together.
@@ -143,12 +146,31 @@ fn settings(given: Layer, general: GeneralArguments) -> Result<Settings, Setting
     for (name, text) in &layer.limits {
         limits.set(name, text)?;
     }
+    check_keys(&layer, &sources)?;
     Ok(Settings {
         layer,
         limits,
         log_file: general.log_file,
         sources,
     })
+}
+
+/// Keys are read whatever is to be done: a mistake in them is not to wait for the next screen.
+fn check_keys(layer: &Layer, sources: &[PathBuf]) -> Result<(), SettingsError> {
+    match Keymap::new(&keys(layer)) {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            let files: Vec<String> = sources.iter().map(|path| path.display().to_string()).collect();
+            let files = files.join(", ");
+            Err(SettingsError::Keys { files, source })
+        }
+    }
+}
+
+fn keys(layer: &Layer) -> Vec<(String, Vec<String>)> {
+    let keys = layer.keys.iter();
+    keys.map(|(action, keys)| (action.clone(), keys.clone()))
+        .collect()
 }
 
 fn read_files(given: Vec<PathBuf>) -> Result<(Layer, Vec<PathBuf>), FileError> {
@@ -302,7 +324,6 @@ fn view(arguments: ViewArguments, layer: &Layer) -> View {
 }
 
 fn screen(arguments: &ScreenArguments, filter: String, layer: &Layer) -> ScreenSettings {
-    let keys = layer.keys.iter();
     ScreenSettings {
         theme: theme(layer),
         has_no_colours: layer.theme.is_none() && wants_no_colours(),
@@ -311,9 +332,7 @@ fn screen(arguments: &ScreenArguments, filter: String, layer: &Layer) -> ScreenS
         has_alt_screen: !arguments.no_alt_screen,
         is_read_only: arguments.read_only,
         filter,
-        keys: keys
-            .map(|(action, keys)| (action.clone(), keys.clone()))
-            .collect(),
+        keys: keys(layer),
     }
 }
 
@@ -348,6 +367,16 @@ mod tests {
             limits.set(name, text).unwrap();
         }
         print::page(layer, &limits, &[])
+    }
+
+    #[test]
+    fn a_key_that_would_mean_two_things_is_refused_with_the_file_it_is_in() {
+        let layer = layer("[keys]\nhelp = \"w\"\nrecord = \"w\"");
+        let error = check_keys(&layer, &["s.toml".into()]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("s.toml: ") && error.contains("`help` and `record`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::paint::Line;
 use crate::theme::Role;
 
 /// Fields whose value lets somebody in.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 10] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -18,6 +18,7 @@ const SECRETS: [&str; 9] = [
     "x-auth-token",
     "x-goog-api-key",
     "x-amz-security-token",
+    "mcp-session-id",
 ];
 
 pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
@@ -63,6 +64,11 @@ fn summary(exchange: &ExchangeDetail) -> Line {
 
 fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
     let is_masked = !look.switches.is_unmasked;
+    let hint = if look.is_for_copy {
+        Hint::None
+    } else {
+        Hint::Length
+    };
     let first = if is_masked {
         masked_target(&head.line)
     } else {
@@ -72,7 +78,7 @@ fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
     lines.extend(head.fields.iter().map(|(name, value)| {
         let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
         if is_masked && SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
-            line.say(Role::Warn, &masked(value))
+            line.say(Role::Warn, &masked(value, hint))
         } else {
             line.say(Role::Text, value)
         }
@@ -80,17 +86,26 @@ fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
     lines
 }
 
-/// The scheme of a credential and the length of the rest.
-fn masked(value: &str) -> String {
+/// What is said about a secret that is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    None,
+    /// How long it is, and the key that shows it.
+    Length,
+}
+
+/// The scheme of a credential, and what `hint` says of the rest.
+fn masked(value: &str, hint: Hint) -> String {
     let (scheme, secret) = match value.split_once(' ') {
         Some((scheme, rest)) if scheme.chars().all(|c| c.is_ascii_alphabetic()) => (scheme, rest),
         _ => ("", value),
     };
     let gap = if scheme.is_empty() { "" } else { " " };
-    format!(
-        "{scheme}{gap}*** ({}; m shows it)",
-        format::plural(secret.chars().count() as u64, "character")
-    )
+    let length = format::plural(secret.chars().count() as u64, "character");
+    match hint {
+        Hint::None => format!("{scheme}{gap}***"),
+        Hint::Length => format!("{scheme}{gap}*** ({length}; m shows it)"),
+    }
 }
 
 /// A request line without the values of query parameters that look like secrets.
@@ -154,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_masked_credential_shows_its_scheme_and_length_only() {
-        assert_eq!(masked("Bearer abcdef"), "Bearer *** (6 characters; m shows it)");
-        assert_eq!(masked("a=1; b=2"), "*** (8 characters; m shows it)");
+        let shown = |value| masked(value, Hint::Length);
+        assert_eq!(shown("Bearer abcdef"), "Bearer *** (6 characters; m shows it)");
+        assert_eq!(shown("a=1; b=2"), "*** (8 characters; m shows it)");
+        assert_eq!(masked("Bearer abcdef", Hint::None), "Bearer ***");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod pretty;
 mod raw;
 mod timing;
 
-pub(crate) use pretty::lay_out;
+pub(crate) use pretty::{as_it_is, lay_out};
 
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
@@ -40,6 +40,8 @@ pub(crate) struct Look<'a> {
     pub(crate) switches: Switches,
     pub(crate) theme: Theme,
     pub(crate) zone: &'a TimeZone,
+    /// The lines go to the clipboard: nothing about keys in them.
+    pub(crate) is_for_copy: bool,
 }
 
 /// The lines of `tab`.

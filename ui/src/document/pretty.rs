@@ -30,6 +30,14 @@ pub(crate) fn lay_out(bytes: &[u8], most: usize) -> Layout {
     Layout { lines, is_cut }
 }
 
+/// `bytes` line by line, made safe and nothing more.
+pub(crate) fn as_it_is(bytes: &[u8]) -> Layout {
+    Layout {
+        lines: plain_lines(bytes).collect(),
+        is_cut: false,
+    }
+}
+
 /// The lines of the Pretty tab.
 pub(super) fn lines(bytes: &[u8], most: usize) -> Vec<Line> {
     if bytes.trim_ascii().is_empty() {

@@ -115,6 +115,7 @@ pub(crate) const TABLE: &[Binding] = &[
 
     row(Prompt, &["enter"], A::Accept, &["accept"], "go", "do it", 9),
     row(Prompt, &["esc", "ctrl-c"], A::Back, &["cancel"], "cancel", "leave it", 8),
+    row(Prompt, &["up"], A::Up, &["last-search"], "", "in a search of the detail: the last one again", 0),
 
     row(Palette, &["enter"], A::Accept, &["run"], "run", "run the chosen command", 9),
     row(Palette, &["esc", "ctrl-c"], A::Back, &["close-palette"], "close", "close the palette", 8),

@@ -53,7 +53,11 @@ const fn has_own_end(row: &MessageRow) -> bool {
 
 /// The body below its row: JSON laid out, anything else as it is.
 pub(super) fn body(out: &mut Vec<u8>, body: &Body) {
-    let layout = document::lay_out(&body.bytes, usize::MAX);
+    let layout = if is_json(&body.bytes) {
+        document::lay_out(&body.bytes, usize::MAX)
+    } else {
+        document::as_it_is(&body.bytes)
+    };
     for each in &layout.lines {
         line(out, &format!("    {}", each.text()));
     }
@@ -65,6 +69,11 @@ pub(super) fn body(out: &mut Vec<u8>, body: &Body) {
         let (kept, size) = (format::size(kept), format::size(body.size));
         line(out, &format!("    (the first {kept} of {size} were kept)"));
     }
+}
+
+/// The whole of it is one JSON value. Nesting too deep to be checked counts as none.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// What could not be printed any more.
@@ -104,6 +113,25 @@ mod tests {
         let palette = Palette::Mono;
         super::row(&mut out, row, Theme { palette, is_ascii }, &TimeZone::UTC);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_printed_as_it_is() {
+        let printed = |bytes: &'static [u8]| {
+            let mut out = Vec::new();
+            let body = Body {
+                bytes: bytes::Bytes::from_static(bytes),
+                wire: bytes::Bytes::new(),
+                size: bytes.len() as u64,
+                is_cut: false,
+                coding: None,
+                media_type: None,
+            };
+            super::body(&mut out, &body);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(printed(b"{\"a\":1}"), "    {\n      \"a\": 1\n    }\n");
+        assert_eq!(printed(b"{\"a\":1,oops}"), "    {\"a\":1,oops}\n");
     }
 
     #[test]

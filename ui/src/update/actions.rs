@@ -222,7 +222,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
             model.mode = Mode::Palette(palette);
         }
         Action::Filter => start_filter(model, &model.filter.clone()),
-        Action::Search => model.mode = Mode::Search(LineEdit::with(&model.detail.search)),
+        Action::Search => model.mode = Mode::Search(LineEdit::default()),
         _ => return looked_at_detail(model, action),
     }
     true
@@ -425,7 +425,7 @@ fn limit_session(model: &mut Model) {
     model.sessions.go_to(wanted, &rows);
 }
 
-pub(super) fn start_filter(model: &mut Model, text: &str) {
+fn start_filter(model: &mut Model, text: &str) {
     model.mode = Mode::Filter(FilterEdit {
         line: LineEdit::with(text),
         before: model.filter.clone(),
@@ -434,33 +434,51 @@ pub(super) fn start_filter(model: &mut Model, text: &str) {
     text.clone_into(&mut model.filter);
 }
 
-/// Opens the filter with words for the row under the cursor.
+/// Puts words for the row under the cursor to the filter.
 fn filter_from_row(model: &mut Model) {
     let row = match meant_row(model) {
         Ok(row) => row,
         Err(reason) => return model.say(Role::Warn, reason),
     };
-    let Some(words) = model.row(row).map(words_for) else {
+    let Some(row) = model.row(row) else {
         return;
     };
+    let words = words_for(row, request_of(model, row));
+    if words.is_empty() {
+        return model.say(Role::Dim, "this message has no method to filter by");
+    }
     let before = model.filter.trim();
-    let text = if before.is_empty() {
-        words
-    } else {
-        format!("{before} {words}")
-    };
-    start_filter(model, &text);
+    let mut text = before.to_owned();
+    for word in words {
+        // The same key twice adds nothing.
+        if !format!(" {before} ").contains(&format!(" {word} ")) {
+            text = format!("{text} {word}");
+        }
+    }
+    let text = text.trim().to_owned();
+    super::modes::remember(model, &text);
+    model.say(Role::Accent, format!("filter: {text}"));
 }
 
-fn words_for(row: &MessageRow) -> String {
-    let mut words = Vec::new();
-    if let Some(method) = &row.method {
-        words.push(format!("method:{}", quoted(method)));
-    }
-    if let Some(tool) = row_text::tool(row) {
-        words.push(format!("tool:{}", quoted(tool)));
-    }
-    words.join(" ")
+/// The request of the call that `row` belongs to, as far as it is here.
+fn request_of<'a>(model: &'a Model, row: &MessageRow) -> Option<&'a MessageRow> {
+    let call = row.call?;
+    let shown = model.detail.message.iter().flat_map(|message| &message.call);
+    let mut near = model.snapshot.messages.rows.iter().chain(shown);
+    near.find(|other| {
+        other.call == Some(call) && other.kind == RowKind::Request && row_text::tool(other).is_some()
+    })
+}
+
+fn words_for(row: &MessageRow, request: Option<&MessageRow>) -> Vec<String> {
+    let method = row.method.as_ref();
+    // Messages within a call have no tool of their own: a filter for one would hide them.
+    let is_call = method.is_some_and(|method| method == "tools/call");
+    let tool = request.and_then(row_text::tool).or_else(|| row_text::tool(row));
+    let tool = tool.filter(|_| is_call);
+    let method = method.map(|method| format!("method:{}", quoted(method)));
+    let tool = tool.map(|tool| format!("tool:{}", quoted(tool)));
+    method.into_iter().chain(tool).collect()
 }
 
 fn quoted(value: &str) -> String {

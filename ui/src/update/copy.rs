@@ -3,6 +3,7 @@
 use crate::document::{self, Look};
 use crate::effect::Effect;
 use crate::keymap::Action;
+use crate::lines;
 use crate::model::{Mode, Model};
 use crate::text;
 use crate::theme::Role;
@@ -34,10 +35,7 @@ fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
             ));
         }
         Action::CopyRow => {
-            return Some((
-                "row as JSON",
-                serde_json::to_string_pretty(model.selected()?).ok()?,
-            ));
+            return Some(("row as JSON", lines::as_json(model.selected()?)));
         }
         _ => {}
     }
@@ -49,9 +47,15 @@ fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
             switches: model.detail.switches,
             theme: model.theme,
             zone: &model.zone,
+            is_for_copy: true,
         };
         message.exchange.as_ref()?;
-        return Some(("headers", document::headers_text(message, &look)));
+        let what = if look.switches.is_unmasked {
+            "headers with secrets"
+        } else {
+            "headers, masked"
+        };
+        return Some((what, document::headers_text(message, &look)));
     }
     let body = message.body.as_ref()?;
     Some(match action {

@@ -68,6 +68,9 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {
     let was_live = model.is_live();
     model.seen.learn(&snapshot);
+    if let RecorderState::On { path, bytes, .. } = &snapshot.recorder {
+        model.recorded = Some((path.clone(), *bytes));
+    }
     model.snapshot = snapshot;
     if was_live && !model.is_live() {
         // A recording is read from its beginning.
@@ -80,6 +83,8 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
     let Some(chord) = Chord::pressed(key) else {
         return;
     };
+    // Whoever presses a key has read it.
+    model.toast = None;
     let contexts = model.contexts();
     if let Mode::Prefix(first) = model.mode {
         model.mode = Mode::Normal;
@@ -198,7 +203,13 @@ fn found_error(model: &mut Model, found: Option<shadowcat::ids::MessageId>, is_b
 
 fn recording_changed(model: &mut Model, state: &RecorderState) {
     match state {
-        RecorderState::Off => model.say(Role::Good, "recording finished"),
+        RecorderState::Off => {
+            let text = match model.recorded.take() {
+                Some((path, bytes)) => format!("recorded to {}, {}", path.display(), format::size(bytes)),
+                None => "recording finished".to_owned(),
+            };
+            model.say(Role::Good, text);
+        }
         RecorderState::On { path, .. } => model.say(Role::Good, format!("recording to {}", path.display())),
         RecorderState::Failed { path, cause } => {
             model.say(
@@ -321,10 +332,7 @@ pub(crate) fn fresh_notice(model: &Model) -> Option<&Notice> {
 
 /// The file that a new recording is proposed to go to.
 pub(crate) fn proposed_recording(model: &Model) -> String {
-    format!(
-        "recordings/session-{}.jsonl",
-        format::for_file_name(model.now, &model.zone)
-    )
+    format!("recordings/session-{}.jsonl", format::for_file_name(model.now))
 }
 
 /// Shows `screen`, all of its panes.

@@ -73,7 +73,53 @@ fn a_filter_is_made_from_the_row_under_the_cursor() {
     let mut stage = stage();
     stage.keys("kf");
     assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
-    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+    assert!(matches!(stage.model.mode, Mode::Normal));
+    stage.keys("f");
+    assert_eq!(stage.model.filter, "method:tools/call tool:longRunningOperation");
+    stage.keys("/ x");
+    assert_eq!(
+        stage.model.filter,
+        "method:tools/call tool:longRunningOperation x"
+    );
+}
+
+#[test]
+fn a_filter_made_from_an_answer_names_the_tool_that_answered() {
+    let mut stage = stage();
+    let answer = stage.model.snapshot.messages.rows.iter().find(|row| {
+        row.method.as_deref() == Some("tools/call") && row.kind == shadowcat::snapshot::RowKind::Result
+    });
+    let id = answer.unwrap().id;
+    let up = stage.model.messages.cursor.unwrap().get() - id.get();
+    stage.keys(&"k".repeat(usize::try_from(up).unwrap()));
+    stage.keys("f");
+    assert_eq!(stage.model.filter, "method:tools/call tool:echo");
+}
+
+#[test]
+fn copied_headers_have_no_hints_about_keys_and_say_when_secrets_are_in_them() {
+    let mut stage = stage();
+    stage.keys("kkyh");
+    stage.keys("<enter>mhyh");
+    let copied: Vec<_> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Copy { what, text } => Some((what.as_str(), text.as_str())),
+            _ => None,
+        })
+        .collect();
+    let [(masked, hidden), (unmasked, shown)] = copied.as_slice() else {
+        panic!("{copied:?}");
+    };
+    assert_eq!((*masked, *unmasked), ("headers, masked", "headers with secrets"));
+    assert!(
+        hidden.contains("***") && !hidden.contains("m shows it"),
+        "{hidden}"
+    );
+    assert!(!shown.contains("***"), "{shown}");
+    stage.keys("y");
+    assert!(!stage.text().contains("headers, masked"));
 }
 
 #[test]
@@ -124,6 +170,10 @@ fn search_in_the_detail_counts_hits_and_goes_round() {
     assert_eq!(stage.model.detail.hit, stage.model.detail.hits.len() - 1);
     stage.keys("<esc>");
     assert!(stage.model.detail.hits.is_empty());
+    stage.keys("/");
+    assert!(stage.model.detail.hits.is_empty());
+    stage.keys("<up><enter>");
+    assert_eq!(stage.model.detail.search, "t");
 }
 
 #[test]
@@ -134,13 +184,14 @@ fn recording_stops_at_once_and_starts_with_a_path_that_can_be_changed() {
         stage.effects,
         [Effect::Ask(Purpose::Record, Command::StopRecording)]
     );
+    assert!(toast(&stage).starts_with("recorded to ") && toast(&stage).contains(".jsonl, "));
     stage.publish();
     stage.effects.clear();
     stage.keys("R");
     assert!(
         stage
             .text()
-            .contains("record to: recordings/session-20261123-1203")
+            .contains("record to: recordings/session-20261123T1203")
     );
     stage.keys("<ctrl-u>my.jsonl<enter>");
     let path = Some("my.jsonl".into());
@@ -217,4 +268,41 @@ fn after_a_key_that_begins_a_sequence_its_ends_are_shown() {
     );
     stage.keys("z");
     assert_eq!(toast(&stage), "gz does nothing here");
+}
+
+#[test]
+fn a_copied_row_is_the_line_that_printing_gives() {
+    let mut stage = stage();
+    stage.keys("kkyr");
+    let row = stage.model.selected().map(crate::lines::as_json).unwrap();
+    assert!(row.contains("\"state\":"), "{row}");
+    let is_copied = |effect: &Effect| matches!(effect, Effect::Copy { text, .. } if *text == row);
+    assert!(stage.effects.iter().any(is_copied));
+}
+
+#[test]
+fn the_footer_has_only_keys_that_do_something_in_this_view() {
+    let footer = |stage: &mut Stage| stage.text().lines().last().unwrap().to_owned();
+    let mut stage = Stage::new(Fake::typical(), 160, 24);
+    stage.keys("2");
+    assert!(footer(&mut stage).contains("R record"));
+    stage.model.is_read_only = true;
+    assert!(!footer(&mut stage).contains("R record"));
+    stage.keys("1kk<enter>");
+    let pretty = footer(&mut stage);
+    assert!(
+        !pretty.contains("x hex") && !pretty.contains("Enter jump"),
+        "{pretty}"
+    );
+    stage.keys("]");
+    assert!(footer(&mut stage).contains("x hex"));
+}
+
+#[test]
+fn a_toast_goes_with_the_next_key() {
+    let mut stage = stage();
+    stage.keys("z");
+    assert!(toast(&stage).contains("colours"));
+    stage.keys("j");
+    assert_eq!(toast(&stage), "");
 }

@@ -22,7 +22,7 @@ const HELP_PAGE: usize = 10;
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
     match std::mem::take(&mut model.mode) {
         Mode::Filter(edit) => filter(model, edit, action),
-        Mode::Search(line) => search(model, &line, action),
+        Mode::Search(line) => search(model, line, action),
         Mode::Record(line) => record(&line, action, effects),
         Mode::Palette(state) => palette(model, state, action, effects),
         Mode::Help(state) => help(model, state, action),
@@ -115,7 +115,7 @@ fn filter(model: &mut Model, mut edit: FilterEdit, action: Action) {
     model.mode = Mode::Filter(edit);
 }
 
-fn remember(model: &mut Model, text: &str) {
+pub(super) fn remember(model: &mut Model, text: &str) {
     text.clone_into(&mut model.filter);
     if !text.is_empty() {
         model.filter_history.retain(|known| known != text);
@@ -156,10 +156,20 @@ fn complete_filter(edit: &mut FilterEdit, seen: &Seen) {
     edit.completion = Some((number, typed));
 }
 
-fn search(model: &mut Model, line: &LineEdit, action: Action) {
+fn search(model: &mut Model, line: LineEdit, action: Action) {
     match action {
         Action::Back => model.detail.search.clear(),
-        _ if model.detail.hits.is_empty() && !line.is_empty() => {
+        Action::Up => {
+            let is_none = model.detail.last_search.is_empty();
+            let recalled = LineEdit::with(&model.detail.last_search);
+            model.mode = Mode::Search(if is_none { line } else { recalled });
+            return typed(model);
+        }
+        _ if !line.is_empty() => model.detail.last_search = line.text(),
+        _ => {}
+    }
+    match action {
+        Action::Accept if model.detail.hits.is_empty() && !line.is_empty() => {
             model.say(Role::Warn, "not found in this tab");
         }
         _ => {}

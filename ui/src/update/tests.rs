@@ -189,9 +189,9 @@ fn keys_typed_faster_than_drawn_act_on_the_row_that_they_lead_to() {
     let mut stage = stage();
     stage.press("k");
     stage.press("k");
-    stage.press("f");
+    stage.press("y");
     assert_eq!(cursor(&stage), 11);
-    assert!(matches!(stage.model.mode, Mode::Filter(_)));
+    assert!(matches!(stage.model.mode, Mode::Copy));
 }
 
 #[test]
@@ -357,6 +357,24 @@ fn a_recording_is_read_from_its_beginning() {
     };
     stage.publish();
     assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
+}
+
+#[test]
+fn the_lanes_of_a_recording_show_its_events_however_long_ago_they_were() {
+    let mut stage = stage();
+    stage.fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: stage.fake.now(),
+        read_bytes: 2,
+        total_bytes: 2,
+        damage: Vec::new(),
+    };
+    stage.publish();
+    stage.keys("2");
+    stage.wait(86_400_000);
+    let text = stage.text();
+    assert!(text.contains('●') || text.contains('◆'), "{text}");
+    assert!(!text.contains("● follow") && !text.contains(" ago"), "{text}");
 }
 
 #[test]

@@ -50,14 +50,15 @@ fn menu(model: &Model, canvas: &mut Canvas<'_>, body: Rect, title: &'static str,
     let inner = canvas.frame(area, &title, true);
     for (y, (key, entry)) in items.iter().enumerate() {
         let binding = entry.binding;
+        let label = super::label(model, binding);
         let line = Line::of(Role::Text, " ").say(Role::Key, key).pad_to(6);
         let line = match update::disabled(model, binding.action) {
             Some(reason) => line
-                .with(Role::Dim, binding.label)
+                .with(Role::Dim, label)
                 .with(Role::Dim, ": ")
                 .with(Role::Warn, reason),
             None => line
-                .with(Role::Strong, binding.label)
+                .with(Role::Strong, label)
                 .pad_to(26)
                 .with(Role::Dim, binding.help),
         };

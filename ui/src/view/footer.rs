@@ -6,9 +6,10 @@ use ratatui::layout::Rect;
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{Gauge, Severity};
 
+use crate::detail::Tab;
 use crate::format;
-use crate::keymap::{self, Binding};
-use crate::model::Model;
+use crate::keymap::{self, Action, Binding};
+use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 use crate::update;
@@ -101,6 +102,17 @@ pub(super) fn used_of(gauge: &Gauge) -> String {
     format!("{used}/{limit}")
 }
 
+/// Keys that mean nothing in this tab, or in this view of it, only take room.
+fn applies(model: &Model, action: Action) -> bool {
+    match action {
+        Action::Hex => model.detail.tab == Tab::Raw,
+        Action::Unmask => model.detail.tab == Tab::Headers,
+        Action::Follow if model.pane() == Pane::Detail => model.detail.tab == Tab::Call,
+        Action::Record => model.is_live() && !model.is_read_only,
+        _ => true,
+    }
+}
+
 pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let mut shown: Vec<(&Binding, String)> = Vec::new();
     let mut taken = Vec::new();
@@ -109,7 +121,7 @@ pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         // What a nearer context has taken the key of cannot be done here.
         let key = entry.keys.iter().find(|key| !taken.contains(key));
         let is_new = shown.iter().all(|(other, _)| other.label != binding.label);
-        if let Some(key) = key.filter(|_| binding.priority > 0 && is_new) {
+        if let Some(key) = key.filter(|_| binding.priority > 0 && is_new && applies(model, binding.action)) {
             shown.push((binding, keymap::spelled(key)));
         }
         taken.extend(&entry.keys);
@@ -120,12 +132,15 @@ pub(super) fn keys(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         let is_disabled = update::disabled(model, binding.action).is_some();
         let mut item = String::new();
         // Writing to a string cannot fail.
-        let _ = write!(item, " {}  ", binding.label);
-        if line.width() + key.chars().count() + item.chars().count() > usize::from(area.width) + 2 {
+        let _ = write!(item, " {}", super::label(model, binding));
+        let gap = if line.width() > 1 { "  " } else { "" };
+        let width = gap.len() + key.chars().count() + item.chars().count();
+        if line.width() + width > usize::from(area.width) {
             continue;
         }
         let role = if is_disabled { Role::Dim } else { Role::Key };
         line = line
+            .with(Role::Text, gap)
             .say(role, key)
             .say(if is_disabled { Role::Dim } else { Role::Text }, &item);
     }

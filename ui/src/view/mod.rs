@@ -22,6 +22,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::format::cells;
+use crate::keymap::{Action, Binding};
 use crate::layout::SMALLEST;
 use crate::model::{Mode, Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -86,6 +87,16 @@ fn too_small(canvas: &mut Canvas<'_>, screen: Rect) {
     canvas.line(screen, 0, &Line::default().say(Role::Warn, &text));
     let text = format!("this is {}x{}", screen.width, screen.height);
     canvas.line(screen, 1, &Line::default().say(Role::Dim, &text));
+}
+
+/// What the footer and menus call `binding` as things are.
+fn label(model: &Model, binding: &Binding) -> &'static str {
+    match binding.action {
+        Action::CopyHeaders if model.detail.switches.is_unmasked => "headers with secrets",
+        // In a recording nothing comes that could be followed.
+        Action::Last if !model.is_live() => "last",
+        _ => binding.label,
+    }
 }
 
 /// A box in the middle of `body`.

@@ -135,7 +135,7 @@ fn totals(model: &Model) -> Line {
     } else {
         line = line.say(
             Role::Text,
-            &format!("{} ", format::plural(totals.messages, "message")),
+            &format!("{} ", format::plural(model.snapshot.messages.total, "message")),
         );
     }
     line

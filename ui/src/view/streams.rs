@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ratatui::layout::Rect;
+use shadowcat::clock::Timestamp;
 use shadowcat::snapshot::{EndKind, RowKind, StreamRow};
 
 use super::sessions::title_role;
@@ -23,7 +24,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         .with(title_role(has_focus), "Streams")
         .say(Role::Dim, &format!(" {} open of {} ", open, page.total));
     let inner = canvas.frame(area, &title, has_focus);
-    let sign = follow_sign(model.streams.is_following, model.theme);
+    // In a recording nothing is new.
+    let sign = if model.is_live() {
+        follow_sign(model.streams.is_following, model.theme)
+    } else {
+        Line::default()
+    };
     let edge = Rect {
         width: area.width.saturating_sub(1),
         height: 1,
@@ -36,10 +42,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     }
     let lanes = usize::from(inner.height / 2);
     let shown = page.rows.iter().skip(model.streams.top_position).take(lanes);
+    let end = right_end(shown.clone(), model);
     for (lane, stream) in shown.enumerate() {
         let y = cells(lane * 2);
         canvas.line(inner, y, &header(stream, model));
-        canvas.line(inner, y + 1, &track(stream, model, inner.width.into()));
+        canvas.line(inner, y + 1, &track(stream, end, model, inner.width.into()));
         if model.streams.cursor == Some(stream.id) {
             canvas.cursor_row(inner, y, has_focus);
         }
@@ -76,18 +83,33 @@ pub(super) const fn ended(stream: &StreamRow) -> &'static str {
     }
 }
 
-/// The last minute from left to right, a sign for each event; now is at the right end.
-fn track(stream: &StreamRow, model: &Model, width: usize) -> Line {
+/// The moment at the right end of the lanes: now, or in a recording the last that happened in what is on the screen.
+fn right_end<'a>(shown: impl Iterator<Item = &'a StreamRow>, model: &Model) -> Timestamp {
+    if model.is_live() {
+        return model.now;
+    }
+    let latest = shown.map(|stream| {
+        let ended = stream.ended.map(|(at, _)| at);
+        ended.map_or(stream.active_at, |at| at.max(stream.active_at))
+    });
+    latest.max().unwrap_or(model.now)
+}
+
+/// The minute up to `end` from left to right, a sign for each event.
+fn track(stream: &StreamRow, end: Timestamp, model: &Model, width: usize) -> Line {
     let theme = model.theme;
-    let silence = format::duration(model.now.since(stream.active_at));
     let label = match stream.ended {
-        None => format!(" {silence} ago"),
+        None if model.is_live() => {
+            let silence = format::duration(end.since(stream.active_at));
+            format!(" {silence} ago")
+        }
+        None => " open".to_owned(),
         Some(_) => " ended".to_owned(),
     };
     let room = width.saturating_sub(label.chars().count().max(14) + 2);
     let mut signs = vec![(Role::Dim, theme.sign("·", ".")); room];
     for event in &stream.recent {
-        let age = model.now.since(event.at);
+        let age = end.since(event.at);
         let Some(left) = SPAN.checked_sub(age) else {
             continue;
         };
