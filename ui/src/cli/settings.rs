@@ -99,8 +99,8 @@ pub(crate) enum SettingsError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Limit(#[from] SetLimitError),
-    #[error("{files}: the table [keys] cannot be used: {source}")]
-    Keys { files: String, source: KeymapError },
+    #[error("{files}: the table [keys] cannot be used: {cause}")]
+    Keys { files: String, cause: KeymapError },
 }
 
 /// Reads the configuration files that `line` asks for and puts all layers together.
@@ -159,10 +159,10 @@ fn settings(given: Layer, general: GeneralArguments) -> Result<Settings, Setting
 fn check_keys(layer: &Layer, sources: &[PathBuf]) -> Result<(), SettingsError> {
     match Keymap::new(&keys(layer)) {
         Ok(_) => Ok(()),
-        Err(source) => {
+        Err(cause) => {
             let files: Vec<String> = sources.iter().map(|path| path.display().to_string()).collect();
             let files = files.join(", ");
-            Err(SettingsError::Keys { files, source })
+            Err(SettingsError::Keys { files, cause })
         }
     }
 }
