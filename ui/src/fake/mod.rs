@@ -71,7 +71,7 @@ impl Fake {
             session("R1", "everything", 1_310, 1),
             session("F2", "api.x.dev", 88, 0),
         ];
-        fake.call("initialize", "2025-11-25, claude-code 2.1", 3, Outcome::Ok);
+        fake.call("initialize", "2025-11-25, example-app 2.1", 3, Outcome::Ok);
         fake.notify(Direction::ClientToServer, "notifications/initialized", "");
         fake.call("tools/list", "13 tools", 2, Outcome::Ok);
         fake.call("tools/call", "echo", 3, Outcome::Ok);

@@ -53,7 +53,7 @@ pub(super) fn session(id: &str, server: &str, messages: u64, errors: u64) -> Ses
     SessionRow {
         id: session_id(id),
         server: server.to_owned(),
-        client: Some("claude-code 2.1".to_owned()),
+        client: Some("example-app 2.1".to_owned()),
         server_info: Some("everything 1.0".to_owned()),
         era: Some(Era::Legacy),
         revision: Some("2025-11-25".to_owned()),
