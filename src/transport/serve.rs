@@ -167,19 +167,19 @@ async fn pass(
         .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
     let outcome = hub.clients.speaking(is_prior_h2).request(onward).await;
-    if exchange.has_client_left() {
-        // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
-        let text = "The client broke off its request.".to_owned();
-        let answer = OwnAnswer::upstream_failed(text);
-        return answer_ourselves(&exchange, &parts.headers, &answer, EndKind::ClientAborted).await;
-    }
-    note_contact(hub, &destination, outcome.as_ref().err());
     match outcome {
         Ok(response) => {
+            note_contact(hub, &destination, None);
             drop(body);
             relay_response(&exchange, &parts, response, &destination).await
         }
+        Err(_) if exchange.has_client_left() => {
+            // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
+            let answer = OwnAnswer::upstream_failed("The client broke off its request.".to_owned());
+            answer_ourselves(&exchange, &parts.headers, &answer, EndKind::ClientAborted).await
+        }
         Err(error) => {
+            note_contact(hub, &destination, Some(&error));
             let text = failure_text(&destination, &error);
             exchange.fail(text.clone());
             body.drain(LATE_REQUEST).await;
@@ -441,7 +441,7 @@ fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &m
     exchange.tell(Direction::ServerToClient, &mut drafts, None, outbox);
 }
 
-/// The target as the client wrote it: origin-form without what HTTP/2 adds.
+/// The target as the client wrote it; on HTTP/2 with the scheme and authority that come beside it.
 fn shown_target(uri: &Uri) -> String {
     uri.to_string()
 }

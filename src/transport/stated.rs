@@ -41,7 +41,7 @@ impl Stated {
             method: text("mcp-method"),
             name: text("mcp-name"),
             credential: credential.map_or(0, |value| fingerprint(value.as_bytes())),
-            target: beginning.target.as_str().into(),
+            target: path_of(&beginning.target).into(),
             is_get: beginning.method == Method::GET,
             is_delete: beginning.method == Method::DELETE,
             speaks_mcp: beginning.headers.keys().any(is_mcp_name),
@@ -106,14 +106,22 @@ pub(super) fn exchange_kind(beginning: &Beginning<'_>, stated: &Stated) -> Excha
     }
 }
 
+/// Path and query of a URL or of a target in absolute form; any other text is that already.
+fn path_of(text: &str) -> &str {
+    match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+            let start = rest.find(['/', '?']).unwrap_or(rest.len());
+            rest.get(start..).filter(|path| !path.is_empty()).unwrap_or("/")
+        }
+        _ => text,
+    }
+}
+
 /// Path and query of an HTTP+SSE endpoint, seen from the stream that named it.
 pub(super) fn resolve(stream_target: &str, endpoint: &str) -> Box<str> {
     let endpoint = endpoint.trim();
     let path = stream_target.split('?').next().unwrap_or_default();
-    if let Some((_, rest)) = endpoint.split_once("://") {
-        let start = rest.find(['/', '?']).unwrap_or(rest.len());
-        return rest.get(start..).unwrap_or("/").into();
-    }
+    let endpoint = path_of(endpoint);
     if endpoint.starts_with('/') {
         return endpoint.into();
     }
@@ -135,8 +143,20 @@ mod tests {
             ("messages/x", "/a/messages/x"),
             ("?s=1", "/a/sse?s=1"),
             ("http://h:1/m?s=2", "/m?s=2"),
+            ("/m?back=http://h/x", "/m?back=http://h/x"),
         ] {
             assert_eq!(&*resolve("/a/sse?x=1", endpoint), expected);
+        }
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_is_known_by_its_path() {
+        for (target, expected) in [
+            ("http://h:1/m?s=2", "/m?s=2"),
+            ("http://h:1", "/"),
+            ("/m?u=http://h/", "/m?u=http://h/"),
+        ] {
+            assert_eq!(path_of(target), expected);
         }
     }
 
