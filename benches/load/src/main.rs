@@ -1,0 +1,3 @@
+//! Drives the proxy with load and says what it costs.
+
+fn main() {}
