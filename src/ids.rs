@@ -1,11 +1,16 @@
 //! Newtypes for everything that is counted from one, so that two kinds of id cannot be mixed up.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
+
+/// A map by ids of our own. Nobody outside chooses them, so a hash without a secret will do.
+pub(crate) type IdMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
 macro_rules! counted_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {

@@ -195,7 +195,7 @@ impl Tasks {
         };
         group
             .tracker
-            .spawn(supervised.instrument(tracing::info_span!("task", kind = kind.name())));
+            .spawn(supervised.instrument(tracing::debug_span!("task", kind = kind.name())));
     }
 
     /// Runs blocking `work` on the runtime's blocking threads, counted like a task.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -22,7 +23,7 @@ pub const MAX_ID_BYTES: usize = 256;
 /// Source: JSON-RPC 2.0, section 4; MCP, "Requests": ids are strings or integers.
 #[derive(Debug, Clone)]
 pub struct RpcId {
-    raw: Box<str>,
+    raw: Arc<str>,
     value: Value,
 }
 
@@ -133,7 +134,7 @@ impl RpcId {
                 .raw
                 .iter()
                 .all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
-            let raw = capped(text.raw, text.is_raw_cut, MAX_ID_BYTES);
+            let raw = capped(text.raw, text.is_raw_cut, MAX_ID_BYTES).into();
             return is_numeric.then(|| Self {
                 raw,
                 value: Value::LongNumber(text.fingerprint()),
@@ -158,7 +159,7 @@ impl RpcId {
 }
 
 /// The raw text of a string with its quotes; a cut one ends in `…` instead of its second quote.
-fn quoted(text: Text<'_>) -> Box<str> {
+fn quoted(text: Text<'_>) -> Arc<str> {
     let is_cut = text.is_raw_cut || text.raw.len() + 2 > MAX_ID_BYTES;
     let mut raw = String::with_capacity(text.raw.len().min(MAX_ID_BYTES) + 2);
     raw.push('"');
@@ -166,7 +167,7 @@ fn quoted(text: Text<'_>) -> Box<str> {
     if !is_cut {
         raw.push('"');
     }
-    raw.into_boxed_str()
+    raw.into()
 }
 
 impl PartialEq for RpcId {
@@ -227,7 +228,7 @@ fn parse_long(serialised: &str) -> Option<RpcId> {
     let mut parts = serialised.rsplitn(3, LONG_MARK);
     let bytes = parts.next()?.parse().ok()?;
     let hash = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let raw: Box<str> = parts.next()?.into();
+    let raw: Arc<str> = parts.next()?.into();
     let print = Fingerprint { hash, bytes };
     let value = if raw.starts_with('"') {
         Value::LongText(print)

@@ -30,6 +30,8 @@ struct State<T> {
     is_closed: bool,
     producers: Vec<Waker>,
     consumer: Option<Waker>,
+    /// Items from which on the consumer wants to be woken.
+    wakes_at: usize,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ pub fn batch_queue<T: Weigh>(max_items: usize, max_bytes: usize) -> (Producer<T>
             is_closed: false,
             producers: Vec::new(),
             consumer: None,
+            wakes_at: 1,
         }),
         max_items,
         max_bytes,
@@ -90,6 +93,11 @@ pub fn batch_queue<T: Weigh>(max_items: usize, max_bytes: usize) -> (Producer<T>
         waits: AtomicU64::new(0),
     });
     (Producer(Arc::clone(&shared)), Consumer(shared))
+}
+
+/// The part of a bound from which on a consumer should not wait for more.
+const fn crowded(bound: usize) -> usize {
+    bound / 4
 }
 
 impl<T> Shared<T> {
@@ -104,9 +112,8 @@ impl<T> Shared<T> {
             seq: state.pushed,
             item,
         });
-        self.peak_items
-            .fetch_max(state.items.len() as u64, Ordering::Relaxed);
-        state.consumer.take()
+        let is_due = state.items.len() >= state.wakes_at || state.bytes >= crowded(self.max_bytes);
+        if is_due { state.consumer.take() } else { None }
     }
 }
 
@@ -175,7 +182,11 @@ impl<T: Weigh> Producer<T> {
         QueueUse {
             items: state.items.len() as u64,
             bytes: state.bytes as u64,
-            peak_items: self.0.peak_items.load(Ordering::Relaxed),
+            peak_items: self
+                .0
+                .peak_items
+                .load(Ordering::Relaxed)
+                .max(state.items.len() as u64),
             waits: self.0.waits.load(Ordering::Relaxed),
         }
     }
@@ -209,15 +220,40 @@ impl<T> Consumer<T> {
         poll_fn(|cx| self.poll_take(cx, into)).await
     }
 
+    /// Lets items gather, so that one wake-up serves many of them: waits until the queue is a quarter full or closed.
+    /// To be called with a time limit.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is taken.
+    pub async fn crowded(&mut self) {
+        poll_fn(|cx| self.poll_crowded(cx)).await;
+    }
+
+    fn poll_crowded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.0;
+        let mut state = shared.lock();
+        let items = crowded(shared.max_items).max(1);
+        if state.is_closed || state.items.len() >= items || state.bytes >= crowded(shared.max_bytes) {
+            return Poll::Ready(());
+        }
+        state.wakes_at = items;
+        state.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut Vec<Sequenced<T>>) -> Poll<bool> {
         let mut state = self.0.lock();
         if state.items.is_empty() {
             if state.is_closed {
                 return Poll::Ready(false);
             }
+            state.wakes_at = 1;
             state.consumer = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        self.0
+            .peak_items
+            .fetch_max(state.items.len() as u64, Ordering::Relaxed);
         std::mem::swap(&mut state.items, into);
         state.bytes = 0;
         let wakers = std::mem::take(&mut state.producers);
@@ -293,6 +329,19 @@ mod tests {
         assert!(futures_util::poll!(&mut push).is_pending());
         assert!(consumer.take_all(&mut Vec::new()).await);
         push.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_that_lets_items_gather_wakes_when_the_queue_gets_crowded() {
+        let (producer, mut consumer) = batch_queue(8, 1000);
+        producer.push(1).await;
+        let patience = std::time::Duration::from_millis(5);
+        assert!(tokio::time::timeout(patience, consumer.crowded()).await.is_err());
+        producer.push(1).await;
+        consumer.crowded().await;
+        assert!(consumer.take_all(&mut Vec::new()).await);
+        producer.push(250).await;
+        consumer.crowded().await;
     }
 
     #[tokio::test]

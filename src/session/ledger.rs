@@ -17,13 +17,13 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 pub use run::{PUBLISH_INTERVAL, run};
 
 use crate::clock::Timestamp;
-use crate::ids::{ExchangeId, MessageId, ProxySessionId};
+use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::resource::queue::Sequenced;
 use crate::session::history::changes::Changes;
@@ -53,7 +53,7 @@ pub struct Ledger {
     store: Store,
     shelves: Shelves,
     sessions: Sessions,
-    exchanges: HashMap<ExchangeId, OpenExchange>,
+    exchanges: IdMap<ExchangeId, OpenExchange>,
     streams: Streams,
     calls: Calls,
     totals: Totals,
@@ -89,7 +89,7 @@ impl Ledger {
             store: Store::default(),
             shelves: Shelves::new(limits),
             sessions: Sessions::new(limits),
-            exchanges: HashMap::new(),
+            exchanges: IdMap::default(),
             streams: Streams::new(limits.max_ended_streams),
             calls: Calls::default(),
             totals: Totals::default(),

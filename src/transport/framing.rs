@@ -3,7 +3,8 @@
 //!
 //! Source: RFC 9112 §2.2, §5, §6.1, §6.3, §11.2.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// A head as it was on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct RequestFramer {
     state: State,
-    head: BytesMut,
+    head: Vec<u8>,
     max_head_bytes: usize,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct RequestFramer {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Framed {
     /// Heads that became whole.
-    pub(crate) heads: Vec<WireHead>,
+    pub(crate) heads: SmallVec<[WireHead; 1]>,
     /// Bytes of the push that may be handed on; less than all of them after a refusal.
     pub(crate) allowed: usize,
 }
@@ -79,7 +80,7 @@ impl RequestFramer {
     pub(crate) fn new(max_head_bytes: usize) -> Self {
         Self {
             state: State::Head,
-            head: BytesMut::new(),
+            head: Vec::new(),
             max_head_bytes,
         }
     }
@@ -126,17 +127,24 @@ impl RequestFramer {
     }
 
     fn head_bytes(&mut self, rest: &[u8], framed: &mut Framed) -> usize {
-        let searched = self.head.len().saturating_sub(3);
         let before = self.head.len();
         // Empty lines before a request line are allowed and belong to nothing.
         if before == 0 && matches!(rest[0], b'\r' | b'\n') {
             return 1;
         }
         let room = self.max_head_bytes.saturating_sub(before).min(rest.len());
+        if before == 0
+            && !rest.starts_with(HTTP2_PREFACE)
+            && let Some(end) = head_end(&rest[..room])
+        {
+            self.end_head(&rest[..end], framed);
+            return end;
+        }
+        let searched = before.saturating_sub(3);
         self.head.extend_from_slice(&rest[..room]);
         if self.head.starts_with(HTTP2_PREFACE) {
             self.state = State::Ended;
-            self.head = BytesMut::new();
+            self.head = Vec::new();
             return rest.len();
         }
         let Some(end) = head_end(&self.head[searched..]).map(|end| searched + end) else {
@@ -146,15 +154,23 @@ impl RequestFramer {
             }
             return rest.len();
         };
-        let bytes = self.head.split_to(end).freeze();
-        self.head.clear();
-        let (state, refusal) = match body_after(&bytes) {
+        let mut head = std::mem::take(&mut self.head);
+        head.truncate(end);
+        self.end_head(&head, framed);
+        end - before
+    }
+
+    /// Keeps a copy of exactly the head.
+    fn end_head(&mut self, head: &[u8], framed: &mut Framed) {
+        let (state, refusal) = match body_after(head) {
             Ok(state) => (state, None),
             Err(refusal) => (State::Ended, Some(refusal)),
         };
         self.state = state;
-        framed.heads.push(WireHead { bytes, refusal });
-        end - before
+        framed.heads.push(WireHead {
+            bytes: Bytes::copy_from_slice(head),
+            refusal,
+        });
     }
 
     fn chunk_byte(&mut self, byte: u8) {

@@ -10,12 +10,11 @@ use super::route::Upstream;
 /// A list of changes in words, for the screen and the recording.
 pub(crate) type Rewrites = Vec<String>;
 
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHENTICATE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
@@ -32,19 +31,31 @@ const ESSENTIAL: [HeaderName; 6] = [
 
 /// The end-to-end fields of `headers`, in their order, repeats kept.
 ///
-/// Built anew, since removing from a `HeaderMap` would reorder it. `TE: trailers` stays, as does `Trailer`, which says
-/// nothing about the connection once trailers are relayed.
-pub(crate) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
-    let named = named_by_connection(headers);
+/// Built anew if something has to go, since removing from a `HeaderMap` would reorder it. `TE: trailers` stays, as does
+/// `Trailer`, which says nothing about the connection once trailers are relayed.
+pub(crate) fn end_to_end(headers: HeaderMap) -> HeaderMap {
+    if !headers
+        .keys()
+        .any(|name| *name == header::TE || is_hop_by_hop(name))
+    {
+        return headers;
+    }
+    let named = named_by_connection(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
-    for (name, value) in headers {
-        let is_hop = HOP_BY_HOP.contains(name) && *name != header::TRAILER;
-        let is_te = *name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers");
-        if !is_hop && !is_te && !named.contains(name) {
-            kept.append(name.clone(), value.clone());
+    let mut name = header::HOST;
+    // A repeated field is named the first time only.
+    for (next, value) in headers {
+        name = next.unwrap_or(name);
+        let is_te = name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers");
+        if !is_te && !is_hop_by_hop(&name) && !named.contains(&name) {
+            kept.append(name.clone(), value);
         }
     }
     kept
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -60,45 +71,63 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// The fields of a request to a reverse upstream: `Host` becomes the upstream's.
-pub(crate) fn for_upstream(headers: &HeaderMap, upstream: &Upstream) -> (HeaderMap, Rewrites) {
-    let mut kept = end_to_end(headers);
-    let host = host_value(
-        &upstream.config.authority,
-        upstream.config.scheme() == http::uri::Scheme::HTTPS,
-    );
-    let mut rewrites = Vec::new();
-    let old = headers
-        .get(header::HOST)
-        .map(|host| crate::session::observation::head_text(host.as_bytes()));
-    if old.as_deref().map(str::as_bytes) != Some(host.as_bytes()) {
-        let new = crate::session::observation::head_text(host.as_bytes());
-        rewrites.push(format!("Host: {} → {new}", old.as_deref().unwrap_or("(none)")));
-    }
-    kept.insert(header::HOST, host);
-    (kept, rewrites)
+/// What `Host` has to become on the way, and the change in words.
+#[derive(Debug, Default)]
+pub(crate) struct HostChange {
+    host: Option<HeaderValue>,
+    /// The change; empty if the client's `Host` is the right one.
+    pub(crate) rewrites: Rewrites,
 }
 
-/// The fields of a forward request: the target decides about `Host` (RFC 9112 §3.2.2), the rest stays.
-pub(crate) fn for_destination(headers: &HeaderMap, authority: &Authority) -> (HeaderMap, Rewrites) {
-    let mut kept = end_to_end(headers);
-    let mut rewrites = Vec::new();
-    let old = headers
-        .get(header::HOST)
-        .map(|host| crate::session::observation::head_text(host.as_bytes()));
-    if old.as_deref() != Some(authority.as_str())
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        if old.is_some() {
-            rewrites.push(format!("Host: {} → {authority}", old.unwrap_or_default()));
+impl HostChange {
+    /// Sets it in its place among `fields`.
+    pub(crate) fn apply(self, fields: &mut HeaderMap) {
+        if let Some(host) = self.host {
+            fields.insert(header::HOST, host);
         }
-        kept.insert(header::HOST, host);
     }
-    (kept, rewrites)
+}
+
+/// A request to a reverse upstream: `Host` becomes the upstream's.
+pub(crate) fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> HostChange {
+    let old = headers.get(header::HOST);
+    if old == Some(&upstream.host) {
+        // Set all the same: there may be more than one.
+        return HostChange {
+            host: Some(upstream.host.clone()),
+            rewrites: Vec::new(),
+        };
+    }
+    let text = |host: &HeaderValue| crate::session::observation::head_text(host.as_bytes());
+    let new = text(&upstream.host);
+    let old = old.map_or_else(|| "(none)".to_owned(), text);
+    HostChange {
+        host: Some(upstream.host.clone()),
+        rewrites: vec![["Host: ", &old, " → ", &new].concat()],
+    }
+}
+
+/// A forward request: the target decides about `Host` (RFC 9112 §3.2.2), the rest stays.
+pub(crate) fn host_for_destination(headers: &HeaderMap, authority: &Authority) -> HostChange {
+    let old = headers.get(header::HOST);
+    if old.map(HeaderValue::as_bytes) == Some(authority.as_str().as_bytes()) {
+        return HostChange::default();
+    }
+    let Ok(host) = HeaderValue::from_str(authority.as_str()) else {
+        return HostChange::default();
+    };
+    let rewrite = |old: &HeaderValue| {
+        let old = crate::session::observation::head_text(old.as_bytes());
+        format!("Host: {old} → {authority}")
+    };
+    HostChange {
+        host: Some(host),
+        rewrites: old.map(rewrite).into_iter().collect(),
+    }
 }
 
 /// `Host` without the scheme's default port.
-fn host_value(authority: &Authority, is_https: bool) -> HeaderValue {
+pub(crate) fn host_value(authority: &Authority, is_https: bool) -> HeaderValue {
     let default = if is_https { 443 } else { 80 };
     let text = if authority.port_u16() == Some(default) {
         authority.host()
@@ -110,15 +139,13 @@ fn host_value(authority: &Authority, is_https: bool) -> HeaderValue {
 
 /// The fields of an upstream's response: a `Location` at the upstream's own origin points to us instead.
 pub(crate) fn for_client(
-    headers: &HeaderMap,
+    headers: HeaderMap,
     upstream: Option<(&Upstream, &str, Option<&Authority>)>,
 ) -> (HeaderMap, Rewrites) {
     let mut kept = end_to_end(headers);
     let mut rewrites = Vec::new();
     if let Some((upstream, mount, Some(own))) = upstream
-        && let Some(location) = headers
-            .get(header::LOCATION)
-            .and_then(|value| value.to_str().ok())
+        && let Some(location) = kept.get(header::LOCATION).and_then(|value| value.to_str().ok())
         && let Some(rest) = under_origin(location, &upstream.config.origin())
     {
         let ours = format!("http://{own}{mount}{rest}");
@@ -162,6 +189,7 @@ mod tests {
         let config: UpstreamConfig = url.parse().unwrap();
         Upstream {
             label: Arc::from("up"),
+            host: host_value(&config.authority, false),
             config,
             index: 0,
         }
@@ -182,18 +210,20 @@ mod tests {
             ("x-a", "2"),
         ]);
         assert_eq!(
-            shown(&end_to_end(&headers)),
+            shown(&end_to_end(headers)),
             ["x-a: 1", "x-a: 2", "mcp-session-id: 9"]
         );
-        assert_eq!(shown(&end_to_end(&map(&[("te", "trailers")]))), ["te: trailers"]);
+        assert_eq!(shown(&end_to_end(map(&[("te", "trailers")]))), ["te: trailers"]);
     }
 
     #[test]
     fn the_upstream_sees_its_own_host_without_a_default_port() {
         let headers = map(&[("host", "127.0.0.1:8080"), ("origin", "http://localhost")]);
-        let (kept, rewrites) = for_upstream(&headers, &upstream("http://up:80/mcp"));
+        let change = host_for_upstream(&headers, &upstream("http://up:80/mcp"));
+        assert_eq!(change.rewrites, ["Host: 127.0.0.1:8080 → up"]);
+        let mut kept = end_to_end(headers);
+        change.apply(&mut kept);
         assert_eq!(shown(&kept), ["host: up", "origin: http://localhost"]);
-        assert_eq!(rewrites, ["Host: 127.0.0.1:8080 → up"]);
     }
 
     #[test]
@@ -201,7 +231,7 @@ mod tests {
         let up = upstream("http://up:3001/mcp");
         let own: Authority = "127.0.0.1:8080".parse().unwrap();
         let location = |url: &str| {
-            let (kept, _) = for_client(&map(&[("location", url)]), Some((&up, "/db", Some(&own))));
+            let (kept, _) = for_client(map(&[("location", url)]), Some((&up, "/db", Some(&own))));
             kept["location"].to_str().unwrap().to_owned()
         };
         assert_eq!(location("http://up:3001/a?b"), "http://127.0.0.1:8080/db/a?b");
@@ -218,8 +248,10 @@ mod tests {
 
     #[test]
     fn a_forward_target_wins_over_a_different_host() {
-        let (kept, rewrites) = for_destination(&map(&[("host", "a.dev")]), &"b.dev:81".parse().unwrap());
-        assert_eq!(shown(&kept), ["host: b.dev:81"]);
-        assert_eq!(rewrites, ["Host: a.dev → b.dev:81"]);
+        let mut fields = map(&[("host", "a.dev")]);
+        let change = host_for_destination(&fields, &"b.dev:81".parse().unwrap());
+        assert_eq!(change.rewrites, ["Host: a.dev → b.dev:81"]);
+        change.apply(&mut fields);
+        assert_eq!(shown(&fields), ["host: b.dev:81"]);
     }
 }

@@ -64,10 +64,10 @@ impl BodyKind {
         if essence.eq_ignore_ascii_case("text/event-stream") {
             return Self::Events;
         }
-        let lower = essence.to_ascii_lowercase();
-        Self::Document {
-            is_json: lower == "application/json" || lower.ends_with("+json"),
-        }
+        let suffix = essence.len().checked_sub(5).and_then(|at| essence.get(at..));
+        let is_json = essence.eq_ignore_ascii_case("application/json")
+            || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"));
+        Self::Document { is_json }
     }
 }
 
@@ -147,6 +147,11 @@ impl BodyReader {
             parts: 0,
             wants_parts: false,
         }
+    }
+
+    /// Whether it reads an event stream.
+    pub(crate) fn is_of_events(&self) -> bool {
+        matches!(self.body, Body::Events { .. })
     }
 
     /// The content coding that is undone.

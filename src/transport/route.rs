@@ -6,15 +6,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
+
+use super::headers::host_value;
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) config: UpstreamConfig,
     pub(crate) label: Arc<str>,
+    /// `Host` as it has to hear it.
+    pub(crate) host: HeaderValue,
     /// Where its counters are.
     pub(crate) index: usize,
 }
@@ -84,6 +88,7 @@ impl Routes {
             Arc::new(Upstream {
                 config: config.clone(),
                 label: config.label(),
+                host: host_value(&config.authority, config.scheme() == Scheme::HTTPS),
                 index,
             })
         };
@@ -213,17 +218,14 @@ impl Routes {
 
     /// Whether `authority` is this listener: our port under a loopback name, our address, or a configured name.
     fn names_us(&self, authority: &Authority, local: SocketAddr) -> bool {
-        let (host, port) = (authority.host().to_ascii_lowercase(), authority.port_u16());
-        let full = authority.as_str().to_ascii_lowercase();
-        if self
-            .allowed_hosts
-            .iter()
-            .any(|allowed| *allowed == host || *allowed == full)
-        {
+        let (host, full) = (authority.host(), authority.as_str());
+        let is_allowed =
+            |allowed: &String| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(full);
+        if self.allowed_hosts.iter().any(is_allowed) {
             return true;
         }
-        port.unwrap_or(80) == local.port()
-            && (is_loopback_name(&host) && local.ip().is_loopback() || bare(&host).parse() == Ok(local.ip()))
+        authority.port_u16().unwrap_or(80) == local.port()
+            && (is_loopback_name(host) && local.ip().is_loopback() || bare(host).parse() == Ok(local.ip()))
     }
 }
 
@@ -234,7 +236,7 @@ fn bare(host: &str) -> &str {
 }
 
 fn is_loopback_name(host: &str) -> bool {
-    host == "localhost" || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn host_of(headers: &HeaderMap) -> Option<Authority> {

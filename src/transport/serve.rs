@@ -18,7 +18,7 @@ use crate::tasks::TaskPermit;
 
 use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
-use super::headers::{self, Rewrites};
+use super::headers::{self, HostChange};
 use super::hub::Hub;
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, describe};
@@ -145,8 +145,8 @@ async fn pass(
     destination: Destination,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
-    let (parts, incoming) = request.into_parts();
-    let (fields, rewrites) = onward_fields(&parts, &destination);
+    let (mut parts, incoming) = request.into_parts();
+    let mut host = host_change(&parts, &destination);
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -155,12 +155,19 @@ async fn pass(
         target: shown_target(&parts.uri),
         headers: &parts.headers,
         head,
-        rewrites,
+        rewrites: std::mem::take(&mut host.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let onward = onward_request(&parts, &destination.target, fields, body.clone());
+    let asked = AskedFor {
+        is_head: parts.method == Method::HEAD,
+        version: parts.version,
+        is_rpc: is_rpc(&parts.headers),
+    };
+    let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
+    host.apply(&mut fields);
+    let onward = onward_request(parts, &destination.target, fields, body.clone());
     let is_prior_h2 = destination
         .upstream
         .as_ref()
@@ -171,12 +178,12 @@ async fn pass(
         Ok(response) => {
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, &parts, response, &destination).await
+            relay_response(&exchange, asked, response, &destination).await
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
             let answer = OwnAnswer::upstream_failed("The client broke off its request.".to_owned());
-            answer_ourselves(&exchange, &parts.headers, &answer, EndKind::ClientAborted).await
+            answer_ourselves(&exchange, asked.is_rpc, &answer, EndKind::ClientAborted).await
         }
         Err(error) => {
             note_contact(hub, &destination, Some(&error));
@@ -185,7 +192,7 @@ async fn pass(
             body.drain(LATE_REQUEST).await;
             answer_ourselves(
                 &exchange,
-                &parts.headers,
+                asked.is_rpc,
                 &OwnAnswer::upstream_failed(text),
                 EndKind::UpstreamUnreachable,
             )
@@ -194,16 +201,20 @@ async fn pass(
     }
 }
 
-fn onward_fields(parts: &Parts, destination: &Destination) -> (HeaderMap, Rewrites) {
-    let (mut fields, rewrites) = match (&destination.upstream, destination.target.authority()) {
-        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
-        (None, Some(authority)) => headers::for_destination(&parts.headers, authority),
-        (None, None) => (headers::end_to_end(&parts.headers), Vec::new()),
-    };
-    if parts.version == Version::HTTP_2 {
-        join_cookies(&mut fields);
+/// What has to be known of a request when its response comes.
+#[derive(Debug, Clone, Copy)]
+struct AskedFor {
+    is_head: bool,
+    version: Version,
+    is_rpc: bool,
+}
+
+fn host_change(parts: &Parts, destination: &Destination) -> HostChange {
+    match (&destination.upstream, destination.target.authority()) {
+        (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
+        (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
+        (None, None) => HostChange::default(),
     }
-    (fields, rewrites)
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -247,16 +258,21 @@ fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
     BodyReader::new(kind, text(header::CONTENT_ENCODING), &exchange.hub.limits, lease)
 }
 
-fn onward_request(parts: &Parts, target: &Uri, fields: HeaderMap, body: RequestBody) -> Request<RequestBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = target.clone();
+/// hyper keeps the spelling of header names among the extensions, so they go along.
+fn onward_request(
+    mut parts: Parts,
+    target: &Uri,
+    mut fields: HeaderMap,
+    body: RequestBody,
+) -> Request<RequestBody> {
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut fields);
+    }
+    parts.uri = target.clone();
     // What TLS negotiates may raise this; a client's HTTP/2 must not be asked of an HTTP/1 server.
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = fields;
-    // hyper keeps the spelling of header names among the extensions.
-    *request.extensions_mut() = parts.extensions.clone();
-    request
+    parts.version = Version::HTTP_11;
+    parts.headers = fields;
+    Request::from_parts(parts, body)
 }
 
 fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util::client::legacy::Error>) {
@@ -288,7 +304,7 @@ fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::E
 
 async fn relay_response(
     exchange: &Arc<Exchange>,
-    asked: &Parts,
+    asked: AskedFor,
     response: Response<Incoming>,
     destination: &Destination,
 ) -> Response<ReplyBody> {
@@ -300,27 +316,23 @@ async fn relay_response(
         .filter(|_| parts.version < Version::HTTP_2);
     let upstream = destination.upstream.as_ref();
     let upstream = upstream.map(|(upstream, mount, own)| (&**upstream, mount.as_str(), own.as_ref()));
-    let (fields, rewrites) = headers::for_client(&parts.headers, upstream);
-    let media_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let is_stream = BodyKind::of(media_type) == BodyKind::Events && has_body(&asked.method, parts.status);
+    let reader = reader_for(exchange, &parts.headers);
+    let has_body = has_body(asked.is_head, parts.status);
+    let fields_as_sent = raw
+        .is_none()
+        .then(|| response_fields(parts.version, parts.status, &parts.headers));
+    let (fields, rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
     let head = ResponseHead {
         status: parts.status.as_u16(),
-        head: raw.map_or_else(
-            || response_fields(parts.version, parts.status, &parts.headers),
-            ObservedHead::Raw,
-        ),
-        headers: &parts.headers,
+        head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
+        headers: &fields,
         is_ours: false,
-        is_stream,
+        is_stream: reader.is_of_events() && has_body,
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
     outbox.flush().await;
-    let reader = reader_for(exchange, &parts.headers);
     let relay = Relay::new(
         Arc::clone(exchange),
         Direction::ServerToClient,
@@ -328,7 +340,7 @@ async fn relay_response(
         reader,
         outbox,
     );
-    let has_length = fields.contains_key(header::CONTENT_LENGTH) && has_body(&asked.method, parts.status);
+    let has_length = has_body && fields.contains_key(header::CONTENT_LENGTH);
     let relay = if has_length {
         relay.keep_length_in_place()
     } else {
@@ -339,8 +351,8 @@ async fn relay_response(
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
 }
 
-fn has_body(method: &Method, status: StatusCode) -> bool {
-    *method != Method::HEAD && !matches!(status.as_u16(), 100..=199 | 204 | 304)
+fn has_body(is_head: bool, status: StatusCode) -> bool {
+    !is_head && !matches!(status.as_u16(), 100..=199 | 204 | 304)
 }
 
 /// Answers a request that goes nowhere, and tells of it like of any other. Its body is not read.
@@ -353,7 +365,7 @@ async fn refuse(
     let (exchange, _) = begin_refused(connection, request, head).await;
     exchange.fail(answer.text.clone());
     exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
-    answer_ourselves(&exchange, request.headers(), &answer, EndKind::CutByProxy).await
+    answer_ourselves(&exchange, is_rpc(request.headers()), &answer, EndKind::CutByProxy).await
 }
 
 /// Answers an honest request for which there is no room. Its body is read for the id that the answer has to carry.
@@ -370,7 +382,7 @@ async fn turn_away(
     body.drain(LATE_REQUEST).await;
     answer_ourselves(
         &exchange,
-        &parts.headers,
+        is_rpc(&parts.headers),
         &OwnAnswer::busy(text),
         EndKind::CutByProxy,
     )
@@ -402,17 +414,21 @@ async fn begin_refused(
     (exchange, outbox)
 }
 
+/// Whether a request with these fields wants its errors as JSON-RPC.
+pub(super) fn is_rpc(fields: &HeaderMap) -> bool {
+    let media_type = fields
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    BodyKind::of(media_type) == BodyKind::Document { is_json: true }
+}
+
 /// Makes and tells an answer of our own.
 pub(super) async fn answer_ourselves(
     exchange: &Arc<Exchange>,
-    asked: &HeaderMap,
+    is_rpc: bool,
     answer: &OwnAnswer,
     end: EndKind,
 ) -> Response<ReplyBody> {
-    let media_type = asked
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let is_rpc = BodyKind::of(media_type) == BodyKind::Document { is_json: true };
     let response = answer.response(is_rpc, exchange.request_id().as_deref());
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
     let head = ResponseHead {
@@ -443,7 +459,10 @@ fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &m
 
 /// The target as the client wrote it; on HTTP/2 with the scheme and authority that come beside it.
 fn shown_target(uri: &Uri) -> String {
-    uri.to_string()
+    match (uri.authority(), uri.path_and_query()) {
+        (None, Some(path)) => path.as_str().to_owned(),
+        _ => uri.to_string(),
+    }
 }
 
 fn fields_of(request: &Request<Incoming>) -> ObservedHead {

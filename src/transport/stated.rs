@@ -1,6 +1,6 @@
 //! What a request's head states about its session and its message, and where the body says otherwise.
 
-use http::{Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use ring::digest;
 
 use crate::codec::envelope::Envelope;
@@ -15,9 +15,9 @@ use super::reader::BodyKind;
 #[derive(Debug, Default)]
 pub(super) struct Stated {
     pub(super) session_id: Option<Box<str>>,
-    protocol_version: Option<Box<str>>,
-    pub(super) method: Option<Box<str>>,
-    name: Option<Box<str>>,
+    protocol_version: Option<HeaderValue>,
+    pub(super) method: Option<HeaderValue>,
+    name: Option<HeaderValue>,
     pub(super) credential: u64,
     pub(super) target: Box<str>,
     pub(super) is_get: bool,
@@ -25,21 +25,21 @@ pub(super) struct Stated {
     pub(super) speaks_mcp: bool,
 }
 
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+
 impl Stated {
     pub(super) fn read(beginning: &Beginning<'_>) -> Self {
-        let text = |name: &str| {
-            beginning
-                .headers
-                .get(name)
-                .map(|value| head_text(value.as_bytes()).into_boxed_str())
-        };
-        let is_mcp_name = |name: &http::HeaderName| name.as_str().starts_with("mcp-");
+        let value = |name: HeaderName| beginning.headers.get(name).cloned();
+        let is_mcp_name = |name: &HeaderName| name.as_str().starts_with("mcp-");
         let credential = beginning.headers.get(header::AUTHORIZATION);
         Self {
-            session_id: text("mcp-session-id"),
-            protocol_version: text("mcp-protocol-version"),
-            method: text("mcp-method"),
-            name: text("mcp-name"),
+            session_id: value(SESSION_ID).map(|id| head_text(id.as_bytes()).into_boxed_str()),
+            protocol_version: value(PROTOCOL_VERSION),
+            method: value(METHOD),
+            name: value(NAME),
             credential: credential.map_or(0, |value| fingerprint(value.as_bytes())),
             target: path_of(&beginning.target).into(),
             is_get: beginning.method == Method::GET,
@@ -51,11 +51,12 @@ impl Stated {
     /// Where a header says something else than the body it mirrors (MCP 2026-07-28, Transports, "Standard Request Headers").
     pub(super) fn disagreements(&self, envelope: &Envelope) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut compare = |header: &str, stated: Option<&str>, actual: Option<&str>| {
-            if let (Some(stated), Some(actual)) = (stated, actual)
-                && stated.trim() != actual
-                && !stated.starts_with("=?base64?")
+        let mut compare = |header: &str, stated: Option<&HeaderValue>, actual: Option<&str>| {
+            if let (Some(stated), Some(actual)) = (stated.map(HeaderValue::as_bytes), actual)
+                && stated.trim_ascii() != actual.as_bytes()
+                && !stated.starts_with(b"=?base64?")
             {
+                let stated = head_text(stated);
                 let text = format!("the header {header} says `{stated}`, the body `{actual}`");
                 findings.push(Finding {
                     severity: Severity::Warning,
@@ -63,15 +64,15 @@ impl Stated {
                 });
             }
         };
-        compare("Mcp-Method", self.method.as_deref(), envelope.method.as_deref());
+        compare("Mcp-Method", self.method.as_ref(), envelope.method.as_deref());
         compare(
             "Mcp-Name",
-            self.name.as_deref(),
+            self.name.as_ref(),
             crate::session::pairing::subject(envelope),
         );
         compare(
             "MCP-Protocol-Version",
-            self.protocol_version.as_deref(),
+            self.protocol_version.as_ref(),
             era::stated_revision(envelope),
         );
         findings

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
@@ -36,7 +37,7 @@ impl RequestHeads {
         self.lock().waiting.pop_front()
     }
 
-    fn add(&self, heads: Vec<WireHead>) {
+    fn add(&self, heads: SmallVec<[WireHead; 1]>) {
         if heads.is_empty() {
             return;
         }
@@ -169,7 +170,7 @@ pub(crate) struct ResponseHead(Arc<Mutex<Capture>>);
 
 #[derive(Debug, Default)]
 struct Capture {
-    head: BytesMut,
+    head: Vec<u8>,
     finished: Option<Bytes>,
     is_listening: bool,
 }
@@ -189,10 +190,10 @@ impl ResponseHead {
     fn wrote(&self, bytes: &[u8]) {
         let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         if name >= 3 && bytes.get(name) == Some(&b' ') {
-            *self.lock() = Capture {
-                is_listening: true,
-                ..Capture::default()
-            };
+            let mut capture = self.lock();
+            capture.head.clear();
+            capture.finished = None;
+            capture.is_listening = true;
         }
     }
 
@@ -201,25 +202,44 @@ impl ResponseHead {
         if !capture.is_listening {
             return;
         }
+        // Nearly always a head comes in one piece, and can be found where it stands.
+        if capture.head.is_empty() && bytes.len() <= max_head_bytes {
+            let left = capture.take_heads(bytes);
+            if capture.is_listening {
+                capture.head.extend_from_slice(left);
+            }
+            return;
+        }
         let room = max_head_bytes.saturating_sub(capture.head.len()).min(bytes.len());
-        capture.head.extend_from_slice(&bytes[..room]);
-        while let Some(end) = head_end(&capture.head) {
-            let head = capture.head.split_to(end).freeze();
+        let mut head = std::mem::take(&mut capture.head);
+        head.extend_from_slice(&bytes[..room]);
+        let left = capture.take_heads(&head).len();
+        if room < bytes.len() {
+            capture.is_listening = false;
+        } else if capture.is_listening {
+            head.drain(..head.len() - left);
+            capture.head = head;
+        }
+    }
+}
+
+impl Capture {
+    /// Takes interim heads and the final one from the front of `bytes`. Gives what is left; the final head ends listening.
+    fn take_heads<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        while let Some(end) = head_end(bytes) {
+            let (head, rest) = bytes.split_at(end);
+            bytes = rest;
             let is_interim = head
                 .get(9..12)
                 .is_some_and(|status| status.starts_with(b"1") && status != b"101");
             if !is_interim {
                 let is_http = head.starts_with(b"HTTP/1.");
-                *capture = Capture {
-                    finished: is_http.then_some(head),
-                    ..Capture::default()
-                };
-                return;
+                self.finished = is_http.then(|| Bytes::copy_from_slice(head));
+                self.is_listening = false;
+                break;
             }
         }
-        if room < bytes.len() {
-            *capture = Capture::default();
-        }
+        bytes
     }
 }
 

@@ -55,13 +55,7 @@ pub(crate) async fn open(
             exchange.fail(text.clone());
             exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
             let answer = OwnAnswer::upstream_failed(text);
-            answer_ourselves(
-                &exchange,
-                &HeaderMap::new(),
-                &answer,
-                EndKind::UpstreamUnreachable,
-            )
-            .await
+            answer_ourselves(&exchange, false, &answer, EndKind::UpstreamUnreachable).await
         }
     }
 }

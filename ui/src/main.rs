@@ -54,6 +54,10 @@ use logging::{LogOptions, Logging};
 use shutdown::{Ending, unless_told};
 use signals::Signals;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Something failed on the way.
 const FAILED: u8 = 1;
 /// The command line or a configuration file cannot be used.

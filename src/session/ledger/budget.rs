@@ -5,10 +5,10 @@
 //! one. A message loses its body first and goes later: bodies go, oldest first, from the older half of the rows, and from
 //! newer ones while bodies are more than half of the shelf; then the oldest row goes.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId};
+use crate::ids::{CallId, ExchangeId, IdMap, MessageId, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::session::history::Row;
 use crate::session::history::exchange::{ChargeState, ExchangeRecord};
@@ -80,7 +80,7 @@ pub(super) struct Lost {
 /// All shelves.
 #[derive(Debug)]
 pub(super) struct Shelves {
-    by_owner: HashMap<Owner, Shelf>,
+    by_owner: IdMap<Owner, Shelf>,
     by_size: BTreeSet<(usize, Owner)>,
     bytes: usize,
     peak: usize,
@@ -94,7 +94,7 @@ pub(super) struct Shelves {
 impl Shelves {
     pub(super) fn new(limits: &ResourceLimits) -> Self {
         Self {
-            by_owner: HashMap::new(),
+            by_owner: IdMap::default(),
             by_size: BTreeSet::new(),
             bytes: 0,
             peak: 0,

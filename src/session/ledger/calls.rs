@@ -1,10 +1,10 @@
 //! Requests that wait for their answer, and the chain of rows of each call.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, ProxySessionId};
+use crate::ids::{CallId, IdMap, ProxySessionId};
 use crate::session::history::Row;
 use crate::session::history::owner::Owner;
 use crate::session::history::row::{Course, RowEnd};
@@ -38,7 +38,7 @@ impl OpenCall {
 /// The calls whose rows may still become more.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    known: HashMap<CallId, Call>,
+    known: IdMap<CallId, Call>,
     ended: VecDeque<CallId>,
     open: u64,
     pub(super) given_up: u64,

@@ -1,11 +1,11 @@
 //! The sessions that are known, and which of them to forget when there are too many.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::ids::{ProxySessionId, Side};
+use crate::ids::{IdMap, ProxySessionId, Side};
 use crate::limits::ResourceLimits;
 use crate::session::history::owner::SessionFacts;
 use crate::session::observation::SessionOpened;
@@ -102,7 +102,7 @@ pub(super) enum Step {
 /// All sessions, in order of creation.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    known: HashMap<ProxySessionId, Session>,
+    known: IdMap<ProxySessionId, Session>,
     ranks: [BTreeSet<Rank>; Side::ALL.len()],
     created: u64,
     /// `numbers` and `rows` go together: one entry a session, in order of creation.
@@ -117,7 +117,7 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn new(limits: &ResourceLimits) -> Self {
         Self {
-            known: HashMap::new(),
+            known: IdMap::default(),
             ranks: [const { BTreeSet::new() }; Side::ALL.len()],
             created: 0,
             numbers: Vec::new(),
