@@ -272,7 +272,7 @@ impl BodyReader {
     fn push_events(&mut self, chunk: &Bytes, out: &mut Vec<Draft>) {
         if let Body::Events { cutter, pieces, .. } = &mut self.body {
             cutter.push(chunk, pieces);
-            if !self.lease.resize(cutter.buffered()) {
+            if !self.lease.resize(cutter.reserved()) {
                 cutter.give_up(pieces);
                 self.lease.resize(0);
             }
@@ -415,11 +415,16 @@ impl Document {
         self.scanner.push(chunk);
         self.size += chunk.len() as u64;
         let wanted = chunk.len().min(max_kept.saturating_sub(self.kept.len()));
-        let room = if lease.resize(self.kept.len() + wanted) {
-            wanted
+        let needed = self.kept.len() + wanted;
+        let capacity = if needed > self.kept.capacity() {
+            needed.max((2 * self.kept.capacity()).min(max_kept))
         } else {
-            0
+            self.kept.capacity()
         };
+        let room = if lease.resize(capacity) { wanted } else { 0 };
+        if room > 0 {
+            self.kept.reserve(capacity - self.kept.len());
+        }
         self.kept.extend_from_slice(&chunk[..room]);
         self.is_cut |= room < chunk.len();
     }

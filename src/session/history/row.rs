@@ -8,9 +8,10 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
+use crate::resource::heap::{self, ARC_BYTES};
 use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState};
 
-use super::body::{ALLOCATION_BYTES, KeptBody};
+use super::body::KeptBody;
 use super::exchange::ExchangeRecord;
 use super::owner::SessionFacts;
 
@@ -85,10 +86,8 @@ pub struct Row {
     next_in_call: AtomicU64,
 }
 
-/// The places of a row in its segment and on its shelf.
+/// The places of a row in its segment, on its shelf (which grows by doubling) and in the latest view's last segment.
 const INDEX_BYTES: usize = 2 * size_of::<Arc<Row>>();
-/// Room for the progress that may be reported to a row that waits.
-const PROGRESS_BYTES: usize = size_of::<Progress>() + 2 * ALLOCATION_BYTES;
 
 impl Row {
     pub(crate) fn new(
@@ -252,25 +251,34 @@ impl Row {
         self.body.load().as_ref().map_or(0, |body| body.heap_bytes())
     }
 
-    /// Bytes of heap memory without its body and its exchange. Method and name are counted in full although rows of one
-    /// call share them: a peer that invents a new one for each message pays for it.
+    /// Bytes of heap memory without its body and its exchange. Of what rows of one call share, the method is nearly always
+    /// one of few words; the name counts in full, since a peer may invent a new one for each message.
     pub(crate) fn own_bytes(&self) -> usize {
         let facts = &self.facts;
-        let finding = |finding: &Finding| size_of::<Finding>() + finding.text.len();
-        size_of::<Self>()
-            + ALLOCATION_BYTES
+        let finding = |finding: &Finding| size_of::<Finding>() + finding.text.capacity();
+        ARC_BYTES
+            + size_of::<Self>()
             + INDEX_BYTES
-            + if facts.course == Course::Opens {
-                PROGRESS_BYTES
-            } else {
-                0
-            }
+            + self.progress_bytes()
             + facts.rpc_id.as_deref().map_or(0, str::len)
             + facts.method.as_deref().map_or(0, str::len)
-            + facts.name.as_deref().map_or(0, str::len)
+            + facts.name.as_ref().map_or(0, heap::shared_text)
             + facts.summary.len()
             + facts.findings.iter().map(finding).sum::<usize>()
             + facts.rare.as_deref().map_or(0, RareFacts::heap_bytes)
+    }
+
+    /// Bytes of the progress that was reported last.
+    pub(crate) fn progress_bytes(&self) -> usize {
+        self.progress.load().as_ref().map_or(0, |progress| {
+            let total = progress.total.as_ref().map_or(0, String::capacity);
+            ARC_BYTES + size_of::<Progress>() + progress.progress.capacity() + total
+        })
+    }
+
+    /// It waits for its end, and somebody holds it for that.
+    pub(crate) fn is_open(&self) -> bool {
+        self.facts.course == Course::Opens && self.end.get().is_none()
     }
 }
 

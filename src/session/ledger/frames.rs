@@ -101,7 +101,8 @@ impl Ledger {
             .and_then(|open| open.record.status());
         let took = placement.request_at.map(|asked| at.since(asked));
         let span = batch.map(|_| envelope.span.clone());
-        let own_method = envelope.method.as_deref().map(|method| self.words.share(method));
+        let method = envelope.method.as_deref().or(placement.request_method.as_deref());
+        let method = method.map(|method| self.words.share(method));
         let draft = Draft {
             stream: frame.stream,
             call: placement.call,
@@ -111,7 +112,7 @@ impl Ledger {
                 outcome,
                 status,
             }),
-            method: own_method.or_else(|| placement.request_method.clone()),
+            method,
             name: placement
                 .request_name
                 .clone()
@@ -185,10 +186,14 @@ impl Ledger {
                 let Some(progress) = describe::progress(envelope) else {
                     return;
                 };
-                let Some(row) = self.calls.get(call).map(|open| Arc::clone(&open.row)) else {
+                let Some((row, owner)) = self
+                    .calls
+                    .get(call)
+                    .map(|open| (Arc::clone(&open.row), open.owner))
+                else {
                     return;
                 };
-                row.report(progress);
+                self.shelves.change(owner, &row, |row| row.report(progress));
                 self.mark_changed(&row);
             }
             CallRole::None | CallRole::Opens | CallRole::Accompanies => {}
@@ -250,10 +255,9 @@ impl Ledger {
         let body = self.body(frame, None, locator)?;
         let open = self.exchanges.get(&frame.exchange)?;
         let (row, owner) = (open.http_row.clone()?, open.owner());
-        let bytes = body.heap_bytes();
-        if !row.has_body() {
-            row.put_body(body, frame.size);
-            self.shelves.body_added(owner, bytes);
+        if !row.has_body() && !self.shelves.is_pinned(row.id()) {
+            self.shelves
+                .change(owner, &row, |row| row.put_body(body, frame.size));
             self.mark_changed(&row);
         }
         Some((row.id(), row.kind()))
@@ -342,13 +346,15 @@ impl Ledger {
         else {
             return;
         };
-        let mut known = (*session.known()).clone();
+        let before = session.known();
+        let mut known = (*before).clone();
         let envelope = &placed.envelope;
         match frame.direction {
             Direction::ClientToServer => learn_from_client(&mut known, envelope),
             Direction::ServerToClient => learn_from_server(&mut known, placed),
         }
         if session.learn(known) {
+            self.sessions.learnt(&before, &session.known());
             let rows: Vec<MessageId> = self.shelves.latest(session.id, LEARNT_ROWS).collect();
             for row in rows {
                 self.mark_row(row);
