@@ -148,7 +148,11 @@ impl Ledger {
         ];
         self.most_open_calls = self.shelves.most_open_calls() as u64;
         self.is_dirty |= self.rates.tick(now, counters);
-        self.is_dirty |= self.sessions.tick(now);
+        for session in self.sessions.tick(now) {
+            // It counts as ended: nobody comes back for what a broken stream left open.
+            self.end_calls_of(session, now);
+            self.is_dirty = true;
+        }
     }
 
     /// Something happened since the last [`Ledger::publish`].

@@ -334,9 +334,9 @@ impl Registry {
         } else {
             0
         };
-        let stale = ended.saturating_sub(ENDED_KEPT);
-        let evicted = surplus.saturating_sub(stale);
-        for (_, key) in ranked.into_iter().take(surplus.max(stale)) {
+        let forgettable = ended.saturating_sub(ENDED_KEPT);
+        let evicted = surplus.saturating_sub(forgettable);
+        for (_, key) in ranked.into_iter().take(surplus.max(forgettable)) {
             self.unbind(side, &key);
         }
         state.evicted.fetch_add(evicted as u64, Ordering::Relaxed);

@@ -249,8 +249,8 @@ impl Sessions {
         }
     }
 
-    /// Sessions that have been silent for the idle timeout become idle. True if any did.
-    pub(super) fn tick(&mut self, now: Timestamp) -> bool {
+    /// Sessions that have been silent for the idle timeout become idle. Gives those that did.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Vec<ProxySessionId> {
         let is_due = |session: &Session| {
             !session.is_idle
                 && session.open_exchanges == 0
@@ -265,7 +265,7 @@ impl Sessions {
         for id in &due {
             self.change(*id, |session| session.is_idle = true);
         }
-        !due.is_empty()
+        due
     }
 
     /// The rows as they are now.
