@@ -159,7 +159,7 @@ limits! {
         "History of one session",
         "its oldest messages lose their body, then their row";
     max_history_memory: usize = 256 * MIB, Bytes, min 65_536,
-        "History of all sessions together",
+        "History of all sessions together, with what is known of sessions, streams and open exchanges",
         "the oldest messages lose their body, then their row, those of the largest session first";
     max_body_kept: usize = 256 * KIB, Bytes, min 256,
         "Bytes of one message that history keeps; a recording has all of them",

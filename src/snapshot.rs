@@ -238,6 +238,10 @@ pub struct Resources {
     /// A value a second for up to the last 120 seconds, oldest first, by name
     /// (`messages`, `bytes_from_clients`, `bytes_from_servers`, `exchanges`, `events`).
     pub rates: BTreeMap<String, Vec<u64>>,
+    /// Bytes of what the traffic keeps of its live sessions (`max_sessions`): their keys, open calls and event ids.
+    /// What history knows of sessions is part of `max_history_memory`.
+    #[serde(default)]
+    pub session_bytes: u64,
     /// Resident memory of the process.
     pub rss_bytes: Option<u64>,
     /// Operating system threads.

@@ -103,6 +103,11 @@ impl<B: Boundary> Cutter<B> {
         self.carry.len()
     }
 
+    /// How much memory is kept for an unfinished frame.
+    pub fn reserved(&self) -> usize {
+        self.carry.capacity()
+    }
+
     /// Whether the stream is in the middle of a frame.
     pub fn is_inside_frame(&self) -> bool {
         self.oversize.is_some() || !self.carry.is_empty()
@@ -115,7 +120,7 @@ impl<B: Boundary> Cutter<B> {
         } else if self.carry.is_empty() {
             out.push(Piece::Frame(last));
         } else {
-            self.carry.extend_from_slice(&last);
+            self.carry(&last);
             out.push(Piece::Frame(self.take_carry()));
         }
     }
@@ -124,8 +129,18 @@ impl<B: Boundary> Cutter<B> {
         if self.oversize.is_some() || self.is_too_long(&part) {
             self.pass_part(part, out);
         } else {
-            self.carry.extend_from_slice(&part);
+            self.carry(&part);
         }
+    }
+
+    /// Grows by doubling, but never beyond the limit.
+    fn carry(&mut self, more: &Bytes) {
+        let needed = self.carry.len() + more.len();
+        if needed > self.carry.capacity() {
+            let doubled = (2 * self.carry.capacity()).min(self.max_frame_bytes);
+            self.carry.reserve_exact(needed.max(doubled) - self.carry.len());
+        }
+        self.carry.extend_from_slice(more);
     }
 
     fn is_too_long(&self, more: &Bytes) -> bool {

@@ -102,6 +102,16 @@ impl RpcId {
         is_whole.then_some(&*self.raw)
     }
 
+    /// Bytes of heap memory beside the value itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let decoded = if let Value::Decoded(decoded) = &self.value {
+            decoded.len()
+        } else {
+            0
+        };
+        self.raw.len() + decoded
+    }
+
     /// From the text between the quotes.
     pub(crate) fn from_string(text: Text<'_>) -> Self {
         if text.is_decoded_cut || text.decoded.len() > MAX_ID_BYTES {

@@ -97,6 +97,7 @@ impl Surroundings for LiveSurroundings {
             gauges: self.gauges(),
             tasks: self.hub.tasks.rows(),
             rates: BTreeMap::new(),
+            session_bytes: self.hub.registry.heap_bytes() as u64,
             rss_bytes: memory_stats::memory_stats().map(|stats| stats.physical_mem as u64),
             threads: count_entries("/proc/self/task"),
             open_files: count_entries("/proc/self/fd"),

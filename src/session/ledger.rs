@@ -25,6 +25,7 @@ pub use run::{PUBLISH_INTERVAL, run};
 use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId};
 use crate::limits::ResourceLimits;
+use crate::resource::heap;
 use crate::resource::queue::Sequenced;
 use crate::session::history::changes::Changes;
 use crate::session::history::owner::Owner;
@@ -42,8 +43,6 @@ use streams::Streams;
 
 /// A body is at most this part of a session's memory, so that one message cannot push out all others.
 const BODY_SHARE: usize = 4;
-/// Changed rows that are noted one by one between two views; beyond, views look at everything anew.
-const MAX_CHANGED: usize = 64 * 1024;
 
 /// Owns history: rows, bodies, sessions, streams and counters, all within [`ResourceLimits`].
 #[derive(Debug)]
@@ -90,14 +89,14 @@ impl Ledger {
             shelves: Shelves::new(limits),
             sessions: Sessions::new(limits),
             exchanges: IdMap::default(),
-            streams: Streams::new(limits.max_ended_streams),
-            calls: Calls::default(),
+            streams: Streams::new(limits),
+            calls: Calls::new(limits),
             totals: Totals::default(),
             exchanges_seen: 0,
             events_seen: 0,
             most_open_calls: 0,
             rates: Rates::default(),
-            changes: Changes::default(),
+            changes: Changes::within(limits.max_history_memory),
             changed: Vec::new(),
             words: Words::default(),
             source: None,
@@ -149,7 +148,11 @@ impl Ledger {
         ];
         self.most_open_calls = self.shelves.most_open_calls() as u64;
         self.is_dirty |= self.rates.tick(now, counters);
-        self.is_dirty |= self.sessions.tick(now);
+        for session in self.sessions.tick(now) {
+            // It counts as ended: nobody comes back for what a broken stream left open.
+            self.end_calls_of(session, now);
+            self.is_dirty = true;
+        }
     }
 
     /// Something happened since the last [`Ledger::publish`].
@@ -190,7 +193,7 @@ impl Ledger {
 
     fn publish_changes(&mut self) {
         let changed = std::mem::take(&mut self.changed);
-        if changed.len() > MAX_CHANGED {
+        if changed.len() > self.changes.max_numbers() {
             self.changes.forget();
         } else {
             self.changes.add(changed);
@@ -213,14 +216,33 @@ impl Ledger {
     }
 
     fn open_session(&mut self, at: Timestamp, opened: &SessionOpened) {
-        if let Some(oldest) = self.sessions.to_forget(opened.id.side())
-            && self.sessions.get(opened.id).is_none()
-        {
+        if self.sessions.get(opened.id).is_some() {
+            return;
+        }
+        let side = opened.id.side();
+        let spare = |sessions: &Sessions| sessions.to_spare(side);
+        let too_many = self.sessions.to_forget(side);
+        let too_large = || spare(&self.sessions).filter(|_| self.shelves.is_fixed_too_large());
+        if let Some(oldest) = too_many.or_else(too_large) {
             self.end_calls_of(oldest, at);
             self.shelves.remove(Owner::Session(oldest));
             self.sessions.forget(oldest);
         }
         self.sessions.open(at, opened);
+    }
+
+    /// Bytes of what history holds beside rows, bodies and exchanges: tables, sessions, streams, what views are told.
+    fn fixed_bytes(&self) -> usize {
+        self.store.heap_bytes()
+            + self.shelves.table_bytes()
+            + self.sessions.heap_bytes()
+            + heap::map(&self.exchanges)
+            + self.streams.heap_bytes()
+            + self.calls.heap_bytes()
+            + self.changes.heap_bytes()
+            + heap::vector(&self.changed)
+            + self.words.heap_bytes()
+            + self.rates.heap_bytes()
     }
 
     fn end_session(&mut self, at: Timestamp, session: ProxySessionId) {
@@ -241,7 +263,7 @@ impl Ledger {
 
     fn mark_row(&mut self, row: MessageId) {
         // One above the most that is noted tells that something was left out.
-        if self.changed.len() <= MAX_CHANGED {
+        if self.changed.len() <= self.changes.max_numbers() {
             self.changed.push(row.get());
         }
     }
@@ -254,14 +276,19 @@ impl Ledger {
 
     /// Brings the shelf that was touched, and history as a whole, back within their budgets.
     fn enforce(&mut self, owner: Option<Owner>) {
+        self.shelves.set_fixed(self.fixed_bytes());
         if let Some(owner) = owner {
             self.shelves.enforce(owner);
+        }
+        if self.shelves.lost.is_empty() {
+            return;
         }
         let lost = std::mem::take(&mut self.shelves.lost);
         self.totals.rows_evicted += lost.rows.len() as u64;
         self.totals.bodies_evicted += lost.bodies.len() as u64;
         for row in &lost.rows {
             self.store.evict(row.id());
+            self.calls.row_lost(row);
             self.mark_changed(row);
             if let Some(session) = row.session() {
                 self.sessions.touch_row(session);
@@ -293,6 +320,13 @@ struct Words(HashSet<Arc<str>>);
 impl Words {
     /// Words that are kept; a peer that invents more pays for each.
     const MAX: usize = 256;
+
+    /// Bytes of heap memory.
+    fn heap_bytes(&self) -> usize {
+        /// A usual word and its counters.
+        const WORD_BYTES: usize = 40;
+        heap::set(&self.0) + self.0.len() * WORD_BYTES
+    }
 
     fn share(&mut self, word: &str) -> Arc<str> {
         if let Some(known) = self.0.get(word) {

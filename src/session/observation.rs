@@ -1,6 +1,8 @@
 //! What the traffic tells its watchers. The same type is applied by the ledger, written by the recorder and made again
 //! from a recording, so that a live proxy and an opened file show the same things.
 
+mod weight;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +10,6 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::codec::envelope::Envelope;
 use crate::ids::{CallId, ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
-use crate::resource::queue::Weigh;
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
 
 /// One thing that happened, and when. Its place in the global sequence is given by the queue.
@@ -72,17 +73,6 @@ impl ObservedHead {
         match self {
             Self::Fields(head) => (**head).clone(),
             Self::Raw(bytes) => parse_raw_head(bytes),
-        }
-    }
-
-    fn weight(&self) -> usize {
-        match self {
-            Self::Raw(bytes) => bytes.len(),
-            Self::Fields(head) => head
-                .fields
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + 48)
-                .sum(),
         }
     }
 }
@@ -213,7 +203,8 @@ pub struct FrameObserved {
     /// Parts that went before as [`Event::Part`]; 0 means that `wire` is all of it and the recorder has to write it.
     /// Otherwise the recorder has to write only that the frame is complete.
     pub parts: u32,
-    /// The frame's bytes as they were on the wire (content coding undone); its head if `is_cut`.
+    /// The frame's bytes as they were on the wire (content coding undone); its head if `is_cut`. An allocation of their
+    /// own: no slice of a read buffer, which history would keep alive as a whole.
     pub wire: Bytes,
     /// The JSON payload: `wire` itself for a body, the joined data lines for an SSE event.
     pub payload: Bytes,
@@ -313,34 +304,6 @@ pub struct ExchangeEnded {
     pub request_bytes: u64,
     /// Body bytes of the response.
     pub response_bytes: u64,
-}
-
-impl Weigh for Observation {
-    fn weight(&self) -> usize {
-        /// What any observation costs beside the bytes it carries.
-        const BASE: usize = 256;
-        BASE + match &self.event {
-            Event::Session(_) | Event::SessionEnded { .. } | Event::ExchangeEnd(_) => 0,
-            Event::Request(request) => request.head.weight() + request.target.len(),
-            Event::Response(response) => response.head.weight(),
-            Event::Part(part) => part.bytes.len(),
-            Event::Frame(frame) => frame.weight(),
-        }
-    }
-}
-
-impl FrameObserved {
-    fn weight(&self) -> usize {
-        /// An envelope with its usual fields.
-        const MESSAGE: usize = 320;
-        let is_own = self.payload.as_ptr() != self.wire.as_ptr();
-        let payload = if is_own && self.sse.is_some() {
-            0
-        } else {
-            self.payload.len()
-        };
-        self.wire.len().max(payload) + self.messages.len() * MESSAGE
-    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@
 //! Source: MCP 2025-11-25 and 2026-07-28, "Requests", "Progress", "Cancellation". Ids are unique per sender while in
 //! flight; modern HTTP clients reuse them on every exchange, so there the exchange decides.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::codec::rpc_id::RpcId;
-use crate::ids::{CallId, ExchangeId, IdSource};
+use crate::ids::{CallId, ExchangeId, IdMap, IdSource};
+use crate::resource::heap;
 use crate::session::observation::{CallRole, Placement};
 use crate::snapshot::{Direction, Finding, Severity};
 
@@ -43,36 +45,76 @@ struct OpenCall {
     name: Option<Arc<str>>,
 }
 
+/// A call that ended. Its id is remembered by its hash: sixty-four of them are kept for every session, and all that a
+/// collision could do is to call a stray answer a late one.
 #[derive(Debug)]
 struct EndedCall {
     call: CallId,
-    id: RpcId,
+    id: u64,
     direction: Direction,
     exchange: ExchangeId,
     is_modern: bool,
     was_cancelled: bool,
 }
 
-type Key = (Direction, RpcId);
+/// What a call can be found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Handle {
+    Id,
+    Token,
+}
+
+/// The calls under one hash, oldest first. Nearly always one.
+#[derive(Debug)]
+enum Same {
+    One(CallId),
+    More(Vec<CallId>),
+}
+
+impl Same {
+    fn as_slice(&self) -> &[CallId] {
+        match self {
+            Self::One(call) => std::slice::from_ref(call),
+            Self::More(calls) => calls,
+        }
+    }
+
+    fn add(&mut self, call: CallId) {
+        match self {
+            Self::One(first) => *self = Self::More(vec![*first, call]),
+            Self::More(calls) => calls.push(call),
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::More(calls) => calls.capacity() * size_of::<CallId>(),
+        }
+    }
+}
 
 /// The open calls of one session, and the last few ended ones.
 #[derive(Debug)]
 pub struct Pairing {
     max_open: usize,
-    calls: BTreeMap<CallId, OpenCall>,
-    by_id: HashMap<Key, Vec<CallId>>,
-    by_token: HashMap<Key, Vec<CallId>>,
+    /// In order of their ids, which is the order of opening.
+    calls: Vec<(CallId, Box<OpenCall>)>,
+    /// By the hash of direction, handle and value; what it finds is compared again.
+    index: IdMap<u64, Same>,
     ended: VecDeque<EndedCall>,
 }
+
+/// Room for calls that an idle session keeps; what a burst needed is given back.
+const SPARE_CALLS: usize = 16;
 
 impl Pairing {
     /// Pairs up to `max_open` calls at once; a further one pushes the oldest out.
     pub fn new(max_open: usize) -> Self {
         Self {
             max_open: max_open.max(1),
-            calls: BTreeMap::new(),
-            by_id: HashMap::new(),
-            by_token: HashMap::new(),
+            calls: Vec::new(),
+            index: IdMap::default(),
             ended: VecDeque::new(),
         }
     }
@@ -80,6 +122,19 @@ impl Pairing {
     /// Calls without an answer.
     pub fn open_calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Bytes of heap memory that it holds.
+    pub fn heap_bytes(&self) -> usize {
+        heap::vector(&self.calls)
+            + self
+                .calls
+                .iter()
+                .map(|(_, open)| open.heap_bytes())
+                .sum::<usize>()
+            + heap::map(&self.index)
+            + self.index.values().map(Same::heap_bytes).sum::<usize>()
+            + heap::queue(&self.ended)
     }
 
     /// Finds the call of a message, or opens one for a request.
@@ -94,7 +149,7 @@ impl Pairing {
 
     /// An exchange is over. Modern calls end with it, since nothing else could bring their answer.
     pub fn end_exchange(&mut self, exchange: ExchangeId) {
-        let over = |(call, open): (&CallId, &OpenCall)| {
+        let over = |(call, open): &(CallId, Box<OpenCall>)| {
             (open.is_modern && open.exchange == exchange).then_some(*call)
         };
         let calls: Vec<CallId> = self.calls.iter().filter_map(over).collect();
@@ -108,10 +163,7 @@ impl Pairing {
             return Placement::default();
         };
         let mut findings = Vec::new();
-        if self
-            .find(&self.by_id, carriage.direction, &id, carriage)
-            .is_some()
-        {
+        if self.find(Handle::Id, carriage.direction, &id, carriage).is_some() {
             let text = format!("a request with the id {id} is still open in this direction");
             findings.push(Finding {
                 severity: Severity::Warning,
@@ -125,15 +177,9 @@ impl Pairing {
         let token = envelope.fields.id(Field::MetaProgressToken).cloned();
         let method: Arc<str> = envelope.method.as_deref().unwrap_or_default().into();
         let name = subject(envelope).map(Arc::from);
-        self.by_id
-            .entry((carriage.direction, id.clone()))
-            .or_default()
-            .push(call);
+        self.enlist(hash(carriage.direction, Handle::Id, &id), call);
         if let Some(token) = &token {
-            self.by_token
-                .entry((carriage.direction, token.clone()))
-                .or_default()
-                .push(call);
+            self.enlist(hash(carriage.direction, Handle::Token, token), call);
         }
         let open = OpenCall {
             id,
@@ -145,7 +191,8 @@ impl Pairing {
             method: Arc::clone(&method),
             name: name.clone(),
         };
-        self.calls.insert(call, open);
+        let place = self.calls.partition_point(|(known, _)| *known < call);
+        self.calls.insert(place, (call, Box::new(open)));
         Placement {
             call: Some(call),
             role: CallRole::Opens,
@@ -159,7 +206,7 @@ impl Pairing {
     fn answer(&mut self, carriage: Carriage, envelope: &Envelope) -> Placement {
         let asked = carriage.direction.opposite();
         let known = match envelope.id.as_ref().filter(|id| !id.is_null()) {
-            Some(id) => self.find(&self.by_id, asked, id, carriage),
+            Some(id) => self.find(Handle::Id, asked, id, carriage),
             None => self.only_call_of(carriage.exchange, asked),
         };
         let Some(call) = known else {
@@ -171,9 +218,11 @@ impl Pairing {
     }
 
     fn stray_answer(&self, carriage: Carriage, envelope: &Envelope) -> Placement {
+        let asked = carriage.direction.opposite();
+        let id = envelope.id.as_ref().map(|id| hash(asked, Handle::Id, id));
         let is_it = |ended: &&EndedCall| {
-            Some(&ended.id) == envelope.id.as_ref()
-                && ended.direction == carriage.direction.opposite()
+            Some(ended.id) == id
+                && ended.direction == asked
                 && (!ended.is_modern || ended.exchange == carriage.exchange)
         };
         let ended = self.ended.iter().rev().find(is_it);
@@ -202,7 +251,7 @@ impl Pairing {
             Some("notifications/progress") => {
                 let token = envelope.fields.id(Field::ParamsProgressToken);
                 let call =
-                    token.and_then(|token| self.find(&self.by_token, sender.opposite(), token, carriage));
+                    token.and_then(|token| self.find(Handle::Token, sender.opposite(), token, carriage));
                 match call {
                     Some(call) => self.belongs(call, CallRole::Progress),
                     None => stray("progress with a token that no open request has"),
@@ -212,7 +261,7 @@ impl Pairing {
             _ => {
                 let subscription = envelope.fields.id(Field::MetaSubscriptionId);
                 let by_subscription =
-                    subscription.and_then(|id| self.find(&self.by_id, sender.opposite(), id, carriage));
+                    subscription.and_then(|id| self.find(Handle::Id, sender.opposite(), id, carriage));
                 match by_subscription.or_else(|| self.only_call_of(carriage.exchange, sender.opposite())) {
                     Some(call) => self.belongs(call, CallRole::Accompanies),
                     None => Placement::default(),
@@ -227,8 +276,8 @@ impl Pairing {
         };
         // A server ends a listen stream by cancelling the client's request (MCP 2026-07-28, Subscriptions).
         let sender = carriage.direction;
-        let own = self.find(&self.by_id, sender, id, carriage);
-        let Some(call) = own.or_else(|| self.find(&self.by_id, sender.opposite(), id, carriage)) else {
+        let own = self.find(Handle::Id, sender, id, carriage);
+        let Some(call) = own.or_else(|| self.find(Handle::Id, sender.opposite(), id, carriage)) else {
             return stray("a cancel of a request that is not open");
         };
         let placement = self.belongs(call, CallRole::Cancels);
@@ -239,20 +288,39 @@ impl Pairing {
     /// The call that was opened in `direction` under `key`: that of the same exchange first, then the newest legacy one.
     fn find(
         &self,
-        index: &HashMap<Key, Vec<CallId>>,
+        handle: Handle,
         direction: Direction,
-        key: &RpcId,
+        value: &RpcId,
         carriage: Carriage,
     ) -> Option<CallId> {
-        let calls = index.get(&(direction, key.clone()))?;
-        let is_here = |call: &&CallId| {
-            self.calls
-                .get(call)
-                .is_some_and(|open| open.exchange == carriage.exchange)
+        let listed = self.index.get(&hash(direction, handle, value))?.as_slice();
+        let calls = || {
+            let known = listed
+                .iter()
+                .rev()
+                .filter_map(|call| self.get(*call).map(|open| (*call, open)));
+            known.filter(|(_, open)| open.direction == direction && open.handle(handle) == Some(value))
         };
-        let is_legacy = |call: &&CallId| self.calls.get(call).is_some_and(|open| !open.is_modern);
-        let elsewhere = || calls.iter().rev().find(is_legacy).filter(|_| !carriage.is_modern);
-        calls.iter().rev().find(is_here).or_else(elsewhere).copied()
+        let is_here = |(_, open): &(CallId, &OpenCall)| open.exchange == carriage.exchange;
+        let is_elsewhere = |(_, open): &(CallId, &OpenCall)| !carriage.is_modern && !open.is_modern;
+        let found = calls().find(is_here).or_else(|| calls().find(is_elsewhere));
+        found.map(|(call, _)| call)
+    }
+
+    fn get(&self, call: CallId) -> Option<&OpenCall> {
+        let place = self.place_of(call)?;
+        self.calls.get(place).map(|(_, open)| &**open)
+    }
+
+    fn place_of(&self, call: CallId) -> Option<usize> {
+        self.calls.binary_search_by_key(&call, |(known, _)| *known).ok()
+    }
+
+    fn enlist(&mut self, hash: u64, call: CallId) {
+        self.index
+            .entry(hash)
+            .and_modify(|same| same.add(call))
+            .or_insert(Same::One(call));
     }
 
     fn only_call_of(&self, exchange: ExchangeId, direction: Direction) -> Option<CallId> {
@@ -268,7 +336,7 @@ impl Pairing {
     }
 
     fn belongs(&self, call: CallId, role: CallRole) -> Placement {
-        let open = self.calls.get(&call);
+        let open = self.get(call);
         Placement {
             call: Some(call),
             role,
@@ -280,31 +348,62 @@ impl Pairing {
     }
 
     fn close_oldest(&mut self) {
-        if let Some(call) = self.calls.keys().next().copied() {
-            self.close(call, false);
+        if let Some((call, _)) = self.calls.first() {
+            self.close(*call, false);
         }
     }
 
     fn close(&mut self, call: CallId, was_cancelled: bool) {
-        let Some(open) = self.calls.remove(&call) else {
+        let Some(place) = self.place_of(call) else {
             return;
         };
-        forget(&mut self.by_id, (open.direction, open.id.clone()), call);
-        if let Some(token) = open.token {
-            forget(&mut self.by_token, (open.direction, token), call);
+        let (_, open) = self.calls.remove(place);
+        let id = hash(open.direction, Handle::Id, &open.id);
+        forget(&mut self.index, id, call);
+        if let Some(token) = &open.token {
+            forget(&mut self.index, hash(open.direction, Handle::Token, token), call);
+        }
+        if self.calls.is_empty() && self.calls.capacity() > SPARE_CALLS {
+            self.calls.shrink_to(SPARE_CALLS);
+            self.index.shrink_to(SPARE_CALLS);
         }
         if self.ended.len() == ENDED_KEPT {
             self.ended.pop_front();
         }
         self.ended.push_back(EndedCall {
             call,
-            id: open.id,
+            id,
             direction: open.direction,
             exchange: open.exchange,
             is_modern: open.is_modern,
             was_cancelled,
         });
     }
+}
+
+impl OpenCall {
+    fn handle(&self, handle: Handle) -> Option<&RpcId> {
+        match handle {
+            Handle::Id => Some(&self.id),
+            Handle::Token => self.token.as_ref(),
+        }
+    }
+
+    /// The method and name are counted here although the rows of the call share them: they live as long as the call.
+    fn heap_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.id.heap_bytes()
+            + self.token.as_ref().map_or(0, RpcId::heap_bytes)
+            + heap::shared_text(&self.method)
+            + self.name.as_ref().map_or(0, heap::shared_text)
+    }
+}
+
+/// The same for equal values, also in another session: an index within a session is all that it is for.
+fn hash(direction: Direction, handle: Handle, value: &RpcId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (direction, handle, value).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a request is about: its tool, prompt, uri or task.
@@ -330,11 +429,19 @@ fn stray(text: &str) -> Placement {
     }
 }
 
-fn forget(index: &mut HashMap<Key, Vec<CallId>>, key: Key, call: CallId) {
-    if let std::collections::hash_map::Entry::Occupied(mut entry) = index.entry(key) {
-        entry.get_mut().retain(|known| *known != call);
-        if entry.get().is_empty() {
-            entry.remove();
+fn forget(index: &mut IdMap<u64, Same>, hash: u64, call: CallId) {
+    if let std::collections::hash_map::Entry::Occupied(mut entry) = index.entry(hash) {
+        match entry.get_mut() {
+            Same::More(calls) => {
+                calls.retain(|known| *known != call);
+                if calls.is_empty() {
+                    entry.remove();
+                }
+            }
+            Same::One(only) if *only == call => {
+                entry.remove();
+            }
+            Same::One(_) => {}
         }
     }
 }
@@ -468,6 +575,7 @@ mod tests {
         assert_eq!(talk.pairing.open_calls(), 4);
         talk.pairing.end_exchange(ExchangeId::new(10).unwrap());
         assert_eq!(talk.pairing.open_calls(), 3);
-        assert!(talk.pairing.by_id.values().map(Vec::len).sum::<usize>() == 3);
+        let listed = talk.pairing.index.values().map(|same| same.as_slice().len());
+        assert_eq!(listed.sum::<usize>(), 2 * 3, "each by its id and by its token");
     }
 }

@@ -12,12 +12,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::ids::{IdSource, ProxySessionId, SessionId, Side};
 use crate::limits::ResourceLimits;
+use crate::resource::heap;
 use crate::session::observation::SessionOpened;
 use crate::session::pairing::Pairing;
 use crate::session::tracker::EventTracker;
 use crate::snapshot::SessionBasis;
 
 const SHARDS: usize = 16;
+/// Sessions of a side that are still known after their end, for what comes late. Twice as many may be there before they
+/// are cleared away.
+const ENDED_KEPT: usize = 64;
 
 /// What makes exchanges one session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +60,18 @@ pub enum SessionKey {
     },
 }
 
+impl SessionKey {
+    /// Bytes of heap memory beside the value itself and what is shared with others.
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Header { id, .. } => id.len(),
+            Self::Endpoint { target, .. } => target.len(),
+            Self::Inferred { client, .. } => client.as_deref().map_or(0, str::len),
+            Self::Peer { .. } => 0,
+        }
+    }
+}
+
 /// A live session: its identity and what the traffic needs of it.
 #[derive(Debug)]
 pub struct Session {
@@ -65,8 +81,13 @@ pub struct Session {
     pub opened: SessionOpened,
     active_at: AtomicU64,
     is_ended: AtomicBool,
+    /// Sessions of its side that ended and are still known.
+    ended: Arc<AtomicU64>,
     talk: Mutex<Talk>,
 }
+
+/// Who is forgotten first: what ended, then what no exchange uses, then what was silent longest.
+type Rank = (bool, bool, u64);
 
 /// What is open in a session.
 #[derive(Debug)]
@@ -90,15 +111,31 @@ impl Session {
 
     /// Marks it as over. True the first time.
     pub fn end(&self) -> bool {
-        !self.is_ended.swap(true, Ordering::Relaxed)
+        let is_first = !self.is_ended.swap(true, Ordering::Relaxed);
+        if is_first {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+        is_first
     }
 
-    fn rank(&self) -> (bool, u64) {
-        (
-            !self.is_ended.load(Ordering::Relaxed),
-            self.active_at.load(Ordering::Relaxed),
-        )
+    /// Bytes of heap memory, this value included.
+    fn heap_bytes(&self) -> usize {
+        let talk = self.talk();
+        heap::ARC_BYTES + size_of::<Self>() + talk.pairing.heap_bytes() + talk.events.heap_bytes()
     }
+
+    fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
+    }
+}
+
+/// The registry holds a session once; whoever else holds it is an exchange of it.
+fn rank(session: &Arc<Session>) -> Rank {
+    (
+        !session.is_ended(),
+        Arc::strong_count(session) > 1,
+        session.active_at.load(Ordering::Relaxed),
+    )
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +143,7 @@ struct SideState {
     ids: IdSource,
     live: AtomicU64,
     evicted: AtomicU64,
+    ended: Arc<AtomicU64>,
 }
 
 type Shard = HashMap<(Side, SessionKey), Arc<Session>>;
@@ -206,8 +244,13 @@ impl Registry {
     /// Forgets `key`; a later use of it makes a new session.
     pub fn unbind(&self, side: Side, key: &SessionKey) {
         let key = (side, key.clone());
-        if self.shard(&key).remove(&key).is_some() {
-            self.sides[side as usize].live.fetch_sub(1, Ordering::Relaxed);
+        let gone = self.shard(&key).remove(&key);
+        if let Some(session) = gone {
+            let state = &self.sides[side as usize];
+            state.live.fetch_sub(1, Ordering::Relaxed);
+            if session.is_ended() {
+                state.ended.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -230,6 +273,12 @@ impl Registry {
             state.live.load(Ordering::Relaxed),
             state.evicted.load(Ordering::Relaxed),
         )
+    }
+
+    /// Bytes that the known sessions hold, of both sides: what finds them, their open calls, the ends and event ids that
+    /// are remembered. Looks at each of them, so it is for a gauge and not for every message.
+    pub fn heap_bytes(&self) -> usize {
+        self.shards.iter().map(shard_bytes).sum()
     }
 
     fn make(
@@ -256,6 +305,7 @@ impl Registry {
             opened,
             active_at: AtomicU64::new(now.as_micros()),
             is_ended: AtomicBool::new(false),
+            ended: Arc::clone(&self.sides[side as usize].ended),
             talk: Mutex::new(talk),
         })
     }
@@ -265,34 +315,61 @@ impl Registry {
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the longest idle sessions of `side` (ended ones first) when there is no room for one more. A sixteenth at
-    /// a time, so that a flood of new sessions does not search all of them for each.
+    /// Forgets sessions of `side` when there is no room for one more: ended ones first, then the longest idle. A sixteenth
+    /// at a time, so that a flood of new sessions does not search all of them for each. Sessions that ended a while ago
+    /// are forgotten even while there is room.
     fn make_room(&self, side: Side) {
         let state = &self.sides[side as usize];
-        if state.live.load(Ordering::Relaxed) < self.max_sessions {
+        let max = usize::try_from(self.max_sessions).unwrap_or(usize::MAX);
+        let is_full = state.live.load(Ordering::Relaxed) >= self.max_sessions;
+        let is_littered = state.ended.load(Ordering::Relaxed) > 2 * ENDED_KEPT as u64;
+        if !is_full && !is_littered {
             return;
         }
+        let ranked = self.ranked(side);
+        let ended = ranked.partition_point(|((is_live, ..), _)| !is_live);
+        let surplus = if is_full {
+            let share = max / 16;
+            (ranked.len().saturating_sub(max) + 1).max(share)
+        } else {
+            0
+        };
+        let forgettable = ended.saturating_sub(ENDED_KEPT);
+        let evicted = surplus.saturating_sub(forgettable);
+        for (_, key) in ranked.into_iter().take(surplus.max(forgettable)) {
+            self.unbind(side, &key);
+        }
+        state.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
+    }
+
+    /// The sessions of `side`, the one to be forgotten first at the beginning.
+    fn ranked(&self, side: Side) -> Vec<(Rank, SessionKey)> {
         let mut ranked = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             ranked.extend(
                 shard
                     .iter()
-                    .filter(|(key, _)| key.0 == side)
-                    .map(|(key, session)| (session.rank(), key.1.clone())),
+                    .filter(|((of, _), _)| *of == side)
+                    .map(|((_, key), session)| (rank(session), key.clone())),
             );
         }
         ranked.sort_unstable_by_key(|(rank, _)| *rank);
-        let surplus = ranked
-            .len()
-            .saturating_sub(usize::try_from(self.max_sessions).unwrap_or(usize::MAX))
-            + 1;
-        let share = usize::try_from(self.max_sessions / 16).unwrap_or(0);
-        for (_, key) in ranked.into_iter().take(surplus.max(share)) {
-            self.unbind(side, &key);
-            state.evicted.fetch_add(1, Ordering::Relaxed);
-        }
+        ranked
     }
+}
+
+fn shard_bytes(shard: &Mutex<Shard>) -> usize {
+    let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = |((side, key), session): (&(Side, SessionKey), &Arc<Session>)| {
+        // The name of a destination is the session's own; that of an upstream is there anyway.
+        let server = match side {
+            Side::Forward => heap::shared_text(key_server(key)),
+            Side::Reverse => 0,
+        };
+        key.heap_bytes() + server + session.heap_bytes()
+    };
+    heap::map(&shard) + shard.iter().map(entry).sum::<usize>()
 }
 
 fn key_server(key: &SessionKey) -> &Arc<str> {
@@ -360,5 +437,38 @@ mod tests {
         assert!(registry.find(Side::Reverse, &key("old")).is_none());
         assert_eq!(registry.counts(Side::Reverse), (2, 2));
         assert!(registry.find(Side::Forward, &key("other")).is_some());
+    }
+
+    #[test]
+    fn a_session_that_an_exchange_uses_is_kept_before_one_that_spoke_later() {
+        let registry = registry(2);
+        let listening = open(&registry, Side::Reverse, "listening", 1).session;
+        open(&registry, Side::Reverse, "idle", 2);
+        open(&registry, Side::Reverse, "new", 3);
+        assert!(registry.find(Side::Reverse, &key("idle")).is_none());
+        assert!(Arc::ptr_eq(
+            &listening,
+            &registry.find(Side::Reverse, &key("listening")).unwrap()
+        ));
+    }
+
+    #[test]
+    fn of_sessions_that_ended_only_the_latest_are_still_known() {
+        let registry = registry(10_000);
+        for number in 0..1000 {
+            assert!(
+                open(&registry, Side::Reverse, &number.to_string(), number)
+                    .session
+                    .end()
+            );
+        }
+        let (known, evicted) = registry.counts(Side::Reverse);
+        assert!(
+            known >= ENDED_KEPT as u64 && known <= 2 * ENDED_KEPT as u64 + 1,
+            "{known}"
+        );
+        assert_eq!(evicted, 0, "nothing was forgotten for want of room");
+        assert!(registry.find(Side::Reverse, &key("999")).is_some());
+        assert!(registry.find(Side::Reverse, &key("0")).is_none());
     }
 }

@@ -1,23 +1,23 @@
 //! The SSE event ids of a session, to link a resumed stream to the exchange it continues.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::ids::ExchangeId;
+use crate::resource::heap;
 
 /// A bounded memory of event ids: by count and by age.
 ///
 /// Source: MCP 2025-11-25, Transports, "Resumability and Redelivery": event ids are unique within a session.
 #[derive(Debug)]
 pub struct EventTracker {
-    events: VecDeque<(Box<str>, ExchangeId, Timestamp)>,
+    /// Ids by their hash: servers choose their length, and a collision would only name a wrong origin.
+    events: VecDeque<(u64, ExchangeId, Timestamp)>,
     max_events: usize,
     max_age: Duration,
 }
-
-/// The longest event id that is remembered, in bytes; a longer one is not linked.
-const MAX_EVENT_ID_BYTES: usize = 1024;
 
 impl EventTracker {
     /// Remembers `max_events` ids for `max_age`.
@@ -32,22 +32,23 @@ impl EventTracker {
     /// Remembers that `id` was seen on `exchange`.
     pub fn remember(&mut self, id: &str, exchange: ExchangeId, now: Timestamp) {
         self.forget_old(now);
-        if id.is_empty() || id.len() > MAX_EVENT_ID_BYTES {
+        if id.is_empty() {
             return;
         }
         if self.events.len() >= self.max_events {
             self.events.pop_front();
         }
-        self.events.push_back((id.into(), exchange, now));
+        self.events.push_back((hash(id), exchange, now));
     }
 
     /// The exchange on which `id` was last seen, if that is remembered.
     pub fn origin(&mut self, id: &str, now: Timestamp) -> Option<ExchangeId> {
         self.forget_old(now);
+        let id = hash(id);
         self.events
             .iter()
             .rev()
-            .find(|(known, ..)| &**known == id)
+            .find(|(known, ..)| *known == id)
             .map(|(_, exchange, _)| *exchange)
     }
 
@@ -61,6 +62,11 @@ impl EventTracker {
         self.events.is_empty()
     }
 
+    /// Bytes of heap memory that it holds.
+    pub fn heap_bytes(&self) -> usize {
+        heap::queue(&self.events)
+    }
+
     fn forget_old(&mut self, now: Timestamp) {
         while self
             .events
@@ -70,6 +76,12 @@ impl EventTracker {
             self.events.pop_front();
         }
     }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -95,10 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_empty_or_huge_is_not_remembered() {
+    fn an_empty_id_is_not_remembered_and_a_huge_one_costs_no_more_than_others() {
         let mut tracker = EventTracker::new(2, Duration::from_secs(10));
-        tracker.remember("", ExchangeId::new(1).unwrap(), at(0));
-        tracker.remember(&"x".repeat(2000), ExchangeId::new(1).unwrap(), at(0));
+        let exchange = ExchangeId::new(1).unwrap();
+        tracker.remember("", exchange, at(0));
         assert!(tracker.is_empty());
+        let huge = "x".repeat(100_000);
+        tracker.remember(&huge, exchange, at(0));
+        assert_eq!(tracker.origin(&huge, at(0)), Some(exchange));
+        assert!(tracker.heap_bytes() < 1000);
     }
 }

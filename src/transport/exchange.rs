@@ -1,6 +1,5 @@
 //! One HTTP exchange as it is observed: its session, its frames, its times, and its end, which is told whatever happens.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,7 +55,8 @@ pub(crate) struct Exchange {
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) connection: ConnectionId,
-    pub(crate) address: SocketAddr,
+    /// The address with port.
+    pub(crate) address: Arc<str>,
     /// The address without port.
     pub(crate) host: Arc<str>,
 }
@@ -106,7 +106,7 @@ impl Exchange {
         let event = Event::Request(Box::new(RequestObserved {
             exchange: exchange.id,
             connection: peer.connection,
-            client: peer.address.to_string(),
+            client: String::from(&*peer.address),
             side: exchange.side,
             server: Arc::clone(&exchange.server),
             session: exchange.lock().session.as_ref().map(|session| session.id),
@@ -485,7 +485,9 @@ impl Drop for Exchange {
         let now = self.hub.clock.now();
         let state = std::mem::take(self.state.get_mut().unwrap_or_else(PoisonError::into_inner));
         if let Some(session) = &state.session {
-            session.talk().pairing.end_exchange(self.id);
+            if state.is_modern {
+                session.talk().pairing.end_exchange(self.id);
+            }
         }
         let vanished = self.hub.end_of_dropped(EndKind::ClientAborted);
         let mut timing = state.timing;

@@ -79,7 +79,7 @@ async fn drive(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr) -> Result
         hub: Arc::clone(hub),
         peer: Peer {
             connection: ConnectionId::from(hub.ids.connections.next()),
-            address,
+            address: address.to_string().into(),
             host: address.ip().to_string().into(),
         },
         local,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
@@ -99,7 +99,9 @@ enum Body {
 #[derive(Debug, Default)]
 struct Document {
     scanner: EnvelopeScanner,
-    kept: BytesMut,
+    kept: Vec<u8>,
+    /// Bytes that are to come, as far as the head tells; 0 if it does not.
+    expected: usize,
     size: u64,
     is_cut: bool,
     is_json: bool,
@@ -146,6 +148,13 @@ impl BodyReader {
             frames: 0,
             parts: 0,
             wants_parts: false,
+        }
+    }
+
+    /// Says how many bytes of a document are to come.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        if let Body::Document(document) = &mut self.body {
+            document.expected = bytes;
         }
     }
 
@@ -239,9 +248,9 @@ impl BodyReader {
         self.parts += 1;
     }
 
-    fn end_document(&mut self, document: Document, is_fragment: bool, out: &mut Vec<Draft>) {
+    fn end_document(&mut self, mut document: Document, is_fragment: bool, out: &mut Vec<Draft>) {
+        let wire = document.take_kept();
         let found = document.scanner.finish();
-        let wire = document.kept.freeze();
         let problem = self
             .failure
             .clone()
@@ -277,7 +286,7 @@ impl BodyReader {
     fn push_events(&mut self, chunk: &Bytes, out: &mut Vec<Draft>) {
         if let Body::Events { cutter, pieces, .. } = &mut self.body {
             cutter.push(chunk, pieces);
-            if !self.lease.resize(cutter.buffered()) {
+            if !self.lease.resize(cutter.reserved()) {
                 cutter.give_up(pieces);
                 self.lease.resize(0);
             }
@@ -420,13 +429,30 @@ impl Document {
         self.scanner.push(chunk);
         self.size += chunk.len() as u64;
         let wanted = chunk.len().min(max_kept.saturating_sub(self.kept.len()));
-        let room = if lease.resize(self.kept.len() + wanted) {
+        let needed = self.kept.len() + wanted;
+        let room = if needed <= self.kept.capacity() || self.grow(needed, max_kept, lease) {
             wanted
         } else {
             0
         };
         self.kept.extend_from_slice(&chunk[..room]);
         self.is_cut |= room < chunk.len();
+    }
+
+    /// Makes room for `needed` bytes in all: at best for as many as are to come, so that they are copied once.
+    fn grow(&mut self, needed: usize, max_kept: usize, lease: &mut Lease) -> bool {
+        let doubled = 2 * self.kept.capacity();
+        let ample = needed.max(self.expected.max(doubled).min(max_kept));
+        let capacity = [ample, needed].into_iter().find(|bytes| lease.resize(*bytes));
+        if let Some(capacity) = capacity {
+            self.kept.reserve_exact(capacity - self.kept.len());
+        }
+        capacity.is_some()
+    }
+
+    /// What was kept, without room to spare.
+    fn take_kept(&mut self) -> Bytes {
+        std::mem::take(&mut self.kept).into_boxed_slice().into()
     }
 }
 

@@ -255,7 +255,14 @@ fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
     };
     let lease = exchange.hub.buffers.lease(exchange.side);
     let kind = BodyKind::of(text(header::CONTENT_TYPE));
-    BodyReader::new(kind, text(header::CONTENT_ENCODING), &exchange.hub.limits, lease)
+    let coding = text(header::CONTENT_ENCODING);
+    let mut reader = BodyReader::new(kind, coding, &exchange.hub.limits, lease);
+    if coding.is_none()
+        && let Some(length) = text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok())
+    {
+        reader.expect(length);
+    }
+    reader
 }
 
 /// hyper keeps the spelling of header names among the extensions, so they go along.

@@ -116,6 +116,18 @@ impl RawPeer {
         self.buffer.drain(..bytes).collect()
     }
 
+    /// Reads at least `bytes` bytes and keeps none.
+    pub async fn skip(&mut self, bytes: usize) {
+        let mut buffer = [0; 16 * 1024];
+        let mut read = self.buffer.len();
+        self.buffer = Vec::new();
+        while read < bytes {
+            let more = soon("more bytes", self.socket.read(&mut buffer)).await.unwrap();
+            assert!(more > 0, "ended after {read} of {bytes} bytes");
+            read += more;
+        }
+    }
+
     /// One chunk of a chunked body; empty at its end.
     pub async fn read_chunk(&mut self) -> Vec<u8> {
         let size = String::from_utf8(self.read_through(b"\r\n").await).unwrap();
@@ -146,6 +158,18 @@ impl RawPeer {
         (std::mem::take(&mut self.buffer), outcome.is_ok())
     }
 
+    /// A chunked body up to its end.
+    pub async fn read_all_chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.read_chunk().await;
+            if chunk.is_empty() {
+                return body;
+            }
+            body.extend(chunk);
+        }
+    }
+
     /// Waits until the other side has gone, whichever way.
     pub async fn wait_closed(&mut self) {
         let mut rest = [0; 4096];
@@ -153,6 +177,11 @@ impl RawPeer {
             while matches!(self.socket.read(&mut rest).await, Ok(read) if read > 0) {}
         })
         .await;
+    }
+
+    /// Vanishes: the other side is told by a reset, not by an orderly end.
+    pub fn reset(self) {
+        self.socket.set_zero_linger().unwrap();
     }
 
     fn text(&self) -> String {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::resource::heap::ARC_BYTES;
+
 /// A place in a recording's file. Only the [`BodySource`] that goes with it knows what stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BodyLocator {
@@ -62,8 +64,12 @@ pub(crate) struct KeptBody {
 /// Where kept bytes are.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// `payload` may be a part of `wire`'s allocation; `wire` is empty where it says no more than the payload.
-    Memory { payload: Bytes, wire: Bytes },
+    /// The payload, and nothing else was on the wire.
+    Payload(Bytes),
+    /// A block of which the payload is a part.
+    Block { wire: Bytes, payload: Range<u32> },
+    /// A block and a payload that stands nowhere in it as a whole.
+    Apart(Box<Apart>),
     /// In a file; `span` is the row's part of the payload, `None` for all of it.
     File {
         locator: BodyLocator,
@@ -71,15 +77,51 @@ pub(crate) enum Place {
     },
 }
 
-/// What an allocation costs beside its bytes.
-pub(crate) const ALLOCATION_BYTES: usize = 16;
+/// A payload and the block that it was read from.
+#[derive(Debug)]
+pub(crate) struct Apart {
+    payload: Bytes,
+    wire: Bytes,
+}
 
 impl KeptBody {
-    /// Copies a frame's bytes, `max_bytes` of each form at most.
+    /// Keeps a frame's bytes as they are if neither form is above `max_bytes`, else copies of their heads.
     ///
-    /// The transport's bytes are usually a slice of a much larger read buffer, which a slice of ours would keep alive
-    /// as a whole; nothing tells whether they are. So they are copied, once: the payload of an SSE event with one data
-    /// line is a part of the copy of its wire form.
+    /// An observed frame has its bytes for itself: they are no slices of a read buffer, which would be kept alive as a
+    /// whole.
+    pub(crate) fn of_frame(
+        payload: &Bytes,
+        wire: &Bytes,
+        size: u64,
+        coding: Option<Arc<str>>,
+        max_bytes: usize,
+    ) -> Self {
+        if wire.len().max(payload.len()) > max_bytes {
+            return Self::copied(payload, wire, size, coding, max_bytes);
+        }
+        let place = if wire.is_empty() || wire == payload {
+            Place::Payload(payload.clone())
+        } else if let Some(payload) = place_within(payload, wire) {
+            Place::Block {
+                wire: wire.clone(),
+                payload,
+            }
+        } else {
+            Place::Apart(Box::new(Apart {
+                payload: payload.clone(),
+                wire: wire.clone(),
+            }))
+        };
+        Self {
+            place,
+            size,
+            is_cut: (payload.len() as u64) < size,
+            coding,
+        }
+    }
+
+    /// Copies a part of a frame, `max_bytes` of each form at most: the payload of an SSE event with one data line is a
+    /// part of the copy of its wire form.
     pub(crate) fn copied(
         payload: &[u8],
         wire: &[u8],
@@ -90,17 +132,9 @@ impl KeptBody {
         let kept = head(payload, max_bytes);
         let is_cut = (kept.len() as u64) < size;
         let place = if wire.is_empty() || wire == payload {
-            Place::Memory {
-                payload: Bytes::copy_from_slice(kept),
-                wire: Bytes::new(),
-            }
+            Place::Payload(Bytes::copy_from_slice(kept))
         } else {
-            let wire = Bytes::copy_from_slice(head(wire, max_bytes));
-            let payload = match memchr::memmem::find(&wire, kept) {
-                Some(start) => wire.slice(start..start + kept.len()),
-                None => Bytes::copy_from_slice(kept),
-            };
-            Place::Memory { payload, wire }
+            block(head(wire, max_bytes), kept)
         };
         Self {
             place,
@@ -114,15 +148,21 @@ impl KeptBody {
     pub(crate) fn heap_bytes(&self) -> usize {
         let bytes = match &self.place {
             Place::File { .. } => 0,
-            Place::Memory { payload, wire } if is_within(payload, wire) => wire.len() + ALLOCATION_BYTES,
-            Place::Memory { payload, wire } => payload.len() + wire.len() + 2 * ALLOCATION_BYTES,
+            Place::Payload(payload) => payload.len(),
+            Place::Block { wire, .. } => wire.len(),
+            Place::Apart(apart) => size_of::<Apart>() + apart.payload.len() + apart.wire.len(),
         };
-        size_of::<Self>() + ALLOCATION_BYTES + bytes
+        ARC_BYTES + size_of::<Self>() + bytes
     }
 
     pub(crate) fn read(&self, source: Option<&dyn BodySource>) -> io::Result<RowBytes> {
         let (payload, wire) = match &self.place {
-            Place::Memory { payload, wire } => (payload.clone(), wire.clone()),
+            Place::Payload(payload) => (payload.clone(), Bytes::new()),
+            Place::Block { wire, payload } => {
+                let part = slice(wire, &(u64::from(payload.start)..u64::from(payload.end)));
+                (wire.slice_ref(part), wire.clone())
+            }
+            Place::Apart(apart) => (apart.payload.clone(), apart.wire.clone()),
             Place::File { locator, span } => fetch(source, *locator, span.as_ref())?,
         };
         Ok(RowBytes {
@@ -133,6 +173,22 @@ impl KeptBody {
             coding: self.coding.clone(),
         })
     }
+}
+
+/// A copy of `wire`, and where `payload` stands in it; or copies of both.
+fn block(wire: &[u8], payload: &[u8]) -> Place {
+    let place = |start: usize| {
+        let end = start + payload.len();
+        Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?)
+    };
+    let (wire, payload) = match memchr::memmem::find(wire, payload).and_then(place) {
+        Some(payload) => {
+            let wire = Bytes::copy_from_slice(wire);
+            return Place::Block { wire, payload };
+        }
+        None => (Bytes::copy_from_slice(wire), Bytes::copy_from_slice(payload)),
+    };
+    Place::Apart(Box::new(Apart { payload, wire }))
 }
 
 fn fetch(
@@ -160,13 +216,18 @@ pub(crate) fn slice<'a>(bytes: &'a [u8], span: &Range<u64>) -> &'a [u8] {
     bytes.get(at(span.start)..at(span.end)).unwrap_or_default()
 }
 
-fn head(bytes: &[u8], max_bytes: usize) -> &[u8] {
-    bytes.get(..max_bytes).unwrap_or(bytes)
+/// Where `part` stands in `whole`, if it is a slice of the same bytes.
+fn place_within(part: &Bytes, whole: &Bytes) -> Option<Range<u32>> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    let is_within = !part.is_empty() && end <= whole.len();
+    is_within
+        .then(|| Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?))
+        .flatten()
 }
 
-fn is_within(part: &Bytes, whole: &Bytes) -> bool {
-    let whole = whole.as_ptr_range();
-    !part.is_empty() && whole.contains(&part.as_ptr())
+fn head(bytes: &[u8], max_bytes: usize) -> &[u8] {
+    bytes.get(..max_bytes).unwrap_or(bytes)
 }
 
 #[cfg(test)]
@@ -176,7 +237,7 @@ mod tests {
     #[test]
     fn the_payload_of_an_event_shares_the_copy_of_its_block() {
         let body = KeptBody::copied(b"{}", b"data: {}\n\n", 2, None, 100);
-        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16 + 10 + 16);
+        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16 + 10);
         let read = body.read(None).unwrap();
         assert_eq!(
             (&read.payload[..], &read.wire[..], read.is_cut),
@@ -187,7 +248,15 @@ mod tests {
     #[test]
     fn data_of_several_lines_is_kept_beside_its_block() {
         let body = KeptBody::copied(b"{\n}", b"data: {\ndata: }\n\n", 3, None, 100);
-        assert_eq!(body.heap_bytes(), size_of::<KeptBody>() + 16 + 3 + 17 + 32);
+        assert_eq!(
+            body.heap_bytes(),
+            size_of::<KeptBody>() + 16 + size_of::<Apart>() + 3 + 17
+        );
+        let read = body.read(None).unwrap();
+        assert_eq!(
+            (&read.payload[..], &read.wire[..]),
+            (&b"{\n}"[..], &b"data: {\ndata: }\n\n"[..])
+        );
     }
 
     #[test]

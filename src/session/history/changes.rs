@@ -3,8 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::resource::heap::{self, ARC_BYTES};
+
 /// Row numbers remembered in all batches together; beyond, the oldest batches go.
 const MAX_NUMBERS: usize = 64 * 1024;
+/// About the smallest row.
+const ROW_BYTES: usize = 512;
 /// Batches remembered.
 const MAX_BATCHES: usize = 64;
 
@@ -16,14 +20,42 @@ pub(super) struct Batch {
 }
 
 /// The latest changes. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Changes {
     batches: VecDeque<Arc<Batch>>,
     newest: u64,
     numbers: usize,
+    max_numbers: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
 }
 
 impl Changes {
+    /// A memory for a history of at most `max_bytes`: more changes than it can have rows need not be remembered.
+    pub(crate) fn within(max_bytes: usize) -> Self {
+        Self {
+            batches: VecDeque::new(),
+            newest: 0,
+            numbers: 0,
+            max_numbers: (max_bytes / ROW_BYTES).min(MAX_NUMBERS),
+        }
+    }
+
+    /// Row numbers remembered at most.
+    pub(crate) fn max_numbers(&self) -> usize {
+        self.max_numbers
+    }
+
+    /// Bytes of heap memory.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let batch = ARC_BYTES + size_of::<Batch>();
+        self.numbers * size_of::<u64>() + self.batches.len() * batch + heap::queue(&self.batches)
+    }
+
     /// Adds what changed; an empty list makes no batch.
     pub(crate) fn add(&mut self, mut rows: Vec<u64>) {
         if rows.is_empty() {
@@ -37,7 +69,7 @@ impl Changes {
             number: self.newest,
             rows: rows.into(),
         }));
-        while self.batches.len() > MAX_BATCHES || self.numbers > MAX_NUMBERS {
+        while self.batches.len() > MAX_BATCHES || self.numbers > self.max_numbers {
             let Some(oldest) = self.batches.pop_front() else {
                 break;
             };

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
+use crate::resource::heap::{self, ARC_BYTES};
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
 };
 use crate::snapshot::{EndKind, ExchangeDetail, Head, Timing};
 
-use super::body::ALLOCATION_BYTES;
 use super::owner::Owner;
 
 /// An exchange. It lives as long as it is open or one of its rows is in history.
@@ -25,8 +25,8 @@ pub struct ExchangeRecord {
     pub(crate) method: Box<str>,
     pub(crate) target: Box<str>,
     request: Option<ObservedHead>,
-    rewrites: Vec<String>,
-    response: OnceLock<Response>,
+    rewrites: Box<[Box<str>]>,
+    response: OnceLock<Box<Response>>,
     end: OnceLock<Box<End>>,
     pub(crate) charge: Charge,
 }
@@ -38,14 +38,14 @@ struct Response {
     is_ours: bool,
     media_type: Option<Box<str>>,
     stream: Option<StreamId>,
-    rewrites: Vec<String>,
+    rewrites: Box<[Box<str>]>,
 }
 
 #[derive(Debug)]
 struct End {
     request: EndKind,
     response: EndKind,
-    failure: Option<String>,
+    failure: Option<Box<str>>,
     timing: Timing,
     request_bytes: u64,
     response_bytes: u64,
@@ -57,8 +57,8 @@ pub(crate) struct Charge(Mutex<ChargeState>);
 
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ChargeState {
-    /// Rows in history that share the record.
-    pub(crate) rows: u32,
+    /// What holds the record: rows in history, and the exchange itself until it ends.
+    pub(crate) holders: u32,
     pub(crate) owner: Option<Owner>,
     /// Bytes that the owner pays for it.
     pub(crate) bytes: usize,
@@ -87,7 +87,7 @@ impl ExchangeRecord {
             method: request.method.into(),
             target: request.target.into(),
             request: Some(exact(request.head)),
-            rewrites: request.rewrites,
+            rewrites: exact_texts(request.rewrites),
             response: OnceLock::new(),
             end: OnceLock::new(),
             charge: Charge::default(),
@@ -107,7 +107,7 @@ impl ExchangeRecord {
             method: Box::default(),
             target: Box::default(),
             request: None,
-            rewrites: Vec::new(),
+            rewrites: Box::default(),
             response: OnceLock::new(),
             end: OnceLock::new(),
             charge: Charge::default(),
@@ -116,21 +116,21 @@ impl ExchangeRecord {
 
     pub(crate) fn respond(&self, response: ResponseObserved) {
         // A second response head does not exist; should one come, the first stays.
-        let _ = self.response.set(Response {
+        let _ = self.response.set(Box::new(Response {
             status: response.status,
             head: exact(response.head),
             is_ours: response.is_ours,
             media_type: response.media_type.map(Into::into),
             stream: response.stream,
-            rewrites: response.rewrites,
-        });
+            rewrites: exact_texts(response.rewrites),
+        }));
     }
 
     pub(crate) fn finish(&self, end: ExchangeEnded) {
         let _ = self.end.set(Box::new(End {
             request: end.request_end,
             response: end.response_end,
-            failure: end.failure,
+            failure: end.failure.map(Into::into),
             timing: end.timing,
             request_bytes: end.request_bytes,
             response_bytes: end.response_bytes,
@@ -180,7 +180,7 @@ impl ExchangeRecord {
             method: self.method.to_string(),
             target: self.target.to_string(),
             head,
-            rewrites: self.rewrites.clone(),
+            rewrites: owned_texts(&self.rewrites),
             resumes: None,
         }));
         let response = self.response.get().map(|response| {
@@ -192,7 +192,7 @@ impl ExchangeRecord {
                 is_ours: response.is_ours,
                 stream: response.stream,
                 media_type: response.media_type.as_deref().map(str::to_owned),
-                rewrites: response.rewrites.clone(),
+                rewrites: owned_texts(&response.rewrites),
             }))
         });
         let at = self.started;
@@ -207,12 +207,10 @@ impl ExchangeRecord {
     pub fn detail(&self) -> Option<ExchangeDetail> {
         let response = self.response.get();
         let end = self.end.get();
-        let mut rewrites = self.rewrites.clone();
-        rewrites.extend(
-            response
-                .iter()
-                .flat_map(|response| response.rewrites.iter().cloned()),
-        );
+        let mut rewrites = owned_texts(&self.rewrites);
+        if let Some(response) = response {
+            rewrites.extend(owned_texts(&response.rewrites));
+        }
         Some(ExchangeDetail {
             id: self.id,
             connection: self.connection?,
@@ -235,7 +233,7 @@ impl ExchangeRecord {
             ),
             request_end: end.map(|end| end.request),
             response_end: end.map(|end| end.response),
-            failure: end.and_then(|end| end.failure.clone()),
+            failure: end.and_then(|end| end.failure.as_deref().map(str::to_owned)),
             request_bytes: end.map_or(0, |end| end.request_bytes),
             response_bytes: end.map_or(0, |end| end.response_bytes),
         })
@@ -245,15 +243,16 @@ impl ExchangeRecord {
     pub(crate) fn heap_bytes(&self) -> usize {
         let texts = self.client.len() + self.method.len() + self.target.len();
         let response = self.response.get().map_or(0, |response| {
-            head_bytes(&response.head)
+            size_of::<Response>()
+                + head_bytes(&response.head)
                 + text_bytes(&response.rewrites)
                 + response.media_type.as_deref().map_or(0, str::len)
         });
         let end = self.end.get().map_or(0, |end| {
-            size_of::<End>() + end.failure.as_ref().map_or(0, String::len)
+            size_of::<End>() + end.failure.as_deref().map_or(0, str::len)
         });
-        size_of::<Self>()
-            + ALLOCATION_BYTES
+        ARC_BYTES
+            + size_of::<Self>()
             + texts
             + self.request.as_ref().map_or(0, head_bytes)
             + text_bytes(&self.rewrites)
@@ -266,23 +265,35 @@ impl ExchangeRecord {
 fn exact(head: ObservedHead) -> ObservedHead {
     match head {
         ObservedHead::Raw(bytes) => ObservedHead::Raw(bytes::Bytes::copy_from_slice(&bytes)),
-        fields @ ObservedHead::Fields(_) => fields,
+        ObservedHead::Fields(mut head) => {
+            head.line.shrink_to_fit();
+            head.fields.shrink_to_fit();
+            ObservedHead::Fields(head)
+        }
     }
 }
 
-fn head_bytes(head: &ObservedHead) -> usize {
-    ALLOCATION_BYTES
-        + match head {
-            ObservedHead::Raw(bytes) => bytes.len(),
-            ObservedHead::Fields(head) => {
-                let field = |(name, value): &(String, String)| {
-                    size_of::<(String, String)>() + name.len() + value.len()
-                };
-                size_of::<Head>() + head.line.len() + head.fields.iter().map(field).sum::<usize>()
-            }
-        }
+fn exact_texts(texts: Vec<String>) -> Box<[Box<str>]> {
+    texts.into_iter().map(String::into_boxed_str).collect()
 }
 
-fn text_bytes(texts: &[String]) -> usize {
-    texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+fn owned_texts(texts: &[Box<str>]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn head_bytes(head: &ObservedHead) -> usize {
+    match head {
+        ObservedHead::Raw(bytes) => bytes.len(),
+        ObservedHead::Fields(head) => {
+            let field = |(name, value): &(String, String)| name.capacity() + value.capacity();
+            size_of::<Head>()
+                + head.line.capacity()
+                + heap::vector(&head.fields)
+                + head.fields.iter().map(field).sum::<usize>()
+        }
+    }
+}
+
+fn text_bytes(texts: &[Box<str>]) -> usize {
+    texts.iter().map(|text| size_of::<Box<str>>() + text.len()).sum()
 }

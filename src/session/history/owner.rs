@@ -38,6 +38,14 @@ pub(crate) struct Known {
     pub(crate) revision: Option<Box<str>>,
 }
 
+impl Known {
+    /// Bytes of its texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let texts = [&self.client, &self.server_info, &self.revision];
+        texts.into_iter().flatten().map(|text| text.len()).sum()
+    }
+}
+
 impl SessionFacts {
     pub(crate) fn new(id: ProxySessionId) -> Self {
         Self {

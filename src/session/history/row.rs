@@ -1,16 +1,15 @@
 //! One row of history: what never changes of it, and the few things that do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-
-use arc_swap::ArcSwapOption;
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
+use crate::resource::heap::{self, ARC_BYTES};
 use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState};
 
-use super::body::{ALLOCATION_BYTES, KeptBody};
+use super::body::KeptBody;
 use super::exchange::ExchangeRecord;
 use super::owner::SessionFacts;
 
@@ -71,24 +70,28 @@ pub(crate) struct RowEnd {
     pub(crate) status: Option<u16>,
 }
 
-/// A row. Shared by the ledger and by every view of history; what changes of it changes in place and is read without
-/// a lock.
+/// What comes and goes while others read it.
+#[derive(Debug, Default)]
+struct Changing {
+    progress: Option<Arc<Progress>>,
+    body: Option<Arc<KeptBody>>,
+}
+
+/// A row. Shared by the ledger and by every view of history; what changes of it changes in place.
 #[derive(Debug)]
 pub struct Row {
     pub(crate) facts: RowFacts,
     session: OnceLock<Arc<SessionFacts>>,
     size: AtomicU64,
     end: OnceLock<RowEnd>,
-    progress: ArcSwapOption<Progress>,
-    body: ArcSwapOption<KeptBody>,
+    /// Locked to copy a pointer, no longer.
+    changing: Mutex<Changing>,
     /// The next row of the same call; 0 while there is none.
     next_in_call: AtomicU64,
 }
 
-/// The places of a row in its segment and on its shelf.
+/// The places of a row in its segment, on its shelf (which grows by doubling) and in the latest view's last segment.
 const INDEX_BYTES: usize = 2 * size_of::<Arc<Row>>();
-/// Room for the progress that may be reported to a row that waits.
-const PROGRESS_BYTES: usize = size_of::<Progress>() + 2 * ALLOCATION_BYTES;
 
 impl Row {
     pub(crate) fn new(
@@ -102,10 +105,16 @@ impl Row {
             session: session.map_or_else(OnceLock::new, OnceLock::from),
             size: AtomicU64::new(size),
             end: OnceLock::new(),
-            progress: ArcSwapOption::empty(),
-            body: ArcSwapOption::from(body.map(Arc::new)),
+            changing: Mutex::new(Changing {
+                progress: None,
+                body: body.map(Arc::new),
+            }),
             next_in_call: AtomicU64::new(0),
         }
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its identity.
@@ -149,7 +158,7 @@ impl Row {
         match (self.facts.course, self.end.get()) {
             (Course::Passes, _) | (Course::Ends, None) => RowState::Passed,
             (Course::Opens, None) => RowState::Open {
-                progress: self.progress.load().as_deref().cloned(),
+                progress: self.changing().progress.as_deref().cloned(),
             },
             (Course::Opens, Some(end)) => RowState::Answered {
                 took: end.took.unwrap_or_default(),
@@ -166,7 +175,7 @@ impl Row {
 
     /// History still has (at least the head of) its bytes.
     pub fn has_body(&self) -> bool {
-        self.body.load().is_some()
+        self.changing().body.is_some()
     }
 
     /// Size of the message in bytes, as carried.
@@ -219,25 +228,29 @@ impl Row {
     }
 
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
-        self.progress.load_full()
+        self.changing().progress.clone()
     }
 
     pub(crate) fn report(&self, progress: Progress) {
-        self.progress.store(Some(Arc::new(progress)));
+        let before = self.changing().progress.replace(Arc::new(progress));
+        // Freed without the lock.
+        drop(before);
     }
 
     pub(crate) fn kept_body(&self) -> Option<Arc<KeptBody>> {
-        self.body.load_full()
+        self.changing().body.clone()
     }
 
     pub(crate) fn put_body(&self, body: KeptBody, size: u64) {
         self.size.store(size, Ordering::Relaxed);
-        self.body.store(Some(Arc::new(body)));
+        let before = self.changing().body.replace(Arc::new(body));
+        drop(before);
     }
 
     /// Lets the body go. Gives the bytes that this frees.
     pub(crate) fn drop_body(&self) -> usize {
-        self.body.swap(None).map_or(0, |body| body.heap_bytes())
+        let body = self.changing().body.take();
+        body.map_or(0, |body| body.heap_bytes())
     }
 
     pub(crate) fn next_in_call(&self) -> Option<MessageId> {
@@ -249,28 +262,41 @@ impl Row {
     }
 
     pub(crate) fn body_bytes(&self) -> usize {
-        self.body.load().as_ref().map_or(0, |body| body.heap_bytes())
+        self.changing()
+            .body
+            .clone()
+            .as_ref()
+            .map_or(0, |body| body.heap_bytes())
     }
 
-    /// Bytes of heap memory without its body and its exchange. Method and name are counted in full although rows of one
-    /// call share them: a peer that invents a new one for each message pays for it.
+    /// Bytes of heap memory without its body and its exchange. Of what rows of one call share, the method is nearly always
+    /// one of few words; the name counts in full, since a peer may invent a new one for each message.
     pub(crate) fn own_bytes(&self) -> usize {
         let facts = &self.facts;
-        let finding = |finding: &Finding| size_of::<Finding>() + finding.text.len();
-        size_of::<Self>()
-            + ALLOCATION_BYTES
+        let finding = |finding: &Finding| size_of::<Finding>() + finding.text.capacity();
+        ARC_BYTES
+            + size_of::<Self>()
             + INDEX_BYTES
-            + if facts.course == Course::Opens {
-                PROGRESS_BYTES
-            } else {
-                0
-            }
+            + self.progress_bytes()
             + facts.rpc_id.as_deref().map_or(0, str::len)
             + facts.method.as_deref().map_or(0, str::len)
-            + facts.name.as_deref().map_or(0, str::len)
+            + facts.name.as_ref().map_or(0, heap::shared_text)
             + facts.summary.len()
             + facts.findings.iter().map(finding).sum::<usize>()
             + facts.rare.as_deref().map_or(0, RareFacts::heap_bytes)
+    }
+
+    /// Bytes of the progress that was reported last.
+    pub(crate) fn progress_bytes(&self) -> usize {
+        self.changing().progress.as_ref().map_or(0, |progress| {
+            let total = progress.total.as_ref().map_or(0, String::capacity);
+            ARC_BYTES + size_of::<Progress>() + progress.progress.capacity() + total
+        })
+    }
+
+    /// It waits for its end, and somebody holds it for that.
+    pub(crate) fn is_open(&self) -> bool {
+        self.facts.course == Course::Opens && self.end.get().is_none()
     }
 }
 

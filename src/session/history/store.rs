@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::MessageId;
+use crate::resource::heap::{self, ARC_BYTES};
 
 use super::row::Row;
 
@@ -48,6 +49,15 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Bytes of heap memory beside the rows and their places, the latest view's own included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let segment = ARC_BYTES + size_of::<Segment>() + size_of::<u64>() + size_of::<Arc<Segment>>();
+        heap::vector(&self.sealed)
+            + self.sealed.len() * segment
+            + heap::vector(&self.tail)
+            + heap::vector(&self.pending)
+    }
+
     /// Appends a row; its id is above all others.
     pub(crate) fn push(&mut self, row: Arc<Row>) {
         self.tail.push(row);
@@ -99,6 +109,7 @@ impl Store {
         }
         self.sealed = kept;
         gone.clear();
+        gone.shrink_to(SEGMENT_ROWS);
         self.pending = gone;
     }
 }

@@ -4,18 +4,25 @@
 //! things; history above the common budget takes them from the largest shelf, so a loud session cannot push out a quiet
 //! one. A message loses its body first and goes later: bodies go, oldest first, from the older half of the rows, and from
 //! newer ones while bodies are more than half of the shelf; then the oldest row goes.
+//!
+//! What cannot be given up is counted too: the record of an exchange is paid for from its beginning, and a row that is
+//! given up while something waits for its end is paid for until then. Tables, sessions and streams, which other limits
+//! bound, are a figure of their own ([`Shelves::set_fixed`]) that leaves less room for rows.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::ids::{CallId, ExchangeId, IdMap, MessageId, ProxySessionId};
 use crate::limits::ResourceLimits;
+use crate::resource::heap;
 use crate::session::history::Row;
 use crate::session::history::exchange::{ChargeState, ExchangeRecord};
 use crate::session::history::owner::{Owner, SessionFacts};
 
 /// Shelves are ranked by size in steps of this many bytes, so that a row seldom changes the ranking.
 const RANK_BYTES: usize = 4096;
+/// Rows keep at least this part of the common budget, however much of it sessions and streams take.
+const ROWS_SHARE: usize = 4;
 
 /// What one session holds.
 #[derive(Debug, Default)]
@@ -25,7 +32,8 @@ struct Shelf {
     stripped: usize,
     bytes: usize,
     body_bytes: usize,
-    open_calls: BTreeSet<CallId>,
+    /// In order.
+    open_calls: Vec<CallId>,
 }
 
 impl Shelf {
@@ -77,12 +85,21 @@ pub(super) struct Lost {
     pub(super) bodies: Vec<MessageId>,
 }
 
+impl Lost {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.bodies.is_empty()
+    }
+}
+
 /// All shelves.
 #[derive(Debug)]
 pub(super) struct Shelves {
     by_owner: IdMap<Owner, Shelf>,
     by_size: BTreeSet<(usize, Owner)>,
+    /// Rows that were given up while somebody holds them until their end, and who pays for them.
+    pinned: IdMap<MessageId, (Owner, Arc<Row>)>,
     bytes: usize,
+    fixed: usize,
     peak: usize,
     max_shelf: usize,
     max_bytes: usize,
@@ -96,7 +113,9 @@ impl Shelves {
         Self {
             by_owner: IdMap::default(),
             by_size: BTreeSet::new(),
+            pinned: IdMap::default(),
             bytes: 0,
+            fixed: 0,
             peak: 0,
             max_shelf: limits.max_memory_per_session,
             max_bytes: limits.max_history_memory,
@@ -106,8 +125,30 @@ impl Shelves {
         }
     }
 
+    /// All bytes of history: what the owners hold and what is fixed.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.fixed
+    }
+
+    /// Notes what history holds beside the shelves.
+    pub(super) fn set_fixed(&mut self, bytes: usize) {
+        self.fixed = bytes;
+        self.peak = self.peak.max(self.bytes());
+    }
+
+    /// Whether what is fixed takes so much that some of it should go.
+    pub(super) fn is_fixed_too_large(&self) -> bool {
+        self.fixed > self.max_bytes / 2
+    }
+
+    /// Bytes of the tables in which the shelves are found.
+    pub(super) fn table_bytes(&self) -> usize {
+        /// The first room of the list of open calls.
+        const CALLS_BYTES: usize = 4 * size_of::<CallId>();
+        heap::map(&self.by_owner)
+            + heap::tree_set(&self.by_size)
+            + heap::map(&self.pinned)
+            + self.by_owner.len() * CALLS_BYTES
     }
 
     pub(super) fn peak(&self) -> usize {
@@ -137,35 +178,70 @@ impl Shelves {
     /// Notes an open call. Gives the oldest one back if there are now more than `max`.
     pub(super) fn open_call(&mut self, owner: Owner, call: CallId, max: usize) -> Option<CallId> {
         let open = &mut self.by_owner.entry(owner).or_default().open_calls;
-        open.insert(call);
-        if open.len() > max { open.pop_first() } else { None }
+        if let Err(place) = open.binary_search(&call) {
+            open.insert(place, call);
+        }
+        (open.len() > max).then(|| open.remove(0))
     }
 
     pub(super) fn close_call(&mut self, owner: Owner, call: CallId) {
-        if let Some(held) = self.by_owner.get_mut(&owner) {
-            held.open_calls.remove(&call);
+        if let Some(held) = self.by_owner.get_mut(&owner)
+            && let Ok(place) = held.open_calls.binary_search(&call)
+        {
+            held.open_calls.remove(place);
         }
     }
 
     pub(super) fn calls_of(&self, owner: Owner) -> Vec<CallId> {
         self.by_owner
             .get(&owner)
-            .map_or_else(Vec::new, |held| held.open_calls.iter().copied().collect())
+            .map_or_else(Vec::new, |held| held.open_calls.clone())
     }
 
     /// Puts a row on its shelf.
     pub(super) fn add(&mut self, owner: Owner, row: Arc<Row>) {
-        let body = row.body_bytes();
-        let own = row.own_bytes();
-        let record = Arc::clone(row.exchange());
-        self.by_owner.entry(owner).or_default().place(row);
-        self.grow(owner, own, body);
-        self.charge(owner, &record);
+        self.hold(owner, row.exchange());
+        self.shelve(owner, row);
     }
 
-    /// A row got a body, or a larger one.
-    pub(super) fn body_added(&mut self, owner: Owner, bytes: usize) {
-        self.grow(owner, 0, bytes);
+    fn shelve(&mut self, owner: Owner, row: Arc<Row>) {
+        let (own, body) = (row.own_bytes(), row.body_bytes());
+        self.by_owner.entry(owner).or_default().place(row);
+        self.grow(owner, own, body);
+    }
+
+    /// Changes a row in a way that changes what it costs.
+    pub(super) fn change(&mut self, owner: Owner, row: &Row, change: impl FnOnce(&Row)) {
+        let owner = self.pinned.get(&row.id()).map_or(owner, |(owner, _)| *owner);
+        let before = (row.own_bytes(), row.body_bytes());
+        change(row);
+        let after = (row.own_bytes(), row.body_bytes());
+        self.grow(
+            owner,
+            after.0.saturating_sub(before.0),
+            after.1.saturating_sub(before.1),
+        );
+        self.shrink(
+            owner,
+            before.0.saturating_sub(after.0),
+            before.1.saturating_sub(after.1),
+        );
+    }
+
+    /// Whether history no longer has the row, although somebody holds it until its end.
+    pub(super) fn is_pinned(&self, row: MessageId) -> bool {
+        self.pinned.contains_key(&row)
+    }
+
+    /// A row that waited has its end, and nobody holds it for that any more.
+    pub(super) fn settle(&mut self, row: MessageId) {
+        if self.pinned.is_empty() {
+            return;
+        }
+        if let Some((owner, row)) = self.pinned.remove(&row) {
+            self.shrink(owner, row.own_bytes(), 0);
+            self.release(row.exchange());
+        }
     }
 
     /// The record of an exchange became larger.
@@ -178,9 +254,10 @@ impl Shelves {
         }
     }
 
-    fn charge(&mut self, owner: Owner, record: &ExchangeRecord) {
+    /// One more holds the record; the first one pays for it.
+    pub(super) fn hold(&mut self, owner: Owner, record: &ExchangeRecord) {
         let mut charge = record.charge.get();
-        charge.rows += 1;
+        charge.holders += 1;
         if charge.owner.is_none() {
             charge.owner = Some(owner);
             charge.bytes = record.heap_bytes();
@@ -189,10 +266,11 @@ impl Shelves {
         record.charge.set(charge);
     }
 
-    fn discharge(&mut self, record: &ExchangeRecord) {
+    /// One less holds the record; after the last one it is gone.
+    pub(super) fn release(&mut self, record: &ExchangeRecord) {
         let mut charge = record.charge.get();
-        charge.rows = charge.rows.saturating_sub(1);
-        if charge.rows == 0 {
+        charge.holders = charge.holders.saturating_sub(1);
+        if charge.holders == 0 {
             if let Some(owner) = charge.owner {
                 self.shrink(owner, charge.bytes, 0);
             }
@@ -201,14 +279,43 @@ impl Shelves {
         record.charge.set(charge);
     }
 
-    /// Moves what an exchange left on the common shelf to the session that it turned out to belong to.
+    fn transfer(&mut self, record: &ExchangeRecord, to: Owner) {
+        let charge = record.charge.get();
+        if let Some(from) = charge.owner {
+            self.shrink(from, charge.bytes, 0);
+            self.grow(to, charge.bytes, 0);
+            record.charge.set(ChargeState {
+                owner: Some(to),
+                ..charge
+            });
+        }
+    }
+
+    /// Moves what an exchange left on the common shelf to the session that it turned out to belong to. `first` is its
+    /// first row, if it has any.
     pub(super) fn adopt(
         &mut self,
         from: Owner,
         session: &Arc<SessionFacts>,
-        exchange: ExchangeId,
-        first: MessageId,
+        record: &ExchangeRecord,
+        first: Option<MessageId>,
     ) -> Vec<Arc<Row>> {
+        let to = Owner::Session(session.id);
+        self.transfer(record, to);
+        let Some(first) = first else {
+            return Vec::new();
+        };
+        self.adopt_pinned(from, session, record.id);
+        let theirs = self.take_rows(from, record.id, first);
+        for row in &theirs {
+            row.assign(Arc::clone(session));
+            self.shrink(from, row.own_bytes(), row.body_bytes());
+            self.shelve(to, Arc::clone(row));
+        }
+        theirs
+    }
+
+    fn take_rows(&mut self, from: Owner, exchange: ExchangeId, first: MessageId) -> Vec<Arc<Row>> {
         let Some(held) = self.by_owner.get_mut(&from) else {
             return Vec::new();
         };
@@ -219,13 +326,23 @@ impl Shelves {
             .partition(|row| row.exchange_id() == exchange);
         held.rows.extend(others);
         held.stripped = held.stripped.min(start);
-        for row in &theirs {
-            row.assign(Arc::clone(session));
-            self.shrink(from, row.own_bytes(), row.body_bytes());
-            self.discharge(row.exchange());
-            self.add(Owner::Session(session.id), Arc::clone(row));
-        }
         theirs
+    }
+
+    fn adopt_pinned(&mut self, from: Owner, session: &Arc<SessionFacts>, exchange: ExchangeId) {
+        let to = Owner::Session(session.id);
+        let mut moved = 0;
+        for (owner, row) in self.pinned.values_mut() {
+            if *owner == from && row.exchange_id() == exchange {
+                row.assign(Arc::clone(session));
+                *owner = to;
+                moved += row.own_bytes();
+            }
+        }
+        if moved > 0 {
+            self.shrink(from, moved, 0);
+            self.grow(to, moved, 0);
+        }
     }
 
     /// Gives up things until the shelf of `owner` and history as a whole are within their budgets.
@@ -233,8 +350,10 @@ impl Shelves {
         let is_over = self.bytes_of(owner) > self.max_shelf;
         self.shelf_reached += u64::from(is_over);
         while self.bytes_of(owner) > self.max_shelf && self.give_up(owner) {}
-        self.total_reached += u64::from(self.bytes > self.max_bytes);
-        while self.bytes > self.max_bytes {
+        let max = self.max_bytes.saturating_sub(self.fixed);
+        let max = max.max(self.max_bytes / ROWS_SHARE);
+        self.total_reached += u64::from(self.bytes > max);
+        while self.bytes > max {
             let Some((_, largest)) = self.by_size.last().copied() else {
                 break;
             };
@@ -244,13 +363,10 @@ impl Shelves {
         }
     }
 
-    /// Takes away everything that `owner` holds.
+    /// Takes away every row of `owner`. What is still held elsewhere stays counted until it is let go.
     pub(super) fn remove(&mut self, owner: Owner) {
         while self.give_up_row(owner) {}
-        if let Some(held) = self.by_owner.remove(&owner) {
-            self.by_size.remove(&(held.rank(), owner));
-            self.bytes = self.bytes.saturating_sub(held.bytes);
-        }
+        self.remove_if_empty(owner);
     }
 
     fn give_up(&mut self, owner: Owner) -> bool {
@@ -271,8 +387,15 @@ impl Shelves {
         let Some(row) = self.by_owner.get_mut(&owner).and_then(Shelf::pop_oldest) else {
             return false;
         };
-        self.shrink(owner, row.own_bytes(), row.body_bytes());
-        self.discharge(row.exchange());
+        // Its place in a segment is cleaned up later; its body need not wait for that.
+        let body = row.drop_body();
+        if row.is_open() {
+            self.shrink(owner, 0, body);
+            self.pinned.insert(row.id(), (owner, Arc::clone(&row)));
+        } else {
+            self.shrink(owner, row.own_bytes(), body);
+            self.release(row.exchange());
+        }
         self.lost.rows.push(row);
         self.remove_if_empty(owner);
         true
@@ -292,7 +415,7 @@ impl Shelves {
             held.body_bytes += body;
         });
         self.bytes += own + body;
-        self.peak = self.peak.max(self.bytes);
+        self.peak = self.peak.max(self.bytes());
     }
 
     fn shrink(&mut self, owner: Owner, own: usize, body: usize) {
@@ -301,6 +424,7 @@ impl Shelves {
             held.body_bytes = held.body_bytes.saturating_sub(body);
         });
         self.bytes = self.bytes.saturating_sub(own + body);
+        self.remove_if_empty(owner);
     }
 
     fn resize(&mut self, owner: Owner, change: impl FnOnce(&mut Shelf)) {
@@ -324,16 +448,25 @@ impl Shelves {
             .flat_map(move |held| held.rows.iter().rev().take(max).map(|row| row.id()))
     }
 
-    /// Adds up anew what every shelf holds, to compare with what was counted.
+    /// Adds up anew what every shelf holds, `open` exchanges included, to compare with what was counted.
     #[cfg(test)]
-    pub(super) fn recount(&self) -> (usize, usize) {
-        let mut records = std::collections::HashMap::new();
+    pub(super) fn recount<'a>(&self, open: impl Iterator<Item = &'a Arc<ExchangeRecord>>) -> (usize, usize) {
+        let mut records: std::collections::HashMap<_, _> = open
+            .map(|record| (Arc::as_ptr(record), record.heap_bytes()))
+            .collect();
         let mut rows = 0;
-        for row in self.by_owner.values().flat_map(|held| &held.rows) {
+        let on_shelves = self.by_owner.values().flat_map(|held| &held.rows);
+        for row in on_shelves.chain(self.pinned.values().map(|(_, row)| row)) {
             rows += row.own_bytes() + row.body_bytes();
             records.insert(Arc::as_ptr(row.exchange()), row.exchange().heap_bytes());
         }
         let shelves = self.by_owner.values().map(|held| held.bytes).sum();
         (rows + records.values().sum::<usize>(), shelves)
+    }
+
+    /// What the owners hold, without what is fixed.
+    #[cfg(test)]
+    pub(super) fn shelved(&self) -> usize {
+        self.bytes
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, IdMap, ProxySessionId};
+use crate::limits::ResourceLimits;
+use crate::resource::heap;
 use crate::session::history::Row;
 use crate::session::history::owner::Owner;
 use crate::session::history::row::{Course, RowEnd};
@@ -14,6 +16,8 @@ use super::Ledger;
 
 /// Ended calls whose chain may still grow: late progress, a second answer.
 const ENDED_KEPT: usize = 4096;
+/// An ended call costs about a hundred bytes; all of them may take this part of history's memory.
+const ENDED_SHARE: usize = 3200;
 
 #[derive(Debug)]
 struct Call {
@@ -36,15 +40,41 @@ impl OpenCall {
 }
 
 /// The calls whose rows may still become more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
     known: IdMap<CallId, Call>,
     ended: VecDeque<CallId>,
+    max_ended: usize,
     open: u64,
     pub(super) given_up: u64,
 }
 
 impl Calls {
+    pub(super) fn new(limits: &ResourceLimits) -> Self {
+        Self {
+            known: IdMap::default(),
+            ended: VecDeque::new(),
+            max_ended: (limits.max_history_memory / ENDED_SHARE).min(ENDED_KEPT),
+            open: 0,
+            given_up: 0,
+        }
+    }
+
+    /// Bytes of the tables; the rows of open calls are paid for by their owners.
+    pub(super) fn heap_bytes(&self) -> usize {
+        heap::map(&self.known) + heap::queue(&self.ended)
+    }
+
+    /// A row left history. An ended call of which it was the last row cannot grow any more; its memory is not kept for
+    /// that.
+    pub(super) fn row_lost(&mut self, row: &Row) {
+        let Some(call) = row.facts.call else { return };
+        let is_over = |known: &Call| known.open.is_none() && std::ptr::eq(known.last.as_ptr(), row);
+        if self.known.get(&call).is_some_and(is_over) {
+            self.known.remove(&call);
+        }
+    }
+
     pub(super) fn open_count(&self) -> u64 {
         self.open
     }
@@ -89,7 +119,7 @@ impl Calls {
 
     fn retire(&mut self, call: CallId) {
         self.ended.push_back(call);
-        if self.ended.len() > ENDED_KEPT
+        if self.ended.len() > self.max_ended
             && let Some(oldest) = self.ended.pop_front()
         {
             self.known.remove(&oldest);
@@ -156,6 +186,7 @@ impl Ledger {
             outcome,
             status,
         });
+        self.shelves.settle(open.row.id());
         self.mark_changed(&open.row);
         Some(open.row)
     }

@@ -77,7 +77,7 @@ impl Ledger {
         let resumes = request.resumes.take().map(Arc::from);
         let mut open = OpenExchange::new(ExchangeRecord::new(at, request));
         open.resumes = resumes;
-        self.exchanges.insert(id, open);
+        self.insert_exchange(id, open);
         self.exchanges_seen += 1;
         self.belongs_to(id, session, at);
         match kind {
@@ -126,22 +126,10 @@ impl Ledger {
         };
         let session = open.session.as_ref().map(|session| session.id);
         self.streams.open(StreamInfo {
-            id: stream,
-            exchange: id,
             session,
-            server: Arc::clone(&open.record.server),
             label: self.stream_label(open).into(),
-            opened_at: at,
-            active_at: at,
-            ended: None,
-            events: 0,
-            comments: 0,
-            bytes: 0,
-            last_event_id: None,
-            retry: None,
             resumed_from: open.resumes.clone(),
-            longest_gap: std::time::Duration::ZERO,
-            recent: Vec::new(),
+            ..StreamInfo::new(stream, id, Arc::clone(&open.record.server), at)
         });
         if let Some(session) = session {
             self.sessions.note(session, at, Step::StreamOpened);
@@ -176,7 +164,15 @@ impl Ledger {
         }
         let side = session.map_or(Side::Reverse, ProxySessionId::side);
         let record = ExchangeRecord::unknown(at, id, side, self.words.share(""));
-        self.exchanges.insert(id, OpenExchange::new(record));
+        self.insert_exchange(id, OpenExchange::new(record));
+    }
+
+    /// From now on somebody pays for the exchange.
+    fn insert_exchange(&mut self, id: ExchangeId, open: OpenExchange) {
+        self.shelves.hold(open.owner(), &open.record);
+        if let Some(before) = self.exchanges.insert(id, open) {
+            self.shelves.release(&before.record);
+        }
     }
 
     /// Notes to which session an exchange belongs, as soon as that is known, and takes its rows along.
@@ -193,13 +189,12 @@ impl Ledger {
         let from = open.owner();
         open.session = Some(Arc::clone(&facts));
         let (first, calls, stream) = (open.first_row, open.calls.clone(), open.stream);
+        let record = Arc::clone(&open.record);
         self.sessions.note(facts.id, at, Step::ExchangeOpened);
-        if let Some(first) = first {
-            for row in self.shelves.adopt(from, &facts, id, first) {
-                let is_error = row.is_failure();
-                self.sessions.note(facts.id, at, Step::Row { is_error });
-                self.mark_changed(&row);
-            }
+        for row in self.shelves.adopt(from, &facts, &record, first) {
+            let is_error = row.is_failure();
+            self.sessions.note(facts.id, at, Step::Row { is_error });
+            self.mark_changed(&row);
         }
         for call in calls {
             self.adopt_call(call, from, Owner::Session(facts.id));
@@ -222,6 +217,7 @@ impl Ledger {
         if let Some(open) = self.exchanges.remove(&id) {
             open.record.finish(end);
             self.shelves.recharge(&open.record);
+            self.shelves.release(&open.record);
             if let Some(session) = open.session {
                 self.sessions.note(session.id, at, Step::ExchangeEnded);
             }
@@ -333,6 +329,7 @@ impl Ledger {
             outcome,
             status,
         });
+        self.shelves.settle(row.id());
         self.mark_changed(&row);
         if outcome.is_error() && !has_error_row {
             self.count_error(row.session(), at);

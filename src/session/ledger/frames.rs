@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::{CallId, ExchangeId, MessageId};
@@ -101,7 +103,8 @@ impl Ledger {
             .and_then(|open| open.record.status());
         let took = placement.request_at.map(|asked| at.since(asked));
         let span = batch.map(|_| envelope.span.clone());
-        let own_method = envelope.method.as_deref().map(|method| self.words.share(method));
+        let method = envelope.method.as_deref().or(placement.request_method.as_deref());
+        let method = method.map(|method| self.words.share(method));
         let draft = Draft {
             stream: frame.stream,
             call: placement.call,
@@ -111,7 +114,7 @@ impl Ledger {
                 outcome,
                 status,
             }),
-            method: own_method.or_else(|| placement.request_method.clone()),
+            method,
             name: placement
                 .request_name
                 .clone()
@@ -185,10 +188,14 @@ impl Ledger {
                 let Some(progress) = describe::progress(envelope) else {
                     return;
                 };
-                let Some(row) = self.calls.get(call).map(|open| Arc::clone(&open.row)) else {
+                let Some((row, owner)) = self
+                    .calls
+                    .get(call)
+                    .map(|open| (Arc::clone(&open.row), open.owner))
+                else {
                     return;
                 };
-                row.report(progress);
+                self.shelves.change(owner, &row, |row| row.report(progress));
                 self.mark_changed(&row);
             }
             CallRole::None | CallRole::Opens | CallRole::Accompanies => {}
@@ -250,10 +257,9 @@ impl Ledger {
         let body = self.body(frame, None, locator)?;
         let open = self.exchanges.get(&frame.exchange)?;
         let (row, owner) = (open.http_row.clone()?, open.owner());
-        let bytes = body.heap_bytes();
-        if !row.has_body() {
-            row.put_body(body, frame.size);
-            self.shelves.body_added(owner, bytes);
+        if !row.has_body() && !self.shelves.is_pinned(row.id()) {
+            self.shelves
+                .change(owner, &row, |row| row.put_body(body, frame.size));
             self.mark_changed(&row);
         }
         Some((row.id(), row.kind()))
@@ -328,8 +334,8 @@ impl Ledger {
         let max = self.bounds.max_body_kept;
         Some(match span {
             Some(span) => KeptBody::copied(slice(&frame.payload, &span), b"", size, coding, max),
-            None if frame.sse.is_some() => KeptBody::copied(&frame.payload, &frame.wire, size, coding, max),
-            None => KeptBody::copied(&frame.payload, b"", size, coding, max),
+            None if frame.sse.is_some() => KeptBody::of_frame(&frame.payload, &frame.wire, size, coding, max),
+            None => KeptBody::of_frame(&frame.payload, &Bytes::new(), size, coding, max),
         })
     }
 
@@ -342,18 +348,50 @@ impl Ledger {
         else {
             return;
         };
-        let mut known = (*session.known()).clone();
         let envelope = &placed.envelope;
+        let before = session.known();
+        if !tells_of_session(frame.direction, placed, &before) {
+            return;
+        }
+        let mut known = (*before).clone();
         match frame.direction {
             Direction::ClientToServer => learn_from_client(&mut known, envelope),
             Direction::ServerToClient => learn_from_server(&mut known, placed),
         }
         if session.learn(known) {
+            self.sessions.learnt(&before, &session.known());
             let rows: Vec<MessageId> = self.shelves.latest(session.id, LEARNT_ROWS).collect();
             for row in rows {
                 self.mark_row(row);
             }
             self.sessions.touch_row(session.id);
+        }
+    }
+}
+
+/// Whether there can be anything to learn: most messages tell nothing of their session.
+fn tells_of_session(direction: Direction, placed: &PlacedMessage, known: &Known) -> bool {
+    const FROM_CLIENTS: [Field; 3] = [
+        Field::MetaClientName,
+        Field::ParamsClientName,
+        Field::MetaProtocolVersion,
+    ];
+    const FROM_SERVERS: [Field; 3] = [
+        Field::ResultServerName,
+        Field::ResultMetaServerName,
+        Field::ResultProtocolVersion,
+    ];
+    let envelope = &placed.envelope;
+    match direction {
+        Direction::ClientToServer => {
+            let has = |field: Field| envelope.fields.get(field).is_some();
+            FROM_CLIENTS.into_iter().any(has)
+                || era::stated_revision(envelope).is_some()
+                || era::is_legacy_handshake(envelope)
+        }
+        Direction::ServerToClient => {
+            let has = |field: Field| envelope.fields.get(field).is_some();
+            envelope.kind == MessageKind::Result && (known.era.is_none() || FROM_SERVERS.into_iter().any(has))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::resource::heap;
 
 /// Seconds that are remembered.
 const SECONDS: usize = 120;
@@ -35,6 +36,11 @@ pub(super) struct Rates {
 impl Rates {
     pub(super) fn series(&self) -> Arc<BTreeMap<String, Vec<u64>>> {
         Arc::clone(&self.series)
+    }
+
+    /// Bytes of heap memory.
+    pub(super) fn heap_bytes(&self) -> usize {
+        heap::tree(&self.series) + self.series.values().map(heap::vector).sum::<usize>()
     }
 
     /// Closes the running second if it is over. True if what is shown changed.

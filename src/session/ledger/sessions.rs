@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::ids::{IdMap, ProxySessionId, Side};
 use crate::limits::ResourceLimits;
-use crate::session::history::owner::SessionFacts;
+use crate::resource::heap::{self, ARC_BYTES};
+use crate::session::history::owner::{Known, SessionFacts};
 use crate::session::observation::SessionOpened;
 use crate::snapshot::{SessionBasis, SessionRow, SessionState};
 
@@ -111,8 +112,18 @@ pub(super) struct Sessions {
     dirty: BTreeSet<ProxySessionId>,
     max: usize,
     idle_timeout: Duration,
+    /// Bytes of what the sessions are called, in their facts and again in their rows.
+    texts: usize,
     pub(super) forgotten: [u64; Side::ALL.len()],
 }
+
+/// What a session costs beside its place in tables and its texts: its facts, what is known of it, its row, and the row's
+/// places here and in the latest view.
+const SESSION_BYTES: usize = 3 * ARC_BYTES
+    + size_of::<SessionFacts>()
+    + size_of::<Known>()
+    + size_of::<SessionRow>()
+    + 3 * size_of::<usize>();
 
 impl Sessions {
     pub(super) fn new(limits: &ResourceLimits) -> Self {
@@ -125,6 +136,7 @@ impl Sessions {
             dirty: BTreeSet::new(),
             max: limits.max_sessions.max(1),
             idle_timeout: limits.session_idle_timeout,
+            texts: 0,
             forgotten: [0; Side::ALL.len()],
         }
     }
@@ -135,6 +147,27 @@ impl Sessions {
 
     pub(super) fn counts(&self) -> [u64; Side::ALL.len()] {
         self.ranks.each_ref().map(|ranks| ranks.len() as u64)
+    }
+
+    /// Bytes of heap memory.
+    pub(super) fn heap_bytes(&self) -> usize {
+        heap::map(&self.known)
+            + self.ranks.iter().map(heap::tree_set).sum::<usize>()
+            + heap::tree_set(&self.dirty)
+            + self.known.len() * SESSION_BYTES
+            + self.texts
+    }
+
+    /// A session's texts changed.
+    pub(super) fn learnt(&mut self, before: &Known, after: &Known) {
+        self.texts += 2 * after.text_bytes();
+        self.texts = self.texts.saturating_sub(2 * before.text_bytes());
+    }
+
+    /// The session that is missed least, unless all of `side` are busy.
+    pub(super) fn to_spare(&self, side: Side) -> Option<ProxySessionId> {
+        let rank = self.ranks[side as usize].first()?;
+        (rank.0 != Worth::Busy).then_some(rank.2)
     }
 
     /// The session to forget before another one can be known on `side`.
@@ -164,6 +197,7 @@ impl Sessions {
             open_exchanges: 0,
             open_streams: 0,
         };
+        self.texts += session.server.len();
         self.ranks[opened.id.side() as usize].insert(session.rank());
         self.numbers.push(session.number);
         Arc::make_mut(&mut self.rows).push(Arc::new(session.to_row(Held::default())));
@@ -174,6 +208,8 @@ impl Sessions {
         let Some(session) = self.known.remove(&id) else {
             return;
         };
+        let texts = session.server.len() + 2 * session.facts.known().text_bytes();
+        self.texts = self.texts.saturating_sub(texts);
         self.ranks[id.side() as usize].remove(&session.rank());
         self.forgotten[id.side() as usize] += 1;
         self.dirty.remove(&id);
@@ -213,8 +249,8 @@ impl Sessions {
         }
     }
 
-    /// Sessions that have been silent for the idle timeout become idle. True if any did.
-    pub(super) fn tick(&mut self, now: Timestamp) -> bool {
+    /// Sessions that have been silent for the idle timeout become idle. Gives those that did.
+    pub(super) fn tick(&mut self, now: Timestamp) -> Vec<ProxySessionId> {
         let is_due = |session: &Session| {
             !session.is_idle
                 && session.open_exchanges == 0
@@ -229,7 +265,7 @@ impl Sessions {
         for id in &due {
             self.change(*id, |session| session.is_idle = true);
         }
-        !due.is_empty()
+        due
     }
 
     /// The rows as they are now.

@@ -5,80 +5,68 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{MessageId, ProxySessionId, StreamId};
+use crate::limits::ResourceLimits;
+use crate::resource::heap;
 use crate::session::describe;
 use crate::session::history::StreamInfo;
+use crate::session::history::stream::LaneEvent;
 use crate::session::observation::FrameObserved;
-use crate::snapshot::{EndKind, MAX_STREAM_EVENTS, RowKind, StreamEvent};
+use crate::snapshot::{EndKind, RowKind};
 
-#[derive(Debug)]
-struct Stream {
-    info: StreamInfo,
-    recent: VecDeque<Arc<StreamEvent>>,
-    last_event_at: Timestamp,
-    shared: Option<Arc<StreamInfo>>,
-}
-
-impl Stream {
-    fn push(&mut self, event: StreamEvent) {
-        if self.recent.len() == MAX_STREAM_EVENTS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(Arc::new(event));
-    }
-
-    /// Comments after comments become one entry: a keepalive every few seconds must not push the events out.
-    fn push_comments(&mut self, at: Timestamp, comments: u32, bytes: u64) {
-        let is_run = self.recent.back().is_some_and(|last| last.comments > 0);
-        let last = if is_run { self.recent.pop_back() } else { None };
-        let (comments, bytes) = last.map_or((comments, bytes), |last| {
-            (last.comments.saturating_add(comments), last.bytes + bytes)
-        });
-        let label = if comments == 1 {
-            "1 comment".to_owned()
-        } else {
-            format!("{comments} comments")
-        };
-        self.push(StreamEvent {
-            at,
-            message: None,
-            event_id: None,
-            label,
-            kind: None,
-            bytes,
-            comments,
-        });
-    }
-
-    fn share(&mut self) -> Arc<StreamInfo> {
-        let make = || {
-            Arc::new(StreamInfo {
-                recent: self.recent.iter().cloned().collect(),
-                ..self.info.clone()
-            })
-        };
-        Arc::clone(self.shared.get_or_insert_with(make))
-    }
+/// Comments after comments become one entry: a keepalive every few seconds must not push the events out.
+fn push_comments(info: &mut StreamInfo, at: Timestamp, comments: u32, bytes: u64) {
+    let (comments, bytes) = info.take_comments().map_or((comments, bytes), |last| {
+        (last.comments.saturating_add(comments), last.bytes + bytes)
+    });
+    let label = if comments == 1 {
+        "1 comment".to_owned()
+    } else {
+        format!("{comments} comments")
+    };
+    info.push(LaneEvent {
+        at,
+        message: None,
+        event_id: None,
+        label: label.into(),
+        kind: None,
+        bytes,
+        comments,
+    });
 }
 
 /// All listed streams, in order of opening.
 #[derive(Debug)]
 pub(super) struct Streams {
-    known: BTreeMap<StreamId, Stream>,
+    /// Shared with the views; one that changes is copied if a view still has it.
+    known: BTreeMap<StreamId, Arc<StreamInfo>>,
     ended: VecDeque<StreamId>,
     shared: Arc<Vec<Arc<StreamInfo>>>,
     is_dirty: bool,
+    bytes: usize,
     max_ended: usize,
+    /// Ended streams go when all take more than this.
+    max_bytes: usize,
 }
 
+/// Streams may take this part of history's memory before ended ones go.
+const STREAMS_SHARE: usize = 8;
+
 impl Streams {
-    pub(super) fn new(max_ended: usize) -> Self {
+    pub(super) fn new(limits: &ResourceLimits) -> Self {
         Self {
             known: BTreeMap::new(),
             ended: VecDeque::new(),
             shared: Arc::default(),
             is_dirty: false,
-            max_ended,
+            bytes: 0,
+            max_ended: limits.max_ended_streams,
+            max_bytes: limits.max_history_memory / STREAMS_SHARE,
         }
+    }
+
+    /// Bytes of heap memory.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.bytes + heap::tree(&self.known) + heap::queue(&self.ended) + heap::vector(&self.shared)
     }
 
     pub(super) fn ended(&self) -> u64 {
@@ -87,27 +75,21 @@ impl Streams {
 
     pub(super) fn open(&mut self, info: StreamInfo) {
         self.is_dirty = true;
-        let last_event_at = info.opened_at;
-        self.known.insert(
-            info.id,
-            Stream {
-                info,
-                recent: VecDeque::new(),
-                last_event_at,
-                shared: None,
-            },
-        );
+        self.bytes += info.heap_bytes();
+        if let Some(before) = self.known.insert(info.id, Arc::new(info)) {
+            self.bytes -= before.heap_bytes();
+        }
     }
 
     pub(super) fn assign(&mut self, id: StreamId, session: ProxySessionId) {
-        self.change(id, |stream| stream.info.session = Some(session));
+        self.change(id, |info| info.session = Some(session));
     }
 
     /// Whether the stream can be resumed: it set an event id.
     pub(super) fn is_resumable(&self, id: StreamId) -> bool {
         self.known
             .get(&id)
-            .is_some_and(|stream| stream.info.last_event_id.is_some())
+            .is_some_and(|info| info.last_event_id.is_some())
     }
 
     /// Notes a whole block. `row` is the first row that was made of it.
@@ -118,8 +100,7 @@ impl Streams {
         frame: &FrameObserved,
         row: Option<(MessageId, RowKind)>,
     ) {
-        self.change(id, |stream| {
-            let info = &mut stream.info;
+        self.change(id, |info| {
             info.active_at = at;
             info.bytes += frame.size;
             let Some(sse) = &frame.sse else { return };
@@ -131,50 +112,54 @@ impl Streams {
             info.retry = sse.retry.or(info.retry);
             if sse.event.is_some() {
                 info.events += 1;
-                info.longest_gap = info.longest_gap.max(at.since(stream.last_event_at));
-                stream.last_event_at = at;
+                info.longest_gap = info.longest_gap.max(at.since(info.last_event_at));
+                info.last_event_at = at;
             }
             match row {
-                Some((message, kind)) => stream.push(StreamEvent {
+                Some((message, kind)) => info.push(LaneEvent {
                     at,
                     message: Some(message),
-                    event_id: sse.id.as_deref().map(str::to_owned),
-                    label: label(frame),
+                    event_id: sse.id.clone(),
+                    label: label(frame).into(),
                     kind: Some(kind),
                     bytes: frame.size,
                     comments: 0,
                 }),
-                None if sse.comments > 0 => stream.push_comments(at, sse.comments, frame.size),
+                None if sse.comments > 0 => push_comments(info, at, sse.comments, frame.size),
                 None => {}
             }
         });
     }
 
     pub(super) fn end(&mut self, id: StreamId, at: Timestamp, how: EndKind) {
-        if !self.change(id, |stream| stream.info.ended = Some((at, how))) {
+        if !self.change(id, |info| info.ended = Some((at, how))) {
             return;
         }
         self.ended.push_back(id);
-        while self.ended.len() > self.max_ended {
-            if let Some(oldest) = self.ended.pop_front() {
-                self.known.remove(&oldest);
+        while self.ended.len() > self.max_ended || self.bytes > self.max_bytes {
+            let Some(oldest) = self.ended.pop_front() else {
+                break;
+            };
+            if let Some(gone) = self.known.remove(&oldest) {
+                self.bytes -= gone.heap_bytes();
             }
         }
     }
 
     pub(super) fn share(&mut self) -> Arc<Vec<Arc<StreamInfo>>> {
         if std::mem::take(&mut self.is_dirty) {
-            self.shared = Arc::new(self.known.values_mut().map(Stream::share).collect());
+            self.shared = Arc::new(self.known.values().cloned().collect());
         }
         Arc::clone(&self.shared)
     }
 
-    fn change(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) -> bool {
-        let Some(stream) = self.known.get_mut(&id) else {
+    fn change(&mut self, id: StreamId, change: impl FnOnce(&mut StreamInfo)) -> bool {
+        let Some(info) = self.known.get_mut(&id).map(Arc::make_mut) else {
             return false;
         };
-        change(stream);
-        stream.shared = None;
+        self.bytes -= info.heap_bytes();
+        change(info);
+        self.bytes += info.heap_bytes();
         self.is_dirty = true;
         true
     }

@@ -178,6 +178,7 @@ pub(super) fn resources(scale: u64) -> Resources {
             ),
         ]
         .into(),
+        session_bytes: 1_606,
         rss_bytes: Some(48 << 20),
         threads: Some(6),
         open_files: Some(31),

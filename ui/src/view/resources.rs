@@ -221,6 +221,7 @@ fn process(model: &Model) -> Vec<Line> {
     let mut lines = vec![
         heading("Process"),
         fact("resident memory", known(resources.rss_bytes, format::size)),
+        fact("live sessions", format::size(resources.session_bytes)),
         fact("threads", known(resources.threads, plain)),
         fact("open files", known(resources.open_files, plain)),
     ];

@@ -6,7 +6,7 @@ use crate::ids::StreamId;
 use crate::limits::ResourceLimits;
 use crate::session::ledger::testing::{Talk, block, call, result};
 use crate::session::observation::{ExchangeKind, SseObserved};
-use crate::snapshot::{EndKind, Era, MAX_STREAM_EVENTS, RowKind, SessionState};
+use crate::snapshot::{EndKind, Era, MAX_STREAM_EVENTS, Outcome, RowKind, RowState, SessionState};
 
 const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"inspector","version":"1.2"}}}"#;
 
@@ -62,6 +62,28 @@ fn a_session_is_idle_after_the_timeout_unless_an_exchange_is_open() {
     assert_eq!(talk.view().sessions()[0].state, SessionState::Active);
     talk.ledger.tick(later.plus(Duration::from_hours(10)));
     assert_eq!(talk.view().sessions()[0].state, SessionState::Active);
+}
+
+#[test]
+fn a_session_that_became_idle_waits_for_no_answer_any_more() {
+    let mut talk = Talk::default();
+    talk.post(1);
+    talk.asks(1, &call(1, "slow"));
+    talk.respond(1, 200, Some(1));
+    talk.sends_block(1, 1, block(Some("message"), Some("1"), None), "");
+    // The client may come back for the rest of such a stream, so the call goes on; but not for ever.
+    talk.end_with(1, EndKind::ClientAborted, None);
+    assert_eq!(talk.view().totals().open_calls, 1);
+    talk.ledger
+        .tick(talk.now.plus(ResourceLimits::default().session_idle_timeout));
+    assert_eq!(talk.view().totals().open_calls, 0);
+    assert!(matches!(
+        talk.state(1),
+        RowState::Answered {
+            outcome: Outcome::Unanswered,
+            ..
+        }
+    ));
 }
 
 #[test]
