@@ -484,10 +484,8 @@ impl Drop for Exchange {
         self.hub.meters.exchanges.sub(1);
         let now = self.hub.clock.now();
         let state = std::mem::take(self.state.get_mut().unwrap_or_else(PoisonError::into_inner));
-        if let Some(session) = &state.session {
-            if state.is_modern {
-                session.talk().pairing.end_exchange(self.id);
-            }
+        if let Some(session) = state.session.as_ref().filter(|_| state.is_modern) {
+            session.talk().pairing.end_exchange(self.id);
         }
         let vanished = self.hub.end_of_dropped(EndKind::ClientAborted);
         let mut timing = state.timing;
