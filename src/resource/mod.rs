@@ -1,5 +1,8 @@
 //! Budgets and counters: what keeps the engine bounded and what shows that it is.
 
+pub mod histogram;
+pub mod lag;
 pub mod log_ring;
 pub mod meters;
+pub mod process;
 pub mod queue;

@@ -320,6 +320,7 @@ async fn relay_response(
     };
     exchange.begin_response(head, &mut outbox);
     outbox.flush().await;
+    exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let reader = reader_for(exchange, &parts.headers);
     let relay = Relay::new(
         Arc::clone(exchange),
