@@ -20,9 +20,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post as posted;
 use serde_json::Value;
 use shadowcat::config::Config;
-use shadowcat::engine::{Engine, ShutdownReport, StartError};
+use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::snapshot::{Severity, Source};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 async fn scraped_stage(change: impl FnOnce(&mut Config)) -> Stage {
@@ -464,9 +464,10 @@ async fn a_call_without_trace_begins_one_and_one_that_is_not_sampled_is_left_out
 
 #[tokio::test]
 async fn without_a_receiver_traffic_goes_on_and_the_oldest_spans_are_dropped_and_counted() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = gone.local_addr().unwrap();
-    drop(gone);
+    // A port that is taken and on which nobody listens.
+    let deaf = TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = deaf.local_addr().unwrap();
     let mut stage = exporting_stage(nobody, |config| {
         config.metrics = Some("127.0.0.1:0".parse().unwrap());
         config.limits.otlp_queue = 3;
@@ -523,17 +524,52 @@ async fn what_has_not_been_sent_is_sent_at_the_end() {
     .await;
     drop(stage.frontend);
     let (engine, server) = (stage.engine, stage.server);
-    let ending = std::thread::Builder::new()
-        .spawn(move || engine.shut_down())
-        .unwrap();
+    let ending = ending(engine);
     let request = soon("the span", exported.recv()).await.unwrap();
     assert_eq!(spans_of(&request).len(), 1);
-    let report = soon("the engine's end", async {
+    assert_eq!(report(ending).await, ShutdownReport::default());
+    drop(server);
+}
+
+/// Ends the engine on a thread of its own, while the test goes on.
+fn ending(engine: EngineHandle) -> std::thread::JoinHandle<ShutdownReport> {
+    std::thread::Builder::new()
+        .spawn(move || engine.shut_down())
+        .unwrap()
+}
+
+async fn report(ending: std::thread::JoinHandle<ShutdownReport>) -> ShutdownReport {
+    soon("the engine's end", async {
         while !ending.is_finished() {
             tokio::task::yield_now().await;
         }
         ending.join().unwrap()
-    });
-    assert_eq!(report.await, ShutdownReport::default());
-    drop(server);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn neither_a_receiver_that_never_answers_nor_an_idle_scraper_holds_up_traffic_or_the_end() {
+    let silent = RawServer::bind().await;
+    let mut stage = exporting_stage(silent.address(), |config| {
+        config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    })
+    .await;
+    let mut scraper = RawPeer::connect(metrics_address(&stage)).await;
+    stage.call("s", 1, "echo", "hello").await;
+    let mut stuck = silent.accept().await;
+    stuck.read_head().await;
+    for id in 2..=4 {
+        stage.call("s", id, "echo", "hello").await;
+    }
+    snapshot_when(&mut stage.frontend, "the wait", |snapshot| {
+        snapshot.totals.messages == 8
+            && gauge(snapshot, "otlp_queue", "").used == 4
+            && gauge(snapshot, "max_scrapes", "").used == 1
+    })
+    .await;
+    drop(stage.frontend);
+    // Nothing had to be cut: both ended in their own time.
+    assert_eq!(report(ending(stage.engine)).await, ShutdownReport::default());
+    scraper.wait_closed().await;
 }
