@@ -10,6 +10,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 
 use crate::limits::ResourceLimits;
 use crate::resource::log_ring::LogRing;
+use crate::telemetry::OtlpUrl;
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,10 @@ pub struct Config {
     pub record: Option<RecordConfig>,
     /// Write secrets into recordings as they are.
     pub records_secrets: bool,
+    /// Where metrics can be scraped; nowhere if `None`.
+    pub metrics: Option<ListenAddress>,
+    /// Where spans of calls are sent; nowhere if `None`.
+    pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.
     pub log: LogRing,
 }

@@ -4,6 +4,7 @@ mod binding;
 mod open;
 mod recording;
 mod surroundings;
+mod telemetry;
 
 use std::fmt;
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::session::history::HistoryView;
 use crate::session::ledger::{self, Ledger};
 use crate::session::registry::Registry;
 use crate::tasks::{TaskKind, Tasks};
+use crate::telemetry::{Exporter, ExporterError};
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
 use crate::transport::route::Routes;
@@ -52,6 +54,7 @@ pub struct Engine;
 pub struct EngineHandle {
     running: Option<Running>,
     addresses: Vec<SocketAddr>,
+    metrics_addresses: Vec<SocketAddr>,
     door: Door,
     tasks: Tasks,
 }
@@ -87,9 +90,22 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address for metrics cannot be listened on.
+    #[error(
+        "cannot serve metrics on {address}; is another program using the port? Choose another with --metrics, or port 0 for any free one"
+    )]
+    BindMetrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The recording cannot be begun.
     #[error("cannot record")]
     Record(#[from] StartRecordingError),
+    /// Spans cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExporterError),
     /// The recording cannot be opened.
     #[error(transparent)]
     OpenRecording(#[from] crate::recording::OpenRecordingError),
@@ -99,6 +115,14 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The same failure, where it is about the address for metrics.
+    fn of_metrics(self) -> Self {
+        match self {
+            Self::Bind { address, source } => Self::BindMetrics { address, source },
+            other => other,
+        }
+    }
+
     /// The exit code of a program that ends because of it: 2 for bad configuration, 3 for what could not be opened.
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -172,10 +196,15 @@ impl Engine {
 
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
+    let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
-    let listeners = {
+    let (listeners, metrics_listeners) = {
         let _inside = runtime.enter();
-        binding::bind_all(&config.listen)?
+        let metrics = config.metrics.as_slice();
+        (
+            binding::bind_all(&config.listen)?,
+            binding::bind_all(metrics).map_err(StartError::of_metrics)?,
+        )
     };
     let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
     let addresses = listeners
@@ -183,9 +212,10 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         .filter_map(|listener| listener.local_addr().ok())
         .collect();
     let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
+    let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &listening)
+        start_parts(config, &listening, &metrics_addresses, exporter)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -197,7 +227,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     let views = start_views(
         parts.ports,
         parts.history,
-        parts.surroundings,
+        Arc::clone(&parts.surroundings) as Arc<dyn Surroundings>,
         parts.recorder_commands,
         config.limits.clone(),
         parts.clock,
@@ -211,9 +241,11 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
         }
+        telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
     Ok(EngineHandle {
         addresses: addresses.clone(),
+        metrics_addresses,
         door: parts.door,
         tasks: parts.tasks,
         running: Some(Running {
@@ -230,12 +262,17 @@ struct Parts {
     door: Door,
     ports: views::Ports,
     history: watch::Receiver<Arc<HistoryView>>,
-    surroundings: Arc<dyn Surroundings>,
+    surroundings: Arc<LiveSurroundings>,
     recorder_commands: mpsc::Sender<crate::frontend::CommandEnvelope>,
     clock: Clock,
 }
 
-fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> Parts {
+fn start_parts(
+    config: &Config,
+    listening: &Arc<OnceLock<Vec<SocketAddr>>>,
+    metrics_addresses: &[SocketAddr],
+    exporter: Option<Exporter>,
+) -> Parts {
     let limits = config.limits.clone();
     let clock = Clock::start();
     let tasks = Tasks::new(limits.max_concurrent_tasks);
@@ -247,9 +284,12 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
     };
     let (recorder, tap) = recorder(&limits, redaction, clock, &tasks);
     let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
+    let spans = exporter.map(|exporter| telemetry::start_export(exporter, &tasks));
+    let ledger = Ledger::new(&limits).with_observer(telemetry::observer(spans.as_ref(), config));
+    let ledger_lag = Arc::clone(ledger.lag());
     tasks.spawn(
         TaskKind::Ledger,
-        ledger::run(Ledger::new(&limits), observations, publish, clock),
+        ledger::run(ledger, observations, publish, clock),
     );
     let hub = Arc::new(Hub {
         clock,
@@ -285,6 +325,8 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         log: config.log.clone(),
         door: door.clone(),
         notices: surroundings::Notices::of_config(config, clock.now()),
+        ledger_lag,
+        telemetry: telemetry::Telemetry::new(metrics_addresses, spans),
     };
     Parts {
         tasks,
@@ -372,6 +414,11 @@ impl EngineHandle {
     /// The addresses on which clients are accepted; none for an opened recording.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses on which metrics can be scraped, at `/metrics`.
+    pub fn metrics_addresses(&self) -> &[SocketAddr] {
+        &self.metrics_addresses
     }
 
     /// A new view of the engine, with its own query and snapshots.

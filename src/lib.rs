@@ -14,5 +14,6 @@ pub mod resource;
 pub mod session;
 pub mod snapshot;
 pub mod tasks;
+pub mod telemetry;
 mod transport;
 pub mod views;

@@ -218,6 +218,12 @@ limits! {
     max_frontends: usize = 8, Count, min 1,
         "Views of the engine at once; each costs a snapshot up to 30 times a second",
         "a further frontend is refused";
+    max_scrapes: usize = 8, Count, min 1,
+        "Connections to the address of --metrics at once",
+        "a further one waits until one is done; each is closed after its answer, or after ten seconds";
+    otlp_queue: usize = 2_048, Count, min 1,
+        "Spans that wait to be taken to the receiver of --otlp, those on their way included",
+        "the oldest span is dropped and counted";
 }
 
 impl ResourceLimits {

@@ -62,6 +62,9 @@ pub enum Source {
     Live {
         /// The addresses on which clients are accepted.
         listen: Vec<String>,
+        /// The URLs at which metrics can be scraped.
+        #[serde(default)]
+        metrics: Vec<String>,
         /// Configured upstreams; none for a pure forward proxy.
         upstreams: Vec<UpstreamRow>,
         /// The process is ending: no new client is accepted.
@@ -244,10 +247,65 @@ pub struct Resources {
     pub session_bytes: u64,
     /// Resident memory of the process.
     pub rss_bytes: Option<u64>,
+    /// Processor time that the process has used.
+    pub cpu: Option<Duration>,
     /// Operating system threads.
     pub threads: Option<u64>,
     /// Open file descriptors.
     pub open_files: Option<u64>,
+    /// Queues between the traffic and what watches it.
+    pub queues: Vec<QueueRow>,
+    /// How long the parts of the exchanges took so far.
+    pub latencies: Vec<LatencyRow>,
+    /// Spans on their way to another machine's eyes; `None` if none are exported.
+    pub spans: Option<SpanExport>,
+}
+
+/// A queue between the traffic and what watches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRow {
+    /// Who takes from it: `ledger`, `recorder`, `spans`.
+    pub name: String,
+    /// Items in it now.
+    pub items: u64,
+    /// Bytes in it now; `None` where they are not counted.
+    pub bytes: Option<u64>,
+    /// How often traffic had to wait for room.
+    pub waits: u64,
+    /// Items that were given up because there was no room.
+    pub dropped: u64,
+    /// How far its taker is behind now, and at most; `None` where it is not measured.
+    pub lag: Option<(Duration, Duration)>,
+}
+
+/// How long one part of the exchanges took so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyRow {
+    /// The part: `request` and `response` are what the proxy adds, `upstream` is the rest.
+    pub name: String,
+    /// Exchanges that were measured.
+    pub count: u64,
+    /// Half of them took no longer.
+    pub p50: Duration,
+    /// 95 of 100 took no longer.
+    pub p95: Duration,
+    /// 99 of 100 took no longer.
+    pub p99: Duration,
+}
+
+/// The export of spans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanExport {
+    /// Where they go.
+    pub url: String,
+    /// Spans that were taken there.
+    pub sent: u64,
+    /// Spans that were given up.
+    pub dropped: u64,
+    /// Calls whose trace is not sampled, as their sender says.
+    pub unsampled: u64,
+    /// Why the last attempt failed, while the receiver cannot be reached.
+    pub failure: Option<String>,
 }
 
 /// Something the user should know without asking.
@@ -265,6 +323,7 @@ impl Default for Source {
     fn default() -> Self {
         Self::Live {
             listen: Vec::new(),
+            metrics: Vec::new(),
             upstreams: Vec::new(),
             is_draining: false,
         }

@@ -36,11 +36,15 @@ pub enum TaskKind {
     File,
     /// What belongs to the frontend or to the built-in demonstration.
     Frontend,
+    /// Serves metrics.
+    Metrics,
+    /// Exports spans.
+    Export,
 }
 
 impl TaskKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Listener,
         Self::Connection,
         Self::ClientStream,
@@ -50,6 +54,8 @@ impl TaskKind {
         Self::Recorder,
         Self::File,
         Self::Frontend,
+        Self::Metrics,
+        Self::Export,
     ];
 
     /// Whether tasks of this kind carry what clients wait for, so that the end of the program waits for them.
@@ -72,6 +78,8 @@ impl TaskKind {
             Self::Recorder => "recorder",
             Self::File => "file work",
             Self::Frontend => "frontend",
+            Self::Metrics => "metrics",
+            Self::Export => "export",
         }
     }
 }

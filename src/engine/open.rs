@@ -18,6 +18,7 @@ use crate::mcp::era;
 use crate::recording::format::Line;
 use crate::recording::{BodyRange, Loader, RecordingReader, Unplaced, read_body};
 use crate::resource::log_ring::LogRing;
+use crate::resource::process;
 use crate::session::history::{BodyLocator, BodySource, FrameBytes, HistoryView};
 use crate::session::ledger::Ledger;
 use crate::session::observation::{Event, Placement};
@@ -88,6 +89,7 @@ pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result
     start_loading(&runtime, loading, reader, path.to_owned());
     Ok(EngineHandle {
         addresses: Vec::new(),
+        metrics_addresses: Vec::new(),
         door,
         tasks,
         running: Some(Running {
@@ -317,7 +319,8 @@ impl Surroundings for FileSurroundings {
         Resources {
             uptime: self.clock.now().since(self.clock.started_at()),
             tasks: self.tasks.rows(),
-            rss_bytes: memory_stats::memory_stats().map(|stats| stats.physical_mem as u64),
+            rss_bytes: process::resident_bytes(),
+            cpu: process::cpu_time(),
             ..Resources::default()
         }
     }

@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::ids::Side;
 use crate::limits::{ResourceLimits, Unit};
 use crate::recording::Recorder;
+use crate::resource::lag::Lag;
 use crate::resource::log_ring::LogRing;
+use crate::resource::process;
 use crate::resource::queue::QueueUse;
 use crate::session::history::{HistoryUsage, HistoryView};
 use crate::snapshot::{
@@ -20,6 +22,8 @@ use crate::snapshot::{
 use crate::transport::hub::{Hub, UpstreamState};
 use crate::transport::route::Upstream;
 use crate::views::{Door, Surroundings};
+
+use super::telemetry::Telemetry;
 
 /// Most notices that are shown; the newest stay.
 const MAX_NOTICES: usize = 16;
@@ -32,6 +36,7 @@ impl Notices {
     /// What is to be said about the configuration itself.
     pub(super) fn of_config(config: &Config, now: Timestamp) -> Self {
         let notices = Self::default();
+        notices.add_metrics(config, now);
         for address in config.listen.iter().filter(|address| address.is_open_to_others()) {
             let text = format!(
                 "{address} can be reached from other machines: everyone there can use the upstreams and is seen here. Listen on 127.0.0.1 if that is not wanted."
@@ -52,6 +57,23 @@ impl Notices {
             });
         }
         notices
+    }
+
+    fn add_metrics(&self, config: &Config, now: Timestamp) {
+        if let Some(address) = config
+            .metrics
+            .as_ref()
+            .filter(|address| address.is_open_to_others())
+        {
+            let text = format!(
+                "The metrics on {address} can be read from other machines: counts, and the names of upstreams. Give --metrics a loopback address if that is not wanted."
+            );
+            self.add(Notice {
+                at: now,
+                severity: Severity::Warning,
+                text,
+            });
+        }
     }
 
     pub(super) fn add(&self, notice: Notice) {
@@ -75,6 +97,8 @@ pub(super) struct LiveSurroundings {
     pub(super) log: LogRing,
     pub(super) door: Door,
     pub(super) notices: Notices,
+    pub(super) ledger_lag: Arc<Lag>,
+    pub(super) telemetry: Telemetry,
 }
 
 impl Surroundings for LiveSurroundings {
@@ -82,6 +106,7 @@ impl Surroundings for LiveSurroundings {
         let listening = self.hub.listening.get().map(Vec::as_slice).unwrap_or_default();
         Source::Live {
             listen: listening.iter().map(ToString::to_string).collect(),
+            metrics: self.telemetry.metrics_urls(),
             upstreams: self.upstreams(),
             is_draining: self.hub.tasks.stopping().is_cancelled(),
         }
@@ -98,9 +123,13 @@ impl Surroundings for LiveSurroundings {
             tasks: self.hub.tasks.rows(),
             rates: BTreeMap::new(),
             session_bytes: self.hub.registry.heap_bytes() as u64,
-            rss_bytes: memory_stats::memory_stats().map(|stats| stats.physical_mem as u64),
-            threads: count_entries("/proc/self/task"),
-            open_files: count_entries("/proc/self/fd"),
+            rss_bytes: process::resident_bytes(),
+            cpu: process::cpu_time(),
+            threads: process::threads(),
+            open_files: process::open_files(),
+            queues: self.queues(),
+            latencies: Vec::new(),
+            spans: self.telemetry.export(),
         }
     }
 
@@ -125,11 +154,6 @@ impl Surroundings for LiveSurroundings {
     }
 }
 
-/// Entries of a directory that the system keeps about us; `None` where there is no such directory.
-fn count_entries(path: &str) -> Option<u64> {
-    std::fs::read_dir(path).ok().map(|entries| entries.count() as u64)
-}
-
 /// One gauge in the making.
 struct Reading {
     used: u64,
@@ -138,7 +162,7 @@ struct Reading {
 }
 
 impl LiveSurroundings {
-    fn upstreams(&self) -> Vec<UpstreamRow> {
+    pub(super) fn upstreams(&self) -> Vec<UpstreamRow> {
         let listening = self.hub.listening.get().and_then(|addresses| addresses.first());
         let own = listening.map(ToString::to_string).unwrap_or_default();
         let row = |(upstream, state): (&Arc<Upstream>, &UpstreamState)| {
@@ -174,6 +198,9 @@ impl LiveSurroundings {
         history_gauges(&usage, &mut gauges);
         self.session_gauges(&mut gauges);
         self.queue_gauges(&mut gauges);
+        for (name, (used, peak, reached)) in self.telemetry.usage() {
+            gauges.add(name, "", &Reading { used, peak, reached });
+        }
         gauges.gauges
     }
 

@@ -1,3 +1,4 @@
 //! What a message means.
 
 pub mod era;
+pub mod trace;

@@ -401,6 +401,7 @@ impl Encoder {
                 .connect
                 .map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
             response_head: us(timing.response_head),
+            handed_on: us(timing.handed_on),
             first_byte: us(timing.first_byte),
             done: us(timing.done),
         }

@@ -362,6 +362,9 @@ pub struct TimingLine {
     /// The response head was here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_head: Option<i64>,
+    /// The response head was handed to the client's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_on: Option<i64>,
     /// The first body byte of the response was here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<i64>,

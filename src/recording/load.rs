@@ -350,6 +350,7 @@ fn timing(line: &TimingLine, created: Timestamp) -> Timing {
         sent: moment(line.sent),
         connect: line.connect_us.map(std::time::Duration::from_micros),
         response_head: moment(line.response_head),
+        handed_on: moment(line.handed_on),
         first_byte: moment(line.first_byte),
         done: moment(line.done),
     }

@@ -15,6 +15,7 @@ mod open;
 pub mod reader;
 pub mod redact;
 mod tap;
+mod totals;
 mod writer;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ pub use load::{Loaded, Loader, Unplaced};
 pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
 pub use redact::{Redaction, UrlMask};
 pub use tap::RecorderTap;
+pub use totals::RecordedTotals;
 pub use writer::{FinishedRecording, NotRecordingError, Recorder, StartRecordingError, recorder};

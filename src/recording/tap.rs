@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::gap::Gap;
+use super::totals::Sum;
 use super::writer::{FinishedRecording, StartRecordingError};
 use crate::clock::Clock;
 use crate::resource::queue::{Producer, Weigh};
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     stall: Mutex<Stall>,
     stalled: Notify,
     state: Mutex<RecorderState>,
+    pub(super) recorded: Sum,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +79,7 @@ impl Shared {
             stall: Mutex::default(),
             stalled: Notify::new(),
             state: Mutex::default(),
+            recorded: Sum::default(),
         }
     }
 
@@ -89,6 +92,7 @@ impl Shared {
     }
 
     pub(super) fn set_state(&self, state: RecorderState) {
+        self.recorded.note(&state);
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 

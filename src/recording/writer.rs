@@ -14,6 +14,7 @@ use super::gap::Gap;
 use super::open::OpenRecording;
 use super::redact::{NoRandomnessError, Redaction, Tagger};
 use super::tap::{Item, RecorderTap, Shared, Start};
+use super::totals::RecordedTotals;
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
 use crate::resource::queue::{Consumer, QueueUse, Sequenced, batch_queue};
@@ -172,6 +173,11 @@ impl Recorder {
         self.shared.state()
     }
 
+    /// What all recordings so far have in them.
+    pub fn recorded(&self) -> RecordedTotals {
+        self.shared.recorded.read()
+    }
+
     /// Use of the queue between the traffic and the file.
     pub fn usage(&self) -> QueueUse {
         self.shared.queue.usage()
@@ -311,6 +317,10 @@ impl Writer {
         let finish = move || recording.finish();
         match self.tasks.run_blocking(TaskKind::File, finish).await {
             Ok(finished) => {
+                self.shared.recorded.end(RecordedTotals {
+                    bytes: finished.bytes,
+                    lost: finished.lost,
+                });
                 self.shared.set_state(RecorderState::Off);
                 Some(finished)
             }

@@ -22,6 +22,8 @@ pub use store::{SEGMENT_ROWS, Segment};
 pub use stream::StreamInfo;
 
 use crate::ids::MessageId;
+use crate::session::latency::Latencies;
+use crate::session::tally::Tally;
 use crate::snapshot::{SessionRow, Totals};
 use changes::Changes;
 
@@ -68,6 +70,8 @@ pub struct HistoryView {
     pub(crate) sessions: Arc<Vec<Arc<SessionRow>>>,
     pub(crate) streams: Arc<Vec<Arc<StreamInfo>>>,
     pub(crate) totals: Totals,
+    pub(crate) tally: Tally,
+    pub(crate) latencies: Arc<Latencies>,
     pub(crate) rates: Arc<BTreeMap<String, Vec<u64>>>,
     pub(crate) usage: HistoryUsage,
     pub(crate) source: Option<Arc<dyn BodySource>>,
@@ -123,6 +127,16 @@ impl HistoryView {
     /// Counters since the start.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// The same, told apart by kind and outcome.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// How long the parts of the exchanges took. They go on counting while the view is looked at.
+    pub fn latencies(&self) -> &Latencies {
+        &self.latencies
     }
 
     /// What history costs.

@@ -26,12 +26,16 @@ use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::resource::heap;
+use crate::resource::lag::Lag;
 use crate::resource::queue::Sequenced;
+use crate::session::ended_call::CallObserver;
 use crate::session::history::changes::Changes;
 use crate::session::history::owner::Owner;
 use crate::session::history::store::Store;
 use crate::session::history::{BodyLocator, BodySource, HistoryUsage, HistoryView, Row};
+use crate::session::latency::Latencies;
 use crate::session::observation::{Event, Observation, SessionOpened};
+use crate::session::tally::Tally;
 use crate::snapshot::Totals;
 
 use budget::Shelves;
@@ -56,14 +60,16 @@ pub struct Ledger {
     streams: Streams,
     calls: Calls,
     totals: Totals,
-    exchanges_seen: u64,
-    events_seen: u64,
+    tally: Tally,
+    latencies: Arc<Latencies>,
+    lag: Arc<Lag>,
     most_open_calls: u64,
     rates: Rates,
     changes: Changes,
     changed: Vec<u64>,
     words: Words,
     source: Option<Arc<dyn BodySource>>,
+    observer: Option<Arc<dyn CallObserver>>,
     version: u64,
     is_dirty: bool,
 }
@@ -92,14 +98,16 @@ impl Ledger {
             streams: Streams::new(limits),
             calls: Calls::new(limits),
             totals: Totals::default(),
-            exchanges_seen: 0,
-            events_seen: 0,
+            tally: Tally::default(),
+            latencies: Arc::default(),
+            lag: Arc::default(),
             most_open_calls: 0,
             rates: Rates::default(),
             changes: Changes::within(limits.max_history_memory),
             changed: Vec::new(),
             words: Words::default(),
             source: None,
+            observer: None,
             version: 0,
             is_dirty: false,
         }
@@ -110,6 +118,18 @@ impl Ledger {
     pub fn with_source(mut self, source: Arc<dyn BodySource>) -> Self {
         self.source = Some(source);
         self
+    }
+
+    /// The same, telling `observer` of each call that ends. It is let go of with the ledger.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Option<Arc<dyn CallObserver>>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// How far it is behind the traffic. [`run`] keeps it.
+    pub fn lag(&self) -> &Arc<Lag> {
+        &self.lag
     }
 
     /// Takes in one observation. They must come in the order of their sequence.
@@ -143,8 +163,8 @@ impl Ledger {
             self.totals.messages,
             self.totals.bytes_from_clients,
             self.totals.bytes_from_servers,
-            self.exchanges_seen,
-            self.events_seen,
+            self.tally.exchanges_begun,
+            self.tally.events,
         ];
         self.most_open_calls = self.shelves.most_open_calls() as u64;
         self.is_dirty |= self.rates.tick(now, counters);
@@ -177,6 +197,8 @@ impl Ledger {
         view.sessions = sessions;
         view.streams = self.streams.share();
         view.totals = self.totals();
+        view.tally = self.tally;
+        view.latencies = Arc::clone(&self.latencies);
         view.rates = self.rates.series();
         view.usage = self.usage();
         view.source.clone_from(&self.source);

@@ -116,6 +116,8 @@ pub struct Timing {
     pub connect: Option<Duration>,
     /// The response head was here.
     pub response_head: Option<Timestamp>,
+    /// The response's head was handed to the client's connection. Not for answers of our own.
+    pub handed_on: Option<Timestamp>,
     /// The first body byte of the response was here.
     pub first_byte: Option<Timestamp>,
     /// The last byte was here.

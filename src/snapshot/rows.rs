@@ -18,6 +18,17 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Both, in the order of declaration.
+    pub const ALL: [Self; 2] = [Self::ClientToServer, Self::ServerToClient];
+
+    /// The name in serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientToServer => "client_to_server",
+            Self::ServerToClient => "server_to_client",
+        }
+    }
+
     /// The other way.
     #[must_use]
     pub const fn opposite(self) -> Self {
@@ -72,6 +83,41 @@ pub enum RowKind {
     HttpResponse,
     /// A CONNECT tunnel.
     Tunnel,
+}
+
+impl RowKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 9] = [
+        Self::Request,
+        Self::Result,
+        Self::Error,
+        Self::Notification,
+        Self::Event,
+        Self::Malformed,
+        Self::Http,
+        Self::HttpResponse,
+        Self::Tunnel,
+    ];
+
+    /// The name in serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Result => "result",
+            Self::Error => "error",
+            Self::Notification => "notification",
+            Self::Event => "event",
+            Self::Malformed => "malformed",
+            Self::Http => "http",
+            Self::HttpResponse => "http_response",
+            Self::Tunnel => "tunnel",
+        }
+    }
+
+    /// Whether it is a message or an event, not the HTTP around it.
+    pub const fn is_message(self) -> bool {
+        !matches!(self, Self::Http | Self::HttpResponse | Self::Tunnel)
+    }
 }
 
 /// One line of the message list.
@@ -176,6 +222,43 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The names of all outcomes, without the codes they may carry, in the order of declaration.
+    pub const NAMES: [&str; 11] = [
+        "ok",
+        "rpc_error",
+        "tool_error",
+        "input_required",
+        "task",
+        "http_error",
+        "cancelled",
+        "client_gone",
+        "upstream_gone",
+        "proxy_error",
+        "unanswered",
+    ];
+
+    /// Its place in [`Outcome::NAMES`].
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Ok => 0,
+            Self::RpcError(_) => 1,
+            Self::ToolError => 2,
+            Self::InputRequired => 3,
+            Self::Task => 4,
+            Self::HttpError(_) => 5,
+            Self::Cancelled => 6,
+            Self::ClientGone => 7,
+            Self::UpstreamGone => 8,
+            Self::ProxyError(_) => 9,
+            Self::Unanswered => 10,
+        }
+    }
+
+    /// Its name, without the code it may carry.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
     /// Everything that a user would call a failure.
     pub const fn is_error(self) -> bool {
         !matches!(
@@ -276,6 +359,20 @@ pub enum SessionState {
     Idle,
     /// It was deleted by the client, or the server no longer knows it.
     Ended,
+}
+
+impl SessionState {
+    /// Every state, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Idle, Self::Ended];
+
+    /// The name in serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// One SSE stream as the Streams screen shows it.

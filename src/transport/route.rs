@@ -178,6 +178,11 @@ impl Routes {
         }
     }
 
+    /// Why a request to a listener of ours that is no proxy is refused: the same checks of `Host` and `Origin`.
+    pub(crate) fn refusal(&self, asked: Asked<'_>) -> Option<Nowhere> {
+        self.guard(asked, host_of(asked.headers).as_ref())
+    }
+
     /// On a loopback listener the `Host` must be ours, since a web page can make a browser connect to it under any name.
     fn guard(&self, asked: Asked<'_>, own_authority: Option<&Authority>) -> Option<Nowhere> {
         if let Some(origin) = asked.headers.get(header::ORIGIN)

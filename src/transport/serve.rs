@@ -340,6 +340,7 @@ async fn relay_response(
     };
     exchange.begin_response(head, &mut outbox);
     outbox.flush().await;
+    exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
         Arc::clone(exchange),
         Direction::ServerToClient,

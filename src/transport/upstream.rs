@@ -184,7 +184,7 @@ impl Dialler {
 }
 
 /// Made when the first https upstream is used, since a machine without certificates can do without until then.
-fn tls_config() -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn tls_config() -> Result<Arc<ClientConfig>, String> {
     use rustls_platform_verifier::BuilderVerifierExt as _;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);

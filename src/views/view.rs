@@ -137,6 +137,7 @@ impl View {
             .iter()
             .map(|(name, values)| (name.clone(), values.clone()));
         resources.rates.extend(rates);
+        resources.latencies = self.history.latencies().rows();
         Snapshot {
             revision: self.last.revision,
             query_serial: self.query.serial,

@@ -69,10 +69,13 @@ pub(crate) async fn run(
     outcome.and(Ok(report?))
 }
 
-/// Says at once what scripts wait for: where clients can connect.
+/// Says at once what scripts wait for: where clients can connect, and where metrics are.
 fn announce(engine: &EngineHandle) {
     for address in engine.addresses() {
         say(format_args!("listening on http://{address}"));
+    }
+    for address in engine.metrics_addresses() {
+        say(format_args!("metrics on http://{address}/metrics"));
     }
 }
 

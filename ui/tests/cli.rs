@@ -512,3 +512,41 @@ fn what_does_not_finish_in_time_is_cut_and_told() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("did not finish in time"), "{ran:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn metrics_are_where_the_proxy_says_they_are() {
+    let home = Home::new();
+    let mut proxy = Headless::start(&home, &["--format", "none", "--metrics", "127.0.0.1:0"]);
+    let line = proxy.line_with("metrics on http://");
+    let (_, url) = line.trim_end().split_once("http://").unwrap();
+    let (address, path) = url.split_once('/').unwrap();
+    assert_eq!(path, "metrics");
+    let mut peer = TcpStream::connect(address).unwrap();
+    write!(peer, "GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let version = format!(
+        "shadowcat_build_info{{version=\"{}\"}} 1\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(
+        answer.contains(&version) && answer.ends_with("# EOF\n"),
+        "{answer}"
+    );
+    assert_eq!(proxy.terminate().code, Some(0));
+}
+
+#[test]
+fn addresses_for_metrics_and_spans_that_cannot_be_used_are_refused_with_an_example() {
+    let home = Home::new();
+    home.run(&["--headless", "--metrics", "9464"])
+        .refused(2, &["--metrics", "127.0.0.1:8080"]);
+    home.run(&["--headless", "--otlp", "grpc://127.0.0.1:4317"])
+        .refused(2, &["--otlp", "http://127.0.0.1:4318"]);
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    home.run(&["--headless", "--listen", "127.0.0.1:0", "--metrics", &address])
+        .refused(3, &["--metrics", &address, "because: "]);
+}

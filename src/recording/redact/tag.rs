@@ -36,7 +36,7 @@ impl Tagger {
     }
 
     /// The tag of a whole secret.
-    pub(super) fn tag(&self, secret: &[u8]) -> String {
+    pub(crate) fn tag(&self, secret: &[u8]) -> String {
         let mut begun = self.begin();
         begun.push(secret);
         begun.tag()

@@ -158,6 +158,16 @@ impl ExchangeRecord {
         head.fields.into_iter().find(is_type).map(|(_, value)| value)
     }
 
+    /// First line and fields of the request, as far as they are known.
+    pub fn request_head(&self) -> Option<Head> {
+        self.request.as_ref().map(ObservedHead::to_head)
+    }
+
+    /// Name of the upstream, or authority of the destination.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Whether one of its directions is still going on.
     pub fn is_open(&self) -> bool {
         self.end.get().is_none()

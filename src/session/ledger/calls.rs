@@ -6,7 +6,9 @@ use std::sync::{Arc, Weak};
 use crate::clock::Timestamp;
 use crate::ids::{CallId, IdMap, ProxySessionId};
 use crate::limits::ResourceLimits;
+use crate::mcp::trace::TraceContext;
 use crate::resource::heap;
+use crate::session::ended_call::EndedCall;
 use crate::session::history::Row;
 use crate::session::history::owner::Owner;
 use crate::session::history::row::{Course, RowEnd};
@@ -31,6 +33,8 @@ pub(super) struct OpenCall {
     pub(super) row: Arc<Row>,
     pub(super) owner: Owner,
     pub(super) is_modern: bool,
+    /// The trace that it names; not read if nobody wants to know.
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl OpenCall {
@@ -180,6 +184,7 @@ impl Ledger {
     fn finish_call(&mut self, call: CallId, at: Timestamp, outcome: Outcome) -> Option<Arc<Row>> {
         let open = self.calls.close(call)?;
         self.shelves.close_call(open.owner, call);
+        self.tally.call_ended(outcome);
         let status = open.row.exchange().status();
         open.row.finish(RowEnd {
             took: Some(at.since(open.row.at())),
@@ -187,6 +192,14 @@ impl Ledger {
             status,
         });
         self.shelves.settle(open.row.id());
+        if let Some(observer) = &self.observer {
+            observer.call_ended(&EndedCall {
+                request: &open.row,
+                ended: at,
+                outcome,
+                trace: open.trace,
+            });
+        }
         self.mark_changed(&open.row);
         Some(open.row)
     }

@@ -119,11 +119,8 @@ impl Ledger {
     }
 
     fn count_row(&mut self, row: &Row, is_error: bool, at: Timestamp) {
-        let is_http = matches!(
-            row.kind(),
-            RowKind::Http | RowKind::HttpResponse | RowKind::Tunnel
-        );
-        self.totals.messages += u64::from(!is_http);
+        self.totals.messages += u64::from(row.kind().is_message());
+        self.tally.message(row.kind(), row.facts.direction);
         self.totals.errors += u64::from(is_error);
         if let Some(session) = row.session() {
             self.sessions.note(session, at, Step::Row { is_error });

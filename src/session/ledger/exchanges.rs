@@ -78,7 +78,7 @@ impl Ledger {
         let mut open = OpenExchange::new(ExchangeRecord::new(at, request));
         open.resumes = resumes;
         self.insert_exchange(id, open);
-        self.exchanges_seen += 1;
+        self.tally.exchanges_begun += 1;
         self.belongs_to(id, session, at);
         match kind {
             ExchangeKind::Message => {}
@@ -215,6 +215,9 @@ impl Ledger {
         self.end_calls_with(id, at, &end);
         self.end_http_row(id, at, &end);
         if let Some(open) = self.exchanges.remove(&id) {
+            let outcome = http_outcome(&end, &open.record, open.stream.is_some());
+            self.tally.exchange_ended(outcome);
+            self.latencies.observe(&end.timing);
             open.record.finish(end);
             self.shelves.recharge(&open.record);
             self.shelves.release(&open.record);

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::{CallId, ExchangeId, MessageId};
 use crate::mcp::era;
+use crate::mcp::trace::TraceContext;
 use crate::session::describe;
 use crate::session::history::body::{KeptBody, Place, slice};
 use crate::session::history::owner::Known;
@@ -40,7 +41,7 @@ impl Ledger {
             self.count_bytes(id, frame.direction, frame.size);
         }
         let is_event = frame.sse.as_ref().is_some_and(|sse| sse.event.is_some());
-        self.events_seen += u64::from(is_event);
+        self.tally.events += u64::from(is_event);
         let first = if frame.messages.is_empty() {
             self.bare_frame(at, frame, locator)
         } else {
@@ -169,12 +170,17 @@ impl Ledger {
             open.add_call(call);
         }
         let owner = open.owner();
+        let trace = self
+            .observer
+            .as_ref()
+            .and_then(|_| TraceContext::parse(envelope.fields.get(Field::MetaTraceparent)?));
         self.open_call(
             call,
             OpenCall {
                 row,
                 owner,
                 is_modern,
+                trace,
             },
         );
     }

@@ -49,7 +49,7 @@ pub async fn run(
                 if !is_more {
                     break;
                 }
-                apply_all(&mut ledger, &mut batch, &mut publisher).await;
+                apply_all(&mut ledger, &mut batch, &mut publisher, clock).await;
                 next_take = Instant::now() + GATHER;
             }
         }
@@ -71,14 +71,23 @@ async fn take(
     observations.take_all(batch).await
 }
 
-async fn apply_all(ledger: &mut Ledger, batch: &mut Vec<Sequenced<Observation>>, publisher: &mut Publisher) {
-    for (count, observation) in (1..).zip(batch.drain(..)) {
-        ledger.apply(observation);
+async fn apply_all(
+    ledger: &mut Ledger,
+    batch: &mut Vec<Sequenced<Observation>>,
+    publisher: &mut Publisher,
+    clock: Clock,
+) {
+    for (count, observation) in (0..).zip(batch.drain(..)) {
         if count % SLICE == 0 {
+            ledger.lag().at_work(observation.item.at, clock.now());
+        }
+        ledger.apply(observation);
+        if count % SLICE == SLICE - 1 {
             publisher.publish_if_due(ledger);
             tokio::task::yield_now().await;
         }
     }
+    ledger.lag().idle();
 }
 
 struct Publisher {

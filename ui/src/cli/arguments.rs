@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
 use super::limit_flags::LimitArguments;
@@ -59,6 +60,8 @@ pub(super) struct ProxyArguments {
     #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]
+    pub(super) telemetry: TelemetryArguments,
+    #[command(flatten)]
     pub(super) view: ViewArguments,
     #[command(flatten)]
     pub(super) general: GeneralArguments,
@@ -80,6 +83,8 @@ pub(super) struct DemoArguments {
     pub(super) listen: ListenAddress,
     #[command(flatten)]
     pub(super) record: RecordArguments,
+    #[command(flatten)]
+    pub(super) telemetry: TelemetryArguments,
     #[command(flatten)]
     pub(super) view: ViewArguments,
     #[command(flatten)]
@@ -165,6 +170,22 @@ pub(super) struct RecordArguments {
     /// Write credentials and other secrets into recordings as they are
     #[arg(long, help_heading = "Recording")]
     pub(super) record_secrets: bool,
+}
+
+/// What other programs are told.
+#[derive(Debug, Args)]
+pub(super) struct TelemetryArguments {
+    /// Serve Prometheus metrics at `http://ADDR/metrics`; ADDR as for --listen; see docs/metrics.md
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "SHADOWCAT_METRICS",
+        help_heading = "Telemetry"
+    )]
+    pub(super) metrics: Option<ListenAddress>,
+    /// Send a span of each call to this OpenTelemetry receiver, as OTLP/HTTP with JSON; such as `http://127.0.0.1:4318`
+    #[arg(long, value_name = "URL", env = "SHADOWCAT_OTLP", help_heading = "Telemetry")]
+    pub(super) otlp: Option<OtlpUrl>,
 }
 
 /// Where the traffic is shown.

@@ -96,6 +96,8 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
         allow_hosts: content.allow_hosts.map(read_all).transpose()?,
         allow_origins: content.allow_origins.map(read_all).transpose()?,
         record: content.record,
+        metrics: content.metrics.map(read_one).transpose()?,
+        otlp: content.otlp.map(read_one).transpose()?,
         theme: content.theme,
         is_ascii: content.ascii,
         has_mouse: content.mouse,
@@ -119,6 +121,16 @@ fn read_all<T: FromStr<Err: fmt::Display>>(texts: Spanned<Texts>) -> Result<Vec<
     texts.into_inner().0.into_iter().map(read).collect()
 }
 
+/// Reads a text as a `T`; a mistake in it is reported at its place.
+fn read_one<T: FromStr<Err: fmt::Display>>(text: Spanned<String>) -> Result<T, Mistake> {
+    let at = text.span().start;
+    let message = |error: T::Err| error.to_string();
+    text.into_inner().parse().map_err(|error| Mistake {
+        at,
+        message: message(error),
+    })
+}
+
 /// Line and column of a byte, both from 1, the column in characters.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
@@ -136,6 +148,8 @@ struct Content {
     allow_hosts: Option<Spanned<Texts>>,
     allow_origins: Option<Spanned<Texts>>,
     record: Option<RecordChoice>,
+    metrics: Option<Spanned<String>>,
+    otlp: Option<Spanned<String>>,
     theme: Option<ThemeName>,
     ascii: Option<bool>,
     mouse: Option<bool>,
@@ -309,6 +323,8 @@ mod tests {
             ),
             ("lisen = \"x\"", "s.toml:1:1:", "unknown field `lisen`"),
             ("theme = \"pink\"", "s.toml:1:9:", "`dark`"),
+            ("metrics = \"9464\"", "s.toml:1:11:", "HOST:PORT"),
+            ("otlp = \"c:4317\"", "s.toml:1:8:", "http://"),
             ("record = 3", "s.toml:1:10:", "true, false, or the path"),
             ("ascii = ", "s.toml:1:9:", "value"),
         ] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::telemetry::OtlpUrl;
 
 use super::values::{LogLevel, RecordChoice, ThemeName};
 
@@ -14,6 +15,8 @@ pub(super) struct Layer {
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
     pub(super) record: Option<RecordChoice>,
+    pub(super) metrics: Option<ListenAddress>,
+    pub(super) otlp: Option<OtlpUrl>,
     pub(super) theme: Option<ThemeName>,
     pub(super) is_ascii: Option<bool>,
     pub(super) has_mouse: Option<bool>,
@@ -36,6 +39,8 @@ impl Layer {
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
             record: self.record.or(below.record),
+            metrics: self.metrics.or(below.metrics),
+            otlp: self.otlp.or(below.otlp),
             theme: self.theme.or(below.theme),
             is_ascii: self.is_ascii.or(below.is_ascii),
             has_mouse: self.has_mouse.or(below.has_mouse),

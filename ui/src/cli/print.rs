@@ -28,6 +28,12 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         let _ = writeln!(page, "{name} = {}", list(texts));
     }
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
+    if let Some(address) = &layer.metrics {
+        let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
+    }
+    if let Some(url) = &layer.otlp {
+        let _ = writeln!(page, "otlp = {}", quoted(url.as_str()));
+    }
     let _ = writeln!(page, "theme = {}", quoted(settings::theme(layer).name()));
     let _ = writeln!(page, "ascii = {}", layer.is_ascii.unwrap_or(false));
     let _ = writeln!(page, "mouse = {}", layer.has_mouse.unwrap_or(true));

@@ -196,6 +196,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
         record: record_choice(arguments.record),
+        metrics: arguments.telemetry.metrics,
+        otlp: arguments.telemetry.otlp,
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
     let settings = settings(given, arguments.general)?;
@@ -220,10 +222,12 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
     let settings = settings(given, arguments.general)?;
-    // The upstream is the built-in server: what a file says about real ones has no place here.
+    // The upstream is the built-in server: what a file says about real ones, and who may watch them, has no place here.
     let config = Config {
         listen: vec![arguments.listen],
         upstreams: Vec::new(),
+        metrics: arguments.telemetry.metrics,
+        otlp: arguments.telemetry.otlp,
         records_secrets,
         ..config(&settings.layer)
     };
@@ -303,6 +307,8 @@ fn config(layer: &Layer) -> Config {
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         record,
+        metrics: layer.metrics.clone(),
+        otlp: layer.otlp.clone(),
         ..Config::default()
     }
 }
@@ -399,7 +405,7 @@ mod tests {
     fn what_is_printed_reads_back_as_the_same() {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
-             record = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
+             metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
         let printed = page_of(&first);
@@ -409,6 +415,7 @@ mod tests {
             (second.listen, second.upstreams, second.record, second.keys),
             (first.listen, first.upstreams, first.record, first.keys)
         );
+        assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");
     }

@@ -44,6 +44,7 @@ impl Fake {
         Self {
             source: Source::Live {
                 listen: vec!["127.0.0.1:8080".to_owned()],
+                metrics: vec!["http://127.0.0.1:9464/metrics".to_owned()],
                 upstreams: vec![upstream("everything", None)],
                 is_draining: false,
             },
@@ -57,6 +58,7 @@ impl Fake {
         let mut fake = Self::empty();
         fake.source = Source::Live {
             listen: vec!["127.0.0.1:8080".to_owned()],
+            metrics: vec!["http://127.0.0.1:9464/metrics".to_owned()],
             upstreams: vec![upstream("everything", Some(true))],
             is_draining: false,
         };
@@ -140,6 +142,7 @@ impl Fake {
         broken.failures = 3;
         fake.source = Source::Live {
             listen: vec!["127.0.0.1:8080".to_owned()],
+            metrics: vec!["http://127.0.0.1:9464/metrics".to_owned()],
             upstreams: vec![broken],
             is_draining: true,
         };

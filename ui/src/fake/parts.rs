@@ -7,8 +7,8 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::{ConnectionId, ProxySessionId, SessionId, Side};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
-    Anchor, Body, EndKind, Era, ExchangeDetail, Gauge, Head, MessageRow, Page, Resources, SessionBasis,
-    SessionRow, SessionState, TaskRow, Timing, UpstreamRow, Window,
+    Anchor, Body, EndKind, Era, ExchangeDetail, Gauge, Head, LatencyRow, MessageRow, Page, QueueRow,
+    Resources, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing, UpstreamRow, Window,
 };
 
 use super::START;
@@ -118,6 +118,7 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
             sent: after(4),
             connect: Some(Duration::from_millis(2)),
             response_head: after(30),
+            handed_on: after(30),
             first_byte: after(32),
             done: after(50),
         },
@@ -127,6 +128,41 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
         request_bytes: row.size,
         response_bytes: 1_024,
     }
+}
+
+fn queues(scale: u64) -> Vec<QueueRow> {
+    let scale = scale.min(1_000);
+    let ledger = QueueRow {
+        name: "ledger".to_owned(),
+        items: 3 * scale,
+        bytes: Some(2_048 * scale),
+        waits: scale - 1,
+        dropped: 0,
+        lag: Some((
+            Duration::from_micros(120 * scale),
+            Duration::from_millis(4 * scale),
+        )),
+    };
+    let recorder = QueueRow {
+        name: "recorder".to_owned(),
+        items: 9 * scale,
+        bytes: Some(4_096 * scale),
+        waits: 0,
+        dropped: scale - 1,
+        lag: None,
+    };
+    vec![ledger, recorder]
+}
+
+fn latencies() -> Vec<LatencyRow> {
+    let row = |name: &str, micros: u64| LatencyRow {
+        name: name.to_owned(),
+        count: 311,
+        p50: Duration::from_micros(micros),
+        p95: Duration::from_micros(micros * 3),
+        p99: Duration::from_micros(micros * 40),
+    };
+    vec![row("request", 60), row("upstream", 2_400), row("response", 110)]
 }
 
 pub(super) fn resources(scale: u64) -> Resources {
@@ -182,6 +218,16 @@ pub(super) fn resources(scale: u64) -> Resources {
         rss_bytes: Some(48 << 20),
         threads: Some(6),
         open_files: Some(31),
+        cpu: Some(Duration::from_millis(8_340)),
+        queues: queues(scale),
+        latencies: latencies(),
+        spans: Some(SpanExport {
+            url: "http://127.0.0.1:4318/v1/traces".to_owned(),
+            sent: 311,
+            dropped: 12 * (scale - 1).min(1),
+            unsampled: 0,
+            failure: (scale > 1).then(|| "it answers 503 Service Unavailable".to_owned()),
+        }),
     }
 }
 

@@ -139,20 +139,12 @@ fn fate(state: &RowState) -> Fate {
 }
 
 const fn of_outcome(outcome: Outcome) -> (Option<&'static str>, Option<i64>, Option<u16>) {
-    let (name, code, status) = match outcome {
-        Outcome::Ok => ("ok", None, None),
-        Outcome::RpcError(code) => ("rpc_error", Some(code), None),
-        Outcome::ToolError => ("tool_error", None, None),
-        Outcome::InputRequired => ("input_required", None, None),
-        Outcome::Task => ("task", None, None),
-        Outcome::HttpError(status) => ("http_error", None, Some(status)),
-        Outcome::Cancelled => ("cancelled", None, None),
-        Outcome::ClientGone => ("client_gone", None, None),
-        Outcome::UpstreamGone => ("upstream_gone", None, None),
-        Outcome::ProxyError(status) => ("proxy_error", None, Some(status)),
-        Outcome::Unanswered => ("unanswered", None, None),
+    let (code, status) = match outcome {
+        Outcome::RpcError(code) => (Some(code), None),
+        Outcome::HttpError(status) | Outcome::ProxyError(status) => (None, Some(status)),
+        _ => (None, None),
     };
-    (Some(name), code, status)
+    (Some(outcome.name()), code, status)
 }
 
 fn body_fields(body: &Body) -> BodyFields<'_> {

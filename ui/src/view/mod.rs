@@ -15,6 +15,7 @@ mod session_card;
 mod sessions;
 mod status;
 mod streams;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 

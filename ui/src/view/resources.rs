@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use shadowcat::snapshot::{Gauge, Notice, Severity, Source, TaskRow, UpstreamRow};
 
 use super::footer::{is_tight, used_of};
-use super::scroll_mark;
+use super::{scroll_mark, telemetry};
 use crate::format::{self, cells};
 use crate::model::Model;
 use crate::paint::{self, Canvas, Line};
@@ -146,6 +146,7 @@ fn others(model: &Model, width: usize) -> Vec<Line> {
         lines.extend(damage.iter().map(|text| Line::default().say(Role::Bad, text)));
         lines.push(Line::default());
     }
+    lines.extend(telemetry::lines(model));
     lines.extend(rates(model, width));
     lines.extend(process(model));
     lines.extend(tasks(&model.snapshot.resources.tasks));
@@ -222,6 +223,12 @@ fn process(model: &Model) -> Vec<Line> {
         heading("Process"),
         fact("resident memory", known(resources.rss_bytes, format::size)),
         fact("live sessions", format::size(resources.session_bytes)),
+        fact(
+            "processor time",
+            resources
+                .cpu
+                .map_or_else(|| "unknown".to_owned(), format::duration),
+        ),
         fact("threads", known(resources.threads, plain)),
         fact("open files", known(resources.open_files, plain)),
     ];

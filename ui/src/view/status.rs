@@ -36,6 +36,7 @@ fn source(model: &Model) -> Line {
             listen,
             upstreams,
             is_draining,
+            ..
         } => {
             let mut line = Line::of(Role::Text, model.theme.sign("⇄ ", "<> "));
             line = match listen.first() {
