@@ -1,6 +1,7 @@
 //! The engine as a whole: starts everything on a runtime of its own, hands out frontends, ends everything in order.
 
 mod binding;
+mod gauges;
 mod open;
 mod recording;
 mod surroundings;
@@ -238,7 +239,7 @@ struct Parts {
 fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> Parts {
     let limits = config.limits.clone();
     let clock = Clock::start();
-    let tasks = Tasks::new(limits.max_concurrent_tasks);
+    let tasks = Tasks::within(&limits);
     let (ledger_queue, observations) = batch_queue(limits.observation_queue, limits.observation_queue_bytes);
     let redaction = if config.records_secrets {
         Redaction::Off
@@ -251,6 +252,7 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         TaskKind::Ledger,
         ledger::run(Ledger::new(&limits), observations, publish, clock),
     );
+    let meters: Arc<Meters> = Arc::default();
     let hub = Arc::new(Hub {
         clock,
         ids: Ids::default(),
@@ -260,7 +262,7 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
             ledger: ledger_queue,
             recorder: tap,
         }),
-        meters: Meters::default(),
+        meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
         upstreams: config
@@ -268,7 +270,7 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
             .iter()
             .map(|_| UpstreamState::default())
             .collect(),
-        clients: Clients::new(&limits, &tasks, Arc::clone(listening)),
+        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening)),
         listening: Arc::clone(listening),
         limits: limits.clone(),
     });
@@ -285,6 +287,7 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         log: config.log.clone(),
         door: door.clone(),
         notices: surroundings::Notices::of_config(config, clock.now()),
+        ending_since: OnceLock::new(),
     };
     Parts {
         tasks,

@@ -16,6 +16,7 @@ use super::redact::{NoRandomnessError, Redaction, Tagger};
 use super::tap::{Item, RecorderTap, Shared, Start};
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
+use crate::resource::meters::Watermark;
 use crate::resource::queue::{Consumer, QueueUse, Sequenced, batch_queue};
 use crate::session::observation::Observation;
 use crate::snapshot::RecorderState;
@@ -175,6 +176,11 @@ impl Recorder {
     /// Use of the queue between the traffic and the file.
     pub fn usage(&self) -> QueueUse {
         self.shared.queue.usage()
+    }
+
+    /// How long traffic waited for the file, and how often longer than `recording_wait`.
+    pub(crate) fn waits(&self) -> &Watermark {
+        &self.shared.waits
     }
 
     /// Ends the recording, if there is one, and the recorder. To be called when no traffic is left.

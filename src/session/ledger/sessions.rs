@@ -112,6 +112,8 @@ pub(super) struct Sessions {
     max: usize,
     idle_timeout: Duration,
     pub(super) forgotten: [u64; Side::ALL.len()],
+    /// How often one became idle.
+    pub(super) went_idle: u64,
 }
 
 impl Sessions {
@@ -126,6 +128,7 @@ impl Sessions {
             max: limits.max_sessions.max(1),
             idle_timeout: limits.session_idle_timeout,
             forgotten: [0; Side::ALL.len()],
+            went_idle: 0,
         }
     }
 
@@ -226,6 +229,7 @@ impl Sessions {
             .filter(|(_, session)| is_due(session))
             .map(|(id, _)| *id)
             .collect();
+        self.went_idle += due.len() as u64;
         for id in &due {
             self.change(*id, |session| session.is_idle = true);
         }

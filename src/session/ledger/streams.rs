@@ -68,6 +68,8 @@ pub(super) struct Streams {
     shared: Arc<Vec<Arc<StreamInfo>>>,
     is_dirty: bool,
     max_ended: usize,
+    /// Ended ones that went because of later ones.
+    pub(super) unlisted: u64,
 }
 
 impl Streams {
@@ -78,6 +80,7 @@ impl Streams {
             shared: Arc::default(),
             is_dirty: false,
             max_ended,
+            unlisted: 0,
         }
     }
 
@@ -158,6 +161,7 @@ impl Streams {
         while self.ended.len() > self.max_ended {
             if let Some(oldest) = self.ended.pop_front() {
                 self.known.remove(&oldest);
+                self.unlisted += 1;
             }
         }
     }
