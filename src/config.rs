@@ -9,6 +9,7 @@ use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
 use crate::limits::ResourceLimits;
+use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Every capacity.
     pub limits: ResourceLimits,
+    /// Which of them the machine made smaller than they should be; the user is told.
+    pub clamps: Vec<Clamp>,
     /// Record from the start.
     pub record: Option<RecordConfig>,
     /// Write secrets into recordings as they are.

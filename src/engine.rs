@@ -1,6 +1,7 @@
 //! The engine as a whole: starts everything on a runtime of its own, hands out frontends, ends everything in order.
 
 mod binding;
+mod gauges;
 mod open;
 mod recording;
 mod surroundings;
@@ -275,7 +276,7 @@ fn start_parts(
 ) -> Parts {
     let limits = config.limits.clone();
     let clock = Clock::start();
-    let tasks = Tasks::new(limits.max_concurrent_tasks);
+    let tasks = Tasks::within(&limits);
     let (ledger_queue, observations) = batch_queue(limits.observation_queue, limits.observation_queue_bytes);
     let redaction = if config.records_secrets {
         Redaction::Off
@@ -291,6 +292,7 @@ fn start_parts(
         TaskKind::Ledger,
         ledger::run(ledger, observations, publish, clock),
     );
+    let meters: Arc<Meters> = Arc::default();
     let hub = Arc::new(Hub {
         clock,
         ids: Ids::default(),
@@ -300,7 +302,7 @@ fn start_parts(
             ledger: ledger_queue,
             recorder: tap,
         }),
-        meters: Meters::default(),
+        meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
         upstreams: config
@@ -308,7 +310,7 @@ fn start_parts(
             .iter()
             .map(|_| UpstreamState::default())
             .collect(),
-        clients: Clients::new(&limits, &tasks, Arc::clone(listening)),
+        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening)),
         listening: Arc::clone(listening),
         limits: limits.clone(),
     });
@@ -327,6 +329,7 @@ fn start_parts(
         notices: surroundings::Notices::of_config(config, clock.now()),
         ledger_lag,
         telemetry: telemetry::Telemetry::new(metrics_addresses, spans),
+        ending_since: OnceLock::new(),
     };
     Parts {
         tasks,

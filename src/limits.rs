@@ -2,6 +2,8 @@
 //!
 //! One table makes the struct, the command line flags, the configuration keys, the gauges and `docs/limits.md`.
 
+pub mod descriptors;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,35 @@ pub struct LimitField {
     pub at_limit: &'static str,
     /// The smallest value that still works.
     pub minimum: u64,
+}
+
+/// Limits that may be full for hours without anything being wrong: the oldest goes, or less is kept.
+const EASY: [&str; 12] = [
+    "max_sessions",
+    "max_open_calls",
+    "max_idle_per_upstream",
+    "max_event_tracker_events",
+    "max_memory_per_session",
+    "max_history_memory",
+    "max_body_kept",
+    "max_parse_bytes",
+    "max_message_bytes",
+    "max_ended_streams",
+    "log_ring",
+    "log_file_bytes",
+];
+
+impl LimitField {
+    /// Whether somebody waits, or is refused, when it is used up. False where the oldest goes or less is kept, and for
+    /// times.
+    pub fn is_pressing(&self) -> bool {
+        self.unit != Unit::Time && !EASY.contains(&self.name)
+    }
+
+    /// The limit of that name in [`ResourceLimits::FIELDS`].
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ResourceLimits::FIELDS.iter().find(|field| field.name == name)
+    }
 }
 
 /// A limit could not be set from text.
@@ -137,6 +168,9 @@ limits! {
     max_concurrent_tasks: usize = 16_384, Count, min 16,
         "Tasks that may be alive at once, so that load cannot grow the scheduler without end",
         "an exchange waits queue_timeout, then gets 503 with Retry-After and a JSON-RPC error";
+    max_tasks_per_kind: usize = 6_144, Count, min 1,
+        "Tasks of one kind (tunnels; requests on HTTP/2), so that none leaves the others without room",
+        "a tunnel gets 503 with Retry-After at once, a request on HTTP/2 waits queue_timeout first; whatever is set, a share is at most 3/8 of max_concurrent_tasks, for tunnels also 3/4 of max_connections";
     max_exchanges_per_connection: usize = 512, Count, min 1,
         "Requests in flight on one HTTP/2 connection",
         "the connection takes no further request until one is done";
@@ -215,6 +249,9 @@ limits! {
     log_ring: usize = 10_000, Count, min 16,
         "Lines of the program's own log kept for the Log screen",
         "the oldest line goes; the log file has it";
+    log_file_bytes: usize = 32 * MIB, Bytes, min 4096,
+        "Bytes that one process writes to the log file in a day (UTC)",
+        "further lines of that day are on the Log screen only, and the file says so";
     max_frontends: usize = 8, Count, min 1,
         "Views of the engine at once; each costs a snapshot up to 30 times a second",
         "a further frontend is refused";
@@ -233,12 +270,9 @@ impl ResourceLimits {
     /// [`SetLimitError`] if there is no such limit, the text cannot be read in its unit, or it is too small to work.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SetLimitError> {
         let wanted = name.replace('-', "_");
-        let field = Self::FIELDS
-            .iter()
-            .find(|field| field.name == wanted)
-            .ok_or_else(|| SetLimitError::Unknown {
-                name: name.to_owned(),
-            })?;
+        let field = LimitField::named(&wanted).ok_or_else(|| SetLimitError::Unknown {
+            name: name.to_owned(),
+        })?;
         let number = parse_in(field.unit, value).ok_or_else(|| SetLimitError::Unreadable {
             name: field.name,
             value: value.to_owned(),
@@ -322,6 +356,15 @@ mod tests {
             );
             assert_ne!(limits, ResourceLimits::default(), "{}", field.name);
         }
+    }
+
+    #[test]
+    fn easy_limits_are_limits() {
+        for name in EASY {
+            assert!(!LimitField::named(name).unwrap().is_pressing(), "{name}");
+        }
+        assert!(LimitField::named("max_connections").unwrap().is_pressing());
+        assert!(!LimitField::named("queue_timeout").unwrap().is_pressing());
     }
 
     #[test]

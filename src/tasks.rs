@@ -1,5 +1,7 @@
 //! The one way to start a task: counted by kind, bounded, heard when it panics, waited for at the end.
 
+mod permits;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -8,12 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::limits::ResourceLimits;
 use crate::snapshot::TaskRow;
+
+pub use permits::{NoRoomError, Permits, TaskPermit};
 
 /// What a task is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +61,10 @@ impl TaskKind {
         Self::Metrics,
         Self::Export,
     ];
+
+    /// The kinds that cannot go beyond `max_tasks_per_kind`. Connections are none of them: everything else needs one,
+    /// and `max_connections` bounds them.
+    pub const WITH_SHARE: [Self; 2] = [Self::ClientStream, Self::Tunnel];
 
     /// Whether tasks of this kind carry what clients wait for, so that the end of the program waits for them.
     pub const fn is_traffic(self) -> bool {
@@ -136,11 +144,8 @@ struct Shared {
     upstream: TaskGroup,
     service: TaskGroup,
     stop: CancellationToken,
-    permits: Arc<Semaphore>,
-    limit: usize,
+    permits: Permits,
     counts: [Count; TaskKind::ALL.len()],
-    most_permits: AtomicU64,
-    refused: AtomicU64,
     faults: Mutex<VecDeque<TaskFault>>,
 }
 
@@ -148,36 +153,24 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Tasks(Arc<Shared>);
 
-/// Room for one more task or exchange. Given back when dropped.
-#[derive(Debug)]
-pub struct TaskPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
-
-/// No task found room in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "max_concurrent_tasks ({limit}) was reached and no task ended within {waited:?}; raise --max-concurrent-tasks or send less at once"
-)]
-pub struct NoRoomError {
-    /// The limit.
-    pub limit: usize,
-    /// How long was waited.
-    pub waited: Duration,
-}
-
 impl Tasks {
     /// A registry for at most `limit` permits at once.
     pub fn new(limit: usize) -> Self {
-        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self::within(&ResourceLimits {
+            max_concurrent_tasks: limit,
+            ..ResourceLimits::default()
+        })
+    }
+
+    /// A registry that keeps to `max_concurrent_tasks` and `max_tasks_per_kind` of `limits`.
+    pub fn within(limits: &ResourceLimits) -> Self {
         Self(Arc::new(Shared {
             traffic: TaskGroup::default(),
             upstream: TaskGroup::default(),
             service: TaskGroup::default(),
             stop: CancellationToken::new(),
-            permits: Arc::new(Semaphore::new(limit)),
-            limit,
+            permits: Permits::new(limits),
             counts: Default::default(),
-            most_permits: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
             faults: Mutex::default(),
         }))
     }
@@ -232,42 +225,20 @@ impl Tasks {
         }
     }
 
-    /// Waits for room for one more task, `patience` at most.
+    /// Waits for room for one more task of `kind`, `patience` at most; not at all if that is zero.
     ///
     /// # Errors
     /// [`NoRoomError`] when the time is over.
     ///
     /// # Cancel safety
     /// Safe: a dropped future has taken nothing.
-    pub async fn permit(&self, patience: Duration) -> Result<TaskPermit, NoRoomError> {
-        let mut taken = Arc::clone(&self.0.permits).try_acquire_owned().ok();
-        if taken.is_none() {
-            let waiting = Arc::clone(&self.0.permits).acquire_owned();
-            taken = tokio::time::timeout(patience, waiting)
-                .await
-                .ok()
-                .and_then(Result::ok);
-        }
-        if let Some(permit) = taken {
-            let used = self.0.limit.saturating_sub(self.0.permits.available_permits()) as u64;
-            self.0.most_permits.fetch_max(used, Ordering::Relaxed);
-            return Ok(TaskPermit(permit));
-        }
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
-        Err(NoRoomError {
-            limit: self.0.limit,
-            waited: patience,
-        })
+    pub async fn permit(&self, kind: TaskKind, patience: Duration) -> Result<TaskPermit, NoRoomError> {
+        self.0.permits.take(kind, patience).await
     }
 
-    /// Permits in use now and at most, and how often one was refused.
-    pub fn permits_in_use(&self) -> (u64, u64, u64) {
-        let used = self.0.limit.saturating_sub(self.0.permits.available_permits()) as u64;
-        (
-            used,
-            self.0.most_permits.load(Ordering::Relaxed).max(used),
-            self.0.refused.load(Ordering::Relaxed),
-        )
+    /// Permits in use, and how long was waited for them.
+    pub fn permits(&self) -> &Permits {
+        &self.0.permits
     }
 
     /// Live counts by kind, in the order of [`TaskKind::ALL`].
@@ -444,16 +415,5 @@ mod tests {
         let left = tasks.end_traffic(Duration::from_secs(5)).await;
         assert_eq!(left, [(TaskKind::Connection, 1)]);
         assert_eq!(tasks.live(TaskKind::Connection), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_permit_is_waited_for_and_then_refused_with_the_limit_named() {
-        let tasks = Tasks::new(1);
-        let first = tasks.permit(Duration::from_secs(1)).await.unwrap();
-        let refused = tasks.permit(Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(refused.limit, 1);
-        drop(first);
-        assert!(tasks.permit(Duration::from_secs(1)).await.is_ok());
-        assert_eq!(tasks.permits_in_use(), (0, 1, 1));
     }
 }

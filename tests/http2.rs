@@ -11,6 +11,7 @@ use support::*;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
@@ -21,7 +22,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shadowcat::engine::EngineHandle;
-use shadowcat::snapshot::{Outcome, RowState};
+use shadowcat::snapshot::{Gauge, Outcome, RowState, Snapshot};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -442,12 +443,18 @@ async fn stalled_streams_of_one_upstream_connection_stall_no_neighbour() {
     drop(kept);
 }
 
+/// Requests on HTTP/2 that are not done: a task each.
+fn gauge_of_streams(snapshot: &Snapshot) -> &Gauge {
+    gauge(snapshot, "max_tasks_per_kind", "client stream")
+}
+
 #[tokio::test]
 async fn a_connection_takes_no_more_exchanges_than_its_limit() {
     let server = RawServer::bind().await;
     let engine = engine_with(&[&format!("http://{}/mcp", server.address())], |config| {
         config.limits.max_exchanges_per_connection = 2;
     });
+    let mut frontend = engine.frontend().unwrap();
     let client = Client::connect(&engine).await;
     let mut open = Vec::new();
     for _ in 0..2 {
@@ -462,6 +469,12 @@ async fn a_connection_takes_no_more_exchanges_than_its_limit() {
     let mut upstream = server.accept().await;
     let head = upstream.read_head().await;
     assert!(head.starts_with("POST /other-connection "), "{head}");
+    snapshot_when(&mut frontend, "the full connection", |snapshot| {
+        let gauge = gauge(snapshot, "max_exchanges_per_connection", "most on one");
+        let streams = gauge_of_streams(snapshot);
+        (gauge.used, gauge.limit, gauge.reached) == (2, 2, 1) && streams.used == 3
+    })
+    .await;
     drop(open.pop());
     let mut upstream = server.accept().await;
     let head = upstream.read_head().await;
@@ -471,4 +484,51 @@ async fn a_connection_takes_no_more_exchanges_than_its_limit() {
         .await;
     assert_eq!(text(&mut answer(third).await.into_body()).await, "ok");
     drop(other);
+}
+
+#[tokio::test]
+async fn a_request_that_finds_no_room_among_its_kind_gets_503_until_a_stream_ends() {
+    let server = RawServer::bind().await;
+    let engine = engine_with(&[&format!("http://{}/mcp", server.address())], |config| {
+        config.limits.max_tasks_per_kind = 2;
+        config.limits.queue_timeout = Duration::from_millis(100);
+        config.limits.max_idle_per_upstream = 0;
+    });
+    let mut frontend = engine.frontend().unwrap();
+    let client = Client::connect(&engine).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let waiting = client.start("/open");
+        let mut upstream = server.accept().await;
+        upstream.read_head().await;
+        upstream.send(EVENTS).await;
+        open.push((answer(waiting).await, upstream));
+    }
+    let refused = answer(client.start("/third")).await;
+    assert_eq!(refused.status(), 503);
+    let said = soon("the refusal", refused.into_body().collect()).await.unwrap();
+    let said = String::from_utf8(said.to_bytes().to_vec()).unwrap();
+    assert!(said.contains("--max-tasks-per-kind"), "{said}");
+    snapshot_when(&mut frontend, "the refusal's gauge", |snapshot| {
+        let gauge = gauge_of_streams(snapshot);
+        (gauge.used, gauge.limit, gauge.reached) == (2, 2, 1)
+    })
+    .await;
+    // Clients on HTTP/1 are not affected.
+    let mut other = RawPeer::connect(address(&engine)).await;
+    other.send(post(address(&engine), CALL)).await;
+    let mut upstream = server.accept().await;
+    assert!(upstream.read_head().await.starts_with("POST /mcp "));
+    drop(open);
+    snapshot_when(&mut frontend, "the free places", |snapshot| {
+        gauge_of_streams(snapshot).used == 0
+    })
+    .await;
+    let waiting = client.start("/fourth");
+    let mut upstream = server.accept().await;
+    assert!(upstream.read_head().await.starts_with("POST /fourth "));
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
+    assert_eq!(text(&mut answer(waiting).await.into_body()).await, "ok");
 }

@@ -2,27 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::ids::Side;
-use crate::limits::{ResourceLimits, Unit};
 use crate::recording::Recorder;
 use crate::resource::lag::Lag;
 use crate::resource::log_ring::LogRing;
 use crate::resource::process;
-use crate::resource::queue::QueueUse;
-use crate::session::history::{HistoryUsage, HistoryView};
+use crate::session::history::HistoryView;
 use crate::snapshot::{
-    Gauge, LogRow, Notice, Page, RecorderState, Resources, Severity, Source, UpstreamRow, Window,
+    LogRow, Notice, Page, RecorderState, Resources, Severity, Source, UpstreamRow, Window,
 };
 use crate::transport::hub::{Hub, UpstreamState};
 use crate::transport::route::Upstream;
 use crate::views::{Door, Surroundings};
 
+use super::gauges::Measured;
 use super::telemetry::Telemetry;
 
 /// Most notices that are shown; the newest stay.
@@ -45,6 +43,18 @@ impl Notices {
                 at: now,
                 severity: Severity::Warning,
                 text,
+            });
+        }
+        for clamp in &config.clamps {
+            let severity = if clamp.is_drastic() {
+                Severity::Warning
+            } else {
+                Severity::Info
+            };
+            notices.add(Notice {
+                at: now,
+                severity,
+                text: format!("{clamp}."),
             });
         }
         if config.records_secrets {
@@ -99,6 +109,8 @@ pub(super) struct LiveSurroundings {
     pub(super) notices: Notices,
     pub(super) ledger_lag: Arc<Lag>,
     pub(super) telemetry: Telemetry,
+    /// When the end of the program was first seen.
+    pub(super) ending_since: OnceLock<Timestamp>,
 }
 
 impl Surroundings for LiveSurroundings {
@@ -119,7 +131,7 @@ impl Surroundings for LiveSurroundings {
     fn resources(&self) -> Resources {
         Resources {
             uptime: self.hub.clock.now().since(self.hub.clock.started_at()),
-            gauges: self.gauges(),
+            gauges: self.measure().gauges(),
             tasks: self.hub.tasks.rows(),
             rates: BTreeMap::new(),
             session_bytes: self.hub.registry.heap_bytes() as u64,
@@ -154,13 +166,6 @@ impl Surroundings for LiveSurroundings {
     }
 }
 
-/// One gauge in the making.
-struct Reading {
-    used: u64,
-    peak: u64,
-    reached: u64,
-}
-
 impl LiveSurroundings {
     pub(super) fn upstreams(&self) -> Vec<UpstreamRow> {
         let listening = self.hub.listening.get().and_then(|addresses| addresses.first());
@@ -188,169 +193,19 @@ impl LiveSurroundings {
             .collect()
     }
 
-    fn gauges(&self) -> Vec<Gauge> {
-        let usage = *Arc::clone(&self.history.borrow()).usage();
-        let mut gauges = GaugeList {
-            limits: &self.hub.limits,
-            gauges: Vec::new(),
-        };
-        self.traffic_gauges(&mut gauges);
-        history_gauges(&usage, &mut gauges);
-        self.session_gauges(&mut gauges);
-        self.queue_gauges(&mut gauges);
-        for (name, (used, peak, reached)) in self.telemetry.usage() {
-            gauges.add(name, "", &Reading { used, peak, reached });
+    fn measure(&self) -> Measured<'_> {
+        let now = self.hub.clock.now();
+        let is_ending = self.hub.tasks.stopping().is_cancelled();
+        let ending_since = is_ending.then(|| *self.ending_since.get_or_init(|| now));
+        Measured {
+            hub: &self.hub,
+            recorder: &self.recorder,
+            history: Arc::clone(&self.history.borrow()),
+            log: &self.log,
+            door: &self.door,
+            telemetry: &self.telemetry,
+            now,
+            ending_for: ending_since.map(|since| now.since(since)),
         }
-        gauges.gauges
-    }
-
-    fn traffic_gauges(&self, gauges: &mut GaugeList<'_>) {
-        let (used, peak, reached) = self.hub.meters.connections.read();
-        gauges.add("max_connections", "", &Reading { used, peak, reached });
-        let (used, peak, reached) = self.hub.tasks.permits_in_use();
-        gauges.add("max_concurrent_tasks", "", &Reading { used, peak, reached });
-        for side in Side::ALL {
-            let (_, peak, reached) = self.hub.buffers.usage(side);
-            let (used, share) = self.hub.buffers.own_share(side);
-            let reading = Reading {
-                used,
-                peak: peak.min(share),
-                reached,
-            };
-            gauges.add_with("max_buffer_pool", side.name(), share, &reading);
-        }
-        let (used, share) = self.hub.buffers.common_share();
-        gauges.add_with(
-            "max_buffer_pool",
-            "for both",
-            share,
-            &Reading {
-                used,
-                peak: used,
-                reached: 0,
-            },
-        );
-    }
-
-    fn session_gauges(&self, gauges: &mut GaugeList<'_>) {
-        for side in Side::ALL {
-            let (used, reached) = self.hub.registry.counts(side);
-            gauges.add(
-                "max_sessions",
-                side.name(),
-                &Reading {
-                    used,
-                    peak: used,
-                    reached,
-                },
-            );
-        }
-        let open = self.door.open() as u64;
-        gauges.add(
-            "max_frontends",
-            "",
-            &Reading {
-                used: open,
-                peak: open,
-                reached: 0,
-            },
-        );
-        let lines = self.log.len() as u64;
-        let gone = self.log.written() - lines;
-        gauges.add(
-            "log_ring",
-            "",
-            &Reading {
-                used: lines,
-                peak: lines,
-                reached: gone,
-            },
-        );
-    }
-
-    fn queue_gauges(&self, gauges: &mut GaugeList<'_>) {
-        gauges.add_queue(
-            "observation_queue",
-            "observation_queue_bytes",
-            self.hub.watchers.ledger.usage(),
-        );
-        gauges.add_queue("recording_queue", "recording_queue_bytes", self.recorder.usage());
-    }
-}
-
-fn history_gauges(usage: &HistoryUsage, gauges: &mut GaugeList<'_>) {
-    let used = usage.bytes;
-    let reading = Reading {
-        used,
-        peak: usage.peak_bytes,
-        reached: usage.history_reached,
-    };
-    gauges.add("max_history_memory", "", &reading);
-    let used = usage.largest_session_bytes;
-    let reading = Reading {
-        used,
-        peak: used,
-        reached: usage.session_reached,
-    };
-    gauges.add("max_memory_per_session", "largest", &reading);
-    let used = usage.most_open_calls;
-    gauges.add(
-        "max_open_calls",
-        "most in a session",
-        &Reading {
-            used,
-            peak: used,
-            reached: usage.calls_given_up,
-        },
-    );
-    let used = usage.ended_streams;
-    gauges.add(
-        "max_ended_streams",
-        "",
-        &Reading {
-            used,
-            peak: used,
-            reached: 0,
-        },
-    );
-}
-
-struct GaugeList<'a> {
-    limits: &'a ResourceLimits,
-    gauges: Vec<Gauge>,
-}
-
-impl GaugeList<'_> {
-    fn add(&mut self, name: &str, part: &str, reading: &Reading) {
-        let limit = self.limits.get(name).unwrap_or(0);
-        self.add_with(name, part, limit, reading);
-    }
-
-    fn add_with(&mut self, name: &str, part: &str, limit: u64, reading: &Reading) {
-        let field = ResourceLimits::FIELDS.iter().find(|field| field.name == name);
-        self.gauges.push(Gauge {
-            name: name.to_owned(),
-            part: part.to_owned(),
-            unit: field.map_or(Unit::Count, |field| field.unit),
-            used: reading.used,
-            limit,
-            peak: reading.peak.max(reading.used),
-            reached: reading.reached,
-        });
-    }
-
-    fn add_queue(&mut self, items: &str, bytes: &str, usage: QueueUse) {
-        let reading = Reading {
-            used: usage.items,
-            peak: usage.peak_items,
-            reached: usage.waits,
-        };
-        self.add(items, "", &reading);
-        let reading = Reading {
-            used: usage.bytes,
-            peak: usage.bytes,
-            reached: usage.waits,
-        };
-        self.add(bytes, "", &reading);
     }
 }

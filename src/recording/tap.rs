@@ -13,6 +13,7 @@ use super::gap::Gap;
 use super::totals::Sum;
 use super::writer::{FinishedRecording, StartRecordingError};
 use crate::clock::Clock;
+use crate::resource::meters::Watermark;
 use crate::resource::queue::{Producer, Weigh};
 use crate::session::observation::Observation;
 use crate::snapshot::RecorderState;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     wait: Duration,
     stall: Mutex<Stall>,
     stalled: Notify,
+    /// How long traffic waited, and how often that was too long.
+    pub(super) waits: Watermark,
     state: Mutex<RecorderState>,
     pub(super) recorded: Sum,
 }
@@ -78,6 +81,7 @@ impl Shared {
             wait,
             stall: Mutex::default(),
             stalled: Notify::new(),
+            waits: Watermark::default(),
             state: Mutex::default(),
             recorded: Sum::default(),
         }
@@ -103,7 +107,9 @@ impl Shared {
     /// The writer has emptied the queue: nobody waits any more. Returns what was lost before.
     pub(super) fn queue_taken(&self) -> Option<Gap> {
         let mut stall = self.stall();
-        stall.since = None;
+        if let Some(since) = stall.since.take() {
+            self.waits.note_time(since.elapsed());
+        }
         stall.wakers.clear();
         self.is_gap.store(false, Ordering::Release);
         stall.gap.take()
@@ -145,6 +151,8 @@ impl Shared {
     fn open_gap(&self) {
         let mut stall = self.stall();
         stall.since = None;
+        self.waits.note_time(self.wait);
+        self.waits.reach();
         self.is_gap.store(true, Ordering::Release);
         let wakers = std::mem::take(&mut stall.wakers);
         drop(stall);

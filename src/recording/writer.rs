@@ -17,6 +17,7 @@ use super::tap::{Item, RecorderTap, Shared, Start};
 use super::totals::RecordedTotals;
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
+use crate::resource::meters::Watermark;
 use crate::resource::queue::{Consumer, QueueUse, Sequenced, batch_queue};
 use crate::session::observation::Observation;
 use crate::snapshot::RecorderState;
@@ -181,6 +182,11 @@ impl Recorder {
     /// Use of the queue between the traffic and the file.
     pub fn usage(&self) -> QueueUse {
         self.shared.queue.usage()
+    }
+
+    /// How long traffic waited for the file, and how often longer than `recording_wait`.
+    pub(crate) fn waits(&self) -> &Watermark {
+        &self.shared.waits
     }
 
     /// Ends the recording, if there is one, and the recorder. To be called when no traffic is left.

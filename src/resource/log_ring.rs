@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::resource::meters::Level;
 use crate::snapshot::{Anchor, LogRow, Page, Window};
 
 #[derive(Debug)]
@@ -14,7 +15,10 @@ struct State {
 
 /// A bounded ring of log lines, shared between the one who logs and the engine that shows. The oldest line goes first.
 #[derive(Debug, Clone)]
-pub struct LogRing(Arc<Mutex<State>>);
+pub struct LogRing {
+    state: Arc<Mutex<State>>,
+    file: Arc<Level>,
+}
 
 impl Default for LogRing {
     fn default() -> Self {
@@ -25,11 +29,21 @@ impl Default for LogRing {
 impl LogRing {
     /// A ring for `capacity` lines.
     pub fn new(capacity: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             rows: VecDeque::new(),
             capacity: capacity.max(1),
             written: 0,
-        })))
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            file: Arc::default(),
+        }
+    }
+
+    /// Bytes that the day's log file has, and how many lines had no room in it (`log_file_bytes`). Kept by whoever
+    /// writes that file.
+    pub fn file(&self) -> &Arc<Level> {
+        &self.file
     }
 
     /// Adds a line; its number is given here.
@@ -84,7 +98,7 @@ impl LogRing {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::ids::Side;
 
 /// Something that goes up and down, and how far up it went.
@@ -25,6 +27,17 @@ impl Level {
         self.now.fetch_sub(amount, Ordering::Relaxed);
     }
 
+    /// Is at `amount` now.
+    pub fn set(&self, amount: u64) {
+        self.now.store(amount, Ordering::Relaxed);
+        self.raise_to(amount);
+    }
+
+    /// Notes that it went up to `amount`, which is counted elsewhere.
+    pub fn raise_to(&self, amount: u64) {
+        self.peak.fetch_max(amount, Ordering::Relaxed);
+    }
+
     /// Counts that the limit was reached.
     pub fn reach(&self) {
         self.reached.fetch_add(1, Ordering::Relaxed);
@@ -37,6 +50,66 @@ impl Level {
     }
 }
 
+/// For how long a [`Watermark`] shows a value at least; twice as long at most.
+pub const OF_LATE: Duration = Duration::from_secs(10);
+
+/// The largest of what comes by (a size, a wait), of late and so far, and how often that was too much.
+///
+/// For limits that nothing stays within: a message is large for a moment, a wait is over when its length is known.
+#[derive(Debug, Default)]
+pub struct Watermark {
+    latest: AtomicU64,
+    earlier: AtomicU64,
+    peak: AtomicU64,
+    reached: AtomicU64,
+    turned_at: AtomicU64,
+}
+
+impl Watermark {
+    /// Takes note of `value`. Costs one load while it is not the largest of late.
+    pub fn note(&self, value: u64) {
+        if value > self.latest.load(Ordering::Relaxed) {
+            self.latest.fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note of a time, in milliseconds; of one that is shorter as one.
+    pub fn note_time(&self, time: Duration) {
+        self.note(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// Counts that the limit was reached.
+    pub fn reach(&self) {
+        self.reach_times(1);
+    }
+
+    /// Counts that the limit was reached several times.
+    pub fn reach_times(&self, times: u64) {
+        self.reached.fetch_add(times, Ordering::Relaxed);
+    }
+
+    /// The largest of the last 10 to 20 seconds ([`OF_LATE`]), the largest so far, and how often the limit was reached.
+    pub fn read(&self, now: Timestamp) -> (u64, u64, u64) {
+        let turned_at = self.turned_at.load(Ordering::Relaxed);
+        let is_due = now.since(Timestamp::from_micros(turned_at)) >= OF_LATE;
+        let turn = || {
+            let order = Ordering::Relaxed;
+            self.turned_at
+                .compare_exchange(turned_at, now.as_micros(), order, order)
+                .is_ok()
+        };
+        // Of several readers one turns the page.
+        if is_due && turn() {
+            let latest = self.latest.swap(0, Ordering::Relaxed);
+            self.earlier.store(latest, Ordering::Relaxed);
+            self.peak.fetch_max(latest, Ordering::Relaxed);
+        }
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let used = read(&self.latest).max(read(&self.earlier));
+        (used, read(&self.peak).max(used), read(&self.reached))
+    }
+}
+
 /// All levels of the engine.
 #[derive(Debug, Default)]
 pub struct Meters {
@@ -46,6 +119,28 @@ pub struct Meters {
     pub exchanges: Level,
     /// Exchanges so far.
     pub exchanges_total: AtomicU64,
+    /// HTTP/2 requests in flight on one connection (`max_exchanges_per_connection`).
+    pub exchanges_per_connection: Watermark,
+    /// Upstream connections closed for want of room among the idle ones (`max_idle_per_upstream`).
+    pub idle_upstreams: Level,
+    /// SSE event ids remembered of one session (`max_event_tracker_events`).
+    pub event_ids: Watermark,
+    /// Their age (`event_tracker_age`).
+    pub event_id_age: Watermark,
+    /// Sizes of messages, and how many were larger than `max_body_kept`.
+    pub bodies: Watermark,
+    /// How many were larger than `max_parse_bytes`.
+    pub unparsed: Watermark,
+    /// Sizes of SSE events, and how many were larger than `max_message_bytes`.
+    pub events: Watermark,
+    /// Sizes of HTTP heads (`max_head_bytes`).
+    pub head_bytes: Watermark,
+    /// Their fields (`max_headers`).
+    pub head_fields: Watermark,
+    /// How long heads took (`head_timeout`).
+    pub head_time: Watermark,
+    /// How long it took to connect to upstreams (`upstream_connect_timeout`).
+    pub connect_time: Watermark,
 }
 
 /// Bytes of half-received messages, with a guaranteed share for each side, so that one cannot starve the other.
@@ -171,6 +266,25 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_watermark_shows_the_largest_of_late_and_forgets_it_after_a_while() {
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
+        let mark = Watermark::default();
+        mark.read(at(100));
+        mark.note(7);
+        mark.note(3);
+        mark.reach();
+        assert_eq!(mark.read(at(101)), (7, 7, 1));
+        assert_eq!(
+            mark.read(at(110)),
+            (7, 7, 1),
+            "one turn of the page later it still shows"
+        );
+        mark.note(5);
+        assert_eq!(mark.read(at(121)), (5, 7, 1));
+        assert_eq!(mark.read(at(132)), (0, 7, 1));
+    }
 
     #[test]
     fn a_flooded_side_leaves_the_other_its_share() {

@@ -100,6 +100,10 @@ pub struct HistoryUsage {
     pub calls_given_up: u64,
     /// Ended streams that are still listed (`max_ended_streams`).
     pub ended_streams: u64,
+    /// Ended streams that are no longer listed because of later ones.
+    pub streams_unlisted: u64,
+    /// How often a session became idle (`session_idle_timeout`).
+    pub went_idle: u64,
 }
 
 impl HistoryView {

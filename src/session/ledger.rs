@@ -234,6 +234,8 @@ impl Ledger {
             most_open_calls: self.most_open_calls,
             calls_given_up: self.calls.given_up,
             ended_streams: self.streams.ended(),
+            streams_unlisted: self.streams.unlisted,
+            went_idle: self.sessions.went_idle,
         }
     }
 

@@ -17,6 +17,21 @@ pub struct EventTracker {
     events: VecDeque<(u64, ExchangeId, Timestamp)>,
     max_events: usize,
     max_age: Duration,
+    /// Ids that became too old since the last [`TrackerUse`].
+    aged_out: u64,
+}
+
+/// What a tracker holds, and what it had to let go for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrackerUse {
+    /// Ids remembered.
+    pub ids: usize,
+    /// Age of the oldest of them.
+    pub oldest: Duration,
+    /// Ids that went now because there were too many.
+    pub crowded_out: u64,
+    /// Ids that went because they were too old, since this was last asked.
+    pub aged_out: u64,
 }
 
 impl EventTracker {
@@ -26,19 +41,28 @@ impl EventTracker {
             events: VecDeque::new(),
             max_events,
             max_age,
+            aged_out: 0,
         }
     }
 
     /// Remembers that `id` was seen on `exchange`.
-    pub fn remember(&mut self, id: &str, exchange: ExchangeId, now: Timestamp) {
+    pub fn remember(&mut self, id: &str, exchange: ExchangeId, now: Timestamp) -> TrackerUse {
         self.forget_old(now);
-        if id.is_empty() {
-            return;
+        let mut crowded_out = 0;
+        if !id.is_empty() {
+            if self.events.len() >= self.max_events {
+                self.events.pop_front();
+                crowded_out = 1;
+            }
+            self.events.push_back((hash(id), exchange, now));
         }
-        if self.events.len() >= self.max_events {
-            self.events.pop_front();
+        let oldest = self.events.front().map(|(.., at)| now.since(*at));
+        TrackerUse {
+            ids: self.events.len(),
+            oldest: oldest.unwrap_or_default(),
+            crowded_out,
+            aged_out: std::mem::take(&mut self.aged_out),
         }
-        self.events.push_back((hash(id), exchange, now));
     }
 
     /// The exchange on which `id` was last seen, if that is remembered.
@@ -68,6 +92,7 @@ impl EventTracker {
     }
 
     fn forget_old(&mut self, now: Timestamp) {
+        let before = self.events.len();
         while self
             .events
             .front()
@@ -75,6 +100,7 @@ impl EventTracker {
         {
             self.events.pop_front();
         }
+        self.aged_out += (before - self.events.len()) as u64;
     }
 }
 
@@ -96,14 +122,19 @@ mod tests {
     fn ids_are_forgotten_by_count_and_by_age() {
         let mut tracker = EventTracker::new(2, Duration::from_secs(10));
         let exchange = ExchangeId::new(7).unwrap();
+        let mut held = TrackerUse::default();
         for (id, second) in [("a", 0), ("b", 1), ("c", 2)] {
-            tracker.remember(id, exchange, at(second));
+            held = tracker.remember(id, exchange, at(second));
         }
+        assert_eq!((held.ids, held.crowded_out, held.aged_out), (2, 1, 0));
+        assert_eq!(held.oldest, Duration::from_secs(1));
         assert_eq!(tracker.origin("a", at(2)), None);
         assert_eq!(tracker.origin("c", at(2)), Some(exchange));
         assert_eq!(tracker.origin("b", at(12)), None);
         assert_eq!(tracker.origin("c", at(12)), Some(exchange));
         assert_eq!(tracker.len(), 1);
+        let held = tracker.remember("d", exchange, at(20));
+        assert_eq!((held.ids, held.crowded_out, held.aged_out), (1, 0, 2));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, header};
 use crate::codec::envelope::{Envelope, Field};
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
 use crate::mcp::era;
+use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, ObservedHead, PlacedMessage,
@@ -18,8 +19,10 @@ use crate::session::registry::{Found, Session, SessionKey};
 use crate::snapshot::{Carrier, Direction, EndKind, SessionBasis, Timing};
 
 use super::hub::Hub;
+use super::place::StreamPlace;
 use super::reader::{Draft, FrameDraft};
 use super::stated::{Stated, exchange_kind, resolve};
+use super::upstream::Reuse;
 use super::watchers::Outbox;
 
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ struct State {
     failure: Option<String>,
     our_status: Option<u16>,
     stream: Option<StreamId>,
+    upstream: Option<Arc<Reuse>>,
+    place: Option<StreamPlace>,
     request_bytes: u64,
     response_bytes: u64,
 }
@@ -101,6 +106,7 @@ impl Exchange {
         };
         hub.meters.exchanges.add(1);
         hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
+        note_head(&hub.meters, &beginning.head, beginning.headers);
         exchange.join_by_head(kind, outbox);
         let resumes = exchange.resumes(beginning.headers);
         let event = Event::Request(Box::new(RequestObserved {
@@ -129,6 +135,16 @@ impl Exchange {
     /// Changes the times.
     pub(crate) fn time(&self, change: impl FnOnce(&mut Timing)) {
         change(&mut self.lock().timing);
+    }
+
+    /// Notes which connection its response comes on.
+    pub(crate) fn comes_on(&self, connection: Arc<Reuse>) {
+        self.lock().upstream = Some(connection);
+    }
+
+    /// Keeps the place of its request until it ends.
+    pub(crate) fn takes(&self, place: StreamPlace) {
+        self.lock().place = Some(place);
     }
 
     /// Whether the client broke off its request.
@@ -160,6 +176,9 @@ impl Exchange {
             Direction::ServerToClient => {
                 state.response_end.get_or_insert(end);
                 state.timing.done.get_or_insert(now);
+                if let Some(connection) = state.upstream.as_ref().filter(|_| end != EndKind::Complete) {
+                    connection.spoil();
+                }
             }
         }
     }
@@ -181,6 +200,9 @@ impl Exchange {
     /// Tells of the response's head. Returns the stream's id if it is an event stream.
     pub(crate) fn begin_response(&self, response: ResponseHead<'_>, outbox: &mut Outbox) {
         let now = self.hub.clock.now();
+        if !response.is_ours {
+            note_head(&self.hub.meters, &response.head, response.headers);
+        }
         let stream = response
             .is_stream
             .then(|| StreamId::from(self.hub.ids.streams.next()));
@@ -361,6 +383,7 @@ impl Exchange {
         } else {
             self.note_events(&draft, outbox);
         }
+        self.note_size(&draft);
         let mut state = self.lock();
         if direction == Direction::ClientToServer {
             let first = draft.scan.messages.first();
@@ -460,7 +483,30 @@ impl Exchange {
         }
         let session = self.lock().session.clone();
         if let (Some(session), Some(id)) = (session, &sse.id) {
-            session.talk().events.remember(id, self.id, self.hub.clock.now());
+            let held = session.talk().events.remember(id, self.id, self.hub.clock.now());
+            let meters = &self.hub.meters;
+            meters.event_ids.note(held.ids as u64);
+            meters.event_ids.reach_times(held.crowded_out);
+            meters.event_id_age.note_time(held.oldest);
+            meters.event_id_age.reach_times(held.aged_out);
+        }
+    }
+
+    /// Compares a frame with the limits on sizes, for their gauges.
+    fn note_size(&self, draft: &FrameDraft) {
+        let (meters, limits) = (&self.hub.meters, &self.hub.limits);
+        meters.bodies.note(draft.payload_size);
+        if draft.payload_size > limits.max_body_kept as u64 {
+            meters.bodies.reach();
+        }
+        if draft.payload_size > limits.max_parse_bytes as u64 {
+            meters.unparsed.reach();
+        }
+        if draft.sse.is_some() {
+            meters.events.note(draft.size);
+            if draft.size > limits.max_message_bytes as u64 {
+                meters.events.reach();
+            }
         }
     }
 
@@ -508,6 +554,13 @@ impl Drop for Exchange {
             .take();
         self.hub.watchers.tell_end(Observation { at: now, event }, place);
     }
+}
+
+fn note_head(meters: &Meters, head: &ObservedHead, fields: &HeaderMap) {
+    if let ObservedHead::Raw(bytes) = head {
+        meters.head_bytes.note(bytes.len() as u64);
+    }
+    meters.head_fields.note(fields.len() as u64);
 }
 
 /// The head of a response, as it is told.

@@ -63,6 +63,7 @@ pub(crate) struct RequestFramer {
     state: State,
     head: Vec<u8>,
     max_head_bytes: usize,
+    is_too_large: bool,
 }
 
 /// What a push found.
@@ -82,7 +83,13 @@ impl RequestFramer {
             state: State::Head,
             head: Vec::new(),
             max_head_bytes,
+            is_too_large: false,
         }
+    }
+
+    /// Whether a head was larger than the limit.
+    pub(crate) const fn is_too_large(&self) -> bool {
+        self.is_too_large
     }
 
     /// Whether a head has begun and not ended.
@@ -148,8 +155,10 @@ impl RequestFramer {
             return rest.len();
         }
         let Some(end) = head_end(&self.head[searched..]).map(|end| searched + end) else {
+            // hyper reads no further than this and answers 431.
+            self.is_too_large |= self.head.len() >= self.max_head_bytes;
             if room < rest.len() {
-                // Too large: hyper answers 431, there is nothing left to keep.
+                // There is nothing left to keep.
                 self.state = State::Ended;
             }
             return rest.len();

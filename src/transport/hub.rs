@@ -61,7 +61,7 @@ pub(crate) struct Hub {
     pub(crate) registry: Registry,
     pub(crate) tasks: Tasks,
     pub(crate) watchers: Arc<Watchers>,
-    pub(crate) meters: Meters,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<UpstreamState>,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -15,8 +16,9 @@ use crate::tasks::{TaskKind, TasksExecutor};
 
 use super::exchange::Peer;
 use super::hub::Hub;
+use super::place::ConnectionPlace;
 use super::serve::{ClientConnection, serve};
-use super::tap::ClientTap;
+use super::tap::{ClientTap, RequestHeads};
 use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
 
 /// How long to wait when the system has no descriptor or memory for another connection.
@@ -26,6 +28,7 @@ const BREATHER: Duration = Duration::from_millis(50);
 pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semaphore>) {
     let stopping = hub.tasks.stopping().clone();
     let accepting = async {
+        let mut is_stuck = false;
         loop {
             if room.available_permits() == 0 {
                 hub.meters.connections.reach();
@@ -34,9 +37,17 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semap
                 return;
             };
             match listener.accept().await {
-                Ok((socket, address)) => start(&hub, socket, address, permit),
+                Ok((socket, address)) => {
+                    if std::mem::take(&mut is_stuck) {
+                        tracing::info!("clients are accepted again");
+                    }
+                    start(&hub, socket, address, permit);
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "a client could not be accepted; trying again");
+                    // Once is enough: it may go on for as long as others keep what is missing.
+                    if !std::mem::replace(&mut is_stuck, true) {
+                        tracing::warn!(%error, "a client could not be accepted; trying again until it can be");
+                    }
                     tokio::time::sleep(BREATHER).await;
                 }
             }
@@ -48,12 +59,10 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semap
 fn start(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
     let hub = Arc::clone(hub);
     hub.clone().tasks.spawn(TaskKind::Connection, async move {
-        hub.meters.connections.add(1);
-        if let Err(error) = drive(&hub, socket, address).await {
+        let place = ConnectionPlace::new(Arc::clone(&hub), permit);
+        if let Err(error) = drive(&hub, socket, address, place).await {
             tell_failure(address, error.as_ref());
         }
-        hub.meters.connections.sub(1);
-        drop(permit);
     });
 }
 
@@ -70,11 +79,21 @@ fn tell_failure(address: SocketAddr, error: &(dyn std::error::Error + 'static)) 
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn drive(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr) -> Result<(), ConnectionError> {
+async fn drive(
+    hub: &Arc<Hub>,
+    socket: TcpStream,
+    address: SocketAddr,
+    place: ConnectionPlace,
+) -> Result<(), ConnectionError> {
     socket.set_nodelay(true)?;
     let local = socket.local_addr()?;
-    let permit = hub.tasks.permit(hub.limits.queue_timeout).await;
-    let (tap, heads) = ClientTap::new(socket, hub.limits.max_head_bytes, hub.limits.head_timeout);
+    let permit = hub
+        .tasks
+        .permit(TaskKind::Connection, hub.limits.queue_timeout)
+        .await;
+    let (max_head, patience) = (hub.limits.max_head_bytes, hub.limits.head_timeout);
+    let (tap, heads) = ClientTap::new(socket, max_head, patience, &hub.meters);
+    let seen = heads.clone();
     let connection = Arc::new(ClientConnection {
         hub: Arc::clone(hub),
         peer: Peer {
@@ -84,17 +103,40 @@ async fn drive(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr) -> Result
         },
         local,
         heads,
+        place: Arc::new(place),
+        in_flight: AtomicU64::new(0),
         refusal: permit.as_ref().err().map(ToString::to_string),
     });
     let builder = builder(hub);
     let service = service_fn(move |request| serve(Arc::clone(&connection), request));
     let served = builder.serve_connection_with_upgrades(TokioIo::new(tap), service);
     let mut served = std::pin::pin!(served);
-    tokio::select! {
-        outcome = served.as_mut() => return outcome,
-        () = hub.tasks.stopping().cancelled() => served.as_mut().graceful_shutdown(),
+    let outcome = tokio::select! {
+        outcome = served.as_mut() => Some(outcome),
+        () = hub.tasks.stopping().cancelled() => None,
+    };
+    if outcome.is_none() {
+        served.as_mut().graceful_shutdown();
     }
-    served.await
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => served.await,
+    };
+    note_large_head(hub, &seen, outcome.as_ref().err());
+    outcome
+}
+
+/// The limits on heads bind within hyper, which only says afterwards that one of them did.
+fn note_large_head(hub: &Hub, heads: &RequestHeads, error: Option<&ConnectionError>) {
+    let hyper = error.and_then(|error| error.downcast_ref::<hyper::Error>());
+    if !hyper.is_some_and(hyper::Error::is_parse_too_large) {
+        return;
+    }
+    if heads.is_too_large() {
+        hub.meters.head_bytes.reach();
+    } else {
+        hub.meters.head_fields.reach();
+    }
 }
 
 fn builder(hub: &Hub) -> Builder<TasksExecutor> {

@@ -6,6 +6,7 @@ pub(crate) mod framing;
 pub(crate) mod headers;
 pub(crate) mod hub;
 pub(crate) mod listener;
+pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod relay;
 pub(crate) mod route;

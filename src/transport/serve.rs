@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +15,12 @@ use hyper::body::Incoming;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
-use crate::tasks::TaskPermit;
 
 use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::headers::{self, HostChange};
 use super::hub::Hub;
+use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, describe};
 use super::route::{Asked, Route, Upstream};
@@ -38,6 +39,9 @@ pub(crate) struct ClientConnection {
     pub(crate) peer: Peer,
     pub(crate) local: SocketAddr,
     pub(crate) heads: RequestHeads,
+    pub(crate) place: Arc<ConnectionPlace>,
+    /// Requests on it that are not done; counted on HTTP/2 only.
+    pub(crate) in_flight: AtomicU64,
     /// Why no request can be served on it.
     pub(crate) refusal: Option<String>,
 }
@@ -73,8 +77,8 @@ pub(crate) async fn serve(
         let refusal = refusal.clone();
         return Ok(turn_away(&connection, request, head, refusal).await);
     }
-    let permit = match stream_permit(&connection.hub, request.version()).await {
-        Ok(permit) => permit,
+    let place = match stream_place(&connection, request.version()).await {
+        Ok(place) => place,
         Err(text) => return Ok(turn_away(&connection, request, head, text).await),
     };
     let asked = Asked {
@@ -97,7 +101,7 @@ pub(crate) async fn serve(
                 target,
                 upstream: None,
             };
-            pass(&connection, request, head, destination).await
+            pass(&connection, request, head, destination, place).await
         }
         Route::Reverse {
             upstream,
@@ -117,24 +121,23 @@ pub(crate) async fn serve(
                     target,
                     upstream,
                 },
+                place,
             )
             .await
         }
     };
-    drop(permit);
     Ok(response)
 }
 
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
-async fn stream_permit(hub: &Hub, version: Version) -> Result<Option<TaskPermit>, String> {
+async fn stream_place(
+    connection: &Arc<ClientConnection>,
+    version: Version,
+) -> Result<Option<StreamPlace>, String> {
     if version < Version::HTTP_2 {
         return Ok(None);
     }
-    hub.tasks
-        .permit(hub.limits.queue_timeout)
-        .await
-        .map(Some)
-        .map_err(|error| error.to_string())
+    StreamPlace::find(connection).await.map(Some)
 }
 
 /// Sends a request on and relays the response.
@@ -143,6 +146,7 @@ async fn pass(
     request: Request<Incoming>,
     head: ObservedHead,
     destination: Destination,
+    place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
@@ -158,6 +162,9 @@ async fn pass(
         rewrites: std::mem::take(&mut host.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
+    if let Some(place) = place {
+        exchange.takes(place);
+    }
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
     let asked = AskedFor {
@@ -187,6 +194,7 @@ async fn pass(
         }
         Err(error) => {
             note_contact(hub, &destination, Some(&error));
+            note_large_head(hub, &error);
             let text = failure_text(&destination, &error);
             exchange.fail(text.clone());
             body.drain(LATE_REQUEST).await;
@@ -292,6 +300,14 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util:
     }
 }
 
+/// The limits on heads bind within hyper, which only says afterwards that one of them did.
+fn note_large_head(hub: &Hub, error: &hyper_util::client::legacy::Error) {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    if cause.is_some_and(hyper::Error::is_parse_too_large) {
+        hub.meters.head_bytes.reach();
+    }
+}
+
 fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::Error) -> String {
     let target = destination.upstream.as_ref().map_or_else(
         || destination.target.to_string(),
@@ -318,6 +334,10 @@ async fn relay_response(
     let (mut parts, incoming) = response.into_parts();
     let facts = parts.extensions.remove::<ConnectionFacts>();
     exchange.time(|timing| timing.connect = facts.as_ref().and_then(ConnectionFacts::connect_time));
+    if let Some(facts) = &facts {
+        facts.answered(&parts, exchange.hub.clock.now());
+        exchange.comes_on(facts.reuse());
+    }
     let raw = facts
         .and_then(|facts| facts.head.take())
         .filter(|_| parts.version < Version::HTTP_2);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use crate::resource::meters::Meters;
 
 use super::framing::{RequestFramer, WireHead, head_end};
 
@@ -29,12 +31,18 @@ pub(crate) struct RequestHeads(Arc<Mutex<Heads>>);
 struct Heads {
     waiting: VecDeque<WireHead>,
     has_overflowed: bool,
+    is_too_large: bool,
 }
 
 impl RequestHeads {
     /// The head of the next request. `None` on HTTP/2.
     pub(crate) fn next(&self) -> Option<WireHead> {
         self.lock().waiting.pop_front()
+    }
+
+    /// Whether a head was larger than `max_head_bytes`.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.lock().is_too_large
     }
 
     fn add(&self, heads: SmallVec<[WireHead; 1]>) {
@@ -62,6 +70,7 @@ pub(crate) struct ClientTap<S> {
     socket: S,
     framer: RequestFramer,
     heads: RequestHeads,
+    meters: Arc<Meters>,
     patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     is_refused: bool,
@@ -70,12 +79,18 @@ pub(crate) struct ClientTap<S> {
 
 impl<S> ClientTap<S> {
     /// Wraps `socket`. A first byte and the rest of a begun head have `patience` to come.
-    pub(crate) fn new(socket: S, max_head_bytes: usize, patience: Duration) -> (Self, RequestHeads) {
+    pub(crate) fn new(
+        socket: S,
+        max_head_bytes: usize,
+        patience: Duration,
+        meters: &Arc<Meters>,
+    ) -> (Self, RequestHeads) {
         let heads = RequestHeads::default();
         let tap = Self {
             socket,
             framer: RequestFramer::new(max_head_bytes),
             heads: heads.clone(),
+            meters: Arc::clone(meters),
             patience,
             deadline: Some(Box::pin(tokio::time::sleep(patience))),
             is_refused: false,
@@ -94,9 +109,18 @@ impl<S> ClientTap<S> {
         self.is_refused = framed.heads.last().is_some_and(|head| head.refusal.is_some());
         buffer.set_filled(before + framed.allowed);
         self.heads.add(framed.heads);
+        if self.framer.is_too_large() {
+            self.heads.lock().is_too_large = true;
+        }
         match (self.framer.is_inside_head(), &self.deadline) {
             (true, None) => self.deadline = Some(Box::pin(tokio::time::sleep(self.patience))),
-            (false, Some(_)) => self.deadline = None,
+            (false, Some(deadline)) => {
+                let left = deadline.deadline().saturating_duration_since(Instant::now());
+                self.meters
+                    .head_time
+                    .note_time(self.patience.saturating_sub(left));
+                self.deadline = None;
+            }
             _ => {}
         }
     }
@@ -128,6 +152,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientTap<S> {
                 if !is_late {
                     return Poll::Pending;
                 }
+                this.meters.head_time.note_time(this.patience);
+                this.meters.head_time.reach();
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the request head took too long",
@@ -243,12 +269,21 @@ impl Capture {
     }
 }
 
+/// What happened last on a connection to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Asked,
+    Answered,
+    Ended,
+}
+
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) struct UpstreamTap<S> {
     socket: S,
     head: ResponseHead,
     max_head_bytes: usize,
+    last: Last,
 }
 
 impl<S> UpstreamTap<S> {
@@ -259,9 +294,15 @@ impl<S> UpstreamTap<S> {
                 socket,
                 head: head.clone(),
                 max_head_bytes,
+                last: Last::Asked,
             },
             head,
         )
+    }
+
+    /// Whether the upstream spoke last and has not gone.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.last == Last::Answered
     }
 }
 
@@ -274,6 +315,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for UpstreamTap<S> {
         let before = buffer.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if matches!(outcome, Poll::Ready(Ok(()))) {
+            let is_over = buffer.filled().len() == before;
+            self.last = if is_over { Last::Ended } else { Last::Answered };
             self.head.read(&buffer.filled()[before..], self.max_head_bytes);
         }
         outcome
@@ -282,6 +325,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for UpstreamTap<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for UpstreamTap<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.last = Last::Asked;
         self.head.wrote(bytes);
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
@@ -291,6 +335,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for UpstreamTap<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.last = Last::Asked;
         if let Some(first) = slices.first() {
             self.head.wrote(first);
         }
@@ -318,7 +363,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_never_ends_times_out_and_a_slow_body_does_not() {
         let (mut peer, socket) = tokio::io::duplex(1024);
-        let (mut tap, _heads) = ClientTap::new(socket, 4096, Duration::from_secs(30));
+        let (mut tap, _heads) = ClientTap::new(socket, 4096, Duration::from_secs(30), &Arc::default());
         peer.write_all(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\na")
             .await
             .unwrap();
@@ -337,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_head_is_the_last_thing_read() {
         let (mut peer, socket) = tokio::io::duplex(1024);
-        let (mut tap, heads) = ClientTap::new(socket, 4096, Duration::from_secs(30));
+        let (mut tap, heads) = ClientTap::new(socket, 4096, Duration::from_secs(30), &Arc::default());
         let head = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
         peer.write_all(&[&head[..], b"0\r\n\r\nGET /evil"].concat())
             .await

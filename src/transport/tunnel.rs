@@ -1,6 +1,7 @@
 //! CONNECT: bytes both ways, not looked at, shown as what they are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
@@ -39,12 +40,19 @@ pub(crate) async fn open(
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
+    let permit = match hub.tasks.permit(TaskKind::Tunnel, Duration::ZERO).await {
+        Ok(permit) => permit,
+        Err(error) => return turn_away(&exchange, error.to_string()).await,
+    };
     match hub.clients.dialler.dial(&authority, 443).await {
         Ok(destination) => {
             tell_opened(&exchange, &mut outbox);
             outbox.flush().await;
-            let tunnel = relay(exchange, request, destination);
-            hub.tasks.spawn(TaskKind::Tunnel, tunnel);
+            let place = Arc::clone(&connection.place);
+            hub.tasks.spawn(TaskKind::Tunnel, async move {
+                relay(exchange, request, destination).await;
+                drop((permit, place));
+            });
             tunnel_opened()
         }
         Err(error) => {
@@ -58,6 +66,17 @@ pub(crate) async fn open(
             answer_ourselves(&exchange, false, &answer, EndKind::UpstreamUnreachable).await
         }
     }
+}
+
+/// Tunnels live long, so one that waited would only keep a connection from somebody else.
+async fn turn_away(exchange: &Arc<Exchange>, text: String) -> Response<ReplyBody> {
+    exchange.fail(text.clone());
+    exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
+    let answer = OwnAnswer {
+        is_last: true,
+        ..OwnAnswer::busy(text)
+    };
+    answer_ourselves(exchange, false, &answer, EndKind::CutByProxy).await
 }
 
 fn tell_opened(exchange: &Exchange, outbox: &mut Outbox) {

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
 use http::uri::Authority;
+use http::{Uri, Version, header, response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +21,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::clock::{Clock, Timestamp};
 use crate::limits::ResourceLimits;
+use crate::resource::meters::Meters;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
 
 use super::relay::RequestBody;
@@ -63,15 +65,24 @@ pub(crate) struct Dialler(Arc<Settings>);
 struct Settings {
     timeout: Duration,
     max_head_bytes: usize,
+    clock: Clock,
+    meters: Arc<Meters>,
     listening: Arc<OnceLock<Vec<SocketAddr>>>,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
 impl Dialler {
-    pub(crate) fn new(limits: &ResourceLimits, listening: Arc<OnceLock<Vec<SocketAddr>>>) -> Self {
+    pub(crate) fn new(
+        limits: &ResourceLimits,
+        clock: Clock,
+        meters: &Arc<Meters>,
+        listening: Arc<OnceLock<Vec<SocketAddr>>>,
+    ) -> Self {
         Self(Arc::new(Settings {
             timeout: limits.upstream_connect_timeout,
             max_head_bytes: limits.max_head_bytes,
+            clock,
+            meters: Arc::clone(meters),
             listening,
             tls: OnceLock::new(),
         }))
@@ -87,10 +98,19 @@ impl Dialler {
         default_port: u16,
     ) -> Result<TcpStream, ConnectError> {
         let dialling = self.dial_each(authority, authority.port_u16().unwrap_or(default_port));
-        let timeout = self.0.timeout;
-        tokio::time::timeout(timeout, dialling)
-            .await
-            .map_err(|_| ConnectError::Timeout(timeout))?
+        self.within_timeout(dialling).await?
+    }
+
+    /// Waits for a step towards a connection, and notes how long it took.
+    async fn within_timeout<T>(&self, step: impl Future<Output = T>) -> Result<T, ConnectError> {
+        let Settings { timeout, meters, .. } = &*self.0;
+        let started = tokio::time::Instant::now();
+        let outcome = tokio::time::timeout(*timeout, step).await;
+        meters.connect_time.note_time(started.elapsed().min(*timeout));
+        outcome.map_err(|_| {
+            meters.connect_time.reach();
+            ConnectError::Timeout(*timeout)
+        })
     }
 
     async fn dial_each(&self, authority: &Authority, port: u16) -> Result<TcpStream, ConnectError> {
@@ -150,12 +170,14 @@ impl Dialler {
         let facts = ConnectionFacts {
             head,
             connect: started.elapsed(),
-            is_used: Arc::default(),
+            reuse: Arc::default(),
         };
+        self.0.meters.idle_upstreams.add(1);
         Ok(UpstreamConnection {
             io: TokioIo::new(tap),
             facts,
             is_h2,
+            dialler: self,
         })
     }
 
@@ -174,10 +196,7 @@ impl Dialler {
         let name =
             ServerName::try_from(host.clone()).map_err(|error| ConnectError::NoTls(error.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, tcp);
-        let timeout = self.0.timeout;
-        let done = tokio::time::timeout(timeout, handshake)
-            .await
-            .map_err(|_| ConnectError::Timeout(timeout))?;
+        let done = self.within_timeout(handshake).await?;
         done.map(|stream| Stream::Tls(Box::new(stream)))
             .map_err(|source| ConnectError::Tls { host, source })
     }
@@ -205,13 +224,50 @@ pub(crate) struct ConnectionFacts {
     /// The response head as it was sent (HTTP/1 only).
     pub(crate) head: ResponseHead,
     connect: Duration,
-    is_used: Arc<AtomicBool>,
+    reuse: Arc<Reuse>,
+}
+
+/// Whether a connection can carry a further exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Reuse {
+    is_used: AtomicBool,
+    is_spoilt: AtomicBool,
+    answered_at: AtomicU64,
+}
+
+impl Reuse {
+    /// It cannot: its response was broken off, or is the last one by its server's wish.
+    pub(crate) fn spoil(&self) {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is no other reason to close it now than that there is no room for it among the idle ones.
+    fn finds_no_room(&self, now: Timestamp) -> bool {
+        let answered_at = Timestamp::from_micros(self.answered_at.load(Ordering::Relaxed));
+        let is_expired = now.since(answered_at) >= POOL_IDLE;
+        !is_expired && !self.is_spoilt.load(Ordering::Relaxed)
+    }
 }
 
 impl ConnectionFacts {
     /// What opening the connection took, if it was opened for this exchange.
     pub(crate) fn connect_time(&self) -> Option<Duration> {
-        (!self.is_used.swap(true, Ordering::Relaxed)).then_some(self.connect)
+        (!self.reuse.is_used.swap(true, Ordering::Relaxed)).then_some(self.connect)
+    }
+
+    /// Notes that the head of a response came on it.
+    pub(crate) fn answered(&self, head: &response::Parts, now: Timestamp) {
+        self.reuse.answered_at.store(now.as_micros(), Ordering::Relaxed);
+        let connection = head.headers.get(header::CONNECTION);
+        let is_last = connection.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        if is_last || head.version < Version::HTTP_11 {
+            self.reuse.spoil();
+        }
+    }
+
+    /// What says whether it can be used again.
+    pub(crate) fn reuse(&self) -> Arc<Reuse> {
+        Arc::clone(&self.reuse)
     }
 }
 
@@ -290,6 +346,25 @@ pub(crate) struct UpstreamConnection {
     io: TokioIo<UpstreamTap<Stream>>,
     facts: ConnectionFacts,
     is_h2: bool,
+    dialler: Dialler,
+}
+
+impl UpstreamConnection {
+    /// Counts a connection that is closed only because there are enough idle ones.
+    fn note_closing(&self) {
+        let Settings { clock, meters, .. } = &*self.dialler.0;
+        let is_answered = self.io.inner().is_answered();
+        if !self.is_h2 && is_answered && self.facts.reuse.finds_no_room(clock.now()) {
+            meters.idle_upstreams.reach();
+        }
+        self.facts.reuse.spoil();
+    }
+}
+
+impl Drop for UpstreamConnection {
+    fn drop(&mut self) {
+        self.dialler.0.meters.idle_upstreams.sub(1);
+    }
 }
 
 impl Connection for UpstreamConnection {
@@ -323,6 +398,7 @@ impl hyper::rt::Write for UpstreamConnection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.note_closing();
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
@@ -365,9 +441,11 @@ impl Clients {
     pub(crate) fn new(
         limits: &ResourceLimits,
         tasks: &Tasks,
+        clock: Clock,
+        meters: &Arc<Meters>,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
     ) -> Self {
-        let dialler = Dialler::new(limits, listening);
+        let dialler = Dialler::new(limits, clock, meters, listening);
         let client = |is_prior_h2: bool| {
             let mut builder =
                 Client::builder(TasksExecutor::new(tasks.clone(), TaskKind::UpstreamConnection));

@@ -6,6 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::frontend::{CommandEnvelope, Commands, Frontend};
 use crate::limits::ResourceLimits;
+use crate::resource::meters::Level;
 use crate::snapshot::{Snapshot, ViewQuery};
 
 /// Commands of one frontend that wait for the one under way; beyond, the frontend waits.
@@ -31,6 +32,7 @@ pub enum AttachError {
 pub struct Door {
     places: Arc<Semaphore>,
     limit: usize,
+    counts: Arc<Level>,
     ports: mpsc::Sender<Port>,
 }
 
@@ -63,6 +65,7 @@ pub fn door(limits: &ResourceLimits) -> (Door, Ports) {
         Door {
             places: Arc::new(Semaphore::new(limit)),
             limit,
+            counts: Arc::default(),
             ports,
         },
         Ports(inner),
@@ -75,9 +78,11 @@ impl Door {
     /// # Errors
     /// [`AttachError`] if `max_frontends` views are open, or the engine has ended.
     pub fn attach(&self) -> Result<Frontend, AttachError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| AttachError::TooMany { limit: self.limit })?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            self.counts.reach();
+            AttachError::TooMany { limit: self.limit }
+        })?;
+        self.counts.raise_to(self.open() as u64);
         let (queries, asked) = watch::channel(ViewQuery::default());
         let (shown, snapshots) = watch::channel(Arc::default());
         let (sender, commands) = mpsc::channel(COMMANDS);
@@ -95,9 +100,15 @@ impl Door {
         })
     }
 
-    /// Views that are open, for the gauge of `max_frontends`.
+    /// Views that are open.
     pub fn open(&self) -> usize {
         self.limit.saturating_sub(self.places.available_permits())
+    }
+
+    /// Views open now and at most, and how often one was refused.
+    pub fn usage(&self) -> (u64, u64, u64) {
+        let (_, peak, refused) = self.counts.read();
+        (self.open() as u64, peak, refused)
     }
 }
 

@@ -9,6 +9,7 @@ mod ring_layer;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
 use shadowcat::clock::Clock;
@@ -27,8 +28,6 @@ use ring_layer::RingLayer;
 
 /// Lines between those who log and the file. Full: the line is dropped and counted.
 const QUEUE_LINES: usize = 4_096;
-/// Bytes written to the log on one day (UTC) by one process. More: dropped, and the file says so.
-const BYTES_A_DAY: u64 = 32 * 1024 * 1024;
 /// Days whose log is kept in the state directory. More: the oldest file is deleted.
 const DAYS_KEPT: usize = 7;
 
@@ -38,6 +37,8 @@ pub(crate) struct LogOptions {
     /// The file, if the user named one.
     pub(crate) file: Option<PathBuf>,
     pub(crate) level: LogLevel,
+    /// Bytes that the file gets in a day (`log_file_bytes`).
+    pub(crate) bytes_a_day: u64,
     /// On stderr as well, because no screen is up.
     pub(crate) has_stderr: bool,
 }
@@ -96,7 +97,8 @@ pub(crate) fn start(options: LogOptions, ring: LogRing) -> Result<Logging, LogFi
         guards: Vec::new(),
     };
     let file = sink.map(|sink| {
-        let writer = CappedWriter::new(sink.writer, BYTES_A_DAY, move || day_of(clock));
+        let level = Arc::clone(ring.file());
+        let writer = CappedWriter::new(sink.writer, options.bytes_a_day, level, move || day_of(clock));
         line_layer(logging.queue(writer), false)
     });
     let stderr = options.has_stderr.then(|| {

@@ -6,6 +6,7 @@ mod complete;
 mod console;
 mod demo;
 mod demo_run;
+mod descriptors;
 mod detail;
 mod document;
 mod effect;
@@ -36,6 +37,7 @@ mod theme;
 mod update;
 mod view;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ use anyhow::Context as _;
 use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
+use shadowcat::limits::descriptors::fit_to_descriptors;
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -177,6 +180,7 @@ fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Logging, Failure>
     let options = LogOptions {
         file: invocation.log_file.clone(),
         level: invocation.log_level,
+        bytes_a_day: invocation.limits.log_file_bytes as u64,
         has_stderr: !has_screen(&invocation.job),
     };
     logging::start(options, ring).map_err(|error| Failure::with_code(CANNOT_OPEN, error))
@@ -206,15 +210,24 @@ fn hook_panics(log: Option<PathBuf>) {
 }
 
 fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
-    let Invocation { job, limits, .. } = invocation;
+    let Invocation {
+        job,
+        limits,
+        asked_limits,
+        ..
+    } = invocation;
     match job {
-        Job::Proxy { config, view } => proxy(with_rest(config, limits, ring), view, None),
+        Job::Proxy { config, view } => {
+            let config = with_rest(config, limits, ring);
+            proxy(fit_to_machine(config, &asked_limits)?, view, None)
+        }
         Job::Demo { config, view } => {
+            let config = fit_to_machine(with_rest(config, limits, ring), &asked_limits)?;
             let demo = Demo::start().map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
             let config = demo
                 .upstream_of(config)
                 .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
-            proxy(with_rest(config, limits, ring), view, Some(demo))
+            proxy(config, view, Some(demo))
         }
         Job::Open { file, screen } => on_screen(Engine::open(&file, &limits, ring)?, screen, || ()),
         Job::Show {
@@ -234,8 +247,22 @@ fn with_rest(config: Config, limits: ResourceLimits, log: LogRing) -> Config {
     }
 }
 
+/// Lowers defaults that need more open files than there are.
+fn fit_to_machine(mut config: Config, asked_limits: &BTreeSet<String>) -> Result<Config, Failure> {
+    if let Some(available) = descriptors::raise() {
+        let is_asked = |name: &str| asked_limits.contains(name);
+        config.clamps = fit_to_descriptors(&mut config.limits, is_asked, available)
+            .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
+    }
+    Ok(config)
+}
+
 fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> {
+    let clamps = config.clamps.clone();
     let engine = Engine::start(config)?;
+    for clamp in clamps {
+        tracing::warn!("{clamp}");
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?engine.addresses(), "accepting clients");
     if let Some(demo) = &demo {
         demo.play(&engine);

@@ -15,8 +15,20 @@ const LIMITS_HEAD: &str = "\
 # Limits
 
 Nothing in shadowcat-tui grows without one of these bounds. Set them with the flag of that name, or with the name with
-underscores under `[limits]` in a `shadowcat.toml` (see [configuration](configuration.md)). The Resources screen shows
-their use.
+underscores under `[limits]` in a `shadowcat.toml` (see [configuration](configuration.md)).
+
+The Resources screen shows the use of each, and how often it was reached:
+
+- Of what is held (connections, bytes in a queue), what is held now and what was held at most.
+- Of sizes of messages and heads, and of times, which are over when they are known: the largest of the last 10 to 20
+  seconds, and the largest so far. `session_idle_timeout` shows the longest silence of a session that is not idle,
+  `drain_timeout` for how long the program has been ending.
+- Limits where somebody waits or is refused stand first and turn red when nine tenths are in use; limits where the oldest
+  goes, or less is kept, may be full for hours without anything being wrong.
+
+Defaults that need more open files than the machine gives are lowered at the start, and the log and the screen say so:
+`max_connections` to half of what remains beside 64. A limit that you set yourself is never lowered: if it cannot be met,
+the program ends with exit code 2 and says what to do. The soft bound (`ulimit -n`) is raised to the hard one first.
 
 Sizes are written as `4096`, `64KiB`, `16MiB` or `1GiB`, times as `500ms`, `30s`, `5m` or `1h`.
 

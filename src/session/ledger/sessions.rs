@@ -115,6 +115,8 @@ pub(super) struct Sessions {
     /// Bytes of what the sessions are called, in their facts and again in their rows.
     texts: usize,
     pub(super) forgotten: [u64; Side::ALL.len()],
+    /// How often one became idle.
+    pub(super) went_idle: u64,
 }
 
 /// What a session costs beside its place in tables and its texts: its facts, what is known of it, its row, and the row's
@@ -138,6 +140,7 @@ impl Sessions {
             idle_timeout: limits.session_idle_timeout,
             texts: 0,
             forgotten: [0; Side::ALL.len()],
+            went_idle: 0,
         }
     }
 
@@ -262,6 +265,7 @@ impl Sessions {
             .filter(|(_, session)| is_due(session))
             .map(|(id, _)| *id)
             .collect();
+        self.went_idle += due.len() as u64;
         for id in &due {
             self.change(*id, |session| session.is_idle = true);
         }

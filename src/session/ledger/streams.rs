@@ -46,6 +46,8 @@ pub(super) struct Streams {
     max_ended: usize,
     /// Ended streams go when all take more than this.
     max_bytes: usize,
+    /// Ended ones that went because of later ones.
+    pub(super) unlisted: u64,
 }
 
 /// Streams may take this part of history's memory before ended ones go.
@@ -61,6 +63,7 @@ impl Streams {
             bytes: 0,
             max_ended: limits.max_ended_streams,
             max_bytes: limits.max_history_memory / STREAMS_SHARE,
+            unlisted: 0,
         }
     }
 
@@ -142,6 +145,7 @@ impl Streams {
             };
             if let Some(gone) = self.known.remove(&oldest) {
                 self.bytes -= gone.heap_bytes();
+                self.unlisted += 1;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! From all layers to what is to be done.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
@@ -25,6 +26,8 @@ pub(crate) struct Invocation {
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) log_level: LogLevel,
     pub(crate) limits: ResourceLimits,
+    /// The limits that somebody asked for, by name.
+    pub(crate) asked_limits: BTreeSet<String>,
 }
 
 /// What is to be done.
@@ -127,6 +130,7 @@ impl Settings {
             job,
             log_file: self.log_file,
             log_level: self.layer.log_level.unwrap_or_default(),
+            asked_limits: self.layer.limits.into_keys().collect(),
             limits: self.limits,
         }
     }

@@ -195,7 +195,9 @@ pub(super) fn resources(scale: u64) -> Resources {
             gauge("max_history_memory", "", Unit::Bytes, 3_565_158, 256 << 20),
             gauge("max_buffer_pool", "forward", Unit::Bytes, 0, 128 << 20),
             gauge("max_buffer_pool", "reverse", Unit::Bytes, 1_153_434, 128 << 20),
+            gauge("max_body_kept", "largest", Unit::Bytes, 7_340, 256 << 10),
             gauge("recording_queue", "", Unit::Count, 9, 8_192),
+            gauge("queue_timeout", "", Unit::Time, 40, 30_000),
         ],
         tasks: vec![
             task("listener", 1),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ratatui::layout::Rect;
-use shadowcat::limits::Unit;
+use shadowcat::limits::{LimitField, Unit};
 use shadowcat::snapshot::{Gauge, Severity};
 
 use crate::detail::Tab;
@@ -72,9 +72,13 @@ fn is_always(name: &str) -> bool {
     ALWAYS.iter().any(|(known, _)| *known == name)
 }
 
-/// Nine tenths are in use.
+/// Nine tenths are in use of what somebody will soon have to wait for.
 pub(super) fn is_tight(gauge: &Gauge) -> bool {
-    gauge.limit > 0 && u128::from(gauge.used) * 10 >= u128::from(gauge.limit) * 9
+    is_pressing(gauge) && gauge.limit > 0 && u128::from(gauge.used) * 10 >= u128::from(gauge.limit) * 9
+}
+
+pub(super) fn is_pressing(gauge: &Gauge) -> bool {
+    LimitField::named(&gauge.name).is_some_and(LimitField::is_pressing)
 }
 
 /// The parts of one limit as one gauge.

@@ -1,9 +1,10 @@
 //! Limits and their use, tasks, rates, the process, the servers.
 
 use ratatui::layout::Rect;
+use shadowcat::limits::Unit;
 use shadowcat::snapshot::{Gauge, Notice, Severity, Source, TaskRow, UpstreamRow};
 
-use super::footer::{is_tight, used_of};
+use super::footer::{is_pressing, is_tight, used_of};
 use super::{scroll_mark, telemetry};
 use crate::format::{self, cells};
 use crate::model::Model;
@@ -42,19 +43,22 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     } else {
         (inner, inner)
     };
-    let limits = limits(model, left.width.into());
+    let width = usize::from(left.width);
     let others = others(model, right.width.into());
     if inner.width >= WIDE {
+        let limits = limits(model, width, &GROUPS);
         column(canvas, left, &limits, model.resources_scroll);
         column(canvas, right, &others, model.resources_scroll);
         let longest = limits.len().max(others.len());
         return mark(canvas, area, model.resources_scroll, longest);
     }
-    let lines: Vec<Line> = limits
-        .into_iter()
-        .chain([Line::default()])
-        .chain(others)
-        .collect();
+    // What may be wrong stands before what is only large.
+    let (pressing, rest) = GROUPS.split_at(1);
+    let mut lines = limits(model, width, pressing);
+    lines.push(Line::default());
+    lines.extend(others);
+    lines.push(Line::default());
+    lines.extend(limits(model, width, rest));
     column(canvas, inner, &lines, model.resources_scroll);
     mark(canvas, area, model.resources_scroll, lines.len());
 }
@@ -76,14 +80,55 @@ fn heading(text: &'static str) -> Line {
     Line::of(Role::Title, text)
 }
 
-fn limits(model: &Model, width: usize) -> Vec<Line> {
+fn limits(model: &Model, width: usize, groups: &[(&'static str, &str, Group)]) -> Vec<Line> {
     let gauges = &model.snapshot.resources.gauges;
-    let mut lines = vec![heading("Limits in use")];
-    lines.extend(gauges.iter().map(|gauge| gauge_line(gauge, model, width)));
-    if gauges.is_empty() {
+    let mut lines = Vec::new();
+    for (title, note, group) in groups {
+        let mut members = gauges.iter().filter(|gauge| group_of(gauge) == *group).peekable();
+        if members.peek().is_none() {
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.push(heading(title).say(Role::Dim, note));
+        lines.extend(members.map(|gauge| gauge_line(gauge, model, width)));
+    }
+    if gauges.is_empty() && groups.iter().any(|(.., group)| *group == Group::Pressing) {
+        lines.push(heading("Limits in use"));
         lines.push(Line::of(Role::Dim, "none: this is a recording"));
     }
     lines
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Pressing,
+    Easy,
+    Times,
+}
+
+/// The groups of gauges: title, what to know of it.
+const GROUPS: [(&str, &str, Group); 3] = [
+    (
+        "Limits in use",
+        "  at the limit somebody waits or is refused",
+        Group::Pressing,
+    ),
+    (
+        "Kept and shown",
+        "  at the limit the oldest goes, or less is kept",
+        Group::Easy,
+    ),
+    ("Times", "  the longest of late", Group::Times),
+];
+
+fn group_of(gauge: &Gauge) -> Group {
+    match gauge.unit {
+        Unit::Time => Group::Times,
+        _ if is_pressing(gauge) => Group::Pressing,
+        _ => Group::Easy,
+    }
 }
 
 fn gauge_line(gauge: &Gauge, model: &Model, width: usize) -> Line {
@@ -93,10 +138,11 @@ fn gauge_line(gauge: &Gauge, model: &Model, width: usize) -> Line {
         format!(" {}", gauge.part)
     };
     let name = Safe::of(&format!("{}{part}", gauge.name));
-    let role = if is_tight(gauge) || gauge.reached > 0 {
-        Role::Bad
-    } else {
-        Role::Bar
+    let is_reached = gauge.reached > 0;
+    let role = match group_of(gauge) {
+        Group::Easy if is_reached => Role::Warn,
+        _ if is_tight(gauge) || is_reached => Role::Bad,
+        _ => Role::Bar,
     };
     let name_width = if width >= 76 {
         30
@@ -112,13 +158,10 @@ fn gauge_line(gauge: &Gauge, model: &Model, width: usize) -> Line {
             .with(Role::Dim, empty)
             .pad_to(name_width + columns + 2);
     }
-    line = line.say(
-        if role == Role::Bad { Role::Bad } else { Role::Text },
-        &used_of(gauge),
-    );
+    line = line.say(if role == Role::Bar { Role::Text } else { role }, &used_of(gauge));
     if gauge.reached > 0 {
         let times = format::plural(gauge.reached, "time");
-        line = line.say(Role::Bad, &format!("  reached {times}"));
+        line = line.say(role, &format!("  reached {times}"));
     }
     line.say(
         Role::Dim,

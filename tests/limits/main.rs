@@ -5,7 +5,14 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod heads;
+mod messages;
+mod places;
+mod queues;
+#[path = "../support/mod.rs"]
 mod support;
+mod table;
+mod times;
 
 use support::stage::*;
 use support::*;
@@ -78,6 +85,11 @@ async fn a_client_that_finds_no_room_for_its_task_gets_503_with_its_own_id() {
         (gauge.used, gauge.limit, gauge.reached) == (16, 16, 1) && snapshot.totals.errors > 0
     })
     .await;
+    snapshot_when(&mut stage.frontend, "the wait", |snapshot| {
+        let gauge = gauge(snapshot, "queue_timeout", "");
+        gauge.peak >= 100 && (gauge.limit, gauge.reached) == (100, 1)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -95,6 +107,11 @@ async fn only_the_latest_ended_streams_are_listed() {
     .await;
     let ids: Vec<u64> = snapshot.streams.rows.iter().map(|row| row.id.get()).collect();
     assert_eq!(ids, [3, 4]);
+    snapshot_when(&mut stage.frontend, "the full list", |snapshot| {
+        let gauge = gauge(snapshot, "max_ended_streams", "");
+        (gauge.used, gauge.limit, gauge.reached) == (2, 2, 2)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -202,11 +219,16 @@ async fn history_above_its_memory_takes_from_the_loud_session_only() {
 
 #[tokio::test]
 async fn a_frontend_beyond_max_frontends_is_refused_until_one_leaves() {
-    let stage = stage(|config| config.limits.max_frontends = 2).await;
+    let mut stage = stage(|config| config.limits.max_frontends = 2).await;
     let second = stage.engine.frontend().unwrap();
     let refused = stage.engine.frontend().unwrap_err();
     assert_eq!(refused, AttachError::TooMany { limit: 2 });
     assert!(refused.to_string().contains("--max-frontends"), "{refused}");
+    snapshot_when(&mut stage.frontend, "the refusal", |snapshot| {
+        let gauge = gauge(snapshot, "max_frontends", "");
+        (gauge.used, gauge.limit, gauge.reached) == (2, 2, 1)
+    })
+    .await;
     drop(second);
     soon("a free place", async {
         while stage.engine.frontend().is_err() {
@@ -256,7 +278,7 @@ async fn beyond_max_open_calls_the_oldest_is_given_up_and_its_answer_still_arriv
 
 #[tokio::test]
 async fn a_head_that_does_not_come_ends_the_connection_and_a_slow_body_does_not() {
-    let stage = stage(|config| config.limits.head_timeout = Duration::from_millis(200)).await;
+    let mut stage = stage(|config| config.limits.head_timeout = Duration::from_millis(200)).await;
     let host = address(&stage.engine);
     let mut slow_body = RawPeer::connect(host).await;
     slow_body
@@ -284,6 +306,11 @@ async fn a_head_that_does_not_come_ends_the_connection_and_a_slow_body_does_not(
     assert_eq!(upstream.read_exactly(4).await, b"haha");
     upstream.send(ACCEPTED).await;
     assert!(slow_body.read_head().await.starts_with("HTTP/1.1 202 "));
+    snapshot_when(&mut stage.frontend, "both timeouts", |snapshot| {
+        let gauge = gauge(snapshot, "head_timeout", "");
+        (gauge.peak, gauge.limit, gauge.reached) == (200, 200, 2)
+    })
+    .await;
 }
 
 /// An event that comes in two pieces, so that the first one has to be kept for a while.

@@ -1,0 +1,163 @@
+//! The queues behind the traffic: full, they make it wait, and nothing is lost; only a disk that stands still costs records.
+
+use std::path::Path;
+use std::time::Duration;
+
+use shadowcat::config::{Config, RecordConfig};
+use shadowcat::engine::EngineHandle;
+use shadowcat::snapshot::RecorderState;
+use tokio::sync::oneshot;
+
+use crate::support::stage::*;
+use crate::support::*;
+
+/// A stream of events that come all at once.
+fn burst(events: usize, size: usize) -> String {
+    let text = "x".repeat(size);
+    let event = |number: usize| {
+        format!(
+            "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"number\":{number},\"data\":\"{text}\"}}}}\n\n"
+        )
+    };
+    (0..events).map(event).collect::<Vec<_>>().concat()
+}
+
+/// Sends `stream` through; it has to arrive as it was sent.
+async fn pass(stage: &Stage, stream: &str) {
+    let (mut client, mut upstream) = stage.begin(&stage.request("GET", "s", "")).await;
+    upstream.send(EVENTS).await;
+    client.read_head().await;
+    let sent = stream.to_owned();
+    spawn(async move { upstream.send(sent).await });
+    assert!(
+        client.read_chunked(stream.len()).await == stream.as_bytes(),
+        "the bytes differ"
+    );
+}
+
+async fn all_is_seen_and_it_had_to_wait(stage: &mut Stage, limit: &str, events: u64) {
+    snapshot_when(&mut stage.frontend, "all events, and the waiting", |snapshot| {
+        snapshot.totals.messages == events && gauge(snapshot, limit, "").reached > 0
+    })
+    .await;
+}
+
+#[tokio::test]
+pub(super) async fn a_full_observation_queue_makes_traffic_wait_and_loses_nothing() {
+    let mut stage = stage(|config| config.limits.observation_queue = 16).await;
+    pass(&stage, &burst(3000, 10)).await;
+    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue", 3000).await;
+}
+
+#[tokio::test]
+pub(super) async fn observations_too_heavy_for_their_queue_make_traffic_wait_and_lose_nothing() {
+    let mut stage = stage(|config| config.limits.observation_queue_bytes = 64 << 10).await;
+    pass(&stage, &burst(200, 20_000)).await;
+    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue_bytes", 200).await;
+}
+
+fn recording_to(path: &Path, config: &mut Config) {
+    config.record = Some(RecordConfig {
+        path: Some(path.to_owned()),
+    });
+    config.limits.recording_wait = PATIENCE;
+}
+
+/// Lines of a kind in a recording.
+fn lines(path: &Path, kind: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["type"] == kind).collect()
+}
+
+/// Records a burst, waiting for the disk as long as it takes, with one limit of the queue set low.
+async fn record_a_burst(set: impl FnOnce(&mut Config), limit: &str, events: usize, size: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("burst.jsonl");
+    let mut stage = stage(|config| {
+        recording_to(&path, config);
+        set(config);
+    })
+    .await;
+    pass(&stage, &burst(events, size)).await;
+    all_is_seen_and_it_had_to_wait(&mut stage, limit, events as u64).await;
+    let report = stage.engine.shut_down();
+    assert_eq!(report.lost, 0);
+    let stream = lines(&path, "frame");
+    assert_eq!(stream.len(), events);
+    assert!(lines(&path, "gap").is_empty());
+}
+
+#[tokio::test]
+pub(super) async fn a_full_recording_queue_makes_traffic_wait_and_loses_nothing() {
+    record_a_burst(
+        |config| config.limits.recording_queue = 16,
+        "recording_queue",
+        2000,
+        10,
+    )
+    .await;
+}
+
+#[tokio::test]
+pub(super) async fn records_too_heavy_for_their_queue_make_traffic_wait_and_lose_nothing() {
+    let set = |config: &mut Config| config.limits.recording_queue_bytes = 64 << 10;
+    record_a_burst(set, "recording_queue_bytes", 200, 20_000).await;
+}
+
+/// Threads that a runtime has for work on files.
+const FILE_THREADS: usize = 512;
+
+/// Lets nobody work on files until what is returned is dropped: a disk that stands still.
+fn stop_the_disk(engine: &EngineHandle) -> Vec<oneshot::Sender<()>> {
+    let runtime = engine.runtime().unwrap();
+    let occupy = |_| {
+        let (release, released) = oneshot::channel();
+        runtime.spawn_blocking(move || {
+            // Dropping the other end is the release.
+            let _ = released.blocking_recv();
+        });
+        release
+    };
+    (0..FILE_THREADS).map(occupy).collect()
+}
+
+#[tokio::test]
+pub(super) async fn a_disk_slower_than_recording_wait_costs_counted_records_and_no_traffic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gap.jsonl");
+    let mut stage = stage(|config| {
+        recording_to(&path, config);
+        config.limits.recording_queue = 16;
+        config.limits.recording_wait = Duration::from_millis(100);
+    })
+    .await;
+    let standstill = stop_the_disk(&stage.engine);
+    pass(&stage, &burst(200, 10)).await;
+    let snapshot = snapshot_when(
+        &mut stage.frontend,
+        "all events, and the end of the waiting",
+        |snapshot| snapshot.totals.messages == 200 && gauge(snapshot, "recording_wait", "").reached == 1,
+    )
+    .await;
+    let wait = gauge(&snapshot, "recording_wait", "");
+    assert_eq!(
+        (wait.used, wait.limit),
+        (100, 100),
+        "nobody waits longer than that"
+    );
+    drop(standstill);
+    snapshot_when(&mut stage.frontend, "the loss on the screen", |snapshot| {
+        matches!(snapshot.recorder, RecorderState::On { lost: 1.., .. })
+    })
+    .await;
+    let report = stage.engine.shut_down();
+    let counted: u64 = lines(&path, "gap")
+        .iter()
+        .map(|gap| gap["lost"].as_u64().unwrap())
+        .sum();
+    assert!(counted > 0, "{report}");
+    assert_eq!(counted, report.lost, "what the recording lacks is counted in it");
+}
