@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, UpstreamConfig};
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -29,10 +29,11 @@ use crate::session::history::HistoryView;
 use crate::session::ledger::{self, Ledger};
 use crate::session::registry::Registry;
 use crate::tasks::{TaskKind, Tasks};
+use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
 use crate::transport::route::Routes;
-use crate::transport::upstream::Clients;
+use crate::transport::upstream::{Clients, KnownUpstream};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
@@ -251,6 +252,7 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         TaskKind::Ledger,
         ledger::run(Ledger::new(&limits), observations, publish, clock),
     );
+    let gates = gates(config, clock);
     let hub = Arc::new(Hub {
         clock,
         ids: Ids::default(),
@@ -263,12 +265,11 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         meters: Meters::default(),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
-        upstreams: config
-            .upstreams
+        upstreams: gates
             .iter()
-            .map(|_| UpstreamState::default())
+            .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        clients: Clients::new(&limits, &tasks, Arc::clone(listening)),
+        clients: Clients::new(&limits, &tasks, Arc::clone(listening), gates),
         listening: Arc::clone(listening),
         limits: limits.clone(),
     });
@@ -296,6 +297,21 @@ fn start_parts(config: &Config, listening: &Arc<OnceLock<Vec<SocketAddr>>>) -> P
         recorder_commands,
         clock,
     }
+}
+
+/// A breaker for each upstream, in their order.
+fn gates(config: &Config, clock: Clock) -> Vec<KnownUpstream> {
+    let known = |upstream: &UpstreamConfig| KnownUpstream {
+        scheme: upstream.scheme(),
+        authority: upstream.authority.clone(),
+        gate: Arc::new(Gate::new(
+            &upstream.label(),
+            upstream.url(),
+            &config.limits,
+            clock,
+        )),
+    };
+    config.upstreams.iter().map(known).collect()
 }
 
 /// Runs `work` on a thread of its own, since a runtime can neither be waited for nor dropped within another one.

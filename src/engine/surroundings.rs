@@ -24,9 +24,9 @@ use crate::views::{Door, Surroundings};
 /// Most notices that are shown; the newest stay.
 const MAX_NOTICES: usize = 16;
 
-/// What the user should know without asking.
+/// What the user should know without asking, each with what it is about if there can be a later word about that.
 #[derive(Debug, Default)]
-pub(super) struct Notices(Mutex<Vec<Notice>>);
+pub(super) struct Notices(Mutex<Vec<(Option<String>, Notice)>>);
 
 impl Notices {
     /// What is to be said about the configuration itself.
@@ -55,15 +55,26 @@ impl Notices {
     }
 
     pub(super) fn add(&self, notice: Notice) {
+        self.put(None, notice);
+    }
+
+    /// Takes the place of the last word about `subject`, so that what comes and goes crowds out nothing.
+    fn add_about(&self, subject: &str, notice: Notice) {
+        self.put(Some(subject.to_owned()), notice);
+    }
+
+    fn put(&self, subject: Option<String>, notice: Notice) {
         let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.retain(|(other, _)| other.is_none() || *other != subject);
         if notices.len() == MAX_NOTICES {
             notices.remove(0);
         }
-        notices.push(notice);
+        notices.push((subject, notice));
     }
 
     pub(super) fn all(&self) -> Vec<Notice> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.iter().map(|(_, notice)| notice.clone()).collect()
     }
 }
 
@@ -120,6 +131,11 @@ impl Surroundings for LiveSurroundings {
                 text,
             });
         }
+        for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
+            for turn in state.gate.take_turns() {
+                self.notices.add_about(&upstream.label, turn);
+            }
+        }
         self.notices.all()
     }
 }
@@ -152,6 +168,7 @@ impl LiveSurroundings {
                 last_error: last.and_then(Result::err),
                 exchanges: state.exchanges.load(Ordering::Relaxed),
                 failures: state.failures.load(Ordering::Relaxed),
+                breaker: state.gate.row(),
             }
         };
         self.hub
@@ -170,6 +187,7 @@ impl LiveSurroundings {
             gauges: Vec::new(),
         };
         self.traffic_gauges(&mut gauges);
+        self.breaker_gauges(&mut gauges);
         history_gauges(&usage, &mut gauges);
         self.session_gauges(&mut gauges);
         self.queue_gauges(&mut gauges);
@@ -202,6 +220,19 @@ impl LiveSurroundings {
                 reached: 0,
             },
         );
+    }
+
+    fn breaker_gauges(&self, gauges: &mut GaugeList<'_>) {
+        let limit = self.hub.limits.breaker_failures as u64;
+        for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
+            let (failures, most, opened) = state.gate.usage();
+            let reading = Reading {
+                used: failures.min(limit),
+                peak: most.min(limit),
+                reached: opened,
+            };
+            gauges.add("breaker_failures", &upstream.label, &reading);
+        }
     }
 
     fn session_gauges(&self, gauges: &mut GaugeList<'_>) {

@@ -18,6 +18,7 @@ use crate::tasks::TaskPermit;
 
 use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
+use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, Rewrites};
 use super::hub::Hub;
 use super::reader::{BodyKind, BodyReader};
@@ -160,15 +161,20 @@ async fn pass(
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let attempt = match admit(hub, &destination) {
+        Ok(attempt) => attempt,
+        Err(refusal) => return turn_back(&exchange, &parts.headers, body, &refusal).await,
+    };
     let onward = onward_request(&parts, &destination.target, fields, body.clone());
     let is_prior_h2 = destination
         .upstream
         .as_ref()
         .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let outcome = hub.clients.speaking(is_prior_h2).request(onward).await;
-    match outcome {
+    let response = hub.clients.speaking(is_prior_h2).request(onward);
+    match attempt.wait(response).await {
         Ok(response) => {
+            attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
             relay_response(&exchange, &parts, response, &destination).await
@@ -180,6 +186,7 @@ async fn pass(
         }
         Err(error) => {
             note_contact(hub, &destination, Some(&error));
+            attempt.failed(&error);
             let text = failure_text(&destination, &error);
             exchange.fail(text.clone());
             body.drain(LATE_REQUEST).await;
@@ -192,6 +199,29 @@ async fn pass(
             .await
         }
     }
+}
+
+/// Only upstreams have breakers. A forward destination is whatever a client names: there is no bound to how many there
+/// are, and nobody here who could reset or make sense of them.
+fn admit<'a>(hub: &'a Hub, destination: &Destination) -> Result<Attempt<'a>, Refusal> {
+    let index = destination.upstream.as_ref().map(|(upstream, ..)| upstream.index);
+    match index.and_then(|index| hub.upstreams.get(index)) {
+        Some(state) => state.gate.admit(),
+        None => Ok(Attempt::free()),
+    }
+}
+
+/// Answers a request whose upstream's breaker is open. Its body is read for the id that the answer has to carry.
+async fn turn_back(
+    exchange: &Arc<Exchange>,
+    asked: &HeaderMap,
+    body: RequestBody,
+    refusal: &Refusal,
+) -> Response<ReplyBody> {
+    let answer = OwnAnswer::breaker_open(refusal.to_string(), refusal.wait);
+    exchange.fail(answer.text.clone());
+    body.drain(LATE_REQUEST).await;
+    answer_ourselves(exchange, asked, &answer, EndKind::UpstreamUnreachable).await
 }
 
 fn onward_fields(parts: &Parts, destination: &Destination) -> (HeaderMap, Rewrites) {
@@ -259,7 +289,7 @@ fn onward_request(parts: &Parts, target: &Uri, fields: HeaderMap, body: RequestB
     request
 }
 
-fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util::client::legacy::Error>) {
+fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>) {
     if let Some(state) = destination
         .upstream
         .as_ref()
@@ -269,7 +299,7 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util:
     }
 }
 
-fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::Error) -> String {
+fn failure_text(destination: &Destination, error: &SendError) -> String {
     let target = destination.upstream.as_ref().map_or_else(
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
@@ -279,7 +309,7 @@ fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::E
     } else {
         "The server accepted the connection and then failed; its own log may say why."
     };
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), describe);
+    let cause = root_cause(error);
     format!(
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use crate::limits::ResourceLimits;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
 
+use super::gate::Gate;
 use super::relay::RequestBody;
 use super::tap::{ResponseHead, UpstreamTap};
 
@@ -65,15 +66,29 @@ struct Settings {
     max_head_bytes: usize,
     listening: Arc<OnceLock<Vec<SocketAddr>>>,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    gates: Vec<KnownUpstream>,
+}
+
+/// Where a configured upstream is, and its breaker.
+#[derive(Debug)]
+pub(crate) struct KnownUpstream {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Dialler {
-    pub(crate) fn new(limits: &ResourceLimits, listening: Arc<OnceLock<Vec<SocketAddr>>>) -> Self {
+    fn new(
+        limits: &ResourceLimits,
+        listening: Arc<OnceLock<Vec<SocketAddr>>>,
+        gates: Vec<KnownUpstream>,
+    ) -> Self {
         Self(Arc::new(Settings {
             timeout: limits.upstream_connect_timeout,
             max_head_bytes: limits.max_head_bytes,
             listening,
             tls: OnceLock::new(),
+            gates,
         }))
     }
 
@@ -145,6 +160,7 @@ impl Dialler {
         } else {
             Stream::Plain(tcp)
         };
+        self.note_connected(&uri);
         let is_h2 = stream.is_h2();
         let (tap, head) = UpstreamTap::new(stream, self.0.max_head_bytes);
         let facts = ConnectionFacts {
@@ -157,6 +173,16 @@ impl Dialler {
             facts,
             is_h2,
         })
+    }
+
+    /// Told here and not by the request's response, which may be long in coming.
+    fn note_connected(&self, uri: &Uri) {
+        let is_there = |known: &&KnownUpstream| {
+            uri.scheme() == Some(&known.scheme) && uri.authority() == Some(&known.authority)
+        };
+        for known in self.0.gates.iter().filter(is_there) {
+            known.gate.connected();
+        }
     }
 
     async fn wrap_in_tls(&self, tcp: TcpStream, authority: &Authority) -> Result<Stream, ConnectError> {
@@ -366,8 +392,9 @@ impl Clients {
         limits: &ResourceLimits,
         tasks: &Tasks,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
+        gates: Vec<KnownUpstream>,
     ) -> Self {
-        let dialler = Dialler::new(limits, listening);
+        let dialler = Dialler::new(limits, listening, gates);
         let client = |is_prior_h2: bool| {
             let mut builder =
                 Client::builder(TasksExecutor::new(tasks.clone(), TaskKind::UpstreamConnection));

@@ -18,7 +18,7 @@ use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
 use shadowcat::snapshot::{Command, Gauge, MessageRow, Reply, Snapshot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Far more than anything here takes; reached only by a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +52,38 @@ impl RawServer {
 
     pub async fn accept(&self) -> RawPeer {
         RawPeer::new(soon("a connection", self.0.accept()).await.unwrap().0)
+    }
+}
+
+/// A port that is ours and refuses connections until somebody listens.
+pub struct DeadPort(TcpSocket);
+
+impl DeadPort {
+    pub fn bind() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    /// The server comes up.
+    pub fn listen(self) -> RawServer {
+        RawServer(self.0.listen(1024).unwrap())
+    }
+
+    /// The server comes up and its queue of connections is full: connecting hangs until the server accepts.
+    pub async fn listen_deaf(self) -> (RawServer, Vec<TcpStream>) {
+        let address = self.address();
+        let server = RawServer(self.0.listen(1).unwrap());
+        let mut waiting = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(connected) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        (server, waiting)
     }
 }
 

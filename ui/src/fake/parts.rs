@@ -7,8 +7,8 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::{ConnectionId, ProxySessionId, SessionId, Side};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
-    Anchor, Body, EndKind, Era, ExchangeDetail, Gauge, Head, MessageRow, Page, Resources, SessionBasis,
-    SessionRow, SessionState, TaskRow, Timing, UpstreamRow, Window,
+    Anchor, Body, BreakerRow, EndKind, Era, ExchangeDetail, Gauge, Head, MessageRow, Page, Resources,
+    SessionBasis, SessionRow, SessionState, TaskRow, Timing, UpstreamRow, Window,
 };
 
 use super::START;
@@ -82,6 +82,7 @@ pub(super) fn upstream(name: &str, is_healthy: Option<bool>) -> UpstreamRow {
         last_error: None,
         exchanges: 42,
         failures: 0,
+        breaker: BreakerRow::default(),
     }
 }
 
