@@ -118,6 +118,8 @@ pub struct ShutdownReport {
     pub recording: Option<PathBuf>,
     /// Records that this recording lacks.
     pub lost: u64,
+    /// Why the end of the recording could not be written.
+    pub failure: Option<String>,
 }
 
 impl fmt::Display for ShutdownReport {
@@ -138,9 +140,11 @@ impl fmt::Display for ShutdownReport {
             sentences.push(format!("Recorded to {}.", path.display()));
         }
         if self.lost > 0 {
+            let cause = self.failure.as_deref();
             sentences.push(format!(
-                "The recording lacks {} records, because the disk did not keep up.",
-                self.lost
+                "The recording lacks {} records: {}.",
+                self.lost,
+                cause.unwrap_or("the disk did not keep up, or was full for a while")
             ));
         }
         f.write_str(&sentences.join(" "))
@@ -379,6 +383,7 @@ fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownRepor
         ShutdownReport {
             cut: named(cut),
             lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            failure: finished.as_ref().and_then(|finished| finished.failure.clone()),
             recording: finished.map(|finished| finished.path),
         }
     })
