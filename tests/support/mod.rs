@@ -106,6 +106,13 @@ impl RawPeer {
         Self::new(soon("a connection", TcpStream::connect(address)).await.unwrap())
     }
 
+    /// A client whose system keeps as little for it as it can.
+    pub async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::new(soon("a connection", socket.connect(address)).await.unwrap())
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("a write", self.socket.write_all(bytes.as_ref()))
             .await
