@@ -363,3 +363,28 @@ fn seconds(time: Duration) -> String {
         format!("{} s", time.as_secs())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_want_of_descriptors_or_ports_is_not_the_upstreams_failure() {
+        for (errno, is_ours) in [
+            (Errno::MFILE, true),
+            (Errno::ADDRNOTAVAIL, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::HOSTUNREACH, false),
+        ] {
+            assert_eq!(is_want_of_ours(&errno.into()), is_ours, "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn short_waits_are_told_in_milliseconds() {
+        assert_eq!(seconds(Duration::from_millis(999)), "999 ms");
+        assert_eq!(seconds(Duration::from_millis(1_999)), "1 s");
+    }
+}
