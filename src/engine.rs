@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, UpstreamConfig};
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -32,10 +32,11 @@ use crate::session::ledger::{self, Ledger};
 use crate::session::registry::Registry;
 use crate::tasks::{TaskKind, Tasks};
 use crate::telemetry::{Exporter, ExporterError};
+use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
 use crate::transport::route::Routes;
-use crate::transport::upstream::Clients;
+use crate::transport::upstream::{Clients, KnownUpstream};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
@@ -142,6 +143,8 @@ pub struct ShutdownReport {
     pub recording: Option<PathBuf>,
     /// Records that this recording lacks.
     pub lost: u64,
+    /// Why the end of the recording could not be written.
+    pub failure: Option<String>,
 }
 
 impl fmt::Display for ShutdownReport {
@@ -162,9 +165,11 @@ impl fmt::Display for ShutdownReport {
             sentences.push(format!("Recorded to {}.", path.display()));
         }
         if self.lost > 0 {
+            let cause = self.failure.as_deref();
             sentences.push(format!(
-                "The recording lacks {} records, because the disk did not keep up.",
-                self.lost
+                "The recording lacks {} records: {}.",
+                self.lost,
+                cause.unwrap_or("the disk did not keep up, or was full for a while")
             ));
         }
         f.write_str(&sentences.join(" "))
@@ -293,6 +298,7 @@ fn start_parts(
         ledger::run(ledger, observations, publish, clock),
     );
     let meters: Arc<Meters> = Arc::default();
+    let gates = gates(config, clock);
     let hub = Arc::new(Hub {
         clock,
         ids: Ids::default(),
@@ -305,12 +311,11 @@ fn start_parts(
         meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
-        upstreams: config
-            .upstreams
+        upstreams: gates
             .iter()
-            .map(|_| UpstreamState::default())
+            .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening)),
+        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates),
         listening: Arc::clone(listening),
         limits: limits.clone(),
     });
@@ -341,6 +346,21 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+/// A breaker for each upstream, in their order.
+fn gates(config: &Config, clock: Clock) -> Vec<KnownUpstream> {
+    let known = |upstream: &UpstreamConfig| KnownUpstream {
+        scheme: upstream.scheme(),
+        authority: upstream.authority.clone(),
+        gate: Arc::new(Gate::new(
+            &upstream.label(),
+            upstream.url(),
+            &config.limits,
+            clock,
+        )),
+    };
+    config.upstreams.iter().map(known).collect()
 }
 
 /// Runs `work` on a thread of its own, since a runtime can neither be waited for nor dropped within another one.
@@ -408,6 +428,7 @@ fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownRepor
         ShutdownReport {
             cut: named(cut),
             lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            failure: finished.as_ref().and_then(|finished| finished.failure.clone()),
             recording: finished.map(|finished| finished.path),
         }
     })

@@ -237,6 +237,15 @@ limits! {
     upstream_connect_timeout: Duration = Duration::from_secs(10), Time, min 1,
         "Time for name look-up, TCP connect and TLS handshake to an upstream",
         "502 that names the upstream and the cause";
+    breaker_failures: usize = 5, Count, min 1,
+        "Connects to one upstream that may fail in a row before clients stop being kept waiting for it",
+        "its breaker opens: requests get 503 with Retry-After at once, and one each breaker_pause is tried";
+    breaker_pause: Duration = Duration::from_secs(1), Time, min 1,
+        "Time between two attempts at an upstream whose breaker is open",
+        "the next request that comes in is tried; where connecting hangs, it is given up after the same time";
+    breaker_max_pause: Duration = Duration::from_secs(30), Time, min 1,
+        "Longest time between two attempts that hold their client for a whole connect timeout; doubles from the pause up to here where connecting hangs",
+        "it is doubled no further";
     queue_timeout: Duration = Duration::from_secs(30), Time, min 1,
         "How long an exchange waits for a free place",
         "503 with Retry-After and a JSON-RPC error";

@@ -102,6 +102,44 @@ pub struct UpstreamRow {
     pub exchanges: u64,
     /// Exchanges that failed at it (connect, TLS, reset).
     pub failures: u64,
+    /// Whether requests get through to it.
+    pub breaker: BreakerRow,
+}
+
+/// The breaker of an upstream: keeps requests off it while it accepts no connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerRow {
+    /// Whether requests get through.
+    pub state: BreakerState,
+    /// Connects that have failed in a row.
+    pub failures: u64,
+    /// Why the last of them failed; `None` while it is closed.
+    pub cause: Option<String>,
+    /// How often it opened.
+    pub opened: u64,
+    /// Requests that got 503 because it was open.
+    pub refused: u64,
+}
+
+/// Whether a breaker lets requests through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum BreakerState {
+    /// All of them.
+    #[default]
+    Closed,
+    /// None until `next`, then one.
+    Open {
+        /// When it opened.
+        since: Timestamp,
+        /// From when on a request is tried.
+        next: Timestamp,
+    },
+    /// One is being tried.
+    HalfOpen {
+        /// When it opened.
+        since: Timestamp,
+    },
 }
 
 /// What the recorder does.

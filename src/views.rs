@@ -63,7 +63,7 @@ struct Shared {
 }
 
 /// Serves every frontend that comes through `ports`, until the sender of `history` is dropped; then each gets one last
-/// snapshot. `StartRecording` and `StopRecording` go to `recorder` as they are and are answered there.
+/// snapshot. `StartRecording`, `StopRecording` and `ResetBreaker` go to `recorder` as they are and are answered there.
 ///
 /// Run it on a thread of its own: it computes for up to a few milliseconds at a time, and reads bodies of an opened
 /// recording from their file.

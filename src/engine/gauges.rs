@@ -15,9 +15,10 @@ use crate::resource::log_ring::LogRing;
 use crate::resource::meters::Watermark;
 use crate::resource::queue::QueueUse;
 use crate::session::history::HistoryView;
-use crate::snapshot::{Gauge, SessionState};
+use crate::snapshot::{BreakerState, Gauge, SessionState};
 use crate::tasks::TaskKind;
-use crate::transport::hub::Hub;
+use crate::transport::hub::{Hub, UpstreamState};
+use crate::transport::route::Upstream;
 use crate::views::Door;
 
 use super::telemetry::Telemetry;
@@ -55,6 +56,7 @@ impl Measured<'_> {
         let reading = match name {
             "max_connections" => meters.connections.read(),
             "max_concurrent_tasks" => hub.tasks.permits().in_use(),
+            "breaker_failures" | "breaker_pause" | "breaker_max_pause" => return self.breakers(name),
             "max_exchanges_per_connection" => {
                 return self.one(name, "most on one", self.mark(&meters.exchanges_per_connection));
             }
@@ -154,6 +156,38 @@ impl Measured<'_> {
         let limit = self.limit(name).saturating_mul(upstreams);
         let idle = open.saturating_sub(busy);
         vec![gauge(name, "of all upstreams", limit, level(idle, reached))]
+    }
+
+    /// Failures in a row for each upstream; of the pauses, the longest that is left of any.
+    fn breakers(&self, name: &'static str) -> Vec<Gauge> {
+        let limit = self.limit(name);
+        if name == "breaker_failures" {
+            let upstreams = self.hub.routes.upstreams.iter().zip(&self.hub.upstreams);
+            let of_upstream = |(upstream, state): (&Arc<Upstream>, &UpstreamState)| {
+                let (failures, most, opened) = state.gate.usage();
+                gauge(
+                    name,
+                    &upstream.label,
+                    limit,
+                    (failures.min(limit), most.min(limit), opened),
+                )
+            };
+            let gauges: Vec<Gauge> = upstreams.map(of_upstream).collect();
+            return if gauges.is_empty() {
+                self.one(name, "", level(0, 0))
+            } else {
+                gauges
+            };
+        }
+        let rows = self.hub.upstreams.iter().map(|state| state.gate.row());
+        let (mut longest, mut refused) = (Duration::ZERO, 0);
+        for row in rows {
+            if let BreakerState::Open { next, .. } = row.state {
+                longest = longest.max(next.since(self.now));
+            }
+            refused += row.refused;
+        }
+        self.one(name, "longest left", level(millis(longest).min(limit), refused))
     }
 
     fn sessions(&self, name: &'static str) -> Vec<Gauge> {

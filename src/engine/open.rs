@@ -24,7 +24,7 @@ use crate::session::ledger::Ledger;
 use crate::session::observation::{Event, Placement};
 use crate::session::pairing::{Carriage, Pairing};
 use crate::snapshot::{
-    Carrier, Direction, LogRow, Notice, Page, RecorderState, Reply, Resources, Source, Window,
+    Carrier, Command, Direction, LogRow, Notice, Page, RecorderState, Reply, Resources, Source, Window,
 };
 use crate::tasks::{TaskKind, Tasks};
 use crate::views::{self, Surroundings};
@@ -127,15 +127,21 @@ fn file_limits(limits: &ResourceLimits) -> ResourceLimits {
     }
 }
 
-/// Answers everyone who wants to record a recording.
+/// Answers everyone who wants to record a recording, or to change something about its traffic.
 fn refuse_recording(runtime: &Runtime, tasks: &Tasks) -> mpsc::Sender<CommandEnvelope> {
     let (sender, mut commands) = mpsc::channel::<CommandEnvelope>(1);
     let _inside = runtime.enter();
     let stopping = tasks.stopping().clone();
     tasks.spawn(TaskKind::Frontend, async move {
         let refusing = async {
-            while let Some((_, reply)) = commands.recv().await {
-                let message = "this is an opened recording: there is no traffic to record".to_owned();
+            while let Some((command, reply)) = commands.recv().await {
+                let message = match command {
+                    Command::ResetBreaker { .. } => {
+                        "this is an opened recording: there is no upstream to be tried"
+                    }
+                    _ => "this is an opened recording: there is no traffic to record",
+                };
+                let message = message.to_owned();
                 if reply.send(Reply::Refused { message }).is_err() {
                     tracing::debug!("whoever wanted to record has gone");
                 }

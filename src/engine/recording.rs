@@ -1,4 +1,4 @@
-//! Carries out the frontends' commands to the recorder.
+//! Carries out the frontends' commands to the recorder and to the upstreams' breakers.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ pub(super) async fn obey(
             let answer = match command {
                 Command::StartRecording { path } => start(&recorder, &hub, &history, path).await,
                 Command::StopRecording => stop(&recorder).await,
+                Command::ResetBreaker { upstream } => reset_breakers(&hub, upstream.as_deref()),
                 _ => Reply::Refused {
                     message: "the recorder only starts and stops".to_owned(),
                 },
@@ -74,6 +75,24 @@ fn preamble(hub: &Hub, history: &HistoryView) -> Vec<Observation> {
         }
     }
     observations
+}
+
+fn reset_breakers(hub: &Hub, name: Option<&str>) -> Reply {
+    let all = hub.routes.upstreams.iter().zip(&hub.upstreams);
+    let mut meant = all
+        .filter(|(upstream, _)| name.is_none_or(|name| *upstream.label == *name))
+        .peekable();
+    if let (Some(name), None) = (name, meant.peek()) {
+        let known: Vec<&str> = hub.routes.upstreams.iter().map(|known| &*known.label).collect();
+        let message = format!("no upstream is called `{name}`; there are: {}", known.join(", "));
+        return Reply::Refused { message };
+    }
+    let upstreams = meant
+        .filter(|(_, state)| state.gate.reset())
+        .map(|(upstream, _)| upstream.label.to_string());
+    Reply::BreakersReset {
+        upstreams: upstreams.collect(),
+    }
 }
 
 async fn stop(recorder: &Recorder) -> Reply {

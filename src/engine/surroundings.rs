@@ -26,9 +26,12 @@ use super::telemetry::Telemetry;
 /// Most notices that are shown; the newest stay.
 const MAX_NOTICES: usize = 16;
 
-/// What the user should know without asking.
+/// What the notices about recordings are about.
+const RECORDING: &str = "recording";
+
+/// What the user should know without asking, each with what it is about if there can be a later word about that.
 #[derive(Debug, Default)]
-pub(super) struct Notices(Mutex<Vec<Notice>>);
+pub(super) struct Notices(Mutex<Vec<(Option<String>, Notice)>>);
 
 impl Notices {
     /// What is to be said about the configuration itself.
@@ -87,15 +90,64 @@ impl Notices {
     }
 
     pub(super) fn add(&self, notice: Notice) {
+        self.put(None, notice);
+    }
+
+    /// Takes the place of the last word about `subject`, so that what comes and goes crowds out nothing.
+    fn add_about(&self, subject: &str, notice: Notice) {
+        self.put(Some(subject.to_owned()), notice);
+    }
+
+    /// Says once that a recording cannot be written, and once that it can again.
+    fn follow_recorder(&self, state: &RecorderState, now: Timestamp) {
+        let said = self.about(RECORDING);
+        let is_bad = said.is_some_and(|notice| notice.severity == Severity::Error);
+        let (severity, text) = match state {
+            RecorderState::Failed { path, cause } if !is_bad => (
+                Severity::Error,
+                format!("Recording to {} fails: {cause}.", path.display()),
+            ),
+            RecorderState::On { path, lost, .. } if is_bad => (
+                Severity::Warning,
+                format!(
+                    "Recording to {} goes on; it lacks {lost} records.",
+                    path.display()
+                ),
+            ),
+            RecorderState::Off if is_bad => (
+                Severity::Warning,
+                "The last recording could not be written to its end.".to_owned(),
+            ),
+            _ => return,
+        };
+        let notice = Notice {
+            at: now,
+            severity,
+            text,
+        };
+        self.add_about(RECORDING, notice);
+    }
+
+    fn about(&self, subject: &str) -> Option<Notice> {
+        let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = notices
+            .iter()
+            .find(|(other, _)| other.as_deref() == Some(subject));
+        found.map(|(_, notice)| notice.clone())
+    }
+
+    fn put(&self, subject: Option<String>, notice: Notice) {
         let mut notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.retain(|(other, _)| other.is_none() || *other != subject);
         if notices.len() == MAX_NOTICES {
             notices.remove(0);
         }
-        notices.push(notice);
+        notices.push((subject, notice));
     }
 
     pub(super) fn all(&self) -> Vec<Notice> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let notices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.iter().map(|(_, notice)| notice.clone()).collect()
     }
 }
 
@@ -162,6 +214,14 @@ impl Surroundings for LiveSurroundings {
                 text,
             });
         }
+        self.notices
+            .follow_recorder(&self.recorder.state(), self.hub.clock.now());
+        for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
+            for turn in state.gate.take_turns() {
+                self.notices
+                    .add_about(&format!("upstream {}", upstream.label), turn);
+            }
+        }
         self.notices.all()
     }
 }
@@ -182,6 +242,7 @@ impl LiveSurroundings {
                 last_error: last.and_then(Result::err),
                 exchanges: state.exchanges.load(Ordering::Relaxed),
                 failures: state.failures.load(Ordering::Relaxed),
+                breaker: state.gate.row(),
             }
         };
         self.hub

@@ -213,13 +213,20 @@ impl OpenRecording {
     fn append(&mut self, lines: &Lines, records: u64) -> bool {
         let Err(error) = self.file.append(&lines.bytes) else {
             self.lines += count(&lines.bytes);
-            self.failure = None;
+            if self.failure.take().is_some() {
+                let path = self.path.display();
+                tracing::info!(%path, "the recording is written again; what is missing is in its gap lines");
+            }
             return true;
         };
         let (kept, lost) = lines.bytes.split_at(error.kept);
         self.lines += count(kept);
+        let (path, cause) = (self.path.display(), error.source.to_string());
+        if self.failure.is_none() {
+            tracing::error!(%path, %cause, "the recording cannot be written; it is tried again every second");
+        }
         self.failure = Some(Failure {
-            cause: error.source.to_string(),
+            cause,
             retry_at: self.clock.now().plus(RETRY_AFTER),
         });
         if records > 0 {

@@ -47,6 +47,12 @@ pub enum Command {
     },
     /// Finish the recording. Answered with [`Reply::Recording`] or [`Reply::Refused`].
     StopRecording,
+    /// Forget the connect failures of an upstream, so that its next request is tried. Answered with
+    /// [`Reply::BreakersReset`] or [`Reply::Refused`].
+    ResetBreaker {
+        /// Name of the upstream; `None` for all of them.
+        upstream: Option<String>,
+    },
 }
 
 /// The engine's answer to a [`Command`].
@@ -68,6 +74,11 @@ pub enum Reply {
     Found(Option<MessageId>),
     /// The recorder's state after the command.
     Recording(RecorderState),
+    /// The failures were forgotten.
+    BreakersReset {
+        /// Names of the upstreams whose breaker had been open.
+        upstreams: Vec<String>,
+    },
     /// It could not be done.
     Refused {
         /// What was tried, what happened and what to do next.

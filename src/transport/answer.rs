@@ -1,6 +1,8 @@
 //! Answers of our own: only where there is nobody else to answer, and never with a status that means something to the
 //! protocol, except for the checks of Host and Origin and for what cannot be framed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -45,6 +47,15 @@ impl OwnAnswer {
         Self {
             retry_after: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+        }
+    }
+
+    /// The answer while a breaker is open. `wait` is until a request is let through.
+    pub(crate) fn breaker_open(text: String, wait: Duration) -> Self {
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self {
+            retry_after: Some(whole.max(1)),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "breaker_open", text)
         }
     }
 

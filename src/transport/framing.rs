@@ -97,6 +97,11 @@ impl RequestFramer {
         self.state == State::Head && !self.head.is_empty()
     }
 
+    /// The last request is whole and the next has not begun.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        self.state == State::Head && self.head.is_empty()
+    }
+
     /// Looks at the next bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Framed {
         let mut framed = Framed::default();

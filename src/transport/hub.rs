@@ -12,6 +12,7 @@ use crate::session::registry::Registry;
 use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
+use super::gate::Gate;
 use super::route::Routes;
 use super::upstream::Clients;
 use super::watchers::Watchers;
@@ -26,14 +27,24 @@ pub(crate) struct Ids {
 }
 
 /// How an upstream has fared.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct UpstreamState {
+    pub(crate) gate: Arc<Gate>,
     pub(crate) exchanges: AtomicU64,
     pub(crate) failures: AtomicU64,
     last: Mutex<Option<Result<(), String>>>,
 }
 
 impl UpstreamState {
+    pub(crate) fn new(gate: Arc<Gate>) -> Self {
+        Self {
+            gate,
+            exchanges: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            last: Mutex::default(),
+        }
+    }
+
     /// Notes the outcome of a contact.
     pub(crate) fn note(&self, outcome: Result<(), String>) {
         self.exchanges.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod exchange;
 pub(crate) mod framing;
+pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hub;
 pub(crate) mod listener;

@@ -18,6 +18,7 @@ use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
+use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HostChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
@@ -172,6 +173,10 @@ async fn pass(
         version: parts.version,
         is_rpc: is_rpc(&parts.headers),
     };
+    let attempt = match admit(hub, &destination) {
+        Ok(attempt) => attempt,
+        Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
+    };
     let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
     host.apply(&mut fields);
     let onward = onward_request(parts, &destination.target, fields, body.clone());
@@ -180,9 +185,10 @@ async fn pass(
         .as_ref()
         .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let outcome = hub.clients.speaking(is_prior_h2).request(onward).await;
-    match outcome {
+    let response = hub.clients.speaking(is_prior_h2).request(onward);
+    match attempt.wait(response).await {
         Ok(response) => {
+            attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
             relay_response(&exchange, asked, response, &destination).await
@@ -195,6 +201,7 @@ async fn pass(
         Err(error) => {
             note_contact(hub, &destination, Some(&error));
             note_large_head(hub, &error);
+            attempt.failed(&error);
             let text = failure_text(&destination, &error);
             exchange.fail(text.clone());
             body.drain(LATE_REQUEST).await;
@@ -207,6 +214,29 @@ async fn pass(
             .await
         }
     }
+}
+
+/// Only upstreams have breakers. A forward destination is whatever a client names: there is no bound to how many there
+/// are, and nobody here who could reset or make sense of them.
+fn admit<'a>(hub: &'a Hub, destination: &Destination) -> Result<Attempt<'a>, Refusal> {
+    let index = destination.upstream.as_ref().map(|(upstream, ..)| upstream.index);
+    match index.and_then(|index| hub.upstreams.get(index)) {
+        Some(state) => state.gate.admit(),
+        None => Ok(Attempt::free()),
+    }
+}
+
+/// Answers a request whose upstream's breaker is open. Its body is read for the id that the answer has to carry.
+async fn turn_back(
+    exchange: &Arc<Exchange>,
+    is_rpc: bool,
+    body: RequestBody,
+    refusal: &Refusal,
+) -> Response<ReplyBody> {
+    let answer = OwnAnswer::breaker_open(refusal.to_string(), refusal.wait);
+    exchange.fail(answer.text.clone());
+    body.drain(LATE_REQUEST).await;
+    answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
 }
 
 /// What has to be known of a request when its response comes.
@@ -290,7 +320,7 @@ fn onward_request(
     Request::from_parts(parts, body)
 }
 
-fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util::client::legacy::Error>) {
+fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>) {
     if let Some(state) = destination
         .upstream
         .as_ref()
@@ -301,14 +331,20 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&hyper_util:
 }
 
 /// The limits on heads bind within hyper, which only says afterwards that one of them did.
-fn note_large_head(hub: &Hub, error: &hyper_util::client::legacy::Error) {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    if cause.is_some_and(hyper::Error::is_parse_too_large) {
+fn note_large_head(hub: &Hub, error: &SendError) {
+    let first: &(dyn std::error::Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    let is_too_large = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse_too_large)
+    };
+    if causes.any(is_too_large) {
         hub.meters.head_bytes.reach();
     }
 }
 
-fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::Error) -> String {
+fn failure_text(destination: &Destination, error: &SendError) -> String {
     let target = destination.upstream.as_ref().map_or_else(
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
@@ -318,7 +354,7 @@ fn failure_text(destination: &Destination, error: &hyper_util::client::legacy::E
     } else {
         "The server accepted the connection and then failed; its own log may say why."
     };
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), describe);
+    let cause = root_cause(error);
     format!(
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server

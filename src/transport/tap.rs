@@ -20,6 +20,10 @@ use super::framing::{RequestFramer, WireHead, head_end};
 /// more loses its raw heads (they are then shown as hyper understood them), never the requests.
 const HEADS_KEPT: usize = 1024;
 
+/// How long a client that has closed its half of the connection still waits for the beginning of its answer. TCP does not
+/// tell it from one that has left, which the upstream has to know within a second.
+const HALF_CLOSED: Duration = Duration::from_millis(300);
+
 /// The first byte of a TLS connection (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
@@ -75,6 +79,10 @@ pub(crate) struct ClientTap<S> {
     deadline: Option<Pin<Box<Sleep>>>,
     is_refused: bool,
     is_fresh: bool,
+    /// A head has come in since we wrote last.
+    is_owed: bool,
+    /// Until when the end of what the client says is not told.
+    half_closed: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ClientTap<S> {
@@ -95,6 +103,8 @@ impl<S> ClientTap<S> {
             deadline: Some(Box::pin(tokio::time::sleep(patience))),
             is_refused: false,
             is_fresh: true,
+            is_owed: false,
+            half_closed: None,
         };
         (tap, heads)
     }
@@ -106,6 +116,7 @@ impl<S> ClientTap<S> {
             );
         }
         let framed = self.framer.push(&buffer.filled()[before..]);
+        self.is_owed |= !framed.heads.is_empty();
         self.is_refused = framed.heads.last().is_some_and(|head| head.refusal.is_some());
         buffer.set_filled(before + framed.allowed);
         self.heads.add(framed.heads);
@@ -136,11 +147,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientTap<S> {
         if this.is_refused {
             return Poll::Ready(Ok(()));
         }
+        if let Some(until) = &mut this.half_closed {
+            return until.as_mut().poll(cx).map(Ok);
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.socket).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {
                     this.look(buffer, before);
+                } else if this.is_owed && this.framer.is_between_requests() {
+                    let until = this.half_closed.insert(Box::pin(tokio::time::sleep(HALF_CLOSED)));
+                    return until.as_mut().poll(cx).map(Ok);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -166,6 +183,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientTap<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for ClientTap<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.is_owed = false;
         Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
@@ -174,6 +192,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientTap<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.is_owed = false;
         Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
     }
 
@@ -377,6 +396,31 @@ mod tests {
             tap.read(&mut buffer).await.unwrap_err().kind(),
             io::ErrorKind::TimedOut
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_what_a_client_says_waits_a_moment_for_the_beginning_of_its_answer_and_only_for_that()
+    {
+        let asked = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+        for (request, is_answered, expected) in [
+            (&asked[..], false, HALF_CLOSED),
+            (&asked[..], true, Duration::ZERO),
+            (&asked[..asked.len() - 1], false, Duration::ZERO),
+            (b"", false, Duration::ZERO),
+        ] {
+            let (mut peer, socket) = tokio::io::duplex(1024);
+            let (mut tap, _heads) = ClientTap::new(socket, 4096, Duration::from_secs(30), &Arc::default());
+            peer.write_all(request).await.unwrap();
+            let mut buffer = vec![0; request.len()];
+            tap.read_exact(&mut buffer).await.unwrap();
+            if is_answered {
+                tap.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+            }
+            peer.shutdown().await.unwrap();
+            let asked_at = tokio::time::Instant::now();
+            assert_eq!(tap.read(&mut [0; 8]).await.unwrap(), 0);
+            assert_eq!(asked_at.elapsed(), expected, "{request:?} {is_answered}");
+        }
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Uri, Version, header, response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -26,6 +26,7 @@ use crate::limits::ResourceLimits;
 use crate::resource::meters::Meters;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
 
+use super::gate::Gate;
 use super::relay::RequestBody;
 use super::tap::{ResponseHead, UpstreamTap};
 
@@ -69,14 +70,24 @@ struct Settings {
     meters: Arc<Meters>,
     listening: Arc<OnceLock<Vec<SocketAddr>>>,
     tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    gates: Vec<KnownUpstream>,
+}
+
+/// Where a configured upstream is, and its breaker.
+#[derive(Debug)]
+pub(crate) struct KnownUpstream {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl Dialler {
-    pub(crate) fn new(
+    fn new(
         limits: &ResourceLimits,
         clock: Clock,
         meters: &Arc<Meters>,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
+        gates: Vec<KnownUpstream>,
     ) -> Self {
         Self(Arc::new(Settings {
             timeout: limits.upstream_connect_timeout,
@@ -85,6 +96,7 @@ impl Dialler {
             meters: Arc::clone(meters),
             listening,
             tls: OnceLock::new(),
+            gates,
         }))
     }
 
@@ -165,6 +177,7 @@ impl Dialler {
         } else {
             Stream::Plain(tcp)
         };
+        self.note_connected(&uri);
         let is_h2 = stream.is_h2();
         let (tap, head) = UpstreamTap::new(stream, self.0.max_head_bytes);
         let facts = ConnectionFacts {
@@ -179,6 +192,16 @@ impl Dialler {
             is_h2,
             dialler: self,
         })
+    }
+
+    /// Told here and not by the request's response, which may be long in coming.
+    fn note_connected(&self, uri: &Uri) {
+        let is_there = |known: &&KnownUpstream| {
+            uri.scheme() == Some(&known.scheme) && uri.authority() == Some(&known.authority)
+        };
+        for known in self.0.gates.iter().filter(is_there) {
+            known.gate.connected();
+        }
     }
 
     async fn wrap_in_tls(&self, tcp: TcpStream, authority: &Authority) -> Result<Stream, ConnectError> {
@@ -444,8 +467,9 @@ impl Clients {
         clock: Clock,
         meters: &Arc<Meters>,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
+        gates: Vec<KnownUpstream>,
     ) -> Self {
-        let dialler = Dialler::new(limits, clock, meters, listening);
+        let dialler = Dialler::new(limits, clock, meters, listening, gates);
         let client = |is_prior_h2: bool| {
             let mut builder =
                 Client::builder(TasksExecutor::new(tasks.clone(), TaskKind::UpstreamConnection));

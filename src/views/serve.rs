@@ -140,8 +140,10 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
                 scope,
                 session,
             } => search.find(from, is_backwards, [&filter, &scope], session).await,
-            recording @ (Command::StartRecording { .. } | Command::StopRecording) => {
-                return forward(&recorder, (recording, reply)).await;
+            deed @ (Command::StartRecording { .. }
+            | Command::StopRecording
+            | Command::ResetBreaker { .. }) => {
+                return forward(&recorder, (deed, reply)).await;
             }
         };
         // The frontend may have given up waiting.
@@ -149,11 +151,15 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
     })
 }
 
-/// Hands a command to the recorder, which answers it.
+/// Hands a command to where it is carried out and answered.
 async fn forward(recorder: &tokio::sync::mpsc::Sender<CommandEnvelope>, command: CommandEnvelope) {
     if let Err(unsent) = recorder.send(command).await {
-        let (_, reply) = unsent.0;
-        let message = "could not reach the recorder, because it has ended; restart to record".to_owned();
+        let (command, reply) = unsent.0;
+        let message = match command {
+            Command::ResetBreaker { .. } => "the engine has ended; there is no breaker to reset",
+            _ => "could not reach the recorder, because it has ended; restart to record",
+        };
+        let message = message.to_owned();
         let _ = reply.send(Reply::Refused { message });
     }
 }

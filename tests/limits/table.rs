@@ -70,6 +70,21 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_request_that_finds_no_room_among_its_kind_gets_503_until_a_stream_ends",
     ),
     (
+        "breaker_failures",
+        "tests/breaker.rs",
+        "after_five_failed_connects_a_client_is_told_at_once_what_is_wrong_and_nothing_is_dialled",
+    ),
+    (
+        "breaker_pause",
+        "tests/breaker.rs",
+        "of_fifty_clients_at_once_one_each_pause_dials",
+    ),
+    (
+        "breaker_max_pause",
+        "tests/breaker.rs",
+        "where_connecting_hangs_most_clients_are_told_after_one_pause",
+    ),
+    (
         "max_scrapes",
         "tests/metrics.rs",
         "one_scrape_too_many_waits_and_traffic_does_not",

@@ -19,7 +19,7 @@ use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
 use shadowcat::snapshot::{Command, Gauge, MessageRow, Reply, Snapshot};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Far more than anything here takes; reached only by a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +56,38 @@ impl RawServer {
     }
 }
 
+/// A port that is ours and refuses connections until somebody listens.
+pub struct DeadPort(TcpSocket);
+
+impl DeadPort {
+    pub fn bind() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    /// The server comes up.
+    pub fn listen(self) -> RawServer {
+        RawServer(self.0.listen(1024).unwrap())
+    }
+
+    /// The server comes up and its queue of connections is full: connecting hangs until the server accepts.
+    pub async fn listen_deaf(self) -> (RawServer, Vec<TcpStream>) {
+        let address = self.address();
+        let server = RawServer(self.0.listen(1).unwrap());
+        let mut waiting = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(connected) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        (server, waiting)
+    }
+}
+
 /// One end of a connection.
 pub struct RawPeer {
     pub socket: TcpStream,
@@ -73,6 +105,13 @@ impl RawPeer {
 
     pub async fn connect(address: SocketAddr) -> Self {
         Self::new(soon("a connection", TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// A client whose system keeps as little for it as it can.
+    pub async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::new(soon("a connection", socket.connect(address)).await.unwrap())
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {

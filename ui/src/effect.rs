@@ -31,4 +31,6 @@ pub(crate) enum Purpose {
     Find { is_backwards: bool },
     /// To start or stop recording.
     Record,
+    /// To have requests tried again.
+    ResetBreakers,
 }

@@ -302,7 +302,7 @@ impl Model {
             Pane::Detail => &[C::Detail, C::Traffic, C::List, C::Global],
             Pane::Streams => &[C::Streams, C::List, C::Global],
             Pane::Events => &[C::Events, C::List, C::Global],
-            Pane::Resources => &[C::List, C::Global],
+            Pane::Resources => &[C::Resources, C::List, C::Global],
             Pane::Log => &[C::Log, C::List, C::Global],
         }
     }

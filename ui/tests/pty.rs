@@ -5,7 +5,8 @@
 #[path = "support/tui.rs"]
 mod tui;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use portable_pty::CommandBuilder;
 use rustix::process::{Pid, Signal, kill_process};
 
+use tokio::net::TcpSocket;
 use tui::{Tui, command};
 
 /// Longest wait for one picture.
@@ -268,4 +270,63 @@ fn resize(tui: &mut Tui, columns: u16, rows: u16) {
             && lines.len() == usize::from(rows)
             && lines.last().is_some_and(|line| line.contains("? help"))
     });
+}
+
+#[test]
+fn a_server_that_is_down_is_seen_at_once_and_the_key_has_it_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    // Bound and never listened on: whoever connects is refused.
+    let dead = TcpSocket::new_v4().unwrap();
+    dead.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let upstream = format!("http://{}/mcp", dead.local_addr().unwrap());
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &upstream,
+        "--breaker-pause",
+        "1h",
+    ];
+    let mut tui = Tui::start(command(home.path(), &arguments), 120, 40);
+    tui.wait_for("the address", PATIENCE, |text| text.contains("⇄ 127.0.0.1:"));
+    let address = tui
+        .text()
+        .split("⇄ ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    for _ in 0..5 {
+        assert_eq!(status_of_a_request_to(&address), "502");
+    }
+    assert_eq!(status_of_a_request_to(&address), "503");
+    tui.wait_for("the open breaker in the header", PATIENCE, |text| {
+        text.contains("✗ breaker open")
+    });
+    tui.press("3");
+    tui.wait_for("when it is tried, and the key", PATIENCE, |text| {
+        text.contains("a request is tried in 59 min") && text.contains("r retry servers")
+    });
+    tui.press("r");
+    tui.wait_for("the reset", PATIENCE, |text| {
+        text.contains("the next request to") && !text.contains("breaker open")
+    });
+    assert_eq!(status_of_a_request_to(&address), "502");
+    tui.press("Q");
+    assert!(tui.finish(PATIENCE).success());
+}
+
+/// The status of a GET on a connection of its own.
+fn status_of_a_request_to(address: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    write!(
+        socket,
+        "GET /mcp HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{CallId, ExchangeId, MessageId, StreamId};
 use shadowcat::snapshot::{
-    Body, Carrier, Command, Direction, EndKind, FilterProblem, Finding, LogRow, MessageDetail, MessagePage,
-    MessageRow, Notice, Outcome, Progress, RecorderState, Reply, Resources, RowKind, RowState, SessionRow,
-    Severity, Snapshot, Source, SseFields, StreamEvent, StreamRow, Totals, ViewQuery,
+    Body, BreakerRow, BreakerState, Carrier, Command, Direction, EndKind, FilterProblem, Finding, LogRow,
+    MessageDetail, MessagePage, MessageRow, Notice, Outcome, Progress, RecorderState, Reply, Resources,
+    RowKind, RowState, SessionRow, Severity, Snapshot, Source, SseFields, StreamEvent, StreamRow, Totals,
+    ViewQuery,
 };
 
 pub(crate) use parts::reverse;
@@ -139,13 +140,7 @@ impl Fake {
         let mut fake = Self::empty();
         let mut broken = upstream("everything", Some(false));
         broken.last_error = Some("connection refused by 127.0.0.1:3001; is the server running?".to_owned());
-        broken.failures = 3;
-        fake.source = Source::Live {
-            listen: vec!["127.0.0.1:8080".to_owned()],
-            metrics: vec!["http://127.0.0.1:9464/metrics".to_owned()],
-            upstreams: vec![broken],
-            is_draining: true,
-        };
+        broken.failures = 7;
         fake.recorder = RecorderState::Failed {
             path: PathBuf::from("recordings/session-1.jsonl"),
             cause: "No space left on device".to_owned(),
@@ -163,6 +158,22 @@ impl Fake {
                 text: "answers an id that no open request has".to_owned(),
             }];
         }
+        broken.breaker = BreakerRow {
+            state: BreakerState::Open {
+                since: fake.now(),
+                next: fake.now().plus(Duration::from_millis(1_400)),
+            },
+            failures: 7,
+            cause: broken.last_error.clone(),
+            opened: 2,
+            refused: 31,
+        };
+        fake.source = Source::Live {
+            listen: vec!["127.0.0.1:8080".to_owned()],
+            metrics: vec!["http://127.0.0.1:9464/metrics".to_owned()],
+            upstreams: vec![broken],
+            is_draining: true,
+        };
         fake.resources = resources(50_000_000_000);
         fake.notices = vec![Notice {
             at: fake.now(),
@@ -461,10 +472,27 @@ impl Fake {
                 self.recorder = RecorderState::Off;
                 Reply::Recording(RecorderState::Off)
             }
+            Command::ResetBreaker { .. } => Reply::BreakersReset {
+                upstreams: self.reset_breakers(),
+            },
             Command::Rows { .. } => Reply::Refused {
                 message: "not asked for by a screen".to_owned(),
             },
         }
+    }
+
+    fn reset_breakers(&mut self) -> Vec<String> {
+        let Source::Live { upstreams, .. } = &mut self.source else {
+            return Vec::new();
+        };
+        let open = upstreams
+            .iter_mut()
+            .filter(|upstream| upstream.breaker.state != BreakerState::Closed);
+        let reset = open.map(|upstream| {
+            upstream.breaker = BreakerRow::default();
+            upstream.name.clone()
+        });
+        reset.collect()
     }
 
     pub(crate) fn detail(&self, id: MessageId) -> Option<MessageDetail> {

@@ -7,8 +7,9 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::{ConnectionId, ProxySessionId, SessionId, Side};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
-    Anchor, Body, EndKind, Era, ExchangeDetail, Gauge, Head, LatencyRow, MessageRow, Page, QueueRow,
-    Resources, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing, UpstreamRow, Window,
+    Anchor, Body, BreakerRow, EndKind, Era, ExchangeDetail, Gauge, Head, LatencyRow, MessageRow, Page,
+    QueueRow, Resources, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing, UpstreamRow,
+    Window,
 };
 
 use super::START;
@@ -82,6 +83,7 @@ pub(super) fn upstream(name: &str, is_healthy: Option<bool>) -> UpstreamRow {
         last_error: None,
         exchanges: 42,
         failures: 0,
+        breaker: BreakerRow::default(),
     }
 }
 

@@ -27,8 +27,8 @@ const fn row(
 
 use Action as A;
 use Context::{
-    Copying, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt, Sessions,
-    Streams, Traffic,
+    Copying, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt, Resources,
+    Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -94,6 +94,8 @@ pub(crate) const TABLE: &[Binding] = &[
 
     row(Events, &["enter"], A::Follow, &["jump-event"], "message", "to the message that this event carried", 7),
     row(Events, &["h", "left"], A::Left, &["focus-streams"], "", "back to the streams", 0),
+
+    row(Resources, &["r"], A::ResetBreakers, &["reset-breakers", "retry"], "retry servers", "forget failed connects: the next request to each server is tried", 7),
 
     row(Log, &["v"], A::LogLevel, &["log-level"], "level", "least level shown: all, info, warnings, errors", 7),
     row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left", 0),

@@ -23,8 +23,14 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::Record if matches!(model.snapshot.source, Source::File { .. }) => {
             Some("a recording is open; there is no traffic to record")
         }
-        Action::Record | Action::NextError | Action::PreviousError if model.is_engine_gone => {
+        Action::Record | Action::ResetBreakers | Action::NextError | Action::PreviousError
+            if model.is_engine_gone =>
+        {
             Some("the engine has ended")
+        }
+        Action::ResetBreakers if model.is_read_only => Some("this view is read-only; it resets nothing"),
+        Action::ResetBreakers if !has_failed_connects(model) => {
+            Some("no connect to a server has failed; every request is tried")
         }
         Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
             Some("there is no message under the cursor")
@@ -36,6 +42,14 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
         _ => None,
     }
+}
+
+fn has_failed_connects(model: &Model) -> bool {
+    let upstreams = match &model.snapshot.source {
+        Source::Live { upstreams, .. } => upstreams.as_slice(),
+        Source::File { .. } => &[],
+    };
+    upstreams.iter().any(|upstream| upstream.breaker.failures > 0)
 }
 
 fn has_call(model: &Model) -> bool {
@@ -61,6 +75,10 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::NextError => find_failure(model, false, effects),
         Action::PreviousError => find_failure(model, true, effects),
         Action::Record => record(model, effects),
+        Action::ResetBreakers => {
+            let command = Command::ResetBreaker { upstream: None };
+            effects.push(Effect::Ask(Purpose::ResetBreakers, command));
+        }
         Action::GoRequest => go_in_call(model, true),
         Action::GoAnswer => go_in_call(model, false),
         Action::GoStream => go_stream(model),

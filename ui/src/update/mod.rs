@@ -186,6 +186,7 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
         }
         (Purpose::Find { is_backwards }, Ok(Reply::Found(found))) => found_error(model, found, is_backwards),
         (Purpose::Record, Ok(Reply::Recording(state))) => recording_changed(model, &state),
+        (Purpose::ResetBreakers, Ok(Reply::BreakersReset { upstreams })) => breakers_reset(model, &upstreams),
         _ => {}
     }
 }
@@ -199,6 +200,15 @@ fn found_error(model: &mut Model, found: Option<shadowcat::ids::MessageId>, is_b
         None if is_backwards => model.say(Role::Dim, "no failure above"),
         None => model.say(Role::Dim, "no failure below"),
     }
+}
+
+fn breakers_reset(model: &mut Model, upstreams: &[String]) {
+    let text = if upstreams.is_empty() {
+        "failed connects forgotten".to_owned()
+    } else {
+        format!("the next request to {} is tried", upstreams.join(", "))
+    };
+    model.say(Role::Good, text);
 }
 
 fn recording_changed(model: &mut Model, state: &RecorderState) {

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use shadowcat::frontend::EngineGoneError;
 use shadowcat::ids::MessageId;
-use shadowcat::snapshot::Source;
+use shadowcat::snapshot::{Command, Source};
 
 use super::{Event, update};
 use crate::detail::Tab;
@@ -459,4 +459,48 @@ fn a_filter_at_work_does_not_move_the_cursor_before_it_has_looked_everywhere() {
     stage.text();
     stage.publish();
     assert_eq!(cursor(&stage), 11);
+}
+
+#[test]
+fn r_on_the_resources_screen_has_a_server_that_was_down_tried_at_once() {
+    let mut stage = Stage::new(Fake::failing(), 120, 40);
+    stage.keys("3");
+    assert!(
+        stage
+            .text()
+            .contains("breaker open for 1.0 s: a request is tried in 400 ms")
+    );
+    stage.keys("r");
+    let asked = Effect::Ask(Purpose::ResetBreakers, Command::ResetBreaker { upstream: None });
+    assert_eq!(stage.effects, [asked]);
+    assert_eq!(toast(&stage), "the next request to everything is tried");
+    stage.publish();
+    assert!(!stage.text().contains("breaker"), "{}", stage.text());
+}
+
+#[test]
+fn where_no_connect_has_failed_there_is_nothing_to_reset_and_a_watcher_resets_nothing() {
+    let mut stage = stage();
+    stage.keys("3r");
+    assert_eq!(
+        toast(&stage),
+        "no connect to a server has failed; every request is tried"
+    );
+    let mut watcher = Stage::new(Fake::failing(), 80, 24);
+    watcher.model.is_read_only = true;
+    watcher.keys("3r");
+    assert_eq!(toast(&watcher), "this view is read-only; it resets nothing");
+    assert!(stage.effects.is_empty() && watcher.effects.is_empty());
+}
+
+#[test]
+fn servers_are_tried_again_from_any_screen_by_the_command_too() {
+    let mut stage = Stage::new(Fake::failing(), 120, 40);
+    assert!(
+        stage.text().contains("everything ✗ breaker open"),
+        "{}",
+        stage.text()
+    );
+    stage.keys(":retry<enter>");
+    assert_eq!(toast(&stage), "the next request to everything is tried");
 }

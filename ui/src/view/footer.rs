@@ -113,6 +113,7 @@ fn applies(model: &Model, action: Action) -> bool {
         Action::Unmask => model.detail.tab == Tab::Headers,
         Action::Follow if model.pane() == Pane::Detail => model.detail.tab == Tab::Call,
         Action::Record => model.is_live() && !model.is_read_only,
+        Action::ResetBreakers => update::disabled(model, action).is_none(),
         _ => true,
     }
 }

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 use shadowcat::limits::Unit;
-use shadowcat::snapshot::{Gauge, Notice, Severity, Source, TaskRow, UpstreamRow};
+use shadowcat::snapshot::{BreakerRow, BreakerState, Gauge, Notice, Severity, Source, TaskRow, UpstreamRow};
 
 use super::footer::{is_pressing, is_tight, used_of};
 use super::{scroll_mark, telemetry};
@@ -222,7 +222,36 @@ fn upstream_lines(upstream: &UpstreamRow, model: &Model) -> Vec<Line> {
     if let Some(error) = &upstream.last_error {
         lines.push(Line::default().say(Role::Bad, &format!("  {error}")));
     }
+    lines.extend(breaker_line(&upstream.breaker, model));
     lines
+}
+
+/// Nothing while there is nothing to tell.
+fn breaker_line(breaker: &BreakerRow, model: &Model) -> Option<Line> {
+    let open_for = |since| format::duration(model.now.since(since));
+    let failed = format!("{} failed", format::plural(breaker.failures, "connect"));
+    let (role, text) = match breaker.state {
+        BreakerState::Closed if breaker.failures == 0 => return None,
+        BreakerState::Closed => (Role::Warn, format!("{failed} in a row")),
+        BreakerState::Open { since, next } => {
+            let wait = next.since(model.now);
+            let next = if wait.is_zero() {
+                "the next request is tried".to_owned()
+            } else {
+                format!("a request is tried in {}", format::duration(wait))
+            };
+            (Role::Bad, format!("breaker open for {}: {next}", open_for(since)))
+        }
+        BreakerState::HalfOpen { since } => (
+            Role::Wait,
+            format!("breaker open for {}: a request is being tried", open_for(since)),
+        ),
+    };
+    let mut line = Line::default().say(role, &format!("  {text}"));
+    if breaker.state != BreakerState::Closed {
+        line = line.say(Role::Dim, &format!("  {failed}, {} got 503", breaker.refused));
+    }
+    Some(line)
 }
 
 fn rates(model: &Model, width: usize) -> Vec<Line> {

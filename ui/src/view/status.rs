@@ -1,7 +1,7 @@
 //! The line on top: where traffic comes from, how the servers are, whether it is recorded, how much there is.
 
 use ratatui::layout::Rect;
-use shadowcat::snapshot::{RecorderState, Source, UpstreamRow};
+use shadowcat::snapshot::{BreakerState, RecorderState, Source, UpstreamRow};
 
 use crate::format;
 use crate::model::{Model, Screen};
@@ -85,7 +85,12 @@ fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
         .find(|upstream| upstream.is_healthy == Some(false));
     match (upstreams, failing) {
         ([], _) => return Line::default(),
-        (_, Some(upstream)) => line = line.say(Role::Bad, &format!("{} {bad}", upstream.name)),
+        (_, Some(upstream)) => {
+            line = line.say(Role::Bad, &format!("{} {bad}", upstream.name));
+            if upstream.breaker.state != BreakerState::Closed {
+                line = line.with(Role::Bad, " breaker open");
+            }
+        }
         ([upstream], None) if upstream.is_healthy.is_none() => {
             line = line.say(Role::Dim, &format!("{} not yet used", upstream.name));
         }
