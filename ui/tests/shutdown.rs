@@ -68,6 +68,18 @@ impl Scene {
         Ends { client, server }
     }
 
+    /// A tunnel to the server, through which a word has passed.
+    fn tunnel(&self) -> Ends {
+        let mut client = TcpStream::connect(&self.proxy.address).unwrap();
+        let target = self.upstream.local_addr().unwrap();
+        write!(client, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").unwrap();
+        let (mut server, _) = self.upstream.accept().unwrap();
+        read_through(&mut client, "\r\n\r\n");
+        client.write_all(b"word").unwrap();
+        read_through(&mut server, "word");
+        Ends { client, server }
+    }
+
     /// Waits until no client is accepted any more.
     fn wait_refusal(&self) {
         let clock = Clock::start();
@@ -172,15 +184,38 @@ fn a_second_signal_leaves_at_once_and_what_was_recorded_can_be_read() {
 }
 
 #[test]
-fn what_does_not_finish_in_time_is_cut_and_told() {
+fn what_does_not_finish_in_time_is_cut_and_told_by_its_kind() {
     let home = Home::new();
     let scene = Scene::start(&home, "10ms", &[]);
     let _stuck = [scene.begin("GET", ""), scene.begin("POST", CALL)];
+    let _tunnel = scene.tunnel();
     let ran = scene.proxy.terminate();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(
         ran.stderr
-            .contains("Cut because it did not finish in time: 2 × connection."),
+            .contains("Cut because it did not finish in time: 2 × connection, 1 × tunnel."),
         "{ran:?}"
     );
+}
+
+#[test]
+fn connections_on_which_nothing_goes_on_do_not_hold_up_the_end() {
+    let home = Home::new();
+    let scene = Scene::start(&home, "1h", &[]);
+    let mut silent = TcpStream::connect(&scene.proxy.address).unwrap();
+    let mut used = scene.begin("POST", CALL);
+    let length = RESULT.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{RESULT}");
+    used.server.write_all(answer.as_bytes()).unwrap();
+    read_through(&mut used.client, RESULT);
+    let ran = scene.proxy.terminate();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(!ran.stderr.contains("Cut "), "{ran:?}");
+    for client in [&mut silent, &mut used.client] {
+        assert_eq!(
+            client.read(&mut [0; 16]).unwrap(),
+            0,
+            "it was not closed in order"
+        );
+    }
 }
