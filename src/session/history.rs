@@ -80,7 +80,7 @@ pub struct HistoryView {
 /// What history costs, for the gauges of its limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HistoryUsage {
-    /// Bytes of rows, bodies and heads (`max_history_memory`).
+    /// Bytes of all that history holds: rows, bodies, exchanges, sessions, streams, tables (`max_history_memory`).
     pub bytes: u64,
     /// Most bytes so far.
     pub peak_bytes: u64,

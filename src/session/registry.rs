@@ -81,7 +81,7 @@ pub struct Session {
     pub opened: SessionOpened,
     active_at: AtomicU64,
     is_ended: AtomicBool,
-    /// Sessions of its side that ended and are still known.
+    /// Sessions of its side that ended since they were last counted, and those that were still known then.
     ended: Arc<AtomicU64>,
     talk: Mutex<Talk>,
 }
@@ -244,13 +244,8 @@ impl Registry {
     /// Forgets `key`; a later use of it makes a new session.
     pub fn unbind(&self, side: Side, key: &SessionKey) {
         let key = (side, key.clone());
-        let gone = self.shard(&key).remove(&key);
-        if let Some(session) = gone {
-            let state = &self.sides[side as usize];
-            state.live.fetch_sub(1, Ordering::Relaxed);
-            if session.is_ended() {
-                state.ended.fetch_sub(1, Ordering::Relaxed);
-            }
+        if self.shard(&key).remove(&key).is_some() {
+            self.sides[side as usize].live.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -340,6 +335,8 @@ impl Registry {
             self.unbind(side, &key);
         }
         state.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
+        let left = ended.saturating_sub(surplus.max(forgettable));
+        state.ended.store(left as u64, Ordering::Relaxed);
     }
 
     /// The sessions of `side`, the one to be forgotten first at the beginning.

@@ -122,6 +122,17 @@ impl<W: Watcher> Feed<W> {
         self.end(&carried);
     }
 
+    /// A call whose exchange goes on and that reports progress.
+    pub(crate) fn unanswered_call(&mut self, session: usize, id: usize) {
+        let session = self.session(session);
+        let mut carried = self.post(&session);
+        let id = id + 1;
+        self.asks(&carried, &format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"slow","_meta":{{"progressToken":"token-{id}"}}}}}}"#));
+        carried.stream = Some(StreamId::from(self.ids.streams.next()));
+        self.respond(&carried, "text/event-stream");
+        self.answers(&carried, &format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"token-{id}","progress":1,"total":10}}}}"#));
+    }
+
     /// An SSE stream with `events` events, left open.
     pub(crate) fn stream(&mut self, session: usize, events: usize) -> Carried {
         let session = self.session(session);

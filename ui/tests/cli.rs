@@ -2,88 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/binary.rs"]
+mod binary;
 #[cfg(unix)]
 #[path = "cli/machine.rs"]
 mod machine;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use tempfile::TempDir;
-
-/// A home of its own, so that neither the tester's configuration nor log is touched.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shadowcat-tui"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SHADOWCAT_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .args(arguments)
-            .current_dir(self.path())
-            .env("HOME", self.path())
-            .env("XDG_CONFIG_HOME", self.path().join("config"))
-            .env("XDG_STATE_HOME", self.path().join("state"))
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&self.command(arguments).output().unwrap())
-    }
-}
-
-/// How a run ended and what it printed.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn of(output: &Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout.clone()).unwrap(),
-            stderr: String::from_utf8(output.stderr.clone()).unwrap(),
-        }
-    }
-
-    #[track_caller]
-    fn refused(&self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(self.stderr.starts_with("error: "), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "`{word}` is not in {}", self.stderr);
-        }
-        assert_eq!(self.stdout, "", "an error belongs on stderr");
-    }
-}
+use binary::{Headless, Home, Ran};
 
 #[test]
 fn a_url_that_cannot_be_an_upstream_is_refused_with_the_reason() {
@@ -281,81 +209,6 @@ fn a_log_file_that_cannot_be_written_is_an_error_only_if_it_was_named() {
     assert!(!ran.stderr.contains("cannot write the log"), "{ran:?}");
 }
 
-/// A headless proxy on a free port.
-struct Headless {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    address: String,
-}
-
-impl Headless {
-    fn start(home: &Home, arguments: &[&str]) -> Self {
-        Self::of(
-            home.command(&["--headless", "--listen", "127.0.0.1:0"])
-                .args(arguments),
-        )
-    }
-
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(
-                stderr.read_line(&mut line).unwrap() > 0,
-                "it ended without listening"
-            );
-            if let Some((_, address)) = line.trim_end().split_once("listening on http://") {
-                break address.to_owned();
-            }
-        };
-        Self {
-            child,
-            stderr,
-            address,
-        }
-    }
-
-    fn line_with(&mut self, word: &str) -> String {
-        let mut line = String::new();
-        while !line.contains(word) {
-            line.clear();
-            assert!(
-                self.stderr.read_line(&mut line).unwrap() > 0,
-                "no line has {word}"
-            );
-        }
-        line
-    }
-
-    #[cfg(unix)]
-    fn tell_to_end(&self) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        let process = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-    }
-
-    #[cfg(unix)]
-    fn terminate(mut self) -> Ran {
-        self.tell_to_end();
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        let output = self.child.wait_with_output().unwrap();
-        Ran {
-            stderr,
-            ..Ran::of(&output)
-        }
-    }
-
-    /// Its exit code once it has ended by itself.
-    fn wait(mut self) -> Option<i32> {
-        let mut stderr = String::new();
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        self.child.wait().unwrap().code()
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn a_headless_proxy_says_where_it_is_what_to_dial_and_ends_on_a_signal() {
@@ -470,51 +323,6 @@ fn a_reader_that_goes_away_ends_the_proxy_without_an_error() {
         .unwrap();
     assert!(line.contains(" R1 → "), "{line}");
     assert_eq!(proxy.wait(), Some(0));
-}
-
-/// A proxy with a request in flight that its upstream never answers, and what has to live for that.
-fn with_a_stuck_exchange(home: &Home, drain_timeout: &str) -> (Headless, [TcpStream; 2]) {
-    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
-    let proxy = Headless::start(
-        home,
-        &[
-            "--format",
-            "none",
-            "--upstream",
-            &url,
-            "--drain-timeout",
-            drain_timeout,
-        ],
-    );
-    let mut client = TcpStream::connect(&proxy.address).unwrap();
-    write!(client, "GET /mcp HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.address).unwrap();
-    let (mut server, _) = upstream.accept().unwrap();
-    // The request has arrived there: from now on it is in flight.
-    assert!(server.read(&mut [0; 16]).unwrap() > 0);
-    (proxy, [client, server])
-}
-
-#[cfg(unix)]
-#[test]
-fn a_second_signal_leaves_at_once() {
-    let home = Home::new();
-    let (mut proxy, _peers) = with_a_stuck_exchange(&home, "1h");
-    proxy.tell_to_end();
-    proxy.line_with("Ctrl-C leaves at once");
-    let ran = proxy.terminate();
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("error: left at once"), "{ran:?}");
-}
-
-#[cfg(unix)]
-#[test]
-fn what_does_not_finish_in_time_is_cut_and_told() {
-    let home = Home::new();
-    let (proxy, _peers) = with_a_stuck_exchange(&home, "10ms");
-    let ran = proxy.terminate();
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.contains("did not finish in time"), "{ran:?}");
 }
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@
 mod tui;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -173,6 +173,53 @@ fn sigterm_gives_the_terminal_back_and_is_no_failure() {
     assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
     assert_given_back(&tui, &settings);
     assert_eq!(tui.text().trim(), "");
+}
+
+/// A proxy on a terminal, and a request that its upstream never answers: client, then server.
+fn with_a_stuck_exchange(home: &Path) -> (Tui, Settings, [TcpStream; 2]) {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &url,
+        "--drain-timeout",
+        "1h",
+    ];
+    let mut tui = start(command(home, &arguments));
+    let settings = Settings::of(&tui);
+    tui.wait_for("where clients can connect", PATIENCE, |text| {
+        own_address(text).is_some()
+    });
+    let address = own_address(&tui.text()).unwrap();
+    let mut client = TcpStream::connect(&address).unwrap();
+    write!(client, "GET /mcp HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    assert!(server.read(&mut [0; 16]).unwrap() > 0);
+    (tui, settings, [client, server])
+}
+
+/// The address that the status line shows.
+fn own_address(text: &str) -> Option<String> {
+    let (_, rest) = text.lines().next()?.split_once("⇄ ")?;
+    let address = rest.split_whitespace().next()?;
+    address.starts_with("127.0.0.1:").then(|| address.to_owned())
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_the_terminal_is_given_back() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut tui, settings, _peers) = with_a_stuck_exchange(home.path());
+    signal(&tui, Signal::TERM);
+    tui.wait_for("what is waited for", PATIENCE, |text| {
+        text.contains("Ctrl-C leaves at once")
+    });
+    // The keyboard is the terminal's again, so this is a signal and no key.
+    tui.press("\x03");
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 1);
+    assert!(tui.text().contains("error: left at once"), "{}", tui.text());
+    assert_given_back(&tui, &settings);
 }
 
 #[test]
