@@ -1,0 +1,164 @@
+//! Processes that end with the tool.
+
+use std::collections::VecDeque;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::proc::children_of;
+
+/// How long a process may take to say where it listens.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process is given to end by itself before it is killed.
+const GRACE: Duration = Duration::from_millis(500);
+/// Last lines of output that are kept to explain an early end.
+const KEPT_LINES: usize = 20;
+/// Lines that may wait to be looked at.
+const LINES: usize = 64;
+
+type Tail = Arc<Mutex<VecDeque<String>>>;
+
+/// A child process. It and its own children are ended when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    tail: Tail,
+    /// Readers of its output; they end with this.
+    _readers: JoinSet<()>,
+}
+
+impl Process {
+    /// Starts a process and reads all it prints.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("could not start {}", command.get_program().display()))?;
+        let (sender, lines) = mpsc::channel(LINES);
+        let (tail, mut readers) = (Tail::default(), JoinSet::new());
+        if let Some(stdout) = child.stdout.take() {
+            readers.spawn(read(
+                ChildStdout::from_std(stdout)?,
+                sender.clone(),
+                Arc::clone(&tail),
+            ));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            readers.spawn(read(ChildStderr::from_std(stderr)?, sender, Arc::clone(&tail)));
+        }
+        Ok(Self {
+            child,
+            lines,
+            tail,
+            _readers: readers,
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line with `prefix`, without it.
+    ///
+    /// # Errors
+    /// The process ended or took too long.
+    pub(crate) async fn line(&mut self, prefix: &str) -> Result<String> {
+        let found = async {
+            while let Some(line) = self.lines.recv().await {
+                if let Some(rest) = line.strip_prefix(prefix) {
+                    return Some(rest.to_owned());
+                }
+            }
+            None
+        };
+        if let Ok(Some(rest)) = tokio::time::timeout(PATIENCE, found).await {
+            return Ok(rest);
+        }
+        bail!("no line `{prefix}…` came; the last ones were:\n{}", self.output());
+    }
+
+    /// Whether the process is still there.
+    ///
+    /// # Errors
+    /// It has ended; the error has its last lines.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!(
+                "the process ended with {status}; its last lines were:\n{}",
+                self.output()
+            );
+        }
+        Ok(())
+    }
+
+    /// The last lines that it printed.
+    pub(crate) fn output(&self) -> String {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.iter()
+            .fold(String::new(), |text, line| text + "  " + line + "\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let children = children_of(self.pid());
+        end(Pid::from_child(&self.child), || {
+            matches!(self.child.try_wait(), Ok(None))
+        });
+        // Workers outlive a parent that was killed.
+        for child in children
+            .into_iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+        {
+            let _ = kill_process(child, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks a process to end, and kills it if it is still there after a moment.
+fn end(pid: Pid, mut is_running: impl FnMut() -> bool) {
+    const STEP: Duration = Duration::from_millis(2);
+    if !is_running() {
+        return;
+    }
+    let _ = kill_process(pid, Signal::TERM);
+    let mut waited = Duration::ZERO;
+    while is_running() && waited < GRACE {
+        std::thread::sleep(STEP);
+        waited += STEP;
+    }
+    if is_running() {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+async fn read(output: impl AsyncRead + Unpin, lines: mpsc::Sender<String>, tail: Tail) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while let Ok(1..) = output.read_until(b'\n', &mut line).await {
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        line.clear();
+        // Only the first lines are waited for; those that nobody takes are in the tail.
+        let _ = lines.try_send(text.clone());
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == KEPT_LINES {
+            tail.pop_front();
+        }
+        tail.push_back(text);
+    }
+}

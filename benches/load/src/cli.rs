@@ -1,0 +1,69 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::proxies::Kind;
+
+/// Measures shadowcat-tui beside a bare hyper proxy and nginx, and drives it through rising load
+///
+/// Every message is checked. The exit code is 1 if one was lost, duplicated, out of order or wrong, or if a proxy failed;
+/// a missed bar does not change it.
+#[derive(Debug, Parser)]
+#[command(name = "load")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) job: Job,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What all workloads know.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The proxy's program, if it is not beside this one
+    #[arg(long, value_name = "PATH", global = true)]
+    pub(crate) bin: Option<PathBuf>,
+    /// A short form: fewer cases, less time
+    #[arg(long, global = true)]
+    pub(crate) quick: bool,
+    /// Write all figures to this file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) json: Option<PathBuf>,
+    /// Measure these only
+    #[arg(long, value_enum, value_name = "PROXY", value_delimiter = ',', global = true)]
+    pub(crate) only: Vec<Kind>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Job {
+    /// Tool calls, one after the other on each connection
+    Calls(CallsArgs),
+    /// The server that everything is measured against
+    #[command(hide = true)]
+    Mock,
+    /// The proxy that parses nothing
+    #[command(hide = true)]
+    Bare {
+        #[arg(long)]
+        upstream: SocketAddr,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallsArgs {
+    /// Sizes of the answers in bytes
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) answers: Option<Vec<usize>>,
+    /// Numbers of connections
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) connections: Option<Vec<usize>>,
+    /// Rounds, of which the median counts
+    #[arg(long)]
+    pub(crate) rounds: Option<usize>,
+    /// Seconds of each round
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
+}
