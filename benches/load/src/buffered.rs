@@ -78,7 +78,21 @@ impl Buffered {
         Ok(())
     }
 
-    /// Appends what comes next of a body to `out`; false if that was the end.
+    /// Waits until the peer has left and tells how; what it sends before is kept.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read stays here.
+    pub(crate) async fn closed(&mut self) -> anyhow::Error {
+        loop {
+            match self.fill().await {
+                Ok(true) => {}
+                Ok(false) => return anyhow::anyhow!("the peer closed the connection"),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Appends what comes next of a body to `out`; false if that was the end, after which more may stand in `out` too.
     ///
     /// # Errors
     /// As for [`Self::body`].

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::proc::children_of;
+use crate::shared::locked;
 
 /// How long a process may take to say where it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,7 +108,7 @@ impl Process {
 
     /// The last lines that it printed.
     pub(crate) fn output(&self) -> String {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = locked(&self.tail);
         tail.iter()
             .fold(String::new(), |text, line| text + "  " + line + "\n")
     }
@@ -155,7 +156,7 @@ async fn read(output: impl AsyncRead + Unpin, lines: mpsc::Sender<String>, tail:
         line.clear();
         // Only the first lines are waited for; those that nobody takes are in the tail.
         let _ = lines.try_send(text.clone());
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = locked(&tail);
         if tail.len() == KEPT_LINES {
             tail.pop_front();
         }

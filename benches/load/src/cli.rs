@@ -41,6 +41,12 @@ pub(crate) struct Common {
 pub(crate) enum Job {
     /// Tool calls, one after the other on each connection
     Calls(CallsArgs),
+    /// Many sessions with a quiet stream each
+    Sse,
+    /// A few streams whose events come as fast as they go
+    Flood,
+    /// What open sessions cost in memory, and what is left once they are closed
+    Memory,
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock,

@@ -13,7 +13,9 @@ mod child;
 mod cli;
 mod client;
 mod clock;
+mod events;
 mod faults;
+mod jobs;
 mod limits;
 mod message;
 mod mock;
@@ -21,19 +23,19 @@ mod pattern;
 mod proc;
 mod proxies;
 mod report;
+mod shared;
 mod stats;
 mod wire;
 mod workloads;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{CallsArgs, Cli, Common, Job};
+use cli::{Cli, Common, Job};
 use proxies::{Kind, Programs};
 use report::{Report, progress, say_line};
 use workloads::Context;
@@ -80,12 +82,7 @@ async fn until_told(job: impl Future<Output = Result<bool>>) -> Result<bool> {
 
 async fn measure(job: Job, common: Common) -> Result<bool> {
     let mut context = context(&common)?;
-    match job {
-        Job::Calls(arguments) => {
-            workloads::calls(&mut context, &calls_plan(&arguments, common.quick)).await?
-        }
-        Job::Mock | Job::Bare { .. } => {}
-    }
+    jobs::run(&mut context, job, common.quick).await?;
     context.report.print_summary();
     if let Some(path) = &common.json {
         context.report.write_json(path)?;
@@ -114,24 +111,6 @@ fn context(common: &Common) -> Result<Context> {
     Ok(Context {
         programs,
         kinds,
-        quick: common.quick,
         report: Report::default(),
     })
-}
-
-fn calls_plan(arguments: &CallsArgs, quick: bool) -> workloads::CallsPlan {
-    let connections = if quick {
-        vec![1, 16, 64]
-    } else {
-        vec![1, 16, 64, 256]
-    };
-    workloads::CallsPlan {
-        answers: arguments
-            .answers
-            .clone()
-            .unwrap_or_else(|| vec![1 << 10, 64 << 10]),
-        connections: arguments.connections.clone().unwrap_or(connections),
-        rounds: arguments.rounds.unwrap_or(3),
-        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(if quick { 0.7 } else { 2.0 })),
-    }
 }

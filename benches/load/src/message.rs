@@ -66,7 +66,8 @@ pub(crate) fn number(message: &[u8], name: &str) -> Option<u64> {
     digits(message.get(at + name.len() + 3..)?)
 }
 
-fn digits(bytes: &[u8]) -> Option<u64> {
+/// The number at the start of some bytes.
+pub(crate) fn digits(bytes: &[u8]) -> Option<u64> {
     let length = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(bytes.get(..length)?).ok()?.parse().ok()
 }

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+/// How far the two ways to count processor time may be apart: some ticks and what is not yet accounted.
+const TOLERANCE: Duration = Duration::from_millis(30);
+
 /// What one or more processes have used and hold at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
-    /// User and system time of all threads since the start.
-    pub(crate) cpu: Duration,
+    /// User and system time of all threads since the start, to a clock tick.
+    cpu: Duration,
+    /// The time that the threads which still run have had, to a nanosecond.
+    running: Duration,
     /// Resident bytes.
     pub(crate) rss: u64,
     /// The most resident bytes so far.
@@ -28,9 +33,23 @@ impl Sample {
             .try_fold(Self::default(), |sum, pid| Ok(sum.plus(&Self::of_one(*pid)?)))
     }
 
+    /// Processor time used since an earlier sample, in microseconds.
+    pub(crate) fn cpu_micros_since(&self, earlier: &Self) -> f64 {
+        let exact = self.running.saturating_sub(earlier.running);
+        let whole = self.cpu.saturating_sub(earlier.cpu);
+        // A thread that ended between the two has taken its nanoseconds with it, its ticks are still there.
+        let used = if exact.abs_diff(whole) > TOLERANCE {
+            whole
+        } else {
+            exact
+        };
+        used.as_secs_f64() * 1e6
+    }
+
     fn plus(self, other: &Self) -> Self {
         Self {
             cpu: self.cpu + other.cpu,
+            running: self.running + other.running,
             rss: self.rss + other.rss,
             peak: self.peak + other.peak,
             threads: self.threads + other.threads,
@@ -43,12 +62,25 @@ impl Sample {
         let fds = fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| gone(pid))?;
         Ok(Self {
             cpu: cpu_of(&read(pid, "stat")?).with_context(|| gone(pid))?,
+            running: running_threads(pid),
             rss: status_field(&status, "VmRSS:") * 1024,
             peak: status_field(&status, "VmHWM:") * 1024,
             threads: status_field(&status, "Threads:"),
             fds: fds.count() as u64,
         })
     }
+}
+
+/// Time on a processor of all threads of a process that still run.
+fn running_threads(pid: u32) -> Duration {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Duration::ZERO;
+    };
+    let times = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    });
+    Duration::from_nanos(times.sum())
 }
 
 fn gone(pid: u32) -> String {

@@ -1,6 +1,6 @@
 //! Sessions that call a tool over and over.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::clock::{after, now_ns, since};
 use crate::faults::Faults;
+use crate::shared::locked;
 use crate::stats::Histogram;
 
-use super::{Session, Target};
+use super::{Link, Session, Target};
 
 /// What came of some calls.
 #[derive(Clone, Default)]
@@ -29,7 +30,7 @@ impl Calls {
 
 /// Sessions with one connection each.
 pub(crate) struct Callers {
-    sessions: Vec<Session>,
+    sessions: Vec<(Link, Session)>,
 }
 
 impl Callers {
@@ -40,19 +41,26 @@ impl Callers {
     pub(crate) async fn open(target: &Arc<Target>, count: usize) -> Result<Self> {
         let mut sessions = Vec::with_capacity(count);
         for _ in 0..count {
-            sessions.push(Session::open(target).await?);
+            let mut link = Link::open(target).await?;
+            let session = Session::open(&mut link).await?;
+            sessions.push((link, session));
         }
         Ok(Self { sessions })
     }
 
-    /// Lets every session call for `time`, one call after the other. A session whose call fails is out.
-    pub(crate) async fn run(&mut self, answer_bytes: usize, time: Duration) -> Calls {
+    /// Lets every session call for `time`, one call after the other with `pause` between the starts of two, or none.
+    /// A session whose call fails is out.
+    pub(crate) async fn run(&mut self, answer_bytes: usize, time: Duration, pause: Duration) -> Calls {
         let started = now_ns();
-        let deadline = after(time);
+        let load = Load {
+            answer_bytes,
+            deadline: after(time),
+            pause,
+        };
         let shared = Arc::new(Mutex::new(Calls::default()));
         let mut running = JoinSet::new();
-        for session in self.sessions.drain(..) {
-            running.spawn(call_until(session, answer_bytes, deadline, Arc::clone(&shared)));
+        for (link, session) in self.sessions.drain(..) {
+            running.spawn(call_until(link, session, load, Arc::clone(&shared)));
         }
         while let Some(ended) = running.join_next().await {
             self.sessions.extend(ended.ok().flatten());
@@ -67,38 +75,53 @@ impl Callers {
     /// # Errors
     /// One could not be ended in order.
     pub(crate) async fn close(self) -> Result<()> {
-        for session in self.sessions {
-            session.close().await?;
+        for (mut link, session) in self.sessions {
+            session.close(&mut link).await?;
         }
         Ok(())
     }
 }
 
-fn locked(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
+#[derive(Clone, Copy)]
+struct Load {
+    answer_bytes: usize,
+    deadline: u64,
+    pause: Duration,
 }
 
 async fn call_until(
+    mut link: Link,
     mut session: Session,
-    answer_bytes: usize,
-    deadline: u64,
+    load: Load,
     shared: Arc<Mutex<Calls>>,
-) -> Option<Session> {
+) -> Option<(Link, Session)> {
+    let mut next = tokio::time::Instant::now();
     loop {
         let started = now_ns();
-        if started >= deadline {
-            return Some(session);
+        if started >= load.deadline {
+            return Some((link, session));
         }
-        let outcome = session.call(answer_bytes).await;
+        let outcome = session.call(&mut link, load.answer_bytes).await;
         let took = now_ns() - started;
-        let mut calls = locked(&shared);
-        match outcome {
-            Ok(()) => calls.latency.add(took),
-            Err(error) => {
-                calls.faults.failed(format_args!("{error:#}"));
-                return None;
-            }
+        if !count(&mut locked(&shared), outcome, took) {
+            return None;
         }
-        session.check(answer_bytes, &mut calls.faults);
+        session.check(&link, &mut locked(&shared).faults);
+        if !load.pause.is_zero() {
+            next += load.pause;
+            tokio::time::sleep_until(next).await;
+        }
     }
+}
+
+/// Counts a call; false if it failed.
+fn count(calls: &mut Calls, outcome: Result<()>, took: u64) -> bool {
+    match outcome {
+        Ok(()) => calls.latency.add(took),
+        Err(error) => {
+            calls.faults.failed(format_args!("{error:#}"));
+            return false;
+        }
+    }
+    true
 }

@@ -1,7 +1,13 @@
 //! Clients that check all they get.
 
+mod audience;
 mod calls;
+mod link;
+mod listener;
 mod session;
 
+pub(crate) use audience::{Audience, Progress, close_sessions, open_sessions};
 pub(crate) use calls::{Callers, Calls};
-pub(crate) use session::{Session, Target};
+pub(crate) use link::{Link, Target};
+pub(crate) use listener::{Heard, Listener, new_stream};
+pub(crate) use session::Session;

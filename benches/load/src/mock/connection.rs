@@ -1,6 +1,5 @@
 //! One connection of the mock server.
 
-use std::io;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -9,20 +8,23 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::buffered::Buffered;
+use crate::events::Spec;
 use crate::message::{self, put};
 use crate::wire::Head;
 
 use super::state::State;
+use super::stream::{Ending, Sender, send_plain};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"load-mock","version":"1"}}}"#;
 
 /// Serves one connection until its peer leaves. A peer that breaks the rules is cut off: its end sees that.
 pub(super) async fn serve(stream: TcpStream, state: Arc<State>) {
+    let (body, answer, out) = (Vec::new(), Vec::new(), Vec::new());
     let mut connection = Connection {
         wire: Buffered::new(stream),
-        body: Vec::new(),
-        answer: Vec::new(),
-        out: Vec::new(),
+        body,
+        answer,
+        out,
         state,
     };
     while let Ok(true) = connection.exchange().await {}
@@ -42,78 +44,108 @@ impl Connection {
         let Some(head) = self.wire.head().await? else {
             return Ok(false);
         };
+        let spec = head.load.as_deref().and_then(Spec::from_field);
+        let outcome = self.respond(&head, spec.as_ref()).await;
+        if let (Err(_), Some(spec)) = (&outcome, &spec) {
+            self.state.note_left(spec.stream);
+        }
+        outcome.map(|()| true)
+    }
+
+    async fn respond(&mut self, head: &Head, spec: Option<&Spec>) -> Result<()> {
         self.body.clear();
         self.wire.body(head.request_framing(), &mut self.body).await?;
-        match head.line.split(' ').next().unwrap_or_default() {
-            "POST" => self.post(&head).await?,
-            "DELETE" => self.delete(&head).await?,
-            _ => self.plain("405 Method Not Allowed").await?,
+        match (head.line.split(' ').next().unwrap_or_default(), spec) {
+            ("GET", Some(spec)) => self.stream(head, spec).await,
+            ("GET", None) if head.line.contains(" /left ") => {
+                self.answer = self.state.take_left().into_bytes();
+                self.json("").await
+            }
+            ("POST", spec) => self.post(head, spec).await,
+            ("DELETE", _) => {
+                let known = head
+                    .session
+                    .as_ref()
+                    .is_some_and(|session| self.state.end(session));
+                self.plain(if known { "200 OK" } else { "404 Not Found" }).await
+            }
+            _ => self.plain("405 Method Not Allowed").await,
         }
-        Ok(true)
     }
 
-    async fn delete(&mut self, head: &Head) -> io::Result<()> {
-        let known = head
-            .session
-            .as_ref()
-            .is_some_and(|session| self.state.end(session));
-        self.plain(if known { "200 OK" } else { "404 Not Found" }).await
+    async fn stream(&mut self, head: &Head, spec: &Spec) -> Result<()> {
+        let Some(ended) = self.state.ended(head.session.as_deref().unwrap_or_default()) else {
+            return self.plain("404 Not Found").await;
+        };
+        if spec.plain > 0 {
+            return send_plain(&mut self.wire, spec).await;
+        }
+        Sender::new(&mut self.wire, spec, &ended)
+            .run(Ending::Farewell)
+            .await
     }
 
-    async fn post(&mut self, head: &Head) -> Result<()> {
+    async fn post(&mut self, head: &Head, spec: Option<&Spec>) -> Result<()> {
         let start = self.body.get(..self.body.len().min(128)).unwrap_or_default();
         if memmem::find(start, b"\"tools/call\"").is_some() {
-            return self.call(head).await;
+            return self.call(head, spec).await;
         }
         if memmem::find(start, b"\"initialize\"").is_some() {
-            return Ok(self.initialize().await?);
+            let session = self.state.begin();
+            self.answer.clear();
+            self.answer.extend_from_slice(INITIALIZED);
+            return self.json(&format!("mcp-session-id: {session}\r\n")).await;
         }
-        let known = head
-            .session
-            .as_ref()
-            .is_some_and(|session| self.state.knows(session));
-        Ok(self
-            .plain(if known { "202 Accepted" } else { "404 Not Found" })
-            .await?)
+        let known = self
+            .state
+            .ended(head.session.as_deref().unwrap_or_default())
+            .is_some();
+        self.plain(if known { "202 Accepted" } else { "404 Not Found" })
+            .await
     }
 
-    async fn initialize(&mut self) -> io::Result<()> {
-        let session = self.state.begin();
-        self.answer.clear();
-        self.answer.extend_from_slice(INITIALIZED);
-        self.json(&format!("mcp-session-id: {session}\r\n")).await
-    }
-
-    async fn call(&mut self, head: &Head) -> Result<()> {
+    async fn call(&mut self, head: &Head, spec: Option<&Spec>) -> Result<()> {
         let Some(id) = message::number(&self.body, "id") else {
             bail!("a call without an id")
         };
-        let nth = self.state.count_call(head.session.as_deref().unwrap_or_default());
+        let session = head.session.as_deref().unwrap_or_default();
+        let nth = self.state.count_call(session);
+        let Some(ended) = self.state.ended(session) else {
+            return self.plain("404 Not Found").await;
+        };
         match message::checked_call(id, &self.body) {
-            _ if nth == 0 => return Ok(self.plain("404 Not Found").await?),
             Some(bytes) => message::answer(id, nth, bytes, &mut self.answer),
             None => message::damaged(id, &mut self.answer),
         }
-        Ok(self.json("").await?)
+        match spec {
+            Some(spec) => {
+                Sender::new(&mut self.wire, spec, &ended)
+                    .run(Ending::Answer(&self.answer))
+                    .await
+            }
+            None => self.json("").await,
+        }
     }
 
     /// Sends `answer` with further header fields.
-    async fn json(&mut self, fields: &str) -> io::Result<()> {
+    async fn json(&mut self, fields: &str) -> Result<()> {
         self.out.clear();
         let length = self.answer.len();
         put(
             &mut self.out,
-            format_args!(
-                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{fields}\r\n"
-            ),
+            format_args!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"),
+        );
+        put(
+            &mut self.out,
+            format_args!("content-length: {length}\r\n{fields}\r\n"),
         );
         self.out.extend_from_slice(&self.answer);
-        self.wire.stream.write_all(&self.out).await
+        Ok(self.wire.stream.write_all(&self.out).await?)
     }
 
     /// Sends an answer without a body.
-    async fn plain(&mut self, status: &str) -> io::Result<()> {
+    async fn plain(&mut self, status: &str) -> Result<()> {
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-        self.wire.stream.write_all(answer.as_bytes()).await
+        Ok(self.wire.stream.write_all(answer.as_bytes()).await?)
     }
 }

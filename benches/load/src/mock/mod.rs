@@ -2,6 +2,7 @@
 
 mod connection;
 mod state;
+mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

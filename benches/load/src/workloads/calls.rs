@@ -10,7 +10,7 @@ use crate::proxies::{Kind, Mock, Proxy};
 use crate::report::{Bar, Cell, Table, progress};
 use crate::stats::{Histogram, median, smallest};
 
-use super::Context;
+use super::{Context, judged, ratio};
 
 const KINDS: [Kind; 5] = [
     Kind::Bare,
@@ -61,7 +61,6 @@ struct Measured {
 /// A process failed; faults in messages are in the report.
 pub(crate) async fn calls(context: &mut Context, plan: &Plan) -> Result<()> {
     let mut mock = Mock::start().await?;
-    let mut proxies = context.start(&KINDS, mock.address).await?;
     let mut table = Table::new("calls", &COLUMNS);
     for answer_bytes in &plan.answers {
         for connections in &plan.connections {
@@ -69,6 +68,8 @@ pub(crate) async fn calls(context: &mut Context, plan: &Plan) -> Result<()> {
                 "calls: {} KiB, {connections} connections",
                 answer_bytes / 1024
             ));
+            // Fresh ones, so that the history that others left is no part of it.
+            let mut proxies = context.start(&KINDS, mock.address).await?;
             let measured = case(context, plan, &mut proxies, (*answer_bytes, *connections)).await?;
             rows(&mut table, &proxies, &measured, (*answer_bytes, *connections));
             mock.check()?;
@@ -110,16 +111,16 @@ async fn round(
 ) -> Result<Calls> {
     let (answer_bytes, connections) = load;
     let mut callers = Callers::open(&proxy.target, connections).await?;
-    let mut all = callers.run(answer_bytes, time / 5).await;
+    let mut all = callers.run(answer_bytes, time / 5, Duration::ZERO).await;
     let before = proxy.sample()?;
-    let calls = callers.run(answer_bytes, time).await;
+    let calls = callers.run(answer_bytes, time, Duration::ZERO).await;
     let after = proxy.sample()?;
     callers.close().await?;
     let count = calls.latency.count().max(1);
     measured.rate.push(calls.rate());
     measured
         .cpu_micros
-        .push(after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / count as f64);
+        .push(after.cpu_micros_since(&before) / count as f64);
     measured.latency.merge(&calls.latency);
     measured.end = after;
     all.faults.merge(&calls.faults);
@@ -158,21 +159,6 @@ fn rows(table: &mut Table, proxies: &[Proxy], measured: &[Measured], load: (usiz
             ),
         ]);
     }
-}
-
-/// The median of the ratios of rounds that ran next to each other.
-fn ratio(mine: &[f64], other: &[f64]) -> f64 {
-    let ratios: Vec<f64> = mine
-        .iter()
-        .zip(other)
-        .map(|(mine, other)| mine / other.max(1e-9))
-        .collect();
-    median(&ratios)
-}
-
-fn judged(value: Option<f64>, bar: Option<Bar>) -> Cell {
-    let cell = value.map_or_else(Cell::none, Cell::ratio);
-    bar.map_or(cell.clone(), |bar| cell.barred(bar))
 }
 
 #[derive(Default)]

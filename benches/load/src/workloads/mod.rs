@@ -1,13 +1,20 @@
 //! What is measured.
 
 mod calls;
+mod flood;
+mod memory;
+mod sse;
 
 use anyhow::Result;
 
 use crate::proxies::{Kind, Programs, Proxy};
-use crate::report::Report;
+use crate::report::{Bar, Cell, Report};
+use crate::stats::median;
 
 pub(crate) use calls::{Plan as CallsPlan, calls};
+pub(crate) use flood::flood;
+pub(crate) use memory::{CASES as MEMORY_CASES, memory};
+pub(crate) use sse::{Case as SseCase, sse};
 
 /// What every workload needs.
 #[derive(Debug)]
@@ -15,8 +22,6 @@ pub(crate) struct Context {
     pub(crate) programs: Programs,
     /// The proxies to compare, as far as this machine has them.
     pub(crate) kinds: Vec<Kind>,
-    /// A short form.
-    pub(crate) quick: bool,
     pub(crate) report: Report,
 }
 
@@ -37,5 +42,24 @@ impl Context {
             proxies.push(Proxy::start(kind, &self.programs, upstream).await?);
         }
         Ok(proxies)
+    }
+}
+
+/// The median of the ratios of rounds that ran next to each other.
+fn ratio(mine: &[f64], other: &[f64]) -> f64 {
+    let ratios: Vec<f64> = mine
+        .iter()
+        .zip(other)
+        .map(|(mine, other)| mine / other.max(1e-9))
+        .collect();
+    median(&ratios)
+}
+
+/// A ratio, if there is something to compare with, and its verdict, if it has a bar.
+fn judged(value: Option<f64>, bar: Option<Bar>) -> Cell {
+    let cell = value.map_or_else(Cell::none, Cell::ratio);
+    match bar {
+        Some(bar) => cell.barred(bar),
+        None => cell,
     }
 }

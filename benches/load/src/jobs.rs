@@ -1,0 +1,63 @@
+//! Which workload runs with which figures.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cli::{CallsArgs, Job};
+use crate::workloads::{self, CallsPlan, Context, SseCase};
+
+/// Runs a job; the figures are in the report afterwards.
+///
+/// # Errors
+/// A process failed.
+pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<()> {
+    match job {
+        Job::Calls(arguments) => workloads::calls(context, &calls_plan(&arguments, quick)).await,
+        Job::Sse => sse(context, quick).await,
+        Job::Flood => workloads::flood(context, if quick { 2_000 } else { 5_000 }, 3).await,
+        Job::Memory => memory(context, quick).await,
+        Job::Mock | Job::Bare { .. } => Ok(()),
+    }
+}
+
+fn calls_plan(arguments: &CallsArgs, quick: bool) -> CallsPlan {
+    let connections = if quick {
+        vec![1, 16, 64]
+    } else {
+        vec![1, 16, 64, 256]
+    };
+    CallsPlan {
+        answers: arguments
+            .answers
+            .clone()
+            .unwrap_or_else(|| vec![1 << 10, 64 << 10]),
+        connections: arguments.connections.clone().unwrap_or(connections),
+        rounds: arguments.rounds.unwrap_or(3),
+        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(if quick { 0.7 } else { 2.0 })),
+    }
+}
+
+async fn sse(context: &mut Context, quick: bool) -> Result<()> {
+    let case = |sessions, milliseconds| SseCase {
+        sessions,
+        interval: Duration::from_millis(milliseconds),
+    };
+    let cases = [case(100, 100), case(1_000, 1_000), case(5_000, 2_000)];
+    if quick {
+        return workloads::sse(
+            context,
+            cases.get(..2).unwrap_or_default(),
+            Duration::from_secs(3),
+            3,
+        )
+        .await;
+    }
+    workloads::sse(context, &cases, Duration::from_secs(8), 3).await
+}
+
+async fn memory(context: &mut Context, quick: bool) -> Result<()> {
+    let cases = workloads::MEMORY_CASES;
+    let some = if quick { cases.get(..3) } else { cases.get(..) };
+    workloads::memory(context, some.unwrap_or_default()).await
+}
