@@ -24,14 +24,34 @@ const KEPT_LINES: usize = 20;
 /// Lines that may wait to be looked at.
 const LINES: usize = 64;
 
-type Tail = Arc<Mutex<VecDeque<String>>>;
+/// What a process has printed.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<String>,
+    /// The first line that tells of a panic.
+    panic: Option<String>,
+}
+
+impl Tail {
+    fn push(&mut self, line: String) {
+        if self.panic.is_none() && line.contains("panicked") {
+            self.panic = Some(line.clone());
+        }
+        if self.lines.len() == KEPT_LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
 
 /// A child process. It and its own children are ended when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
-    tail: Tail,
+    /// Lines that were passed over while another was looked for.
+    passed: Vec<String>,
+    tail: Arc<Mutex<Tail>>,
     /// Readers of its output; they end with this.
     _readers: JoinSet<()>,
 }
@@ -50,7 +70,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("could not start {}", command.get_program().display()))?;
         let (sender, lines) = mpsc::channel(LINES);
-        let (tail, mut readers) = (Tail::default(), JoinSet::new());
+        let (tail, mut readers) = (Arc::<Mutex<Tail>>::default(), JoinSet::new());
         if let Some(stdout) = child.stdout.take() {
             readers.spawn(read(
                 ChildStdout::from_std(stdout)?,
@@ -64,6 +84,7 @@ impl Process {
         Ok(Self {
             child,
             lines,
+            passed: Vec::new(),
             tail,
             _readers: readers,
         })
@@ -78,11 +99,16 @@ impl Process {
     /// # Errors
     /// The process ended or took too long.
     pub(crate) async fn line(&mut self, prefix: &str) -> Result<String> {
+        if let Some(rest) = self.passed.iter().find_map(|line| line.strip_prefix(prefix)) {
+            return Ok(rest.to_owned());
+        }
+        let (lines, passed) = (&mut self.lines, &mut self.passed);
         let found = async {
-            while let Some(line) = self.lines.recv().await {
+            while let Some(line) = lines.recv().await {
                 if let Some(rest) = line.strip_prefix(prefix) {
                     return Some(rest.to_owned());
                 }
+                passed.push(line);
             }
             None
         };
@@ -92,10 +118,10 @@ impl Process {
         bail!("no line `{prefix}…` came; the last ones were:\n{}", self.output());
     }
 
-    /// Whether the process is still there.
+    /// Whether the process is still there and sound.
     ///
     /// # Errors
-    /// It has ended; the error has its last lines.
+    /// It has ended, or told of a panic; the error has its last lines.
     pub(crate) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!(
@@ -103,13 +129,17 @@ impl Process {
                 self.output()
             );
         }
+        if let Some(line) = &locked(&self.tail).panic {
+            bail!("the process told of a panic: {line}");
+        }
         Ok(())
     }
 
     /// The last lines that it printed.
     pub(crate) fn output(&self) -> String {
-        let tail = locked(&self.tail);
-        tail.iter()
+        locked(&self.tail)
+            .lines
+            .iter()
             .fold(String::new(), |text, line| text + "  " + line + "\n")
     }
 }
@@ -148,7 +178,7 @@ fn end(pid: Pid, mut is_running: impl FnMut() -> bool) {
     }
 }
 
-async fn read(output: impl AsyncRead + Unpin, lines: mpsc::Sender<String>, tail: Tail) {
+async fn read(output: impl AsyncRead + Unpin, lines: mpsc::Sender<String>, tail: Arc<Mutex<Tail>>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     while let Ok(1..) = output.read_until(b'\n', &mut line).await {
@@ -156,10 +186,6 @@ async fn read(output: impl AsyncRead + Unpin, lines: mpsc::Sender<String>, tail:
         line.clear();
         // Only the first lines are waited for; those that nobody takes are in the tail.
         let _ = lines.try_send(text.clone());
-        let mut tail = locked(&tail);
-        if tail.len() == KEPT_LINES {
-            tail.pop_front();
-        }
-        tail.push_back(text);
+        locked(&tail).push(text);
     }
 }

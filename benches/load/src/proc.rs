@@ -78,7 +78,7 @@ fn running_threads(pid: u32) -> Duration {
     };
     let times = threads.filter_map(|thread| {
         let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split_ascii_whitespace().next()?.parse().ok()
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(times.sum())
 }

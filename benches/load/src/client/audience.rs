@@ -12,6 +12,7 @@ use crate::events::Spec;
 use crate::shared::locked;
 
 use super::listener::{Heard, Listener};
+use super::session::Handle;
 use super::{Link, Session, Target};
 
 /// Sessions that are opened or closed at the same time.
@@ -39,10 +40,7 @@ pub(crate) async fn open_sessions(target: &Arc<Target>, count: usize) -> Result<
 }
 
 /// Ends sessions over a few connections of their own.
-///
-/// # Errors
-/// One could not be ended in order.
-pub(crate) async fn close_sessions(target: &Arc<Target>, sessions: &[Session]) -> Result<()> {
+async fn close_sessions(target: &Arc<Target>, sessions: &[Handle]) -> Result<()> {
     let share = sessions.len().div_ceil(AT_ONCE).max(1);
     let parts = sessions.chunks(share).map(|part| async move {
         let mut link = Link::open(target).await?;
@@ -57,13 +55,13 @@ pub(crate) async fn close_sessions(target: &Arc<Target>, sessions: &[Session]) -
 /// Sessions with one open stream each, all being listened to.
 #[derive(Default)]
 pub(crate) struct Audience {
-    sessions: Vec<Session>,
+    handles: Vec<Handle>,
     listening: JoinSet<()>,
     heard: Arc<Mutex<Heard>>,
 }
 
 impl Audience {
-    /// Opens a stream for each session and begins to listen.
+    /// Opens a stream for each session and begins to listen; returns the sessions.
     ///
     /// # Errors
     /// A stream could not be opened.
@@ -71,7 +69,7 @@ impl Audience {
         &mut self,
         sessions: Vec<(Link, Session)>,
         spec: impl Fn(u64) -> Spec,
-    ) -> Result<()> {
+    ) -> Result<Vec<Session>> {
         let numbered = (0_u64..).zip(sessions);
         let open = |(number, (link, session)): (u64, (Link, Session))| {
             let spec = spec(number);
@@ -81,11 +79,13 @@ impl Audience {
             }
         };
         let mut opened = stream::iter(numbered).map(open).buffer_unordered(AT_ONCE);
+        let mut sessions = Vec::new();
         while let Some((session, listener)) = opened.try_next().await? {
-            self.sessions.push(session);
+            self.handles.push(session.handle());
+            sessions.push(session);
             self.listening.spawn(listen(listener, Arc::clone(&self.heard)));
         }
-        Ok(())
+        Ok(sessions)
     }
 
     /// Events heard so far, or since [`Self::take_heard`].
@@ -138,7 +138,7 @@ impl Audience {
     /// # Errors
     /// A session could not be ended, or a stream did not end.
     pub(crate) async fn close(mut self, target: &Arc<Target>) -> Result<Heard> {
-        close_sessions(target, &self.sessions).await?;
+        close_sessions(target, &self.handles).await?;
         self.ended().await?;
         Ok(self.take_heard())
     }

@@ -41,6 +41,14 @@ impl Target {
         }
     }
 
+    /// Another path of a server.
+    pub(crate) fn at(address: SocketAddr, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..Self::direct(address)
+        }
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -71,7 +79,7 @@ pub(crate) struct Link {
     target: Arc<Target>,
     request: Vec<u8>,
     /// Body of the last answer.
-    pub(super) body: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl Link {
@@ -87,6 +95,11 @@ impl Link {
             request: Vec::new(),
             body: Vec::new(),
         })
+    }
+
+    /// Body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// Posts a message and reads the whole answer.

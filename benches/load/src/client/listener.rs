@@ -158,7 +158,7 @@ impl Listener {
     /// # Errors
     /// The answer was no event stream.
     pub(crate) async fn open(mut link: Link, session: &Session, spec: Spec) -> Result<Self> {
-        let fields = format!("{}X-Load: {}\r\n", session.fields, spec.to_field());
+        let fields = format!("{}X-Load: {}\r\n", session.handle.fields, spec.to_field());
         link.send("GET", &fields).await?;
         let head = link.answer_head().await?;
         if head.status() != 200 || !head.event_stream {
@@ -213,7 +213,7 @@ impl Session {
         answer_bytes: usize,
         heard: &Mutex<Heard>,
     ) -> Result<()> {
-        let fields = format!("{}X-Load: {}\r\n", self.fields, spec.to_field());
+        let fields = format!("{}X-Load: {}\r\n", self.handle.fields, spec.to_field());
         link.send_post(&fields, self.next_call(answer_bytes)).await?;
         let response = link.answer_head().await?;
         if response.status() != 200 || !response.event_stream {

@@ -1,5 +1,6 @@
 //! One MCP session, over whatever connections.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,11 +16,35 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"load","version":"1"}}}"#;
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
+/// The name of a session, for all that is no call.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    /// Head fields that every request of the session carries.
+    pub(super) fields: Arc<str>,
+}
+
+impl Handle {
+    /// Ends the session.
+    ///
+    /// # Errors
+    /// The server did not know it any more.
+    pub(crate) async fn close(&self, link: &mut Link) -> Result<()> {
+        let head = link.request("DELETE", &self.fields).await?;
+        if head.status() != 200 {
+            bail!(
+                "DELETE was answered with `{}`: {}",
+                head.line,
+                String::from_utf8_lossy(link.body())
+            );
+        }
+        Ok(())
+    }
+}
+
 /// A session that has been initialized. Its calls must be made one after the other.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Head fields that every request of the session carries.
-    pub(super) fields: String,
+    pub(super) handle: Handle,
     /// Calls made.
     calls: u64,
     /// Id of the last call and the size of its answer.
@@ -41,7 +66,7 @@ impl Session {
             bail!(
                 "initialize was answered with `{}`: {}",
                 head.line,
-                String::from_utf8_lossy(&link.body)
+                String::from_utf8_lossy(link.body())
             );
         };
         let fields = format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n");
@@ -52,8 +77,11 @@ impl Session {
         if head.status() != 202 {
             bail!("the notification was answered with `{}`", head.line);
         }
+        let handle = Handle {
+            fields: fields.into(),
+        };
         Ok(Self {
-            fields,
+            handle,
             calls: 0,
             last: (0, 0),
             message: Vec::new(),
@@ -84,14 +112,14 @@ impl Session {
         self.next_call(answer_bytes);
         let (id, _) = self.last;
         let head = link
-            .post(&self.fields, &self.message)
+            .post(&self.handle.fields, &self.message)
             .await
             .with_context(|| format!("call {id}"))?;
         if head.status() != 200 {
             bail!(
                 "call {id} was answered with `{}`: {}",
                 head.line,
-                String::from_utf8_lossy(&link.body)
+                String::from_utf8_lossy(link.body())
             );
         }
         Ok(())
@@ -99,7 +127,7 @@ impl Session {
 
     /// Compares every byte of the last call's answer with what it has to be.
     pub(crate) fn check(&mut self, link: &Link, faults: &mut Faults) {
-        self.check_answer(&link.body, faults);
+        self.check_answer(link.body(), faults);
     }
 
     pub(super) fn check_answer(&mut self, found: &[u8], faults: &mut Faults) {
@@ -107,19 +135,8 @@ impl Session {
         faults.check_answer(id, nth, self.expected(), found);
     }
 
-    /// Ends the session.
-    ///
-    /// # Errors
-    /// The server did not know it any more.
-    pub(crate) async fn close(&self, link: &mut Link) -> Result<()> {
-        let head = link.request("DELETE", &self.fields).await?;
-        if head.status() != 200 {
-            bail!(
-                "DELETE was answered with `{}`: {}",
-                head.line,
-                String::from_utf8_lossy(&link.body)
-            );
-        }
-        Ok(())
+    /// The session's name.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 }

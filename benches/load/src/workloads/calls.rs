@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::client::{Callers, Calls};
+use crate::client::{Callers, Calls, Mix};
 use crate::proc::Sample;
 use crate::proxies::{Kind, Mock, Proxy};
 use crate::report::{Bar, Cell, Table, progress};
@@ -111,9 +111,13 @@ async fn round(
 ) -> Result<Calls> {
     let (answer_bytes, connections) = load;
     let mut callers = Callers::open(&proxy.target, connections).await?;
-    let mut all = callers.run(answer_bytes, time / 5, Duration::ZERO).await;
+    let mut all = callers
+        .run(Mix::Answers(answer_bytes), time / 5, Duration::ZERO)
+        .await;
     let before = proxy.sample()?;
-    let calls = callers.run(answer_bytes, time, Duration::ZERO).await;
+    let calls = callers
+        .run(Mix::Answers(answer_bytes), time, Duration::ZERO)
+        .await;
     let after = proxy.sample()?;
     callers.close().await?;
     let count = calls.latency.count().max(1);
