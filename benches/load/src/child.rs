@@ -1,7 +1,7 @@
 //! Processes that end with the tool.
 
 use std::collections::VecDeque;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -133,6 +133,34 @@ impl Process {
             bail!("the process told of a panic: {line}");
         }
         Ok(())
+    }
+
+    /// Asks the process to end in order and waits until it has.
+    ///
+    /// # Errors
+    /// It did not end, or not with success.
+    pub(crate) async fn finish(mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait()? {
+                    return anyhow::Ok(status);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, ended).await {
+            Ok(status) if status.as_ref().is_ok_and(ExitStatus::success) => Ok(()),
+            Ok(status) => bail!(
+                "the process ended with {}; its last lines were:\n{}",
+                status?,
+                self.output()
+            ),
+            Err(_) => bail!(
+                "the process does not end; its last lines were:\n{}",
+                self.output()
+            ),
+        }
     }
 
     /// The last lines that it printed.

@@ -47,6 +47,11 @@ pub(crate) enum Job {
     Flood,
     /// What open sessions cost in memory, and what is left once they are closed
     Memory,
+    /// Rising numbers of sessions that call and listen, twice over, in reverse and forward mode
+    ///
+    /// Stops with exit code 1 if the proxy ends, panics, stands still for ten seconds, harms a message, or holds more
+    /// descriptors, tasks or memory after the second pass than it should.
+    Ramp(RampArgs),
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock,
@@ -72,4 +77,20 @@ pub(crate) struct CallsArgs {
     /// Seconds of each round
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RampArgs {
+    /// Numbers of sessions, rising
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) levels: Option<Vec<usize>>,
+    /// Seconds at each level
+    #[arg(long)]
+    pub(crate) seconds: Option<f64>,
+    /// How often to go through all levels
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub(crate) passes: usize,
+    /// Up to 500 sessions, half a minute in all: for every change
+    #[arg(long)]
+    pub(crate) short: bool,
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::cli::{CallsArgs, Job};
-use crate::workloads::{self, CallsPlan, Context, SseCase};
+use crate::cli::{CallsArgs, Job, RampArgs};
+use crate::workloads::{self, CallsPlan, Context, RampPlan, SseCase};
 
 /// Runs a job; the figures are in the report afterwards.
 ///
@@ -17,6 +17,7 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
         Job::Sse => sse(context, quick).await,
         Job::Flood => workloads::flood(context, if quick { 2_000 } else { 5_000 }, 3).await,
         Job::Memory => memory(context, quick).await,
+        Job::Ramp(arguments) => workloads::ramp(context, &ramp_plan(&arguments, quick)).await,
         Job::Mock | Job::Bare { .. } => Ok(()),
     }
 }
@@ -60,4 +61,17 @@ async fn memory(context: &mut Context, quick: bool) -> Result<()> {
     let cases = workloads::MEMORY_CASES;
     let some = if quick { cases.get(..3) } else { cases.get(..) };
     workloads::memory(context, some.unwrap_or_default()).await
+}
+
+fn ramp_plan(arguments: &RampArgs, quick: bool) -> RampPlan {
+    let (levels, seconds): (&[usize], f64) = match (arguments.short, quick) {
+        (true, _) => (&[10, 50, 100, 500], 1.0),
+        (false, true) => (&[10, 50, 100, 500, 1_000], 2.0),
+        (false, false) => (&[10, 50, 100, 500, 1_000, 2_000, 5_000], 4.0),
+    };
+    RampPlan {
+        levels: arguments.levels.clone().unwrap_or_else(|| levels.to_vec()),
+        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
+        passes: arguments.passes,
+    }
 }

@@ -112,8 +112,12 @@ impl Callers {
         };
         let shared = Arc::new(Mutex::new(Calls::default()));
         let mut running = JoinSet::new();
+        // One after the other, not all at the same moment.
+        let gap = pause / u32::try_from(self.workers.len().max(1)).unwrap_or(u32::MAX);
+        let mut first = Instant::now();
         for worker in self.workers.drain(..) {
-            running.spawn(worker.run(load, Arc::clone(&shared)));
+            first += gap;
+            running.spawn(worker.run(load, first, Arc::clone(&shared)));
         }
         self.workers = join(running, &shared).await;
         let mut calls = std::mem::take(&mut *locked(&shared));
@@ -163,8 +167,11 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, load: Load, shared: Arc<Mutex<Calls>>) -> Option<Self> {
-        let mut next = Instant::now();
+    async fn run(mut self, load: Load, first: Instant, shared: Arc<Mutex<Calls>>) -> Option<Self> {
+        let mut next = first;
+        if !load.pause.is_zero() {
+            sleep_until(next).await;
+        }
         loop {
             let started = now_ns();
             if started >= load.deadline {

@@ -41,9 +41,11 @@ struct Connection {
 impl Connection {
     /// Answers one request; false once the peer has left.
     async fn exchange(&mut self) -> Result<bool> {
-        let Some(head) = self.wire.head().await? else {
-            return Ok(false);
+        let head = tokio::select! {
+            head = self.wire.head() => head?,
+            () = self.state.hung_up() => None,
         };
+        let Some(head) = head else { return Ok(false) };
         let spec = head.load.as_deref().and_then(Spec::from_field);
         let outcome = self.respond(&head, spec.as_ref()).await;
         if let (Err(_), Some(spec)) = (&outcome, &spec) {
@@ -60,6 +62,10 @@ impl Connection {
             ("GET", None) if head.line.contains(" /left ") => {
                 self.answer = self.state.take_left().into_bytes();
                 self.json("").await
+            }
+            ("GET", None) if head.line.contains(" /hang-up ") => {
+                self.state.hang_up();
+                self.plain("200 OK").await
             }
             ("POST", spec) => self.post(head, spec).await,
             ("DELETE", _) => {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_ns;
@@ -22,6 +23,7 @@ pub(super) struct State {
     sessions: Mutex<HashMap<String, Session>>,
     /// When the peer of a stream closed its connection before the stream's end.
     left: Mutex<Vec<(u64, u64)>>,
+    hang_up: Notify,
 }
 
 impl State {
@@ -55,6 +57,16 @@ impl State {
         locked(&self.sessions)
             .get(session)
             .map(|session| session.ended.clone())
+    }
+
+    /// Lets every connection that waits for a request be closed.
+    pub(super) fn hang_up(&self) {
+        self.hang_up.notify_waiters();
+    }
+
+    /// Waits for [`Self::hang_up`].
+    pub(super) async fn hung_up(&self) {
+        self.hang_up.notified().await;
     }
 
     /// Notes that the reader of a stream is gone.

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::child::Process;
+use crate::client::{Link, Target};
 
 /// A running mock server.
 #[derive(Debug)]
@@ -35,5 +37,35 @@ impl Mock {
     /// It does not.
     pub(crate) fn check(&mut self) -> Result<()> {
         self.process.check().context("the mock server")
+    }
+
+    /// Closes all connections that wait for a request.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) async fn hang_up(&self) -> Result<()> {
+        self.ask("/hang-up").await.map(drop)
+    }
+
+    /// The streams whose readers left since the last time, and when the server noticed.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub(crate) async fn take_left(&self) -> Result<Vec<(u64, u64)>> {
+        let text = self.ask("/left").await?;
+        let pair = |line: &str| {
+            let (stream, at) = line.split_once(' ')?;
+            Some((stream.parse().ok()?, at.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(pair).collect())
+    }
+
+    async fn ask(&self, path: &str) -> Result<String> {
+        let mut link = Link::open(&Arc::new(Target::at(self.address, path))).await?;
+        let head = link.request("GET", "").await?;
+        if head.status() != 200 {
+            bail!("the mock server answered {path} with `{}`", head.line);
+        }
+        Ok(String::from_utf8_lossy(link.body()).into_owned())
     }
 }

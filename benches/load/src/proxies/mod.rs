@@ -1,6 +1,7 @@
 //! The proxies that are measured, each a process of its own.
 
 mod bare;
+mod metrics;
 mod mock;
 mod nginx;
 mod shadowcat;
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 use crate::client::Target;
 use crate::proc::{Sample, children_of};
 
+pub(crate) use metrics::Scrape;
 pub(crate) use mock::Mock;
 
 /// What stands between the clients and the server.
@@ -44,6 +46,7 @@ impl fmt::Display for Kind {
 pub(crate) struct Programs {
     pub(crate) shadowcat: PathBuf,
     pub(crate) nginx: Option<PathBuf>,
+    has_metrics: bool,
 }
 
 impl Programs {
@@ -60,8 +63,10 @@ impl Programs {
                 shadowcat.display()
             );
         }
+        let has_metrics = shadowcat::has_metrics(&shadowcat);
         Ok(Self {
             shadowcat,
+            has_metrics,
             nginx: nginx::find(),
         })
     }
@@ -71,6 +76,17 @@ impl Programs {
         let has = |kind: &Kind| *kind != Kind::Nginx || self.nginx.is_some();
         wanted.iter().copied().filter(has).collect()
     }
+}
+
+/// How a proxy is started, beyond its kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// As a forward proxy. Only shadowcat-tui is one.
+    pub(crate) forward: bool,
+    /// Let it tell its figures, if it can.
+    pub(crate) metrics: bool,
+    /// Arguments for other limits than the defaults of shadowcat-tui.
+    pub(crate) limits: Vec<String>,
 }
 
 /// A running proxy. It ends when this is dropped.
@@ -89,33 +105,77 @@ enum Running {
     Shadowcat(shadowcat::Shadowcat),
 }
 
+impl Running {
+    async fn start(kind: Kind, programs: &Programs, upstream: SocketAddr, setup: &Setup) -> Result<Self> {
+        Ok(match kind {
+            Kind::Bare => Self::Bare(bare::Bare::start(upstream).await?),
+            Kind::Nginx => Self::Nginx(nginx::Nginx::start(programs, upstream).await?),
+            Kind::Headless | Kind::Tui | Kind::Recording => {
+                Self::Shadowcat(shadowcat::Shadowcat::start(kind, programs, upstream, setup).await?)
+            }
+        })
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Bare(bare) => bare.address,
+            Self::Nginx(nginx) => nginx.address,
+            Self::Shadowcat(shadowcat) => shadowcat.address,
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Bare(bare) => bare.process.pid(),
+            Self::Nginx(nginx) => nginx.process.pid(),
+            Self::Shadowcat(shadowcat) => shadowcat.pid(),
+        }
+    }
+
+    fn check(&mut self) -> Result<()> {
+        match self {
+            Self::Bare(bare) => bare.process.check(),
+            Self::Nginx(nginx) => nginx.process.check(),
+            Self::Shadowcat(shadowcat) => shadowcat.check(),
+        }
+    }
+}
+
 impl Proxy {
     /// Starts a proxy in front of `upstream` and waits until it listens.
     ///
     /// # Errors
     /// It cannot be started, or ends at once.
     pub(crate) async fn start(kind: Kind, programs: &Programs, upstream: SocketAddr) -> Result<Self> {
-        let (running, address, pid) = match kind {
-            Kind::Bare => {
-                let bare = bare::Bare::start(upstream).await?;
-                let (address, pid) = (bare.address, bare.process.pid());
-                (Running::Bare(bare), address, pid)
-            }
-            Kind::Nginx => {
-                let nginx = nginx::Nginx::start(programs, upstream).await?;
-                let (address, pid) = (nginx.address, nginx.process.pid());
-                (Running::Nginx(nginx), address, pid)
-            }
-            Kind::Headless | Kind::Tui | Kind::Recording => {
-                let shadowcat = shadowcat::Shadowcat::start(kind, programs, Some(upstream)).await?;
-                let (address, pid) = (shadowcat.address, shadowcat.pid());
-                (Running::Shadowcat(shadowcat), address, pid)
-            }
+        Self::start_with(kind, programs, upstream, &Setup::default()).await
+    }
+
+    /// The same with a setup.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub(crate) async fn start_with(
+        kind: Kind,
+        programs: &Programs,
+        upstream: SocketAddr,
+        setup: &Setup,
+    ) -> Result<Self> {
+        let setup = Setup {
+            metrics: setup.metrics && programs.has_metrics,
+            ..setup.clone()
         };
+        let running = Running::start(kind, programs, upstream, &setup).await?;
+        let address = running.address();
+        let target = if setup.forward {
+            Target::through(address, upstream)
+        } else {
+            Target::direct(address)
+        };
+        let pid = running.pid();
         let pids = std::iter::once(pid).chain(children_of(pid)).collect();
         Ok(Self {
             kind,
-            target: Arc::new(Target::direct(address)),
+            target: Arc::new(target),
             running,
             pids,
         })
@@ -124,13 +184,27 @@ impl Proxy {
     /// What the proxy has used and holds, with its workers.
     ///
     /// # Errors
-    /// It has ended; the error has its last lines.
+    /// It has ended, or told of a panic; the error has its last lines.
     pub(crate) fn sample(&mut self) -> Result<Sample> {
-        match &mut self.running {
-            Running::Bare(bare) => bare.process.check()?,
-            Running::Nginx(nginx) => nginx.process.check()?,
-            Running::Shadowcat(shadowcat) => shadowcat.check()?,
-        }
+        self.running.check()?;
         Sample::of(&self.pids)
+    }
+
+    /// What the proxy tells of itself, if it does.
+    ///
+    /// # Errors
+    /// It does not answer, or tells of a panic.
+    pub(crate) async fn scrape(&mut self) -> Result<Option<Scrape>> {
+        let Running::Shadowcat(shadowcat) = &self.running else {
+            return Ok(None);
+        };
+        let Some(address) = shadowcat.metrics else {
+            return Ok(None);
+        };
+        let scrape = Scrape::of(address).await?;
+        if scrape.panicked > 0 {
+            bail!("{} tasks of the proxy panicked", scrape.panicked);
+        }
+        Ok(Some(scrape))
     }
 }

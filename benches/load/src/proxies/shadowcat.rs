@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,9 @@ use tokio::net::TcpStream;
 use crate::child::Process;
 
 use super::nginx::free_address;
-use super::{Kind, Programs};
+use super::{Kind, Programs, Setup};
+
+const RECORDING: &str = "recording.jsonl";
 
 const SIZE: PtySize = PtySize {
     rows: 50,
@@ -28,8 +30,10 @@ const SIZE: PtySize = PtySize {
 #[derive(Debug)]
 pub(super) struct Shadowcat {
     pub(super) address: SocketAddr,
+    /// Where it tells its figures, if it does.
+    pub(super) metrics: Option<SocketAddr>,
     running: Running,
-    _home: TempDir,
+    home: TempDir,
 }
 
 #[derive(Debug)]
@@ -39,28 +43,49 @@ enum Running {
 }
 
 impl Shadowcat {
-    /// Starts it in front of `upstream`, or as a forward proxy without.
-    pub(super) async fn start(kind: Kind, programs: &Programs, upstream: Option<SocketAddr>) -> Result<Self> {
+    /// Starts it in front of `upstream`.
+    pub(super) async fn start(
+        kind: Kind,
+        programs: &Programs,
+        upstream: SocketAddr,
+        setup: &Setup,
+    ) -> Result<Self> {
         let home = tempfile::tempdir()?;
-        let mut arguments = vec!["--log-file".to_owned(), path_in(home.path(), "log")];
-        if let Some(upstream) = upstream {
-            arguments.extend(["--upstream".to_owned(), format!("http://{upstream}/mcp")]);
-        }
-        if kind == Kind::Recording {
-            arguments.push(format!("--record={}", path_in(home.path(), "recording.jsonl")));
-        }
-        let (running, address) = if kind == Kind::Tui {
+        let arguments = arguments(kind, home.path(), upstream, setup);
+        if kind == Kind::Tui {
             let (screen, address) = Screen::start(programs, home.path(), arguments).await?;
-            (Running::Screen(screen), address)
+            return Ok(Self {
+                address,
+                metrics: None,
+                running: Running::Screen(screen),
+                home,
+            });
+        }
+        let (mut process, address) = headless(programs, home.path(), &arguments).await?;
+        let metrics = if setup.metrics {
+            Some(metrics_address(&mut process).await?)
         } else {
-            let (process, address) = headless(programs, home.path(), &arguments).await?;
-            (Running::Headless(process), address)
+            None
         };
         Ok(Self {
             address,
-            running,
-            _home: home,
+            metrics,
+            running: Running::Headless(process),
+            home,
         })
+    }
+
+    /// Where a recording is written.
+    pub(super) fn recording(&self) -> PathBuf {
+        self.home.path().join(RECORDING)
+    }
+
+    /// Asks it to end in order and waits until it has.
+    pub(super) async fn finish(self) -> Result<TempDir> {
+        if let Running::Headless(process) = self.running {
+            process.finish().await?;
+        }
+        Ok(self.home)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -77,6 +102,34 @@ impl Shadowcat {
             Running::Screen(screen) => screen.check(),
         }
     }
+}
+
+fn arguments(kind: Kind, home: &Path, upstream: SocketAddr, setup: &Setup) -> Vec<String> {
+    let mut arguments = vec!["--log-file".to_owned(), path_in(home, "log")];
+    if !setup.forward {
+        arguments.extend(["--upstream".to_owned(), format!("http://{upstream}/mcp")]);
+    }
+    if kind == Kind::Recording {
+        arguments.push(format!("--record={}", path_in(home, RECORDING)));
+    }
+    if setup.metrics {
+        arguments.extend(["--metrics".to_owned(), "127.0.0.1:0".to_owned()]);
+    }
+    arguments.extend(setup.limits.iter().cloned());
+    arguments
+}
+
+async fn metrics_address(process: &mut Process) -> Result<SocketAddr> {
+    let url = process.line("metrics on http://").await?;
+    url.trim_end_matches("/metrics")
+        .parse()
+        .context("the address of the metrics")
+}
+
+/// Whether this build can tell its figures.
+pub(super) fn has_metrics(program: &Path) -> bool {
+    let help = Command::new(program).arg("--help").output();
+    help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--metrics"))
 }
 
 fn path_in(home: &Path, name: &str) -> String {

@@ -2,7 +2,9 @@
 
 mod calls;
 mod flood;
+mod idle;
 mod memory;
+mod ramp;
 mod sse;
 
 use anyhow::Result;
@@ -14,6 +16,7 @@ use crate::stats::median;
 pub(crate) use calls::{Plan as CallsPlan, calls};
 pub(crate) use flood::flood;
 pub(crate) use memory::{CASES as MEMORY_CASES, memory};
+pub(crate) use ramp::{Plan as RampPlan, ramp};
 pub(crate) use sse::{Case as SseCase, sse};
 
 /// What every workload needs.
