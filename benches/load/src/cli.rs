@@ -39,6 +39,8 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
+    /// All of them but `soak`, one after the other
+    All,
     /// Tool calls, one after the other on each connection
     Calls(CallsArgs),
     /// Many sessions with a quiet stream each
@@ -47,6 +49,16 @@ pub(crate) enum Job {
     Flood,
     /// What open sessions cost in memory, and what is left once they are closed
     Memory,
+    /// A reader that stops in the middle of 256 MiB, and calls beside it
+    Stalled,
+    /// Clients that leave when they should not: resets, half requests, aborted uploads
+    Churn,
+    /// One event of some MiB, written in small and in large pieces
+    BigEvent,
+    /// Calls beside 5,000 events a second, without and with the screen
+    Keys,
+    /// From the start of the process until clients can connect
+    Start,
     /// Rising numbers of sessions that call and listen, twice over, in reverse and forward mode
     ///
     /// Stops with exit code 1 if the proxy ends, panics, stands still for ten seconds, harms a message, or holds more
@@ -63,7 +75,7 @@ pub(crate) enum Job {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct CallsArgs {
     /// Sizes of the answers in bytes
     #[arg(long, value_delimiter = ',')]
@@ -79,7 +91,7 @@ pub(crate) struct CallsArgs {
     pub(crate) seconds: Option<f64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RampArgs {
     /// Numbers of sessions, rising
     #[arg(long, value_delimiter = ',')]
@@ -87,9 +99,9 @@ pub(crate) struct RampArgs {
     /// Seconds at each level
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
-    /// How often to go through all levels
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    pub(crate) passes: usize,
+    /// How often to go through all levels; 2 if not given
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) passes: Option<usize>,
     /// Up to 500 sessions, half a minute in all: for every change
     #[arg(long)]
     pub(crate) short: bool,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::{CallsArgs, Job, RampArgs};
-use crate::workloads::{self, CallsPlan, Context, RampPlan, SseCase};
+use crate::workloads::{self, BigEventCase, CallsPlan, Context, RampPlan, SseCase};
 
 /// Runs a job; the figures are in the report afterwards.
 ///
@@ -13,13 +13,57 @@ use crate::workloads::{self, CallsPlan, Context, RampPlan, SseCase};
 /// A process failed.
 pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<()> {
     match job {
+        Job::All => all(context, quick).await,
+        Job::Start => workloads::start(context).await,
         Job::Calls(arguments) => workloads::calls(context, &calls_plan(&arguments, quick)).await,
         Job::Sse => sse(context, quick).await,
         Job::Flood => workloads::flood(context, if quick { 2_000 } else { 5_000 }, 3).await,
         Job::Memory => memory(context, quick).await,
+        Job::Stalled => workloads::stalled(context, Duration::from_secs(if quick { 1 } else { 3 })).await,
+        Job::Churn => workloads::churn(context, if quick { 2_000 } else { 10_000 }).await,
+        Job::BigEvent => big_event(context, quick).await,
+        Job::Keys => workloads::keys(context, Duration::from_secs(if quick { 2 } else { 5 }), 3).await,
         Job::Ramp(arguments) => workloads::ramp(context, &ramp_plan(&arguments, quick)).await,
         Job::Mock | Job::Bare { .. } => Ok(()),
     }
+}
+
+/// Goes on with the next after one that failed.
+async fn all(context: &mut Context, quick: bool) -> Result<()> {
+    let ramp = RampArgs {
+        short: quick,
+        ..RampArgs::default()
+    };
+    let jobs = [
+        Job::Start,
+        Job::Calls(CallsArgs::default()),
+        Job::Flood,
+        Job::Sse,
+        Job::Memory,
+        Job::Stalled,
+        Job::BigEvent,
+        Job::Churn,
+        Job::Keys,
+        Job::Ramp(ramp),
+    ];
+    for job in jobs {
+        let name = format!("{job:?}");
+        if let Err(error) = Box::pin(run(context, job, quick)).await {
+            context.report.failure(format!("{name}: {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+async fn big_event(context: &mut Context, quick: bool) -> Result<()> {
+    let pieces = [
+        (64 << 10, [4 << 20, 16 << 20]),
+        (1, [1 << 20, 2 << 20]),
+        (1, [4 << 20, 16 << 20]),
+    ];
+    let cases = pieces.map(|(piece, sizes)| BigEventCase { sizes, piece });
+    let some = if quick { cases.get(..2) } else { cases.get(..) };
+    workloads::big_event(context, some.unwrap_or_default()).await
 }
 
 fn calls_plan(arguments: &CallsArgs, quick: bool) -> CallsPlan {
@@ -72,6 +116,6 @@ fn ramp_plan(arguments: &RampArgs, quick: bool) -> RampPlan {
     RampPlan {
         levels: arguments.levels.clone().unwrap_or_else(|| levels.to_vec()),
         time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
-        passes: arguments.passes,
+        passes: arguments.passes.unwrap_or(2),
     }
 }

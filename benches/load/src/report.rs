@@ -135,6 +135,17 @@ impl Cell {
         self
     }
 
+    /// The same with the verdict of a bar on a figure that belongs to it.
+    pub(crate) fn judged_by(self, value: f64, bar: Bar) -> Self {
+        let verdict = Self::ratio(value).barred(bar);
+        let shown = format!("{}, × {}", self.shown, verdict.shown);
+        Self {
+            shown,
+            bar: verdict.bar,
+            ..self
+        }
+    }
+
     fn misses(&self) -> bool {
         self.bar
             .is_some_and(|(bar, value)| bar.missed_by(value).is_some())

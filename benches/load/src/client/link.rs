@@ -41,6 +41,11 @@ impl Target {
         }
     }
 
+    /// What is dialled.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Another path of a server.
     pub(crate) fn at(address: SocketAddr, path: &str) -> Self {
         Self {

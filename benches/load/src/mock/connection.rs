@@ -47,9 +47,13 @@ impl Connection {
         };
         let Some(head) = head else { return Ok(false) };
         let spec = head.load.as_deref().and_then(Spec::from_field);
+        let stream = spec.as_ref().map(|spec| spec.stream);
+        stream.inspect(|stream| self.state.note_begun(*stream));
         let outcome = self.respond(&head, spec.as_ref()).await;
-        if let (Err(_), Some(spec)) = (&outcome, &spec) {
-            self.state.note_left(spec.stream);
+        match (stream, &outcome) {
+            (Some(stream), Ok(())) => self.state.note_ended(stream),
+            (Some(stream), Err(_)) => self.state.note_left(stream),
+            (None, _) => {}
         }
         outcome.map(|()| true)
     }
@@ -59,8 +63,8 @@ impl Connection {
         self.wire.body(head.request_framing(), &mut self.body).await?;
         match (head.line.split(' ').next().unwrap_or_default(), spec) {
             ("GET", Some(spec)) => self.stream(head, spec).await,
-            ("GET", None) if head.line.contains(" /left ") => {
-                self.answer = self.state.take_left().into_bytes();
+            ("GET", None) if head.line.contains(" /begun ") => {
+                self.answer = self.state.take_begun().into_bytes();
                 self.json("").await
             }
             ("GET", None) if head.line.contains(" /hang-up ") => {

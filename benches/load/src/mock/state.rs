@@ -1,6 +1,7 @@
 //! What the mock server remembers.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,13 +17,13 @@ struct Session {
     ended: CancellationToken,
 }
 
-/// Sessions, and which streams their readers left.
+/// Sessions, and which streams are under way or were left.
 #[derive(Debug, Default)]
 pub(super) struct State {
     next_session: AtomicU64,
     sessions: Mutex<HashMap<String, Session>>,
-    /// When the peer of a stream closed its connection before the stream's end.
-    left: Mutex<Vec<(u64, u64)>>,
+    /// Streams, downloads and uploads that are under way or were left: when their peer closed the connection.
+    begun: Mutex<HashMap<u64, Option<u64>>>,
     hang_up: Notify,
 }
 
@@ -69,15 +70,30 @@ impl State {
         self.hang_up.notified().await;
     }
 
-    /// Notes that the reader of a stream is gone.
-    pub(super) fn note_left(&self, stream: u64) {
-        locked(&self.left).push((stream, now_ns()));
+    /// Notes that a stream, download or upload has begun.
+    pub(super) fn note_begun(&self, stream: u64) {
+        locked(&self.begun).insert(stream, None);
     }
 
-    /// The streams that were left since the last time, a line each: number and moment.
-    pub(super) fn take_left(&self) -> String {
-        let left = std::mem::take(&mut *locked(&self.left));
-        let line = |text: String, (stream, at): &(u64, u64)| text + &format!("{stream} {at}\n");
-        left.iter().fold(String::new(), line)
+    /// Notes that it came to its end.
+    pub(super) fn note_ended(&self, stream: u64) {
+        locked(&self.begun).remove(&stream);
+    }
+
+    /// Notes that the other end is gone.
+    pub(super) fn note_left(&self, stream: u64) {
+        locked(&self.begun).insert(stream, Some(now_ns()));
+    }
+
+    /// What is under way or was left, a line each: number and moment, zero for what is under way. What was left is
+    /// told once.
+    pub(super) fn take_begun(&self) -> String {
+        let mut begun = locked(&self.begun);
+        let mut text = String::new();
+        for (stream, left) in begun.iter() {
+            let _ = writeln!(text, "{stream} {}", left.unwrap_or(0));
+        }
+        begun.retain(|_, left| left.is_none());
+        text
     }
 }

@@ -47,15 +47,17 @@ impl Mock {
         self.ask("/hang-up").await.map(drop)
     }
 
-    /// The streams whose readers left since the last time, and when the server noticed.
+    /// Streams, downloads and uploads that are under way or were left since the last time, with the moment when the
+    /// server noticed that.
     ///
     /// # Errors
     /// The server does not answer.
-    pub(crate) async fn take_left(&self) -> Result<Vec<(u64, u64)>> {
-        let text = self.ask("/left").await?;
+    pub(crate) async fn take_begun(&self) -> Result<Vec<(u64, Option<u64>)>> {
+        let text = self.ask("/begun").await?;
         let pair = |line: &str| {
             let (stream, at) = line.split_once(' ')?;
-            Some((stream.parse().ok()?, at.parse().ok()?))
+            let at: u64 = at.parse().ok()?;
+            Some((stream.parse().ok()?, (at > 0).then_some(at)))
         };
         Ok(text.lines().filter_map(pair).collect())
     }

@@ -1,11 +1,16 @@
 //! What is measured.
 
+mod big_event;
 mod calls;
+mod churn;
 mod flood;
 mod idle;
+mod keys;
 mod memory;
 mod ramp;
 mod sse;
+mod stalled;
+mod start;
 
 use anyhow::Result;
 
@@ -13,11 +18,16 @@ use crate::proxies::{Kind, Programs, Proxy};
 use crate::report::{Bar, Cell, Report};
 use crate::stats::median;
 
+pub(crate) use big_event::{Case as BigEventCase, big_event};
 pub(crate) use calls::{Plan as CallsPlan, calls};
+pub(crate) use churn::churn;
 pub(crate) use flood::flood;
+pub(crate) use keys::keys;
 pub(crate) use memory::{CASES as MEMORY_CASES, memory};
 pub(crate) use ramp::{Plan as RampPlan, ramp};
 pub(crate) use sse::{Case as SseCase, sse};
+pub(crate) use stalled::stalled;
+pub(crate) use start::start;
 
 /// What every workload needs.
 #[derive(Debug)]
@@ -65,4 +75,9 @@ fn judged(value: Option<f64>, bar: Option<Bar>) -> Cell {
         Some(bar) => cell.barred(bar),
         None => cell,
     }
+}
+
+/// A figure that is not always known.
+fn known(count: Option<u64>) -> Cell {
+    count.map_or_else(Cell::none, Cell::count)
 }

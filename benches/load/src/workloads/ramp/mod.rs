@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::proxies::{Kind, Mock, Proxy, Setup};
-use crate::report::{Cell, Table, mib, progress};
+use crate::report::{Table, mib, progress};
 
 use super::Context;
 use super::idle::Idle;
@@ -111,9 +111,4 @@ fn check_growth(first: Option<&Idle>, now: &Idle) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// A figure that is not always known.
-fn known(count: Option<u64>) -> Cell {
-    count.map_or_else(Cell::none, Cell::count)
 }

@@ -12,7 +12,7 @@ use crate::proc::Sample;
 use crate::proxies::Proxy;
 use crate::report::{Cell, Table};
 
-use super::known;
+use crate::workloads::known;
 
 /// Connections for calls: sessions beyond share them, as they do behind a gateway.
 const MAX_LINKS: usize = 1_000;
