@@ -64,6 +64,8 @@ pub(crate) enum Job {
     /// Stops with exit code 1 if the proxy ends, panics, stands still for ten seconds, harms a message, or holds more
     /// descriptors, tasks or memory after the second pass than it should.
     Ramp(RampArgs),
+    /// A steady mix of calls and streams for a long time, at the end of which the recording has to hold every message
+    Soak(SoakArgs),
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock,
@@ -105,4 +107,14 @@ pub(crate) struct RampArgs {
     /// Up to 500 sessions, half a minute in all: for every change
     #[arg(long)]
     pub(crate) short: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How long
+    #[arg(long, default_value_t = 30)]
+    pub(crate) minutes: u32,
+    /// Record all of it, some 40 MiB a minute, and compare the recording with what was sent
+    #[arg(long)]
+    pub(crate) record: bool,
 }

@@ -118,7 +118,11 @@ pub(crate) fn append_event(stream: u64, seq: u64, at_ns: u64, bytes: usize, out:
 pub(crate) fn append_farewell(stream: u64, events: u64, out: &mut Vec<u8>) {
     put(
         out,
-        format_args!("event: end\ndata: {{\"stream\":{stream},\"events\":{events}}}\n\n"),
+        format_args!("event: end\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/end\","),
+    );
+    put(
+        out,
+        format_args!("\"params\":{{\"stream\":{stream},\"events\":{events}}}}}\n\n"),
     );
 }
 

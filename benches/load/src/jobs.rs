@@ -19,11 +19,12 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
         Job::Sse => sse(context, quick).await,
         Job::Flood => workloads::flood(context, if quick { 2_000 } else { 5_000 }, 3).await,
         Job::Memory => memory(context, quick).await,
-        Job::Stalled => workloads::stalled(context, Duration::from_secs(if quick { 1 } else { 3 })).await,
+        Job::Stalled => workloads::stalled(context, Duration::from_secs(if quick { 2 } else { 8 })).await,
         Job::Churn => workloads::churn(context, if quick { 2_000 } else { 10_000 }).await,
         Job::BigEvent => big_event(context, quick).await,
         Job::Keys => workloads::keys(context, Duration::from_secs(if quick { 2 } else { 5 }), 3).await,
         Job::Ramp(arguments) => workloads::ramp(context, &ramp_plan(&arguments, quick)).await,
+        Job::Soak(arguments) => workloads::soak(context, arguments.minutes, arguments.record).await,
         Job::Mock | Job::Bare { .. } => Ok(()),
     }
 }
@@ -56,14 +57,26 @@ async fn all(context: &mut Context, quick: bool) -> Result<()> {
 }
 
 async fn big_event(context: &mut Context, quick: bool) -> Result<()> {
-    let pieces = [
-        (64 << 10, [4 << 20, 16 << 20]),
-        (1, [1 << 20, 2 << 20]),
-        (1, [4 << 20, 16 << 20]),
-    ];
-    let cases = pieces.map(|(piece, sizes)| BigEventCase { sizes, piece });
-    let some = if quick { cases.get(..2) } else { cases.get(..) };
-    workloads::big_event(context, some.unwrap_or_default()).await
+    let case = |piece, sizes| BigEventCase {
+        sizes,
+        piece,
+        rounds: 3,
+        alone: false,
+    };
+    let large = case(64 << 10, [4 << 20, 16 << 20]);
+    if quick {
+        let small = BigEventCase {
+            rounds: 1,
+            ..case(1, [256 << 10, 512 << 10])
+        };
+        return workloads::big_event(context, &[large, small]).await;
+    }
+    let slow = BigEventCase {
+        rounds: 1,
+        alone: true,
+        ..case(1, [4 << 20, 16 << 20])
+    };
+    workloads::big_event(context, &[large, case(1, [1 << 20, 2 << 20]), slow]).await
 }
 
 fn calls_plan(arguments: &CallsArgs, quick: bool) -> CallsPlan {

@@ -22,6 +22,10 @@ pub(crate) struct Calls {
     pub(crate) latency: Histogram,
     pub(crate) faults: Faults,
     pub(crate) elapsed: Duration,
+    /// Events that came before the answers of calls.
+    pub(crate) events: u64,
+    /// Calls that were answered with a stream.
+    pub(crate) streams: u64,
 }
 
 impl Calls {
@@ -203,7 +207,10 @@ impl Worker {
             session.stream_call(&mut self.link, spec, bytes, &heard).await?;
             let mut calls = locked(shared);
             calls.latency.add(now_ns() - started);
-            calls.faults.merge(&locked(&heard).faults);
+            let heard = locked(&heard);
+            calls.faults.merge(&heard.faults);
+            calls.events += heard.latency.count();
+            calls.streams += 1;
             return Ok(());
         }
         session.call(&mut self.link, bytes).await?;

@@ -16,8 +16,9 @@ use anyhow::{Result, bail};
 use crate::client::Target;
 use crate::proc::{Sample, children_of};
 
-pub(crate) use metrics::Scrape;
+use metrics::Scrape;
 pub(crate) use mock::Mock;
+pub(crate) use shadowcat::Recording;
 
 /// What stands between the clients and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,6 +64,8 @@ impl Programs {
                 shadowcat.display()
             );
         }
+        // It is started in a directory of its own.
+        let shadowcat = std::path::absolute(shadowcat)?;
         let has_metrics = shadowcat::has_metrics(&shadowcat);
         Ok(Self {
             shadowcat,
@@ -206,5 +209,24 @@ impl Proxy {
             bail!("{} tasks of the proxy panicked", scrape.panicked);
         }
         Ok(Some(scrape))
+    }
+
+    /// Bytes of the recording so far.
+    pub(crate) fn recorded_bytes(&self) -> u64 {
+        match &self.running {
+            Running::Shadowcat(shadowcat) => shadowcat.recorded_bytes(),
+            Running::Bare(_) | Running::Nginx(_) => 0,
+        }
+    }
+
+    /// Ends the proxy in order; its recording, if this is one that can record.
+    ///
+    /// # Errors
+    /// It does not end, or not with success.
+    pub(crate) async fn finish(self) -> Result<Option<Recording>> {
+        match self.running {
+            Running::Shadowcat(shadowcat) => shadowcat.finish().await.map(Some),
+            Running::Bare(_) | Running::Nginx(_) => Ok(None),
+        }
     }
 }

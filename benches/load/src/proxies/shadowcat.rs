@@ -1,5 +1,6 @@
 //! The proxy under test, with or without its screen.
 
+use std::fs;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,13 @@ pub(super) struct Shadowcat {
     pub(super) metrics: Option<SocketAddr>,
     running: Running,
     home: TempDir,
+}
+
+/// A finished recording. The file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) path: PathBuf,
+    _home: TempDir,
 }
 
 #[derive(Debug)]
@@ -75,17 +83,21 @@ impl Shadowcat {
         })
     }
 
-    /// Where a recording is written.
-    pub(super) fn recording(&self) -> PathBuf {
-        self.home.path().join(RECORDING)
+    /// Bytes of the recording so far.
+    pub(super) fn recorded_bytes(&self) -> u64 {
+        fs::metadata(self.home.path().join(RECORDING)).map_or(0, |file| file.len())
     }
 
-    /// Asks it to end in order and waits until it has.
-    pub(super) async fn finish(self) -> Result<TempDir> {
+    /// Asks it to end in order and waits until it has; what it recorded is there as long as the result is.
+    pub(super) async fn finish(self) -> Result<Recording> {
         if let Running::Headless(process) = self.running {
             process.finish().await?;
         }
-        Ok(self.home)
+        let path = self.home.path().join(RECORDING);
+        Ok(Recording {
+            path,
+            _home: self.home,
+        })
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -16,7 +16,8 @@ use crate::stats::median;
 use super::Context;
 
 const KINDS: [Kind; 3] = [Kind::Bare, Kind::Nginx, Kind::Headless];
-const ROUNDS: usize = 3;
+/// Below this size a process that warms up is more than the event.
+const JUDGED_BYTES: usize = 4 << 20;
 
 const COLUMNS: [&str; 8] = [
     "event MiB",
@@ -34,6 +35,9 @@ const COLUMNS: [&str; 8] = [
 pub(crate) struct Case {
     pub(crate) sizes: [usize; 2],
     pub(crate) piece: usize,
+    pub(crate) rounds: usize,
+    /// Only through shadowcat-tui: the others are slow at this.
+    pub(crate) alone: bool,
 }
 
 struct Measured {
@@ -50,16 +54,17 @@ pub(crate) async fn big_event(context: &mut Context, cases: &[Case]) -> Result<(
     let mut mock = Mock::start().await?;
     let mut table = Table::new("big-event", &COLUMNS);
     for case in cases {
-        for kind in context.kinds(&KINDS) {
+        let kinds = if case.alone { &KINDS[2..] } else { &KINDS[..] };
+        for kind in context.kinds(kinds) {
             let mut smaller = None;
             for bytes in case.sizes {
                 progress(format_args!(
-                    "big-event: {} MiB in pieces of {} through {kind}",
-                    bytes >> 20,
+                    "big-event: {:.2} MiB in pieces of {} through {kind}",
+                    mib(bytes as u64),
                     case.piece
                 ));
                 let mut rounds = Vec::new();
-                for _ in 0..ROUNDS {
+                for _ in 0..case.rounds {
                     let round = round(context, kind, &mut mock, bytes, case.piece).await;
                     rounds.push(round.with_context(|| format!("{bytes} bytes through {kind}"))?);
                 }
@@ -69,7 +74,7 @@ pub(crate) async fn big_event(context: &mut Context, cases: &[Case]) -> Result<(
         }
     }
     table.note(format_args!(
-        "A fresh process for each of {ROUNDS} rounds; medians."
+        "A fresh process for each round; medians of three rounds, of one where it takes long."
     ));
     context.report.table(table);
     Ok(())
@@ -127,15 +132,21 @@ fn row(
     let cpu = middle(|round| round.cpu_millis);
     let per_mib = cpu / mib(bytes as u64);
     let linear = smaller.map(|smaller| barred(Cell::ratio(per_mib / smaller.max(1e-9)), Bar::AtMost(1.25)));
+    let grown = Cell::ratio(middle(|round| round.grown));
+    let grown = if bytes < JUDGED_BYTES {
+        grown
+    } else {
+        barred(grown, Bar::AtMost(2.0))
+    };
     table.row([
-        Cell::count((bytes >> 20) as u64),
+        Cell::ratio(mib(bytes as u64)),
         Cell::count(piece as u64),
         Cell::text(kind),
         Cell::figure(middle(|round| round.time.as_secs_f64() * 1e3)),
         Cell::figure(cpu),
         Cell::figure(per_mib),
         linear.unwrap_or_else(Cell::none),
-        barred(Cell::ratio(middle(|round| round.grown)), Bar::AtMost(2.0)),
+        grown,
     ]);
     per_mib
 }

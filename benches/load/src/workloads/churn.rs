@@ -53,7 +53,7 @@ pub(crate) async fn churn(context: &mut Context, clients: usize) -> Result<()> {
     let idle = Idle::of(&mut proxy).await?;
     let mut table = Table::new("churn", &COLUMNS);
     table.row(row("start", 0, None, &idle, None));
-    let warm = clients / 5;
+    let warm = (clients / 5).max(1_000).min(clients / 2);
     let mut first = None;
     for (name, count) in [("warm-up", warm), ("churn", clients - warm)] {
         progress(format_args!("churn: {count} clients"));
