@@ -1,0 +1,172 @@
+//! A socket with a buffer for what was read beyond the last message.
+
+use anyhow::{Context as _, Result, bail};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::wire::{Chunked, Framing, Head};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// First size of the buffer: thousands of quiet connections stay small.
+const FIRST_BYTES: usize = 2 * 1024;
+
+/// One end of an HTTP/1.1 connection.
+#[derive(Debug)]
+pub(crate) struct Buffered {
+    pub(crate) stream: TcpStream,
+    input: Vec<u8>,
+    /// Bytes of `input` that are taken.
+    taken: usize,
+}
+
+impl Buffered {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            taken: 0,
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.input.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Reads more; false at the end of the stream.
+    async fn fill(&mut self) -> Result<bool> {
+        if self.taken == self.input.len() {
+            self.input.clear();
+            self.taken = 0;
+        } else if self.taken > READ_BYTES {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+        }
+        if self.input.capacity() == self.input.len() {
+            let more = self.input.capacity().clamp(FIRST_BYTES, READ_BYTES);
+            self.input.reserve(more);
+        }
+        Ok(self.stream.read_buf(&mut self.input).await? > 0)
+    }
+
+    /// The next head; nothing if the peer has closed the connection before it.
+    ///
+    /// # Errors
+    /// The connection broke, or its bytes are no HTTP.
+    pub(crate) async fn head(&mut self) -> Result<Option<Head>> {
+        loop {
+            if let Some(head) = Head::parse(self.rest())? {
+                self.taken += head.length;
+                return Ok(Some(head));
+            }
+            if !self.fill().await? {
+                if self.rest().is_empty() {
+                    return Ok(None);
+                }
+                bail!("the connection was closed inside a head");
+            }
+        }
+    }
+
+    /// Appends the whole body to `out`.
+    ///
+    /// # Errors
+    /// The connection broke or was closed inside the body, or its framing is broken.
+    pub(crate) async fn body(&mut self, framing: Framing, out: &mut Vec<u8>) -> Result<()> {
+        let mut body = Body::new(framing);
+        while self.part(&mut body, out).await? {}
+        Ok(())
+    }
+
+    /// Waits until the peer has left and tells how; what it sends before is kept.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read stays here.
+    pub(crate) async fn closed(&mut self) -> anyhow::Error {
+        loop {
+            match self.fill().await {
+                Ok(true) => {}
+                Ok(false) => return anyhow::anyhow!("the peer closed the connection"),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Appends what comes next of a body to `out`; false if that was the end, after which more may stand in `out` too.
+    ///
+    /// # Errors
+    /// As for [`Self::body`].
+    ///
+    /// # Cancel safety
+    /// Safe: what was read stays here.
+    pub(crate) async fn part(&mut self, body: &mut Body, out: &mut Vec<u8>) -> Result<bool> {
+        let before = out.len();
+        loop {
+            self.taken += body.decode(self.rest(), out)?;
+            if body.is_done() {
+                return Ok(false);
+            }
+            if out.len() > before {
+                return Ok(true);
+            }
+            if !self.fill().await.context("the connection broke inside a body")? {
+                if body.ends_with_connection() {
+                    return Ok(false);
+                }
+                bail!("the connection was closed inside a body");
+            }
+        }
+    }
+}
+
+/// Where one body is between two reads.
+#[derive(Debug)]
+pub(crate) struct Body {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Left(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+impl Body {
+    pub(crate) fn new(framing: Framing) -> Self {
+        let kind = match framing {
+            Framing::Length(length) => Kind::Left(length),
+            Framing::Chunked => Kind::Chunked(Chunked::default()),
+            Framing::UntilClose => Kind::UntilClose,
+        };
+        Self { kind }
+    }
+
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize> {
+        match &mut self.kind {
+            Kind::Left(left) => {
+                let part = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                out.extend_from_slice(input.get(..part).unwrap_or_default());
+                *left -= part as u64;
+                Ok(part)
+            }
+            Kind::Chunked(chunked) => chunked.decode(input, out),
+            Kind::UntilClose => {
+                out.extend_from_slice(input);
+                Ok(input.len())
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match &self.kind {
+            Kind::Left(left) => *left == 0,
+            Kind::Chunked(chunked) => chunked.is_done(),
+            Kind::UntilClose => false,
+        }
+    }
+
+    fn ends_with_connection(&self) -> bool {
+        matches!(self.kind, Kind::UntilClose)
+    }
+}

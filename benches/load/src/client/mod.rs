@@ -1,0 +1,17 @@
+//! Clients that check all they get.
+
+mod audience;
+mod calls;
+mod download;
+mod link;
+mod listener;
+mod quitter;
+mod session;
+
+pub(crate) use audience::{Audience, Progress, open_sessions};
+pub(crate) use calls::{Callers, Calls, Mix};
+pub(crate) use download::Download;
+pub(crate) use link::{Link, Target};
+pub(crate) use listener::{Heard, Listener, new_stream};
+pub(crate) use quitter::Leave;
+pub(crate) use session::Session;
