@@ -267,15 +267,18 @@ impl LiveSurroundings {
     }
 
     fn breaker_gauges(&self, gauges: &mut GaugeList<'_>) {
-        let limit = self.hub.limits.breaker_failures as u64;
         for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
-            let (failures, most, opened) = state.gate.usage();
-            let reading = Reading {
-                used: failures.min(limit),
-                peak: most.min(limit),
-                reached: opened,
-            };
-            gauges.add("breaker_failures", &upstream.label, &reading);
+            let usage = state.gate.usage();
+            for (name, (used, peak, reached)) in [
+                ("breaker_failures", usage.failures),
+                ("breaker_pause", usage.wait),
+                ("breaker_max_pause", usage.long_pause),
+            ] {
+                // Requests that were under way when it opened fail too.
+                let limit = self.hub.limits.get(name).unwrap_or(0);
+                let (used, peak) = (used.min(limit), peak.min(limit));
+                gauges.add(name, &upstream.label, &Reading { used, peak, reached });
+            }
         }
     }
 
