@@ -167,6 +167,8 @@ async fn after_five_failed_connects_a_client_is_told_at_once_what_is_wrong_and_n
     .await;
     let gauge = gauge(&snapshot, "breaker_failures", &server.address().to_string());
     assert_eq!((gauge.used, gauge.limit, gauge.peak), (5, 5, 5));
+    let pause = support::gauge(&snapshot, "breaker_pause", &gauge.part);
+    assert!(pause.used > 3_500_000 && pause.reached == 1, "{pause:?}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::resource::log_ring::LogRing;
 use crate::resource::meters::Watermark;
 use crate::resource::queue::QueueUse;
 use crate::session::history::HistoryView;
-use crate::snapshot::{BreakerState, Gauge, SessionState};
+use crate::snapshot::{Gauge, SessionState};
 use crate::tasks::TaskKind;
 use crate::transport::hub::{Hub, UpstreamState};
 use crate::transport::route::Upstream;
@@ -158,36 +158,31 @@ impl Measured<'_> {
         vec![gauge(name, "of all upstreams", limit, level(idle, reached))]
     }
 
-    /// Failures in a row for each upstream; of the pauses, the longest that is left of any.
+    /// Failures in a row and the waits that follow from them, for each upstream.
     fn breakers(&self, name: &'static str) -> Vec<Gauge> {
         let limit = self.limit(name);
-        if name == "breaker_failures" {
-            let upstreams = self.hub.routes.upstreams.iter().zip(&self.hub.upstreams);
-            let of_upstream = |(upstream, state): (&Arc<Upstream>, &UpstreamState)| {
-                let (failures, most, opened) = state.gate.usage();
-                gauge(
-                    name,
-                    &upstream.label,
-                    limit,
-                    (failures.min(limit), most.min(limit), opened),
-                )
+        let of_upstream = |(upstream, state): (&Arc<Upstream>, &UpstreamState)| {
+            let usage = state.gate.usage();
+            let (used, peak, reached) = match name {
+                "breaker_failures" => usage.failures,
+                "breaker_pause" => usage.wait,
+                _ => usage.long_pause,
             };
-            let gauges: Vec<Gauge> = upstreams.map(of_upstream).collect();
-            return if gauges.is_empty() {
-                self.one(name, "", level(0, 0))
-            } else {
-                gauges
-            };
+            // Requests that were under way when it opened fail too.
+            gauge(
+                name,
+                &upstream.label,
+                limit,
+                (used.min(limit), peak.min(limit), reached),
+            )
+        };
+        let upstreams = self.hub.routes.upstreams.iter().zip(&self.hub.upstreams);
+        let gauges: Vec<Gauge> = upstreams.map(of_upstream).collect();
+        if gauges.is_empty() {
+            self.one(name, "", level(0, 0))
+        } else {
+            gauges
         }
-        let rows = self.hub.upstreams.iter().map(|state| state.gate.row());
-        let (mut longest, mut refused) = (Duration::ZERO, 0);
-        for row in rows {
-            if let BreakerState::Open { next, .. } = row.state {
-                longest = longest.max(next.since(self.now));
-            }
-            refused += row.refused;
-        }
-        self.one(name, "longest left", level(millis(longest).min(limit), refused))
     }
 
     fn sessions(&self, name: &'static str) -> Vec<Gauge> {

@@ -110,6 +110,11 @@ impl Breaker {
         Some((outage.since, outage.next, outage.probe.is_some()))
     }
 
+    /// Time between two patient probes, as far as it has grown; zero while it is closed.
+    pub fn long_pause(&self) -> Duration {
+        self.outage.map_or(Duration::ZERO, |outage| outage.long_pause)
+    }
+
     /// Decides about a request at `now`.
     pub fn admit(&mut self, now: Timestamp) -> Verdict {
         let Some(outage) = &mut self.outage else {
@@ -280,6 +285,7 @@ mod tests {
             if patience.is_none() {
                 patient_at.push(now / 1000);
             }
+            assert!(breaker.long_pause() <= SETTINGS.max_pause);
             let took = patience.unwrap_or(HUNG);
             now += u64::try_from(took.as_millis()).unwrap();
             breaker.failed(Some(probe), took, at(now));

@@ -28,6 +28,8 @@ struct State<T> {
     bytes: usize,
     pushed: u64,
     is_closed: bool,
+    /// How often the consumer has emptied the queue.
+    taken: u64,
     producers: Vec<Waker>,
     consumer: Option<Waker>,
     /// Items from which on the consumer wants to be woken.
@@ -66,6 +68,10 @@ impl<T> Clone for Producer<T> {
     }
 }
 
+/// The place in line of a producer that found the queue full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn(u64);
+
 /// The consumer's end. When it is dropped, pushes succeed and go nowhere.
 #[derive(Debug)]
 pub struct Consumer<T>(Arc<Shared<T>>);
@@ -83,6 +89,7 @@ pub fn batch_queue<T: Weigh>(max_items: usize, max_bytes: usize) -> (Producer<T>
             bytes: 0,
             pushed: 0,
             is_closed: false,
+            taken: 0,
             producers: Vec::new(),
             consumer: None,
             wakes_at: 1,
@@ -154,6 +161,43 @@ impl<T: Weigh> Producer<T> {
     pub async fn push(&self, item: T) {
         let mut slot = Some(item);
         poll_fn(|cx| self.poll_push(cx, &mut slot)).await;
+    }
+
+    /// Puts `item` into the queue at once. If that was full, whoever puts it has to wait for its [`Turn`]: each producer
+    /// can be one item beyond the bound, and none waits longer than others that came later.
+    pub(crate) fn push_and_wait(&self, item: T) -> Option<Turn> {
+        let weight = item.weight();
+        let mut state = self.0.lock();
+        if state.is_closed {
+            return None;
+        }
+        let has_room = state.items.len() < self.0.max_items && state.bytes + weight <= self.0.max_bytes;
+        let turn = (!has_room && !state.items.is_empty()).then(|| Turn(state.taken));
+        let consumer = self.0.put(&mut state, item, weight);
+        drop(state);
+        if turn.is_some() {
+            self.0.waits.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(consumer) = consumer {
+            consumer.wake();
+        }
+        turn
+    }
+
+    /// Ready once the queue has been emptied since the item of `turn` was put in, or there is no turn to wait for.
+    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>, turn: &mut Option<Turn>) -> Poll<()> {
+        let Some(Turn(taken)) = *turn else {
+            return Poll::Ready(());
+        };
+        let mut state = self.0.lock();
+        if state.is_closed || state.taken > taken {
+            *turn = None;
+            return Poll::Ready(());
+        }
+        if !state.producers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.producers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Puts `item` into the queue even if it is full. For what must not wait and is bounded elsewhere.
@@ -256,6 +300,7 @@ impl<T> Consumer<T> {
             .fetch_max(state.items.len() as u64, Ordering::Relaxed);
         std::mem::swap(&mut state.items, into);
         state.bytes = 0;
+        state.taken += 1;
         let wakers = std::mem::take(&mut state.producers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -342,6 +387,23 @@ mod tests {
         assert!(consumer.take_all(&mut Vec::new()).await);
         producer.push(250).await;
         consumer.crowded().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_turn_has_it_after_the_next_take_whoever_else_comes() {
+        let (producer, mut consumer) = batch_queue(2, 1000);
+        assert!(producer.push_and_wait(1).is_none() && producer.push_and_wait(2).is_none());
+        let mut patient = producer.push_and_wait(3);
+        let mut turn = std::pin::pin!(poll_fn(|cx| producer.poll_turn(cx, &mut patient)));
+        assert!(futures_util::poll!(&mut turn).is_pending());
+        let mut batch = Vec::new();
+        assert!(consumer.take_all(&mut batch).await);
+        assert_eq!(items(&batch), [(1, 1), (2, 2), (3, 3)]);
+        for greedy in 4..10 {
+            producer.push_beyond(greedy);
+        }
+        assert!(futures_util::poll!(&mut turn).is_ready());
+        assert_eq!(producer.usage().waits, 1);
     }
 
     #[tokio::test]

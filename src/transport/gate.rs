@@ -27,13 +27,27 @@ pub(crate) struct Gate {
     name: String,
     url: String,
     pause: Duration,
+    max_pause: Duration,
     clock: Clock,
     /// There is nothing to do: all that a request asks while all is well.
     is_quiet: AtomicBool,
     opened: AtomicU64,
     refused: AtomicU64,
     most_failures: AtomicU64,
+    longest_pause: AtomicU64,
+    longest_reached: AtomicU64,
     state: Mutex<State>,
+}
+
+/// Use of a breaker, for its gauges: now, at most, and how often the limit was reached. Times are milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GateUse {
+    /// Connects that failed in a row; reached when it opens.
+    pub(crate) failures: (u64, u64, u64),
+    /// Time until a request is let through; reached by each that is not.
+    pub(crate) wait: (u64, u64, u64),
+    /// Time between two attempts that may take theirs.
+    pub(crate) long_pause: (u64, u64, u64),
 }
 
 #[derive(Debug)]
@@ -117,11 +131,14 @@ impl Gate {
             name: name.to_owned(),
             url,
             pause: settings.pause,
+            max_pause: settings.max_pause,
             clock,
             is_quiet: AtomicBool::new(true),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             most_failures: AtomicU64::new(0),
+            longest_pause: AtomicU64::new(0),
+            longest_reached: AtomicU64::new(0),
             state: Mutex::new(State {
                 breaker: Breaker::new(settings),
                 cause: None,
@@ -204,7 +221,9 @@ impl Gate {
         let now = self.clock.now();
         let mut state = self.lock();
         let took = begun.map_or(Duration::ZERO, |begun| now.since(begun));
+        let before = state.breaker.long_pause();
         let turn = state.breaker.failed(ticket, took, now);
+        self.note_long_pause(before, state.breaker.long_pause());
         let failures = state.breaker.failures();
         self.most_failures.fetch_max(failures, Ordering::Relaxed);
         self.note_quiet(&state);
@@ -219,6 +238,13 @@ impl Gate {
             state.tell(now, Severity::Warning, text);
         }
         state.cause = Some(cause);
+    }
+
+    fn note_long_pause(&self, before: Duration, now: Duration) {
+        self.longest_pause.fetch_max(millis(now), Ordering::Relaxed);
+        if now > before && now == self.max_pause {
+            self.longest_reached.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn note_quiet(&self, state: &State) {
@@ -252,13 +278,25 @@ impl Gate {
         }
     }
 
-    /// Failures in a row now and at most, and how often they opened it.
-    pub(crate) fn usage(&self) -> (u64, u64, u64) {
-        (
-            self.lock().breaker.failures(),
-            self.most_failures.load(Ordering::Relaxed),
-            self.opened.load(Ordering::Relaxed),
-        )
+    /// For the gauges.
+    pub(crate) fn usage(&self) -> GateUse {
+        let now = self.clock.now();
+        let state = self.lock();
+        let (failures, long_pause) = (state.breaker.failures(), state.breaker.long_pause());
+        let wait = state.breaker.outage().map(|(_, next, _)| millis(next.since(now)));
+        drop(state);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let opened = count(&self.opened);
+        let longest_wait = if opened > 0 { millis(self.pause) } else { 0 };
+        GateUse {
+            failures: (failures, count(&self.most_failures), opened),
+            wait: (wait.unwrap_or(0), longest_wait, count(&self.refused)),
+            long_pause: (
+                millis(long_pause),
+                count(&self.longest_pause),
+                count(&self.longest_reached),
+            ),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -353,6 +391,10 @@ impl fmt::Display for Refusal {
             seconds(self.wait)
         )
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whole seconds, or milliseconds below one.

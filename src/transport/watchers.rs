@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::recording::RecorderTap;
-use crate::resource::queue::{Producer, Reserved};
+use crate::resource::queue::{Producer, Reserved, Turn};
 use crate::session::observation::{Event, Observation};
 
 /// Everyone who is told what happens.
@@ -54,6 +54,8 @@ pub(crate) struct Outbox {
     waiting: VecDeque<Observation>,
     for_recorder: Option<Observation>,
     for_ledger: Option<Observation>,
+    /// The ledger's queue was full when it got the last one.
+    turn: Option<Turn>,
 }
 
 impl Outbox {
@@ -63,6 +65,7 @@ impl Outbox {
             waiting: VecDeque::new(),
             for_recorder: None,
             for_ledger: None,
+            turn: None,
         }
     }
 
@@ -78,7 +81,10 @@ impl Outbox {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.watchers.recorder.poll_record(cx, &mut self.for_recorder));
-            ready!(self.watchers.ledger.poll_push(cx, &mut self.for_ledger));
+            if let Some(observation) = self.for_ledger.take() {
+                self.turn = self.watchers.ledger.push_and_wait(observation);
+            }
+            ready!(self.watchers.ledger.poll_turn(cx, &mut self.turn));
             let Some(next) = self.waiting.pop_front() else {
                 return Poll::Ready(());
             };
