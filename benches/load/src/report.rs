@@ -188,6 +188,14 @@ impl Table {
         self.rows.iter().flatten()
     }
 
+    /// How many columns tell what a row is about.
+    fn named_by(&self) -> usize {
+        self.columns
+            .iter()
+            .position(|column| *column == "proxy")
+            .map_or(2, |proxy| proxy + 1)
+    }
+
     fn to_json(&self) -> Value {
         let row = |row: &Vec<Cell>| {
             let pairs = self.columns.iter().zip(row);
@@ -202,7 +210,11 @@ impl Table {
 
     fn missed(&self) -> impl Iterator<Item = String> {
         let missed = |row: &Vec<Cell>| {
-            let case: Vec<&str> = row.iter().take(3).map(|cell| cell.shown.as_str()).collect();
+            let case: Vec<&str> = row
+                .iter()
+                .take(self.named_by())
+                .map(|cell| cell.shown.as_str())
+                .collect();
             let named = self.columns.iter().zip(row).filter(|(_, cell)| cell.misses());
             named
                 .map(|(column, cell)| format!("{}: {}: {column} {}", self.title, case.join(" "), cell.shown))

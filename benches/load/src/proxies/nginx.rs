@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::child::Process;
+use crate::proc::children_of;
 
 use super::Programs;
 
@@ -47,6 +48,7 @@ impl Nginx {
             .arg(&file);
         let mut process = Process::start(&mut command)?;
         wait_for(address, &mut process).await?;
+        wait_for_workers(&mut process).await?;
         Ok(Self {
             address,
             process,
@@ -76,10 +78,27 @@ pub(super) async fn wait_for(address: SocketAddr, process: &mut Process) -> Resu
     )
 }
 
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Waits until all workers are there: the port is open before, and what they use counts.
+async fn wait_for_workers(process: &mut Process) -> Result<()> {
+    const TRIES: u32 = 1_000;
+    for _ in 0..TRIES {
+        if children_of(process.pid()).len() == workers() {
+            return Ok(());
+        }
+        process.check()?;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    anyhow::bail!("nginx has not started all of its workers")
+}
+
 /// Keeps connections on both sides, never cuts or buffers a stream, writes no log.
 fn configuration(home: &Path, address: SocketAddr, upstream: SocketAddr) -> String {
     let home = home.display();
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = workers();
     // Workers of root run as nobody, who may not look into a temporary directory.
     let user = if rustix::process::geteuid().is_root() {
         "user root root;"

@@ -42,6 +42,7 @@ pub(crate) async fn ramp(context: &mut Context, plan: &Plan) -> Result<()> {
         context.report.table(table);
         if let Err(error) = outcome {
             context.report.failure(format!("ramp, {mode} mode: {error:#}"));
+            break;
         }
     }
     Ok(())
