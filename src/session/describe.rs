@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_block_without_message_says_what_it_sets() {
         let sse = |event: Option<&str>, id: Option<&str>, retry| SseObserved {
-            event: event.map(Into::into),
+            event: event.map(|name| name.to_owned().into()),
             id: id.map(Into::into),
             retry,
             comments: 0,

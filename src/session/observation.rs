@@ -3,6 +3,7 @@
 
 mod weight;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -230,7 +231,7 @@ pub struct FrameObserved {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SseObserved {
     /// Name of the event; `None` if the block dispatches no event (comments, a lone id or retry).
-    pub event: Option<Box<str>>,
+    pub event: Option<Cow<'static, str>>,
     /// `id`, if present (it may be empty).
     pub id: Option<Box<str>>,
     /// `retry`, if present.

@@ -322,7 +322,7 @@ impl BodyReader {
         self.pass_beyond_kept(block, out);
         let kept = block.len().min(self.max_kept);
         let wire = Bytes::copy_from_slice(&block[..kept]);
-        let line = single_data_line(block);
+        let line = parsed.data_line;
         let event = parsed.event.filter(|_| !is_fragment);
         let payload_size = event.as_ref().map_or(0, |event| event.data.len() as u64);
         let found = event
@@ -331,7 +331,7 @@ impl BodyReader {
         let problem = event
             .as_ref()
             .and_then(|event| event_problem(&found, &event.name, &event.data));
-        let name = event.as_ref().map(|event| event.name.as_str().into());
+        let name = event.as_ref().map(|event| event.name.clone());
         let payload = match (line, event) {
             (_, None) => Bytes::new(),
             (Some(line), Some(_)) => wire.slice(line.start.min(kept)..line.end.min(kept)),

@@ -32,7 +32,11 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 impl Stated {
     pub(super) fn read(beginning: &Beginning<'_>) -> Self {
-        let value = |name: HeaderName| beginning.headers.get(name).cloned();
+        // Copied: a clone would keep the connection's whole read buffer alive as long as the exchange.
+        let value = |name: HeaderName| {
+            let value = beginning.headers.get(name)?;
+            HeaderValue::from_bytes(value.as_bytes()).ok()
+        };
         let is_mcp_name = |name: &HeaderName| name.as_str().starts_with("mcp-");
         let credential = beginning.headers.get(header::AUTHORIZATION);
         Self {

@@ -484,8 +484,9 @@ fn sse_facts(frame: &FrameObserved) -> RareFacts {
         // Most events are messages and called so; that need not be said.
         event: sse
             .event
-            .clone()
-            .filter(|name| frame.messages.is_empty() || **name != *"message"),
+            .as_deref()
+            .filter(|name| frame.messages.is_empty() || *name != "message")
+            .map(Into::into),
         event_id: sse.id.clone(),
         retry: sse.retry,
         comments: sse.comments,

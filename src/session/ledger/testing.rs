@@ -46,7 +46,7 @@ pub(crate) fn session_id(text: &str) -> ProxySessionId {
 /// An SSE block with this event name, id and retry.
 pub(crate) fn block(event: Option<&str>, id: Option<&str>, retry: Option<u64>) -> SseObserved {
     SseObserved {
-        event: event.map(Into::into),
+        event: event.map(|name| name.to_owned().into()),
         id: id.map(Into::into),
         retry,
         comments: 0,

@@ -3,6 +3,8 @@
 //! Bytes are counted as long as they are: of a slice nobody can tell how much memory is behind it, and what its frame
 //! does not need of that is shared with the frames around it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{
@@ -88,11 +90,11 @@ impl FrameObserved {
 
 impl SseObserved {
     fn weight(&self) -> usize {
-        [&self.event, &self.id]
-            .into_iter()
-            .flatten()
-            .map(|text| text.len())
-            .sum()
+        let event = match &self.event {
+            Some(Cow::Owned(name)) => name.capacity(),
+            _ => 0,
+        };
+        event + self.id.as_ref().map_or(0, |id| id.len())
     }
 }
 
