@@ -36,8 +36,9 @@ pub(crate) async fn ramp(context: &mut Context, plan: &Plan) -> Result<()> {
         let mut table = Table::new(format!("ramp, {mode} mode"), &COLUMNS);
         let outcome = mode_passes(context, plan, forward, &mut table).await;
         table.note(
-            "History is kept to 4 MiB here, so that it is full before passes are compared. \
-             Calls: three of four are answered with 1 KiB, the rest with 64 KiB or with a stream of five events.",
+            "Pass 0 goes straight to the top and calls as fast as it can; passes after it are compared with the first of \
+             them. History is kept to 4 MiB, so that it is full before. Calls: three of four are answered with 1 KiB, the \
+             rest with 64 KiB or with a stream of five events.",
         );
         context.report.table(table);
         if let Err(error) = outcome {
@@ -78,7 +79,7 @@ async fn mode_passes(context: &mut Context, plan: &Plan, forward: bool, table: &
             if forward { "forward" } else { "reverse" }
         ));
         let mut pass = Pass::new(number, plan.time);
-        // The first is straight to the top, so that what an allocator keeps of a peak is there before anything is compared.
+        // The first makes what an allocator keeps of a peak, before anything is compared.
         let levels = if number == 0 { top } else { &plan.levels };
         let outcome = pass.run(&mut proxy, levels, table).await;
         context.report.faults(&pass.faults);

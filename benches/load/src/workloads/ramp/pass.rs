@@ -17,7 +17,7 @@ use crate::workloads::known;
 /// Connections for calls: sessions beyond share them, as they do behind a gateway.
 const MAX_LINKS: usize = 1_000;
 /// Calls a second over all sessions.
-const CALL_RATE: f64 = 1_000.0;
+const CALL_RATE: f64 = 500.0;
 /// Events a second that the streams which a level adds may bring.
 const EVENT_RATE: f64 = 1_000.0;
 /// The shortest time between two events of a stream.
@@ -54,6 +54,15 @@ impl Pass {
         }
     }
 
+    /// Between two calls of a connection. The first pass has none: as many calls at once as there ever can be.
+    fn pause(&self, links: usize) -> Duration {
+        if self.number == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(links as f64 / CALL_RATE)
+        }
+    }
+
     /// Goes through all levels and closes everything.
     pub(super) async fn run(&mut self, proxy: &mut Proxy, levels: &[usize], table: &mut Table) -> Result<()> {
         let (mut audience, mut callers) = (Audience::default(), Callers::default());
@@ -64,7 +73,7 @@ impl Pass {
                 .await
                 .with_context(|| format!("{level} sessions could not be opened"))?;
             open += more;
-            let pause = Duration::from_secs_f64(callers.links() as f64 / CALL_RATE);
+            let pause = self.pause(callers.links());
             self.faults.merge(&audience.take_heard().faults);
             let calls = callers.run(Mix::Mixed, self.time, pause).await;
             let heard = audience.take_heard();
