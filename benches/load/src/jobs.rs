@@ -129,6 +129,7 @@ fn ramp_plan(arguments: &RampArgs, quick: bool) -> RampPlan {
     RampPlan {
         levels: arguments.levels.clone().unwrap_or_else(|| levels.to_vec()),
         time: Duration::from_secs_f64(arguments.seconds.unwrap_or(seconds)),
+        straight: arguments.short,
         passes: arguments.passes.unwrap_or(2),
     }
 }

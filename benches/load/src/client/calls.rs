@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
-use crate::clock::{after, now_ns, since};
+use crate::clock::{after, nanoseconds, now_ns, since};
 use crate::events::Spec;
 use crate::faults::Faults;
 use crate::shared::locked;
@@ -117,8 +117,8 @@ impl Callers {
         let shared = Arc::new(Mutex::new(Calls::default()));
         let mut running = JoinSet::new();
         // One after the other, not all at the same moment.
-        let gap = pause / u32::try_from(self.workers.len().max(1)).unwrap_or(u32::MAX);
-        let mut first = Instant::now();
+        let gap = nanoseconds(pause) / (self.workers.len().max(1) as u64);
+        let mut first = started;
         for worker in self.workers.drain(..) {
             first += gap;
             running.spawn(worker.run(load, first, Arc::clone(&shared)));
@@ -171,24 +171,21 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, load: Load, first: Instant, shared: Arc<Mutex<Calls>>) -> Option<Self> {
-        let mut next = first;
-        if !load.pause.is_zero() {
-            sleep_until(next).await;
-        }
+    async fn run(mut self, load: Load, first: u64, shared: Arc<Mutex<Calls>>) -> Option<Self> {
+        let mut due = first;
         loop {
-            let started = now_ns();
-            if started >= load.deadline {
+            if due.max(now_ns()) >= load.deadline {
                 return Some(self);
             }
-            if let Err(error) = self.call(load.mix, started, &shared).await {
+            let early = Duration::from_nanos(due.saturating_sub(now_ns()));
+            if !early.is_zero() {
+                sleep(early).await;
+            }
+            if let Err(error) = self.call(load.mix, now_ns(), &shared).await {
                 locked(&shared).faults.failed(format_args!("{error:#}"));
                 return None;
             }
-            if !load.pause.is_zero() {
-                next += load.pause;
-                sleep_until(next).await;
-            }
+            due += nanoseconds(load.pause);
         }
     }
 

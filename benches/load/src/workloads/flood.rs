@@ -108,7 +108,8 @@ fn rows(table: &mut Table, proxies: &[Proxy], measured: &[Measured], gather: u64
             .map(|(_, found)| found)
     };
     for (proxy, mine) in proxies.iter().zip(measured) {
-        let barred = proxy.kind == Kind::Headless;
+        // A server sends an event when it has one; many at once only show how little is done with each.
+        let barred = proxy.kind == Kind::Headless && gather == 1;
         let rate = of(Kind::Nginx).map(|nginx| ratio(&mine.rate, &nginx.rate));
         let cpu = |kind| of(kind).map(|other| ratio(&mine.cpu_micros, &other.cpu_micros));
         table.row([

@@ -40,7 +40,7 @@ impl Idle {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if self.leak(&Self::of(proxy).await?).is_none() {
                 // What is freed late is not held against it.
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 return Self::of(proxy).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::client::{Audience, Callers, Calls, Heard, Mix, new_stream, open_sessions};
 use crate::clock::now_ns;
@@ -17,7 +17,7 @@ use crate::workloads::known;
 /// Connections for calls: sessions beyond share them, as they do behind a gateway.
 const MAX_LINKS: usize = 1_000;
 /// Calls a second over all sessions.
-const CALL_RATE: f64 = 1_000.0;
+const CALL_RATE: f64 = 500.0;
 /// Events a second that the streams which a level adds may bring.
 const EVENT_RATE: f64 = 1_000.0;
 /// The shortest time between two events of a stream.
@@ -38,51 +38,82 @@ pub(super) const COLUMNS: [&str; 12] = [
     "event p99 µs",
 ];
 
+/// How calls are made at a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At a moderate rate.
+    Steady,
+    /// As fast as they go on all connections.
+    Burst,
+}
+
 /// One pass.
 pub(super) struct Pass {
     number: usize,
     time: Duration,
     pub(super) faults: Faults,
+    audience: Audience,
+    callers: Callers,
+    open: usize,
 }
 
 impl Pass {
     pub(super) fn new(number: usize, time: Duration) -> Self {
+        let (audience, callers) = (Audience::default(), Callers::default());
         Self {
             number,
             time,
             faults: Faults::default(),
+            audience,
+            callers,
+            open: 0,
         }
     }
 
     /// Goes through all levels and closes everything.
-    pub(super) async fn run(&mut self, proxy: &mut Proxy, levels: &[usize], table: &mut Table) -> Result<()> {
-        let (mut audience, mut callers) = (Audience::default(), Callers::default());
-        let mut open = 0;
-        for level in levels {
-            let more = level.saturating_sub(open);
-            add(proxy, &mut audience, &mut callers, more)
+    pub(super) async fn run(
+        &mut self,
+        proxy: &mut Proxy,
+        levels: &[(usize, Pace)],
+        table: &mut Table,
+    ) -> Result<()> {
+        for (level, pace) in levels {
+            let more = level.saturating_sub(self.open);
+            add(proxy, &mut self.audience, &mut self.callers, more)
                 .await
                 .with_context(|| format!("{level} sessions could not be opened"))?;
-            open += more;
-            let pause = Duration::from_secs_f64(callers.links() as f64 / CALL_RATE);
-            self.faults.merge(&audience.take_heard().faults);
-            let calls = callers.run(Mix::Mixed, self.time, pause).await;
-            let heard = audience.take_heard();
-            self.faults.merge(&calls.faults);
-            self.faults.merge(&heard.faults);
-            let tasks = proxy.scrape().await?.map(|scrape| scrape.tasks);
-            let sample = proxy.sample()?;
-            table.row(row(self.number, open, &sample, tasks, Some((&calls, &heard))));
-            if !self.faults.is_empty() {
-                bail!("at {open} sessions messages had faults");
-            }
-            if heard.latency.count() == 0 {
-                bail!("at {open} sessions no event came for {:?}", self.time);
-            }
+            self.open += more;
+            let row = self
+                .level(proxy, *pace)
+                .await
+                .with_context(|| format!("at {level} sessions"))?;
+            table.row(row);
         }
-        let rest = audience.close(&proxy.target).await?;
+        // Their connections are closed with them.
+        self.callers = Callers::default();
+        let rest = std::mem::take(&mut self.audience).close(&proxy.target).await?;
         self.faults.merge(&rest.faults);
+        ensure!(self.faults.is_empty(), "messages had faults");
         Ok(())
+    }
+
+    async fn level(&mut self, proxy: &mut Proxy, pace: Pace) -> Result<Vec<Cell>> {
+        let links = self.callers.links();
+        let (pause, note) = match pace {
+            Pace::Steady => (Duration::from_secs_f64(links as f64 / CALL_RATE), ""),
+            Pace::Burst => (Duration::ZERO, " burst"),
+        };
+        self.faults.merge(&self.audience.take_heard().faults);
+        let calls = self.callers.run(Mix::Mixed, self.time, pause).await;
+        let heard = self.audience.take_heard();
+        self.faults.merge(&calls.faults);
+        self.faults.merge(&heard.faults);
+        let tasks = proxy.scrape().await?.map(|scrape| scrape.tasks);
+        let sample = proxy.sample()?;
+        ensure!(self.faults.is_empty(), "messages had faults");
+        ensure!(heard.latency.count() > 0, "no event came for {:?}", self.time);
+        let sessions = format!("{}{note}", self.open);
+        Ok(row(self.number, sessions, &sample, tasks, Some((&calls, &heard))))
     }
 }
 
