@@ -170,3 +170,64 @@ impl Body {
         matches!(self.kind, Kind::UntilClose)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of these bytes: the bodies of the responses, and whether the connection ended in order.
+    async fn read(bytes: &[u8], cut: usize) -> (Vec<String>, Result<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.set_nodelay(true).unwrap();
+        let (first, second) = bytes.split_at(cut);
+        let send = async {
+            server.write_all(first).await.unwrap();
+            tokio::task::yield_now().await;
+            server.write_all(second).await.unwrap();
+            drop(server);
+        };
+        let mut wire = Buffered::new(client);
+        let mut bodies = Vec::new();
+        let receive = async {
+            while let Some(head) = wire.head().await? {
+                let mut body = Vec::new();
+                wire.body(head.response_framing(), &mut body).await?;
+                bodies.push(String::from_utf8_lossy(&body).into_owned());
+            }
+            Ok(())
+        };
+        let ((), outcome) = tokio::join!(send, receive);
+        (bodies, outcome)
+    }
+
+    const TWO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none\
+        HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nt\r\n2\r\nwo\r\n0\r\n\r\n";
+
+    #[tokio::test]
+    async fn responses_on_one_connection_are_told_apart_however_they_are_cut() {
+        for cut in 0..TWO.len() {
+            let (bodies, outcome) = read(TWO, cut).await;
+            assert_eq!(bodies, ["one", "two"], "{cut}");
+            assert!(outcome.is_ok(), "{cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_response_that_is_cut_off_is_an_error() {
+        for end in [10, 40, TWO.len() - 3] {
+            assert!(read(&TWO[..end], 0).await.1.is_err(), "{end}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_ends_with_its_connection() {
+        let (bodies, outcome) = read(b"HTTP/1.1 200 OK\r\n\r\nall of it", 22).await;
+        assert_eq!(bodies, ["all of it"]);
+        assert!(outcome.is_ok());
+    }
+}

@@ -7,6 +7,8 @@ mod link;
 mod listener;
 mod quitter;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use audience::{Audience, Progress, open_sessions};
 pub(crate) use calls::{Callers, Calls, Mix};

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Result;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use crate::report::say_line;
@@ -26,6 +26,14 @@ pub(crate) async fn run() -> Result<()> {
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let listener = socket.listen(BACKLOG)?;
     say_line(format_args!("listening on {}", listener.local_addr()?));
+    serve(listener).await
+}
+
+/// Serves all who connect to `listener`.
+///
+/// # Errors
+/// The listener broke.
+pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     let state = Arc::new(State::default());
     let mut connections = JoinSet::new();
     loop {
