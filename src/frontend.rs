@@ -44,7 +44,7 @@ impl Commands {
 /// One view of the engine: its own query, its own snapshots. The view ends when this is dropped.
 #[derive(Debug)]
 pub struct Frontend {
-    /// The latest snapshot; changes at most 30 times a second, and at once after a new query.
+    /// The latest snapshot; changes at most 20 times a second, and at once after a new query.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What this frontend looks at.
     pub queries: watch::Sender<ViewQuery>,

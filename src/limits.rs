@@ -262,7 +262,7 @@ limits! {
         "Bytes that one process writes to the log file in a day (UTC)",
         "further lines of that day are on the Log screen only, and the file says so";
     max_frontends: usize = 8, Count, min 1,
-        "Views of the engine at once; each costs a snapshot up to 30 times a second",
+        "Views of the engine at once; each costs a snapshot up to 20 times a second",
         "a further frontend is refused";
     max_scrapes: usize = 8, Count, min 1,
         "Connections to the address of --metrics at once",

@@ -30,12 +30,12 @@ use crate::limits::ResourceLimits;
 use crate::session::history::HistoryView;
 use crate::snapshot::{LogRow, Notice, Page, RecorderState, Resources, Source, Window};
 
-/// Shortest time between two snapshots of one frontend: 30 a second. An answer to a new query does not wait for it.
-pub const SNAPSHOT_INTERVAL: Duration = Duration::from_nanos(1_000_000_000 / 30);
+/// Shortest time between two snapshots of one frontend: 20 a second. An answer to a new query does not wait for it.
+pub const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(50);
 /// How often [`Surroundings::resources`] is asked.
 pub const RESOURCES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a snapshot shows beside history. Asked often (30 times a second and frontend), so it has to be quick.
+/// What a snapshot shows beside history. Asked often (20 times a second and frontend), so it has to be quick.
 pub trait Surroundings: Send + Sync {
     /// Where the traffic comes from.
     fn source(&self) -> Source;

@@ -399,7 +399,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
 fn event_payload(block: &Bytes, is_first: bool) -> (Bytes, Option<SseObserved>) {
     let parsed = SseEvent::parse(block, is_first);
     let observed = SseObserved {
-        event: parsed.event.as_ref().map(|event| event.name.clone().into()),
+        event: parsed.event.as_ref().map(|event| event.name.clone()),
         id: parsed.id.map(Into::into),
         retry: parsed.retry,
         comments: parsed.comments,

@@ -97,7 +97,7 @@ pub(super) fn frame(
         Carrier::Sse => {
             let block = SseEvent::parse(&wire, index == 0);
             let sse = SseObserved {
-                event: block.event.as_ref().map(|event| event.name.clone().into()),
+                event: block.event.as_ref().map(|event| event.name.clone()),
                 id: block.id.map(Into::into),
                 retry: block.retry,
                 comments: block.comments,

@@ -13,10 +13,10 @@ use crate::session::observation::Observation;
 
 use super::Ledger;
 
-/// Shortest time between two views of history: 30 a second.
-pub const PUBLISH_INTERVAL: Duration = Duration::from_nanos(1_000_000_000 / 30);
+/// Shortest time between two views of history: 20 a second.
+pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long observations may gather before they are applied together. Waking the ledger for each would cost more than
-/// applying it; a screen that is drawn 30 times a second does not show the difference.
+/// applying it; a screen that is drawn 20 times a second does not show the difference.
 const GATHER: Duration = Duration::from_millis(5);
 /// Observations that are applied before other tasks get a turn.
 const SLICE: usize = 64;
