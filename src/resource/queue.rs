@@ -104,7 +104,7 @@ pub fn batch_queue<T: Weigh>(max_items: usize, max_bytes: usize) -> (Producer<T>
 
 /// The part of a bound from which on a consumer should not wait for more.
 const fn crowded(bound: usize) -> usize {
-    bound / 4
+    bound / 16
 }
 
 impl<T> Shared<T> {
@@ -264,7 +264,7 @@ impl<T> Consumer<T> {
         poll_fn(|cx| self.poll_take(cx, into)).await
     }
 
-    /// Lets items gather, so that one wake-up serves many of them: waits until the queue is a quarter full or closed.
+    /// Lets items gather, so that one wake-up serves many of them: waits until the queue is a sixteenth full or closed.
     /// To be called with a time limit.
     ///
     /// # Cancel safety
@@ -378,14 +378,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_consumer_that_lets_items_gather_wakes_when_the_queue_gets_crowded() {
-        let (producer, mut consumer) = batch_queue(8, 1000);
+        let (producer, mut consumer) = batch_queue(32, 1600);
         producer.push(1).await;
         let patience = std::time::Duration::from_millis(5);
         assert!(tokio::time::timeout(patience, consumer.crowded()).await.is_err());
         producer.push(1).await;
         consumer.crowded().await;
         assert!(consumer.take_all(&mut Vec::new()).await);
-        producer.push(250).await;
+        producer.push(100).await;
         consumer.crowded().await;
     }
 

@@ -17,7 +17,7 @@ use super::Ledger;
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long observations may gather before they are applied together. Waking the ledger for each would cost more than
 /// applying it; a screen that is drawn 20 times a second does not show the difference.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 /// Observations that are applied before other tasks get a turn.
 const SLICE: usize = 64;
 
