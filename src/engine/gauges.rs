@@ -240,11 +240,15 @@ const fn level(used: u64, reached: u64) -> Reading {
 }
 
 const fn items(usage: QueueUse) -> Reading {
-    (usage.items, usage.peak_items, usage.waits)
+    (
+        usage.items,
+        usage.peak_items,
+        usage.waits.saturating_sub(usage.byte_waits),
+    )
 }
 
 const fn bytes(usage: QueueUse) -> Reading {
-    level(usage.bytes, usage.waits)
+    (usage.bytes, usage.peak_bytes, usage.byte_waits)
 }
 
 fn gauge(name: &'static str, part: &str, limit: u64, (used, peak, reached): Reading) -> Gauge {

@@ -42,7 +42,9 @@ struct Shared<T> {
     max_items: usize,
     max_bytes: usize,
     peak_items: AtomicU64,
+    peak_bytes: AtomicU64,
     waits: AtomicU64,
+    byte_waits: AtomicU64,
 }
 
 /// Use of a queue, for its gauges.
@@ -54,8 +56,12 @@ pub struct QueueUse {
     pub bytes: u64,
     /// Most items that were in it at once.
     pub peak_items: u64,
-    /// How often a producer had to wait.
+    /// Most bytes that were in it at once.
+    pub peak_bytes: u64,
+    /// How often a producer had to wait, for whatever.
     pub waits: u64,
+    /// How often it waited because of bytes.
+    pub byte_waits: u64,
 }
 
 /// The producers' end. Cheap to clone.
@@ -97,7 +103,9 @@ pub fn batch_queue<T: Weigh>(max_items: usize, max_bytes: usize) -> (Producer<T>
         max_items,
         max_bytes,
         peak_items: AtomicU64::new(0),
+        peak_bytes: AtomicU64::new(0),
         waits: AtomicU64::new(0),
+        byte_waits: AtomicU64::new(0),
     });
     (Producer(Arc::clone(&shared)), Consumer(shared))
 }
@@ -110,6 +118,14 @@ const fn crowded(bound: usize) -> usize {
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts that a producer waits while there are `items`.
+    fn note_wait(&self, items: usize) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        if items < self.max_items {
+            self.byte_waits.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn put(&self, state: &mut State<T>, item: T, weight: usize) -> Option<Waker> {
@@ -141,7 +157,7 @@ impl<T: Weigh> Producer<T> {
         if !has_room && !state.items.is_empty() {
             *slot = Some(item);
             if !state.producers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                self.0.waits.fetch_add(1, Ordering::Relaxed);
+                self.0.note_wait(state.items.len());
                 state.producers.push(cx.waker().clone());
             }
             return Poll::Pending;
@@ -173,10 +189,11 @@ impl<T: Weigh> Producer<T> {
         }
         let has_room = state.items.len() < self.0.max_items && state.bytes + weight <= self.0.max_bytes;
         let turn = (!has_room && !state.items.is_empty()).then(|| Turn(state.taken));
+        let items = state.items.len();
         let consumer = self.0.put(&mut state, item, weight);
         drop(state);
         if turn.is_some() {
-            self.0.waits.fetch_add(1, Ordering::Relaxed);
+            self.0.note_wait(items);
         }
         if let Some(consumer) = consumer {
             consumer.wake();
@@ -231,7 +248,9 @@ impl<T: Weigh> Producer<T> {
                 .peak_items
                 .load(Ordering::Relaxed)
                 .max(state.items.len() as u64),
+            peak_bytes: self.0.peak_bytes.load(Ordering::Relaxed).max(state.bytes as u64),
             waits: self.0.waits.load(Ordering::Relaxed),
+            byte_waits: self.0.byte_waits.load(Ordering::Relaxed),
         }
     }
 
@@ -298,6 +317,7 @@ impl<T> Consumer<T> {
         self.0
             .peak_items
             .fetch_max(state.items.len() as u64, Ordering::Relaxed);
+        self.0.peak_bytes.fetch_max(state.bytes as u64, Ordering::Relaxed);
         std::mem::swap(&mut state.items, into);
         state.bytes = 0;
         state.taken += 1;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::CaptureConnection;
 
 use crate::clock::{Clock, Timestamp};
 use crate::limits::ResourceLimits;
@@ -324,13 +325,20 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits for `response`; an impatient probe no longer than its patience, unless a connection has come about by then.
+    /// Whether the attempt ends early if no connection comes about.
+    pub(crate) fn is_impatient(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// Waits for `response`; an impatient probe no longer than its patience, unless a connection has come about by then,
+    /// or `sent_on` is one that was there already.
     ///
     /// # Cancel safety
     /// Dropping the future drops `response`.
     pub(crate) async fn wait<T>(
         &self,
         response: impl Future<Output = Result<T, legacy::Error>>,
+        sent_on: Option<CaptureConnection>,
     ) -> Result<T, SendError> {
         let (Some(gate), Some(patience)) = (self.gate, self.patience) else {
             return Ok(response.await?);
@@ -339,7 +347,8 @@ impl Attempt<'_> {
         if let Ok(outcome) = tokio::time::timeout(patience, response.as_mut()).await {
             return Ok(outcome?);
         }
-        if gate.is_open() {
+        let is_sent = sent_on.is_some_and(|sent_on| sent_on.connection_metadata().is_some());
+        if gate.is_open() && !is_sent {
             return Err(SendError::NoConnection(patience));
         }
         Ok(response.await?)

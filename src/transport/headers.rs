@@ -110,7 +110,8 @@ pub(crate) fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> Hos
 /// A forward request: the target decides about `Host` (RFC 9112 §3.2.2), the rest stays.
 pub(crate) fn host_for_destination(headers: &HeaderMap, authority: &Authority) -> HostChange {
     let old = headers.get(header::HOST);
-    if old.map(HeaderValue::as_bytes) == Some(authority.as_str().as_bytes()) {
+    let is_only = headers.get_all(header::HOST).iter().nth(1).is_none();
+    if is_only && old.map(HeaderValue::as_bytes) == Some(authority.as_str().as_bytes()) {
         return HostChange::default();
     }
     let Ok(host) = HeaderValue::from_str(authority.as_str()) else {
@@ -244,6 +245,13 @@ mod tests {
         ] {
             assert_eq!(location(kept), kept);
         }
+    }
+
+    #[test]
+    fn of_several_hosts_none_but_the_targets_goes_on() {
+        let mut fields = map(&[("host", "b.dev:81"), ("host", "evil.dev")]);
+        host_for_destination(&fields, &"b.dev:81".parse().unwrap()).apply(&mut fields);
+        assert_eq!(shown(&fields), ["host: b.dev:81"]);
     }
 
     #[test]

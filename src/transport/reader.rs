@@ -17,6 +17,9 @@ use crate::session::observation::SseObserved;
 /// Slices below this are copied for the recorder too: they would pin a read buffer many times their size.
 const COPIED_BELOW_BYTES: usize = 4096;
 
+/// Of a stated length so much is believed before anything has come.
+const BELIEVED_BYTES: usize = 64 * 1024;
+
 /// What a body turned out to hold so far.
 #[derive(Debug)]
 pub(crate) enum Draft {
@@ -222,9 +225,9 @@ impl BodyReader {
             return;
         };
         let is_whole = is_last && document.size == 0 && self.parts == 0 && !is_encoded;
-        let fits = chunk.len() <= self.max_kept;
         document.keep(chunk, self.max_kept, &mut self.lease);
-        if wants_parts && !(is_whole && fits) && !chunk.is_empty() {
+        let is_kept = !document.is_cut;
+        if wants_parts && !(is_whole && is_kept) && !chunk.is_empty() {
             self.put_part(chunk, out);
         }
         if is_whole && let Body::Document(document) = &mut self.body {
@@ -298,7 +301,7 @@ impl BodyReader {
         let Body::Events { pieces, is_first, .. } = &mut self.body else {
             return;
         };
-        let is_first = std::mem::take(is_first) && !pieces.is_empty();
+        let is_first = !pieces.is_empty() && std::mem::take(is_first);
         let taken = std::mem::take(pieces);
         for (index, piece) in taken.into_iter().enumerate() {
             match piece {
@@ -324,7 +327,11 @@ impl BodyReader {
         let wire = Bytes::copy_from_slice(&block[..kept]);
         let line = parsed.data_line;
         let event = parsed.event.filter(|_| !is_fragment);
-        let payload_size = event.as_ref().map_or(0, |event| event.data.len() as u64);
+        let payload_size = match (&line, &event) {
+            (_, None) => 0,
+            (Some(line), Some(_)) => line.len() as u64,
+            (None, Some(event)) => event.data.len() as u64,
+        };
         let found = event
             .as_ref()
             .map_or_else(|| scan(b""), |event| scan(event.data.as_bytes()));
@@ -428,7 +435,12 @@ impl Document {
     fn keep(&mut self, chunk: &Bytes, max_kept: usize, lease: &mut Lease) {
         self.scanner.push(chunk);
         self.size += chunk.len() as u64;
-        let wanted = chunk.len().min(max_kept.saturating_sub(self.kept.len()));
+        // Once something is missing, what comes later would stand in a wrong place.
+        let wanted = if self.is_cut {
+            0
+        } else {
+            chunk.len().min(max_kept.saturating_sub(self.kept.len()))
+        };
         let needed = self.kept.len() + wanted;
         let room = if needed <= self.kept.capacity() || self.grow(needed, max_kept, lease) {
             wanted
@@ -442,7 +454,9 @@ impl Document {
     /// Makes room for `needed` bytes in all: at best for as many as are to come, so that they are copied once.
     fn grow(&mut self, needed: usize, max_kept: usize, lease: &mut Lease) -> bool {
         let doubled = 2 * self.kept.capacity();
-        let ample = needed.max(self.expected.max(doubled).min(max_kept));
+        // A length is only said: more than this is believed as it comes.
+        let expected = self.expected.min(BELIEVED_BYTES.max(4 * needed));
+        let ample = needed.max(expected.max(doubled).min(max_kept));
         let capacity = [ample, needed].into_iter().find(|bytes| lease.resize(*bytes));
         if let Some(capacity) = capacity {
             self.kept.reserve_exact(capacity - self.kept.len());
@@ -626,5 +640,40 @@ mod tests {
         assert!(
             matches!(&out[..], [Draft::Frame(frame)] if frame.problem.as_deref().unwrap().contains("secret"))
         );
+    }
+
+    #[test]
+    fn nothing_is_kept_behind_a_gap_and_a_recorder_gets_what_history_has_no_room_for() {
+        let limits = ResourceLimits::default();
+        let pool = BufferPool::new(300);
+        let mut reader = BodyReader::new(JSON, None, &limits, pool.lease(Side::Reverse));
+        let mut out = Vec::new();
+        let large = Bytes::from(vec![b' '; 250]);
+        reader.push(&large, false, true, &mut out);
+        reader.push(&Bytes::from_static(b"{}"), false, true, &mut out);
+        reader.finish(true, &mut out);
+        let frame = out.iter().find_map(|draft| match draft {
+            Draft::Frame(frame) => Some(frame),
+            Draft::Part { .. } => None,
+        });
+        assert_eq!(
+            frame.map(|frame| (frame.wire.len(), frame.size, frame.is_cut)),
+            Some((0, 252, true))
+        );
+        let mut reader = BodyReader::new(JSON, None, &limits, pool.lease(Side::Reverse));
+        let mut out = Vec::new();
+        reader.push(&large, true, true, &mut out);
+        assert!(matches!(&out[0], Draft::Part { bytes, .. } if *bytes == large));
+    }
+
+    #[test]
+    fn a_byte_order_mark_that_comes_alone_still_belongs_to_the_first_event() {
+        let events = read(
+            BodyKind::Events,
+            &["\u{feff}", "event: endpoint\ndata: /m\n\n"],
+            &ResourceLimits::default(),
+        );
+        assert_eq!(events[0].sse.as_ref().unwrap().event.as_deref(), Some("endpoint"));
+        assert_eq!(&events[0].payload[..], b"/m");
     }
 }

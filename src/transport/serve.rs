@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
 
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
@@ -179,14 +180,15 @@ async fn pass(
     };
     let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
     host.apply(&mut fields);
-    let onward = onward_request(parts, &destination.target, fields, body.clone());
+    let mut onward = onward_request(parts, &destination.target, fields, body.clone());
+    let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     let is_prior_h2 = destination
         .upstream
         .as_ref()
         .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
     let response = hub.clients.speaking(is_prior_h2).request(onward);
-    match attempt.wait(response).await {
+    match attempt.wait(response, sent_on).await {
         Ok(response) => {
             attempt.answered();
             note_contact(hub, &destination, None);

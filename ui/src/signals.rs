@@ -1,6 +1,12 @@
 //! Requests to end, from the keyboard or from another process.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A signal so soon after another is its echo: some programs signal a process and then its whole group.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// Listens for SIGINT and SIGTERM (elsewhere than on Unix: Ctrl-C). From then on they no longer end the process.
 #[derive(Debug)]
@@ -9,6 +15,7 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    last: Option<Instant>,
 }
 
 #[cfg(unix)]
@@ -22,17 +29,26 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            last: None,
         })
     }
 
-    /// Waits for the next signal.
+    /// Waits for the next signal. One that comes within [`ECHO`] of the last is taken for the same.
     ///
     /// # Cancel safety
     /// Safe: no signal is lost.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            let now = Instant::now();
+            let is_echo = self.last.is_some_and(|last| now - last < ECHO);
+            self.last = Some(now);
+            if !is_echo {
+                return;
+            }
         }
     }
 }
@@ -44,7 +60,7 @@ impl Signals {
     /// # Errors
     /// None; see the Unix version.
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self {})
+        Ok(Self { last: None })
     }
 
     /// Waits for the next Ctrl-C.
@@ -52,5 +68,6 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        self.last = Some(Instant::now());
     }
 }

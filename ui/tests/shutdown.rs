@@ -184,6 +184,18 @@ fn a_second_signal_leaves_at_once_and_what_was_recorded_can_be_read() {
 }
 
 #[test]
+fn a_signal_and_its_echo_are_one() {
+    let home = Home::new();
+    let scene = Scene::start(&home, "300ms", &[]);
+    let call = scene.begin("POST", CALL);
+    scene.proxy.interrupt();
+    let ran = scene.proxy.terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("did not finish in time"), "{ran:?}");
+    drop(call);
+}
+
+#[test]
 fn what_does_not_finish_in_time_is_cut_and_told_by_its_kind() {
     let home = Home::new();
     let scene = Scene::start(&home, "10ms", &[]);

@@ -19,7 +19,7 @@ pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(50);
 /// applying it; a screen that is drawn 20 times a second does not show the difference.
 const GATHER: Duration = Duration::from_millis(20);
 /// Observations that are applied before other tasks get a turn.
-const SLICE: usize = 64;
+const SLICE: usize = 256;
 
 /// Applies observations until their queue is closed and empty, and publishes views to `out`: at once after a quiet time,
 /// at most every [`PUBLISH_INTERVAL`] while things change, and once more at the end.

@@ -158,10 +158,12 @@ impl Streams {
     }
 
     fn change(&mut self, id: StreamId, change: impl FnOnce(&mut StreamInfo)) -> bool {
-        let Some(info) = self.known.get_mut(&id).map(Arc::make_mut) else {
+        let Some(shared) = self.known.get_mut(&id) else {
             return false;
         };
-        self.bytes -= info.heap_bytes();
+        // Before the copy that a view may make necessary: a copy has no room to spare, and would count for less.
+        self.bytes -= shared.heap_bytes();
+        let info = Arc::make_mut(shared);
         change(info);
         self.bytes += info.heap_bytes();
         self.is_dirty = true;

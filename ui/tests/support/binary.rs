@@ -129,10 +129,20 @@ impl Headless {
     }
 
     #[cfg(unix)]
-    pub(crate) fn tell_to_end(&self) {
+    fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         let process = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(process, signal).unwrap();
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn tell_to_end(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
     }
 
     #[cfg(unix)]

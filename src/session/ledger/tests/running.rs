@@ -28,7 +28,7 @@ fn session(number: u32) -> Observation {
 }
 
 #[tokio::test(start_paused = true)]
-async fn news_after_silence_is_published_at_once_and_a_stream_of_news_thirty_times_a_second() {
+async fn news_after_silence_is_published_at_once_and_a_stream_of_news_twenty_times_a_second() {
     let tasks = Tasks::new(4);
     let clock = Clock::start();
     let (producer, consumer) = batch_queue(100, 1 << 20);
@@ -48,10 +48,10 @@ async fn news_after_silence_is_published_at_once_and_a_stream_of_news_thirty_tim
         producer.push(session(number)).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    tokio::time::sleep(PUBLISH_INTERVAL).await;
+    tokio::time::sleep(2 * PUBLISH_INTERVAL).await;
     let view = Arc::clone(&views.borrow_and_update());
     assert_eq!((view.sessions().len(), view.count()), (1000, 0));
-    assert!((25..=32).contains(&view.version()), "{}", view.version());
+    assert!((17..=22).contains(&view.version()), "{}", view.version());
 
     producer.push(session(1001)).await;
     producer.close();
