@@ -52,8 +52,8 @@ pub(super) async fn a_full_observation_queue_makes_traffic_wait_and_loses_nothin
 #[tokio::test]
 pub(super) async fn observations_too_heavy_for_their_queue_make_traffic_wait_and_lose_nothing() {
     let mut stage = stage(|config| config.limits.observation_queue_bytes = 64 << 10).await;
-    pass(&stage, &burst(200, 60_000)).await;
-    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue_bytes", 200).await;
+    pass(&stage, &burst(3000, 2_000)).await;
+    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue_bytes", 3000).await;
 }
 
 fn recording_to(path: &Path, config: &mut Config) {
