@@ -36,6 +36,11 @@ impl Timestamp {
     }
 }
 
+/// A length of time in whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Reads the wall clock once and counts on from there with the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {

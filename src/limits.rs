@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::millis;
+
 /// What the number of a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,7 +118,7 @@ impl LimitValue for Duration {
         Self::from_millis(number)
     }
     fn to_base(&self) -> u64 {
-        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+        millis(*self)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::ids::Side;
 use crate::limits::{LimitField, ResourceLimits, Unit};
 use crate::recording::Recorder;
@@ -228,10 +228,6 @@ impl Measured<'_> {
         let step = millis(timeout / SILENCE_STEPS).max(1);
         millis(longest.min(timeout)) / step * step
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A reading of something whose peak nobody keeps.

@@ -11,7 +11,7 @@ use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, 
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Scan, scan};
-use crate::codec::event::{SseEvent, single_data_line};
+use crate::codec::event::SseEvent;
 use crate::ids::{ExchangeId, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::resource::queue::Sequenced;
@@ -404,7 +404,7 @@ fn event_payload(block: &Bytes, is_first: bool) -> (Bytes, Option<SseObserved>) 
         retry: parsed.retry,
         comments: parsed.comments,
     };
-    let payload = match (single_data_line(block), parsed.event) {
+    let payload = match (parsed.data_line, parsed.event) {
         (Some(range), _) => block.slice(range),
         (None, Some(event)) => event.data.into(),
         (None, None) => Bytes::new(),

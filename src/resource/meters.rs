@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis};
 use crate::ids::Side;
 
 /// Something that goes up and down, and how far up it went.
@@ -75,7 +75,7 @@ impl Watermark {
 
     /// Takes note of a time, in milliseconds; of one that is shorter as one.
     pub fn note_time(&self, time: Duration) {
-        self.note(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1));
+        self.note(millis(time).max(1));
     }
 
     /// Counts that the limit was reached.

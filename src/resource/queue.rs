@@ -120,6 +120,12 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an item of `weight` may go in; into an empty queue one always may.
+    fn has_room(&self, state: &State<T>, weight: usize) -> bool {
+        let is_within = state.items.len() < self.max_items && state.bytes + weight <= self.max_bytes;
+        is_within || state.items.is_empty()
+    }
+
     /// Counts that a producer waits while there are `items`.
     fn note_wait(&self, items: usize) {
         self.waits.fetch_add(1, Ordering::Relaxed);
@@ -153,8 +159,7 @@ impl<T: Weigh> Producer<T> {
         if state.is_closed {
             return Poll::Ready(());
         }
-        let has_room = state.items.len() < self.0.max_items && state.bytes + weight <= self.0.max_bytes;
-        if !has_room && !state.items.is_empty() {
+        if !self.0.has_room(&state, weight) {
             *slot = Some(item);
             if !state.producers.iter().any(|waker| waker.will_wake(cx.waker())) {
                 self.0.note_wait(state.items.len());
@@ -187,8 +192,7 @@ impl<T: Weigh> Producer<T> {
         if state.is_closed {
             return None;
         }
-        let has_room = state.items.len() < self.0.max_items && state.bytes + weight <= self.0.max_bytes;
-        let turn = (!has_room && !state.items.is_empty()).then(|| Turn(state.taken));
+        let turn = (!self.0.has_room(&state, weight)).then(|| Turn(state.taken));
         let items = state.items.len();
         let consumer = self.0.put(&mut state, item, weight);
         drop(state);

@@ -11,12 +11,12 @@ use std::time::Duration;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::CaptureConnection;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, millis};
 use crate::limits::ResourceLimits;
 use crate::resource::breaker::{Breaker, BreakerSettings, Turn, Verdict};
 use crate::snapshot::{BreakerRow, BreakerState, Notice, Severity};
 
-use super::relay::describe;
+use super::relay::{chain, describe};
 use super::upstream::ConnectError;
 
 /// Turns kept until the notices are asked for; the newest stay.
@@ -98,13 +98,11 @@ impl SendError {
 
     /// The upstream kept us from connecting, rather than a want of descriptors, ports or memory here.
     fn is_upstreams(&self) -> bool {
-        let first: &(dyn std::error::Error + 'static) = self;
-        let mut causes = std::iter::successors(Some(first), |error| error.source());
         let own = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref::<ConnectError>() {
             Some(ConnectError::Refused { source, .. }) => is_want_of_ours(source),
             _ => false,
         };
-        self.is_connect() && !causes.any(own)
+        self.is_connect() && !chain(self).any(own)
     }
 }
 
@@ -379,9 +377,7 @@ impl Drop for Attempt<'_> {
 
 /// The cause without hyper's own words around it.
 pub(crate) fn root_cause(error: &SendError) -> String {
-    let first: &(dyn std::error::Error + 'static) = error;
-    let mut causes = std::iter::successors(Some(first), |error| error.source());
-    let connect = causes.find_map(|error| error.downcast_ref::<ConnectError>());
+    let connect = chain(error).find_map(|error| error.downcast_ref::<ConnectError>());
     match connect {
         Some(connect) => describe(connect),
         None => std::error::Error::source(error).map_or_else(|| error.to_string(), describe),
@@ -400,10 +396,6 @@ impl fmt::Display for Refusal {
             seconds(self.wait)
         )
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whole seconds, or milliseconds below one.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 
 use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
@@ -56,6 +57,17 @@ pub(crate) enum BodyKind {
 }
 
 impl BodyKind {
+    /// The kind by the `Content-Type` among `fields`.
+    pub(crate) fn of_fields(fields: &HeaderMap) -> Self {
+        let media_type = fields.get(header::CONTENT_TYPE);
+        Self::of(media_type.and_then(|value| value.to_str().ok()))
+    }
+
+    /// Whether it is a JSON document.
+    pub(crate) fn is_json(self) -> bool {
+        self == Self::Document { is_json: true }
+    }
+
     /// The kind by media type: any case, parameters ignored.
     pub(crate) fn of(media_type: Option<&str>) -> Self {
         let essence = media_type

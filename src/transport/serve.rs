@@ -24,7 +24,7 @@ use super::headers::{self, HostChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
-use super::relay::{Relay, ReplyBody, RequestBody, describe};
+use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::route::{Asked, Route, Upstream};
 use super::tap::RequestHeads;
 use super::tunnel;
@@ -172,7 +172,7 @@ async fn pass(
     let asked = AskedFor {
         is_head: parts.method == Method::HEAD,
         version: parts.version,
-        is_rpc: is_rpc(&parts.headers),
+        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
     };
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
@@ -294,7 +294,7 @@ fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
     let lease = exchange.hub.buffers.lease(exchange.side);
-    let kind = BodyKind::of(text(header::CONTENT_TYPE));
+    let kind = BodyKind::of_fields(fields);
     let coding = text(header::CONTENT_ENCODING);
     let mut reader = BodyReader::new(kind, coding, &exchange.hub.limits, lease);
     if coding.is_none()
@@ -334,14 +334,12 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
 
 /// The limits on heads bind within hyper, which only says afterwards that one of them did.
 fn note_large_head(hub: &Hub, error: &SendError) {
-    let first: &(dyn std::error::Error + 'static) = error;
-    let mut causes = std::iter::successors(Some(first), |error| error.source());
     let is_too_large = |cause: &(dyn std::error::Error + 'static)| {
         cause
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse_too_large)
     };
-    if causes.any(is_too_large) {
+    if chain(error).any(is_too_large) {
         hub.meters.head_bytes.reach();
     }
 }
@@ -431,7 +429,8 @@ async fn refuse(
     let (exchange, _) = begin_refused(connection, request, head).await;
     exchange.fail(answer.text.clone());
     exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
-    answer_ourselves(&exchange, is_rpc(request.headers()), &answer, EndKind::CutByProxy).await
+    let is_rpc = BodyKind::of_fields(request.headers()).is_json();
+    answer_ourselves(&exchange, is_rpc, &answer, EndKind::CutByProxy).await
 }
 
 /// Answers an honest request for which there is no room. Its body is read for the id that the answer has to carry.
@@ -448,7 +447,7 @@ async fn turn_away(
     body.drain(LATE_REQUEST).await;
     answer_ourselves(
         &exchange,
-        is_rpc(&parts.headers),
+        BodyKind::of_fields(&parts.headers).is_json(),
         &OwnAnswer::busy(text),
         EndKind::CutByProxy,
     )
@@ -478,14 +477,6 @@ async fn begin_refused(
     let exchange = Exchange::begin(&connection.hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
     (exchange, outbox)
-}
-
-/// Whether a request with these fields wants its errors as JSON-RPC.
-pub(super) fn is_rpc(fields: &HeaderMap) -> bool {
-    let media_type = fields
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    BodyKind::of(media_type) == BodyKind::Document { is_json: true }
 }
 
 /// Makes and tells an answer of our own.

@@ -98,11 +98,7 @@ pub(super) fn exchange_kind(beginning: &Beginning<'_>, stated: &Stated) -> Excha
     if beginning.method == Method::CONNECT {
         return ExchangeKind::Tunnel;
     }
-    let media_type = beginning
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let is_json = BodyKind::of(media_type) == BodyKind::Document { is_json: true };
+    let is_json = BodyKind::of_fields(beginning.headers).is_json();
     let may_carry = beginning.method == Method::POST && (is_json || stated.method.is_some());
     if may_carry {
         ExchangeKind::Message
