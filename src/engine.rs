@@ -4,6 +4,7 @@ mod binding;
 mod gauges;
 mod open;
 mod recording;
+mod servers;
 mod surroundings;
 mod telemetry;
 
@@ -20,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, UpstreamConfig};
+use crate::config::{CommandServer, Config, ConfigError, UpstreamConfig};
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -40,6 +41,7 @@ use crate::transport::upstream::{Clients, KnownUpstream};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
+use binding::Sockets;
 use surroundings::LiveSurroundings;
 
 /// How long the tasks that watch the traffic may take to finish once it has ended.
@@ -92,6 +94,18 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The port of one server cannot be listened on.
+    #[error(
+        "cannot listen on {address} for the server `{server}`; is another program using the port? Choose another first port with --ports BASE, or --ports alone for free ones"
+    )]
+    BindPort {
+        /// The server.
+        server: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The address for metrics cannot be listened on.
     #[error(
         "cannot serve metrics on {address}; is another program using the port? Choose another with --metrics, or port 0 for any free one"
@@ -117,6 +131,18 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The same failure, where it is about the port of one server.
+    fn of_server(self, server: &str) -> Self {
+        match self {
+            Self::Bind { address, source } => Self::BindPort {
+                server: server.to_owned(),
+                address,
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// The same failure, where it is about the address for metrics.
     fn of_metrics(self) -> Self {
         match self {
@@ -204,24 +230,19 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
-    let (listeners, metrics_listeners) = {
+    let (sockets, metrics_listeners) = {
         let _inside = runtime.enter();
         let metrics = config.metrics.as_slice();
         (
-            binding::bind_all(&config.listen)?,
+            Sockets::open(config)?,
             binding::bind_all(metrics).map_err(StartError::of_metrics)?,
         )
     };
-    let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
-    let addresses = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect();
-    let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
+    let addresses = sockets.addresses();
     let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &listening, &metrics_addresses, exporter)
+        start_parts(config, &sockets, &metrics_addresses, exporter)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -243,14 +264,14 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     ));
     {
         let _inside = runtime.enter();
-        for listener in listeners {
+        for listener in sockets.into_listeners() {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
         }
         telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
     Ok(EngineHandle {
-        addresses: addresses.clone(),
+        addresses,
         metrics_addresses,
         door: parts.door,
         tasks: parts.tasks,
@@ -275,11 +296,15 @@ struct Parts {
 
 fn start_parts(
     config: &Config,
-    listening: &Arc<OnceLock<Vec<SocketAddr>>>,
+    sockets: &Sockets,
     metrics_addresses: &[SocketAddr],
     exporter: Option<Exporter>,
 ) -> Parts {
     let limits = config.limits.clone();
+    let (common, ports) = (sockets.addresses(), sockets.ports());
+    let all = common.iter().chain(ports.iter().map(|(_, address)| address));
+    let listening: Arc<OnceLock<Vec<SocketAddr>>> =
+        Arc::new(OnceLock::from(all.copied().collect::<Vec<_>>()));
     let clock = Clock::start();
     let tasks = Tasks::within(&limits);
     let (ledger_queue, observations) = batch_queue(limits.observation_queue, limits.observation_queue_bytes);
@@ -291,7 +316,9 @@ fn start_parts(
     let (recorder, tap) = recorder(&limits, redaction, clock, &tasks);
     let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
     let spans = exporter.map(|exporter| telemetry::start_export(exporter, &tasks));
-    let ledger = Ledger::new(&limits).with_observer(telemetry::observer(spans.as_ref(), config));
+    let ledger = Ledger::new(&limits)
+        .with_servers(labels(config))
+        .with_observer(telemetry::observer(spans.as_ref(), config));
     let ledger_lag = Arc::clone(ledger.lag());
     tasks.spawn(
         TaskKind::Ledger,
@@ -315,8 +342,9 @@ fn start_parts(
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates),
-        listening: Arc::clone(listening),
+        clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates),
+        common,
+        ports,
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -346,6 +374,12 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+/// What the configured servers are called on screen.
+fn labels(config: &Config) -> impl Iterator<Item = Arc<str>> {
+    let upstreams = config.upstreams.iter().map(UpstreamConfig::label);
+    upstreams.chain(config.commands.iter().map(CommandServer::label))
 }
 
 /// A breaker for each upstream, in their order.

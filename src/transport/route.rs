@@ -39,6 +39,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Our end of the connection.
     pub(crate) local: SocketAddr,
+    /// The one server that this end is for; `None` where all are.
+    pub(crate) only: Option<ServerPlace>,
+}
+
+/// Which of the configured servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerPlace {
+    /// The upstream at this place of the configuration.
+    Upstream(usize),
+    /// The command at this place of the configuration.
+    Command(usize),
+}
+
+impl ServerPlace {
+    /// All servers of `config`, in the order in which they get ports of their own.
+    pub(crate) fn all(config: &Config) -> impl Iterator<Item = Self> {
+        let upstreams = (0..config.upstreams.len()).map(Self::Upstream);
+        upstreams.chain((0..config.commands.len()).map(Self::Command))
+    }
 }
 
 /// Where a request goes.
@@ -147,6 +166,11 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if let Some(ServerPlace::Upstream(place)) = asked.only
+            && let Some(upstream) = self.upstreams.get(place)
+        {
+            return to_upstream(upstream, &path, String::new(), own_authority);
+        }
         let named = self
             .upstreams
             .iter()
@@ -347,6 +371,7 @@ mod tests {
             uri: &target.parse().unwrap(),
             headers: &headers,
             local: "127.0.0.1:8080".parse().unwrap(),
+            only: None,
         };
         match routes.route(asked) {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
@@ -380,6 +405,34 @@ mod tests {
             ("/dbx", r#"UnknownMount { name: "dbx", known: ["db", "gh"] }"#),
         ] {
             assert_eq!(ask(&routes, "POST", target, OURS), expected);
+        }
+    }
+
+    #[test]
+    fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
+        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
+        for target in ["/x/mcp", "/db", "/?a=b"] {
+            let asked = Asked {
+                method: &Method::POST,
+                uri: &target.parse().unwrap(),
+                headers: &headers,
+                local: "127.0.0.1:9002".parse().unwrap(),
+                only: Some(ServerPlace::Upstream(1)),
+            };
+            let Route::Reverse {
+                target: onward,
+                mount,
+                ..
+            } = routes.route(asked)
+            else {
+                panic!("{target} went nowhere");
+            };
+            assert_eq!(
+                (onward.to_string(), mount),
+                (format!("http://up:2{target}"), String::new())
+            );
         }
     }
 
@@ -450,6 +503,7 @@ mod tests {
             uri: &"http://x.dev/".parse().unwrap(),
             headers: &HeaderMap::new(),
             local: "10.0.0.5:8080".parse().unwrap(),
+            only: None,
         };
         assert!(matches!(
             routes(&[]).route(asked),

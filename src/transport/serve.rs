@@ -20,12 +20,12 @@ use crate::snapshot::{Direction, EndKind, Head};
 use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
-use super::headers::{self, HostChange};
+use super::headers::{self, HeadChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::route::{Asked, Route, Upstream};
+use super::route::{Asked, Route, ServerPlace, Upstream};
 use super::tap::RequestHeads;
 use super::tunnel;
 use super::upstream::ConnectionFacts;
@@ -40,6 +40,8 @@ pub(crate) struct ClientConnection {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: Peer,
     pub(crate) local: SocketAddr,
+    /// The one server that our end is for.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) heads: RequestHeads,
     pub(crate) place: Arc<ConnectionPlace>,
     /// Requests on it that are not done; counted on HTTP/2 only.
@@ -88,6 +90,7 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        only: connection.only,
     };
     let response = match connection.hub.routes.route(asked) {
         Route::Nowhere(nowhere) => {
@@ -152,7 +155,7 @@ async fn pass(
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(&parts, &destination);
+    let mut change = head_change(&parts, &destination);
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -161,7 +164,7 @@ async fn pass(
         target: shown_target(&parts.uri),
         headers: &parts.headers,
         head,
-        rewrites: std::mem::take(&mut host.rewrites),
+        rewrites: std::mem::take(&mut change.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
@@ -179,7 +182,7 @@ async fn pass(
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
     let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
-    host.apply(&mut fields);
+    change.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     let is_prior_h2 = destination
@@ -249,11 +252,11 @@ struct AskedFor {
     is_rpc: bool,
 }
 
-fn host_change(parts: &Parts, destination: &Destination) -> HostChange {
+fn head_change(parts: &Parts, destination: &Destination) -> HeadChange {
     match (&destination.upstream, destination.target.authority()) {
-        (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
-        (None, None) => HostChange::default(),
+        (None, None) => HeadChange::default(),
     }
 }
 
@@ -328,7 +331,8 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        state.note(error.map_or(Ok(()), |error| Err(describe(error))));
+        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        state.note(outcome, hub.clock.now());
     }
 }
 

@@ -14,6 +14,7 @@ mod effect;
 mod fake;
 mod format;
 mod headless;
+mod jsonc;
 mod keymap;
 mod layout;
 mod line_edit;
@@ -136,6 +137,9 @@ fn run(invocation: Invocation) -> Result<(), Failure> {
     hook_panics(logging.place().map(PathBuf::from));
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    for remark in &invocation.remarks {
+        tracing::warn!("{remark}");
+    }
     let outcome = work(invocation, ring);
     if logging.dropped_lines() > 0 {
         say(format_args!(

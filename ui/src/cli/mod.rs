@@ -6,6 +6,7 @@ mod filter_text;
 mod layer;
 mod limit_flags;
 mod print;
+mod servers_file;
 mod settings;
 mod values;
 

@@ -13,7 +13,7 @@ use super::arguments::{
 use super::file::{self, FileError};
 use super::layer::Layer;
 use super::print;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::keymap::{Keymap, KeymapError};
 
 /// Where clients connect unless something else is said.
@@ -28,6 +28,8 @@ pub(crate) struct Invocation {
     pub(crate) limits: ResourceLimits,
     /// The limits that somebody asked for, by name.
     pub(crate) asked_limits: BTreeSet<String>,
+    /// What the log is to say of the files that were read.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What is to be done.
@@ -127,6 +129,7 @@ struct Settings {
 impl Settings {
     fn invocation(self, job: Job) -> Invocation {
         Invocation {
+            remarks: self.layer.servers.remarks,
             job,
             log_file: self.log_file,
             log_level: self.layer.log_level.unwrap_or_default(),
@@ -197,6 +200,9 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let given = Layer {
         listen: some_if_any(arguments.listen),
         upstreams: some_if_any(arguments.upstream),
+        ports: arguments
+            .ports
+            .map(|base| base.map_or(PortsChoice::Free, PortsChoice::From)),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
         record: record_choice(arguments.record),
@@ -230,6 +236,7 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: vec![arguments.listen],
         upstreams: Vec::new(),
+        commands: Vec::new(),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
         records_secrets,
@@ -306,8 +313,11 @@ fn config(layer: &Layer) -> Config {
             path: Some(path.clone()),
         }),
     };
+    let upstreams = layer.upstreams.iter().flatten().chain(&layer.servers.upstreams);
     Config {
-        upstreams: layer.upstreams.clone().unwrap_or_default(),
+        upstreams: upstreams.cloned().collect(),
+        commands: layer.servers.commands.clone(),
+        ports: layer.ports.and_then(PortsChoice::ports),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         record,

@@ -84,6 +84,7 @@ pub(super) fn upstream(name: &str, is_healthy: Option<bool>) -> UpstreamRow {
         exchanges: 42,
         failures: 0,
         breaker: BreakerRow::default(),
+        ..UpstreamRow::default()
     }
 }
 
