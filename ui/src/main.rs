@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod client_config;
 mod complete;
 mod console;
 mod demo;
