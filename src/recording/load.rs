@@ -36,6 +36,8 @@ pub struct Unplaced<'a> {
     pub direction: Direction,
     /// The exchange that carried it.
     pub exchange: ExchangeId,
+    /// What carried it.
+    pub carrier: Carrier,
     /// `MCP-Protocol-Version` of the exchange's request.
     pub protocol_version: Option<&'a str>,
     /// The message.
@@ -265,6 +267,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
                 at,
                 direction: frame.direction,
                 exchange: frame.exchange,
+                carrier: frame.carrier,
                 protocol_version: version,
                 envelope: &envelope,
             });
