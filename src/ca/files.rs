@@ -46,7 +46,7 @@ pub(super) fn write_key(directory: &Path, text: &str, replaces: bool) -> Result<
         path: path.to_owned(),
         source,
     };
-    create_directory(directory).map_err(|source| failed(directory, source))?;
+    create_directory_for(directory)?;
     let path = directory.join(KEY_FILE);
     // Nobody is to find half a file.
     let draft = draft_of(&path);
@@ -72,9 +72,29 @@ pub(super) fn write_certificate(directory: &Path, pem: &str) -> Result<(), CaErr
     if fs::read_to_string(&path).is_ok_and(|there| there == pem) {
         return Ok(());
     }
-    let draft = draft_of(&path);
-    let written = create_new(&draft, pem, 0o644).and_then(|()| fs::rename(&draft, &path));
-    written.map_err(|source| CaError::Write { path, source })
+    put(&path, pem, 0o644)
+}
+
+/// Creates `directory` for its owner only, unless it is there.
+pub(super) fn create_directory_for(directory: &Path) -> Result<(), CaError> {
+    create_directory(directory).map_err(|source| CaError::Write {
+        path: directory.to_owned(),
+        source,
+    })
+}
+
+/// Puts `text` into a file for its owner only, in place of what is there.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), CaError> {
+    put(path, text, 0o600)
+}
+
+fn put(path: &Path, text: &str, mode: u32) -> Result<(), CaError> {
+    let draft = draft_of(path);
+    let written = create_new(&draft, text, mode).and_then(|()| fs::rename(&draft, path));
+    written.map_err(|source| CaError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A name beside `path` that nobody else uses at this moment.

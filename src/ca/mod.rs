@@ -2,6 +2,7 @@
 //!
 //! Its key never leaves its file. Certificates for hosts are made in memory and live for less than 90 days.
 
+mod bundle;
 mod files;
 mod validity;
 
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Timestamp;
 
+pub use bundle::ClientFiles;
 pub use files::{CERTIFICATE_FILE, KEY_FILE};
 
 /// How long a new authority is valid.

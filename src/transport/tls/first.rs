@@ -206,9 +206,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_tls_is_something_else() {
-        assert_eq!(
-            FirstBytes::default().push(b"\x16\x03\x01 not looked at"),
-            First::Other
-        );
+        assert_eq!(first(b"\x16\x03\x01\x00\x05hello"), First::Other);
+        assert_eq!(first(b"\x16\x03\x01\xff\xffhello"), First::Other);
     }
 }
