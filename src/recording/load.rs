@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::assembly::{Assembled, Assemblies};
 use super::body::BodyRange;
-use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine};
+use super::format::{
+    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine,
+};
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Scan, scan};

@@ -9,7 +9,9 @@ use crate::session::history::exchange::ExchangeRecord;
 use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
-use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved};
+use crate::session::observation::{
+    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved,
+};
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
 use super::Ledger;
