@@ -10,6 +10,7 @@ pub(crate) mod listener;
 pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod relay;
+pub(crate) mod rewrite;
 pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod serve;

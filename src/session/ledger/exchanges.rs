@@ -9,7 +9,9 @@ use crate::session::history::exchange::ExchangeRecord;
 use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
-use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved};
+use crate::session::observation::{
+    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved,
+};
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
 use super::Ledger;
@@ -120,6 +122,22 @@ impl Ledger {
         }
         if let Some(stream) = stream {
             self.open_stream(id, stream, at);
+        }
+    }
+
+    /// Adds to what is known of an exchange: changes in its bodies, and what was found about it.
+    pub(super) fn rewritten(&mut self, at: Timestamp, rewritten: RewrittenObserved) {
+        let id = rewritten.exchange;
+        self.known_exchange(id, rewritten.session, at);
+        self.belongs_to(id, rewritten.session, at);
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        open.record.add(rewritten.rewrites, rewritten.findings);
+        let (record, row) = (Arc::clone(&open.record), open.http_row.clone());
+        self.shelves.recharge(&record);
+        if let Some(row) = row {
+            self.mark_changed(&row);
         }
     }
 
