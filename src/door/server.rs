@@ -136,14 +136,9 @@ fn is_ours(socket: &UnixStream) -> bool {
 
 async fn serve(hub: &Arc<Hub>, socket: UnixStream) {
     let (reader, writer) = link(socket);
-    let Some(place) = Place::take(hub) else {
-        let limit = hub.limits.max_shims;
-        return refuse(writer, format!("it has {limit} links already; raise --max-shims")).await;
-    };
-    if let Err(error) = welcome(hub, reader, writer).await {
+    if let Err(error) = let_in(hub, reader, writer).await {
         tracing::debug!(%error, "a link through the control door ended");
     }
-    drop(place);
 }
 
 /// A place among `max_shims`.
@@ -169,27 +164,32 @@ impl Drop for Place<'_> {
     }
 }
 
-async fn welcome(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter) -> Result<(), LinkError> {
+async fn let_in(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter) -> Result<(), LinkError> {
+    let place = Place::take(hub);
+    // It is heard also if it is refused: an end with words unheard would reach it before the refusal.
     let Ok(came) = timeout(HELLO, reader.next()).await else {
         return Ok(());
     };
     // Someone who only looked whether we are here says nothing.
     let Some(frame) = came? else { return Ok(()) };
-    match read_message(&frame) {
-        Ok(ToProxy::Hello(hello)) if hello.version == DOOR_VERSION && hello.role == SHIM => {
+    let reason = match (read_message(&frame), &place) {
+        (Ok(ToProxy::Hello(hello)), _) if !is_known(&hello) => unknown(&hello),
+        (Ok(ToProxy::Hello(_)), None) => {
+            let limit = hub.limits.max_shims;
+            format!("it has {limit} links already; raise --max-shims")
+        }
+        (Ok(ToProxy::Hello(_)), Some(_)) => {
             writer.put(&FromProxy::Welcome(introduction(hub)), b"")?;
             writer.flush().await?;
-            shim::observe(hub, reader).await
+            return shim::observe(hub, reader).await;
         }
-        Ok(ToProxy::Hello(hello)) => {
-            refuse(writer, unknown(&hello)).await;
-            Ok(())
-        }
-        _ => {
-            refuse(writer, "it was not told who comes".to_owned()).await;
-            Ok(())
-        }
-    }
+        _ => "it was not told who comes".to_owned(),
+    };
+    refuse(writer, reason).await
+}
+
+fn is_known(hello: &Hello) -> bool {
+    hello.version == DOOR_VERSION && hello.role == SHIM
 }
 
 fn introduction(hub: &Hub) -> Welcome {
@@ -212,9 +212,8 @@ fn unknown(hello: &Hello) -> String {
     }
 }
 
-async fn refuse(mut writer: FrameWriter, reason: String) {
-    if writer.put(&FromProxy::Refused { reason }, b"").is_ok() {
-        // Who does not wait for it does not want to know.
-        let _ = timeout(HELLO, writer.close()).await;
-    }
+async fn refuse(mut writer: FrameWriter, reason: String) -> Result<(), LinkError> {
+    writer.put(&FromProxy::Refused { reason }, b"")?;
+    // Who does not read it does not want to know.
+    timeout(HELLO, writer.close()).await.unwrap_or(Ok(()))
 }
