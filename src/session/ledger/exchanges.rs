@@ -460,6 +460,7 @@ fn own_answer(end: &ExchangeEnded, record: &ExchangeRecord) -> Option<u16> {
         .status()
         .filter(|status| record.is_our_answer() && *status >= 400);
     end.our_status
+        .filter(|status| *status >= 400)
         .or(answered)
         .filter(|_| end.response_end != EndKind::ClientAborted)
 }
