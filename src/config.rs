@@ -1,5 +1,6 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
+pub mod forward;
 mod servers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -15,6 +16,7 @@ use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
+use forward::{ForwardConfig, ForwardConfigError};
 pub use servers::{AddedHeaders, ServerPorts};
 
 /// What an engine is to do.
@@ -32,6 +34,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
     pub allowed_origins: Vec<String>,
+    /// Interception of TLS, and who may use the forward side by which way.
+    pub forward: ForwardConfig,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.
@@ -42,6 +46,8 @@ pub struct Config {
     pub records_secrets: bool,
     /// Where metrics can be scraped; nowhere if `None`.
     pub metrics: Option<ListenAddress>,
+    /// The directory of the control door, through which wrapped commands are shown; no door if `None`.
+    pub door: Option<PathBuf>,
     /// Where spans of calls are sent; nowhere if `None`.
     pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.
@@ -105,6 +111,9 @@ pub enum ConfigError {
         /// How many servers there are.
         servers: usize,
     },
+    /// Something about the forward side or about TLS.
+    #[error(transparent)]
+    Forward(#[from] ForwardConfigError),
     /// An upstream that is this proxy itself.
     #[error(
         "upstream {url} is this proxy's own address; requests would run in a circle: point --upstream at the server"
@@ -354,7 +363,8 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice, for an upstream that is a listener of ours, and for ports that do not exist.
+    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, and for ports
+    /// that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -366,9 +376,16 @@ impl Config {
             }
         }
         for upstream in &self.upstreams {
-            if self.is_own_address(upstream) {
+            if self.is_own_address(&upstream.authority, upstream.port()) {
                 return Err(ConfigError::Loop { url: upstream.url() });
             }
+        }
+        self.forward.check()?;
+        if let Some(via) = &self.forward.via
+            && self.is_own_address(via.authority(), via.authority().port_u16().unwrap_or(80))
+        {
+            let url = via.to_string();
+            return Err(ForwardConfigError::ViaLoop { url }.into());
         }
         match self.ports {
             Some(ServerPorts::From(base)) if self.port_of(self.servers().saturating_sub(1)).is_none() => {
@@ -389,13 +406,12 @@ impl Config {
         self.ports?.of(place)
     }
 
-    fn is_own_address(&self, upstream: &UpstreamConfig) -> bool {
-        let host = upstream.authority.host();
+    fn is_own_address(&self, authority: &Authority, port: u16) -> bool {
+        let host = authority.host();
         let bare = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let port = upstream.port();
         let own_ports: Vec<u16> = (0..self.servers())
             .filter_map(|place| self.port_of(place))
             .collect();

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::config::{CommandServer, Config, ConfigError, UpstreamConfig};
+use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -37,7 +38,9 @@ use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
 use crate::transport::route::Routes;
-use crate::transport::upstream::{Clients, KnownUpstream};
+use crate::transport::tls::Interception;
+use crate::transport::tls::trust::Trust;
+use crate::transport::upstream::{Clients, KnownUpstream, Way};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
@@ -228,6 +231,10 @@ impl Engine {
 
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
+    let way = Way {
+        trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
+        via: config.forward.via.clone(),
+    };
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
     let (sockets, metrics_listeners) = {
@@ -242,7 +249,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &sockets, &metrics_addresses, exporter)
+        start_parts(config, &sockets, &metrics_addresses, exporter, way)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -267,6 +274,10 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         for listener in sockets.into_listeners() {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
+        }
+        #[cfg(unix)]
+        if let Some(directory) = config.door.clone() {
+            crate::door::server::start(&parts.proxy.hub, directory);
         }
         telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
@@ -299,6 +310,7 @@ fn start_parts(
     sockets: &Sockets,
     metrics_addresses: &[SocketAddr],
     exporter: Option<Exporter>,
+    way: Way,
 ) -> Parts {
     let limits = config.limits.clone();
     let (common, ports) = (sockets.addresses(), sockets.ports());
@@ -342,9 +354,11 @@ fn start_parts(
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates),
+        interception: Interception::new(&config.forward, &limits, clock, &meters),
+        clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates, way),
         common,
         ports,
+        door: DoorNotes::default(),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -498,6 +512,26 @@ impl EngineHandle {
             let _inside = running.runtime.enter();
             self.tasks.spawn(kind, task);
         }
+    }
+
+    /// Serves `socket` as if somebody had come with it through the control door.
+    ///
+    /// # Errors
+    /// What the system says if the socket cannot be used.
+    #[cfg(unix)]
+    pub fn adopt(&self, socket: std::os::unix::net::UnixStream) -> io::Result<()> {
+        let Some((running, proxy)) = self
+            .running
+            .as_ref()
+            .and_then(|running| Some((running, running.proxy.as_ref()?)))
+        else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let _inside = running.runtime.enter();
+        socket.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(socket)?;
+        crate::door::server::adopt(&proxy.hub, socket);
+        Ok(())
     }
 
     /// The engine's runtime, for what has to be awaited on it.

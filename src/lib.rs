@@ -1,8 +1,11 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
+pub mod ca;
+pub mod child;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod door;
 pub mod engine;
 pub mod frontend;
 pub mod ids;

@@ -117,6 +117,7 @@ async fn answer(
         headers: request.headers(),
         local,
         only: None,
+        within: None,
     };
     if let Some(refusal) = server.hub.routes.refusal(asked) {
         let answer = OwnAnswer::nowhere(&refusal, &local.to_string());

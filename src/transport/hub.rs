@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::{Clock, Timestamp};
+use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::{BufferPool, Meters};
@@ -14,6 +15,7 @@ use crate::tasks::Tasks;
 
 use super::gate::Gate;
 use super::route::{Routes, ServerPlace};
+use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
 
@@ -89,6 +91,8 @@ pub(crate) struct Hub {
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
+    pub(crate) interception: Interception,
+    pub(crate) door: DoorNotes,
     /// The addresses at which all servers are.
     pub(crate) common: Vec<SocketAddr>,
     /// Those at which one server is alone; of two families the first.

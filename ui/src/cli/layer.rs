@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shadowcat::config::{ListenAddress, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
+use super::forward_flags::ForwardLayer;
 use super::servers_file::FoundServers;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 
@@ -18,6 +19,7 @@ pub(super) struct Layer {
     pub(super) ports: Option<PortsChoice>,
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
+    pub(super) forward: ForwardLayer,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -44,6 +46,7 @@ impl Layer {
             ports: self.ports.or(below.ports),
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
+            forward: self.forward.over(below.forward),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),
