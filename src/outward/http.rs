@@ -54,7 +54,7 @@ pub(super) struct ToldBody {
 
 impl ToldBody {
     /// The body; the receiver ends when it was handed over, or when it never will be.
-    pub(super) fn new(bytes: Bytes) -> (reqwest::Body, oneshot::Receiver<()>) {
+    pub(super) fn of(bytes: Bytes) -> (reqwest::Body, oneshot::Receiver<()>) {
         let (sent, handed_over) = oneshot::channel();
         let body = Self {
             rest: bytes,

@@ -239,7 +239,7 @@ impl Outward {
     }
 
     async fn send(self: &Arc<Self>, post: Post, permit: OwnedSemaphorePermit, wait: Wait) {
-        let (body, sent) = ToldBody::new(post.body.clone());
+        let (body, sent) = ToldBody::of(post.body.clone());
         let (done, accepted) = oneshot::channel::<()>();
         let outward = Arc::clone(self);
         self.start(async move {
