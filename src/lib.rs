@@ -1,8 +1,10 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
+pub mod child;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod door;
 pub mod engine;
 pub mod frontend;
 pub mod ids;
@@ -17,4 +19,8 @@ pub mod snapshot;
 pub mod tasks;
 pub mod telemetry;
 mod transport;
+/// The run of a command as it is observed, for programs that move its bytes themselves.
+pub mod run {
+    pub use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
+}
 pub mod views;

@@ -216,6 +216,9 @@ impl Surroundings for LiveSurroundings {
         }
         self.notices
             .follow_recorder(&self.recorder.state(), self.hub.clock.now());
+        for (subject, word) in self.hub.door.take_words() {
+            self.notices.add_about(&subject, word);
+        }
         for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
             for turn in state.gate.take_turns() {
                 self.notices

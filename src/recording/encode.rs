@@ -45,6 +45,7 @@ struct ExchangeState {
     has_start: bool,
     request: DirectionState,
     response: DirectionState,
+    errors: DirectionState,
 }
 
 /// One direction of an exchange.
@@ -197,7 +198,7 @@ impl Encoder {
         }
         state.request.facts = facts;
         let mut redactions = 0;
-        let line = RequestLine {
+        let mut line = RequestLine {
             seq: self.next_seq(),
             us: self.us(at),
             session: request.session,
@@ -210,6 +211,8 @@ impl Encoder {
                 ExchangeKind::Message => RequestKind::Message,
                 ExchangeKind::Http => RequestKind::Http,
                 ExchangeKind::Tunnel => RequestKind::Tunnel,
+                ExchangeKind::Run => RequestKind::Run,
+                ExchangeKind::BridgedRun => RequestKind::BridgedRun,
             },
             method: request.method,
             target: self.redacted_text(&request.target, &mut redactions),
@@ -218,6 +221,12 @@ impl Encoder {
             redactions: redactions + self.redacted_head(&mut head),
             head,
         };
+        if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun)
+            && let Some(tagger) = &self.tagger
+        {
+            line.redactions += line.head.redact_arguments(tagger);
+            line.target = line.head.command_line();
+        }
         Line::Request(line).write_to(out);
     }
 
@@ -419,6 +428,7 @@ impl Encoder {
         let exchange = self.exchange_state(key.exchange);
         match key.direction {
             Direction::ClientToServer => &mut exchange.request,
+            Direction::ServerToClient if key.carrier == Carrier::Stderr => &mut exchange.errors,
             Direction::ServerToClient => &mut exchange.response,
         }
     }

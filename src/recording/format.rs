@@ -140,6 +140,10 @@ pub enum RequestKind {
     Http,
     /// CONNECT: a tunnel.
     Tunnel,
+    /// A run of a command whose lines are the messages.
+    Run,
+    /// A run of a command behind HTTP, whose lines are recorded beside the messages.
+    BridgedRun,
 }
 
 /// A request head.

@@ -13,6 +13,9 @@ use crate::codec::envelope::Envelope;
 use crate::ids::{CallId, ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
 
+/// Why a session ends that is the run of a command.
+pub const COMMAND_ENDED: &str = "the command ended";
+
 /// One thing that happened, and when. Its place in the global sequence is given by the queue.
 #[derive(Debug, Clone)]
 pub struct Observation {
@@ -113,6 +116,10 @@ pub enum ExchangeKind {
     Http,
     /// CONNECT.
     Tunnel,
+    /// A run of a command whose lines are the messages.
+    Run,
+    /// A run of a command behind HTTP: what it says is shown where clients hear it, its lines are recorded as they are.
+    BridgedRun,
 }
 
 /// An exchange began.

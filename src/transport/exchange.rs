@@ -16,7 +16,7 @@ use crate::session::observation::{
 };
 use crate::session::pairing::Carriage;
 use crate::session::registry::{Found, Session, SessionKey};
-use crate::snapshot::{Carrier, Direction, EndKind, SessionBasis, Timing};
+use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 
 use super::hub::Hub;
 use super::place::StreamPlace;
@@ -51,6 +51,8 @@ pub(crate) struct Exchange {
     pub(crate) side: Side,
     pub(crate) server: Arc<str>,
     address: Arc<str>,
+    /// What it is: HTTP, or the run of a command.
+    kind: ExchangeKind,
     stated: Stated,
     state: Mutex<State>,
     end_place: Mutex<Option<Reserved<Observation>>>,
@@ -77,6 +79,19 @@ pub(crate) struct Beginning<'a> {
     pub(crate) rewrites: Vec<String>,
 }
 
+/// A run of a command, as it is told.
+pub(crate) struct RunBeginning {
+    pub(crate) side: Side,
+    pub(crate) server: Arc<str>,
+    /// The command line in one text.
+    pub(crate) target: String,
+    pub(crate) head: Head,
+    /// Its lines are shown where the HTTP clients of the bridge before it hear them.
+    pub(crate) is_bridged: bool,
+    /// The session it belongs to; one of its own if `None`.
+    pub(crate) session: Option<Arc<Session>>,
+}
+
 impl Exchange {
     /// Begins an exchange and tells of it through `outbox`.
     pub(crate) fn begin(
@@ -88,12 +103,73 @@ impl Exchange {
         let now = hub.clock.now();
         let stated = Stated::read(&beginning);
         let kind = exchange_kind(&beginning, &stated);
-        let exchange = Self {
+        let exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
+        note_head(&hub.meters, &beginning.head, beginning.headers);
+        exchange.join_by_head(kind, outbox);
+        let resumes = exchange.resumes(beginning.headers);
+        let request = RequestObserved {
+            method: beginning.method.to_string(),
+            target: beginning.target,
+            head: beginning.head,
+            rewrites: beginning.rewrites,
+            resumes,
+            ..exchange.request_observed(peer)
+        };
+        outbox.put(Observation {
+            at: now,
+            event: Event::Request(Box::new(request)),
+        });
+        Arc::new(exchange)
+    }
+
+    /// Begins the run of a command, which is an exchange of its own, and tells of it through `outbox`.
+    pub(crate) fn begin_run(
+        hub: &Arc<Hub>,
+        peer: &Peer,
+        run: RunBeginning,
+        outbox: &mut Outbox,
+    ) -> Arc<Self> {
+        let now = hub.clock.now();
+        let kind = if run.is_bridged {
+            ExchangeKind::BridgedRun
+        } else {
+            ExchangeKind::Run
+        };
+        let exchange = Self::new(hub, peer, kind, (run.side, run.server), Stated::default(), now);
+        match run.session {
+            Some(session) => exchange.lock().session = Some(session),
+            None => exchange.join_as_run(outbox),
+        }
+        let request = RequestObserved {
+            method: "run".to_owned(),
+            target: run.target,
+            head: ObservedHead::Fields(Box::new(run.head)),
+            ..exchange.request_observed(peer)
+        };
+        outbox.put(Observation {
+            at: now,
+            event: Event::Request(Box::new(request)),
+        });
+        Arc::new(exchange)
+    }
+
+    fn new(
+        hub: &Arc<Hub>,
+        peer: &Peer,
+        kind: ExchangeKind,
+        (side, server): (Side, Arc<str>),
+        stated: Stated,
+        now: crate::clock::Timestamp,
+    ) -> Self {
+        hub.meters.exchanges.add(1);
+        hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
+        Self {
             hub: Arc::clone(hub),
             id: ExchangeId::from(hub.ids.exchanges.next()),
-            side: beginning.side,
-            server: beginning.server,
+            side,
+            server,
             address: Arc::clone(&peer.host),
+            kind,
             stated,
             state: Mutex::new(State {
                 timing: Timing {
@@ -103,28 +179,44 @@ impl Exchange {
                 ..State::default()
             }),
             end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
-        };
-        hub.meters.exchanges.add(1);
-        hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
-        note_head(&hub.meters, &beginning.head, beginning.headers);
-        exchange.join_by_head(kind, outbox);
-        let resumes = exchange.resumes(beginning.headers);
-        let event = Event::Request(Box::new(RequestObserved {
-            exchange: exchange.id,
+        }
+    }
+
+    /// What is told of its beginning, without what its head says.
+    fn request_observed(&self, peer: &Peer) -> RequestObserved {
+        RequestObserved {
+            exchange: self.id,
             connection: peer.connection,
             client: String::from(&*peer.address),
-            side: exchange.side,
-            server: Arc::clone(&exchange.server),
-            session: exchange.lock().session.as_ref().map(|session| session.id),
-            kind,
-            method: beginning.method.to_string(),
-            target: beginning.target,
-            head: beginning.head,
-            rewrites: beginning.rewrites,
-            resumes,
-        }));
-        outbox.put(Observation { at: now, event });
-        Arc::new(exchange)
+            side: self.side,
+            server: Arc::clone(&self.server),
+            session: self.lock().session.as_ref().map(|session| session.id),
+            kind: self.kind,
+            method: String::new(),
+            target: String::new(),
+            head: ObservedHead::Raw(bytes::Bytes::new()),
+            rewrites: Vec::new(),
+            resumes: None,
+        }
+    }
+
+    /// The session it belongs to, once that is known.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.lock().session.clone()
+    }
+
+    /// Tells that its session is over, the first time.
+    pub(crate) fn end_session(&self, reason: &'static str, outbox: &mut Outbox) {
+        let session = self.session().filter(|session| session.end());
+        if let Some(session) = session {
+            outbox.put(Observation {
+                at: self.hub.clock.now(),
+                event: Event::SessionEnded {
+                    session: session.id,
+                    reason,
+                },
+            });
+        }
     }
 
     /// The request's JSON-RPC id as spelled, once it was read: what an answer of our own has to carry.
@@ -241,6 +333,19 @@ impl Exchange {
         coding: Option<&Arc<str>>,
         outbox: &mut Outbox,
     ) {
+        let carrier = self.lock().carrier(direction);
+        self.tell_as(direction, carrier, drafts, coding, outbox);
+    }
+
+    /// Tells of what was found in a stream that `carrier` carries.
+    pub(crate) fn tell_as(
+        &self,
+        direction: Direction,
+        carrier: Carrier,
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+    ) {
         let now = self.hub.clock.now();
         for draft in drafts.drain(..) {
             let event = match draft {
@@ -250,14 +355,14 @@ impl Exchange {
                         exchange: self.id,
                         session: state.session.as_ref().map(|session| session.id),
                         direction,
-                        carrier: state.carrier(direction),
+                        carrier,
                         frame,
                         part,
                         bytes,
                         coding: coding.cloned(),
                     })
                 }
-                Draft::Frame(frame) => self.place(direction, *frame, coding, now, outbox),
+                Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             outbox.put(Observation { at: now, event });
         }
@@ -310,6 +415,24 @@ impl Exchange {
             });
         }
         self.lock().session = Some(found.session);
+    }
+
+    /// One run of a command is one session (MCP, Transports, stdio: one connection).
+    fn join_as_run(&self, outbox: &mut Outbox) {
+        let key = SessionKey::Run {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    fn is_run(&self) -> bool {
+        matches!(self.kind, ExchangeKind::Run | ExchangeKind::BridgedRun)
     }
 
     fn peer_key(&self) -> SessionKey {
@@ -372,7 +495,7 @@ impl Exchange {
 
     fn place(
         &self,
-        direction: Direction,
+        (direction, carrier): (Direction, Carrier),
         draft: FrameDraft,
         coding: Option<&Arc<str>>,
         now: crate::clock::Timestamp,
@@ -387,7 +510,8 @@ impl Exchange {
         let mut state = self.lock();
         if direction == Direction::ClientToServer {
             let first = draft.scan.messages.first();
-            state.is_modern = first.is_some_and(era::is_modern);
+            // On a pipe ids count for all of it, whatever the era.
+            state.is_modern = !self.is_run() && first.is_some_and(era::is_modern);
             state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
         }
         let carriage = Carriage {
@@ -396,10 +520,15 @@ impl Exchange {
             exchange: self.id,
             is_modern: state.is_modern,
         };
-        let (session, stream, carrier) = (state.session.clone(), state.stream, state.carrier(direction));
+        let (session, stream) = (state.session.clone(), state.stream);
         drop(state);
-        let is_mcp = self.side == Side::Reverse || self.stated.speaks_mcp || draft.scan.is_json_rpc();
-        let messages = if is_mcp { draft.scan.messages } else { Vec::new() };
+        let is_mcp = self.side == Side::Reverse
+            || self.is_run()
+            || carrier == Carrier::WebSocket
+            || self.stated.speaks_mcp
+            || draft.scan.is_json_rpc();
+        let is_shown = is_mcp && self.kind != ExchangeKind::BridgedRun;
+        let messages = if is_shown { draft.scan.messages } else { Vec::new() };
         let placed = messages
             .into_iter()
             .map(|envelope| self.placed(carriage, envelope, session.as_deref()));

@@ -15,15 +15,72 @@ use super::exchange::Exchange;
 use super::reader::{BodyReader, Draft};
 use super::watchers::Outbox;
 
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// As HTTP tells it.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// Whoever made the body gave it up.
+    #[error("{0}")]
+    GivenUp(&'static str),
+}
+
+/// A body that does not come from a peer's connection: we make it, piece by piece.
+pub(crate) trait MadeBody: std::fmt::Debug + Send {
+    /// The next piece, `None` at the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A peer's connection.
+    Http(Incoming),
+    /// Ourselves, in the place of a server (bridge).
+    Made(Box<dyn MadeBody>),
+}
+
+impl From<Incoming> for Source {
+    fn from(incoming: Incoming) -> Self {
+        Self::Http(incoming)
+    }
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Self::Made(body) => body
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http(incoming) => incoming.is_end_stream(),
+            Self::Made(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http(incoming) => incoming.size_hint(),
+            Self::Made(_) => SizeHint::default(),
+        }
+    }
+}
+
 /// A body that is relayed and read.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    incoming: Incoming,
+    incoming: Source,
     direction: Direction,
     reader: BodyReader,
     drafts: Vec<Draft>,
     outbox: Outbox,
-    waiting: Option<Result<Frame<Bytes>, hyper::Error>>,
+    waiting: Option<Result<Frame<Bytes>, BodyError>>,
     is_done: bool,
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
@@ -37,12 +94,12 @@ impl Relay {
     pub(crate) fn new(
         exchange: Arc<Exchange>,
         direction: Direction,
-        incoming: Incoming,
+        incoming: impl Into<Source>,
         reader: BodyReader,
         outbox: Outbox,
     ) -> Self {
         let mut relay = Self {
-            incoming,
+            incoming: incoming.into(),
             direction,
             reader,
             drafts: Vec::new(),
@@ -104,17 +161,17 @@ impl Relay {
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.hides_end = false;
         loop {
             ready!(self.outbox.poll_flush(cx));
             if let Some(waiting) = self.waiting.take() {
                 return Poll::Ready(Some(waiting));
             }
-            if self.is_done && self.incoming.is_end_stream() {
+            if self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_))) {
                 return Poll::Ready(None);
             }
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            match ready!(self.incoming.poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Some(chunk) = frame.data_ref() {
                         self.take_chunk(&chunk.clone());
@@ -185,12 +242,12 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 
 impl Body for Relay {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.poll_next(cx)
     }
 
@@ -224,12 +281,12 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         lock(&self.0).poll_next(cx)
     }
 
@@ -253,12 +310,12 @@ pub(crate) enum ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_next(cx),
             Self::Own(text) => Poll::Ready(

@@ -177,7 +177,7 @@ impl<H: History> Subject for RowSubject<'_, H> {
             },
             Field::Duration => self.duration(),
             Field::Size => Some(FieldValue::Bytes(self.row.size())),
-            Field::Carrier => Some(carrier(facts.carrier).into()),
+            Field::Carrier => Some(facts.carrier.name().into()),
             Field::Era => self.known()?.era.map(|era| self::era(era).into()),
             Field::Revision => self.known()?.revision.as_deref().map(FieldValue::from),
             Field::Call => facts.call.map(|call| number(call.get(), false)),
@@ -234,6 +234,8 @@ fn kind(kind: RowKind) -> &'static str {
         RowKind::Malformed => "malformed",
         RowKind::Http | RowKind::HttpResponse => "http",
         RowKind::Tunnel => "tunnel",
+        RowKind::Run => "run",
+        RowKind::Stderr => "stderr",
     }
 }
 
@@ -241,14 +243,6 @@ fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::ClientToServer => "c2s",
         Direction::ServerToClient => "s2c",
-    }
-}
-
-fn carrier(carrier: Carrier) -> &'static str {
-    match carrier {
-        Carrier::Http => "http",
-        Carrier::Sse => "sse",
-        Carrier::Tunnel => "tunnel",
     }
 }
 

@@ -84,6 +84,9 @@ impl Ledger {
             ExchangeKind::Message => {}
             ExchangeKind::Http => self.http_row(id, at, RowKind::Http, Carrier::Http),
             ExchangeKind::Tunnel => self.http_row(id, at, RowKind::Tunnel, Carrier::Tunnel),
+            ExchangeKind::Run | ExchangeKind::BridgedRun => {
+                self.http_row(id, at, RowKind::Run, Carrier::Stdio);
+            }
         }
     }
 
@@ -363,6 +366,9 @@ fn call_outcome(
     if let Some(ours) = own_answer(end, record) {
         return Some(Outcome::ProxyError(ours));
     }
+    if is_run(record) {
+        return Some(run_call_outcome(end));
+    }
     let status = record.status();
     if let Some(failed) = status.filter(|status| *status >= 400) {
         return Some(Outcome::HttpError(failed));
@@ -387,6 +393,13 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
     if let Some(ours) = own_answer(end, record) {
         return Outcome::ProxyError(ours);
     }
+    if is_run(record) {
+        return if end.failure.is_some() {
+            Outcome::UpstreamGone
+        } else {
+            Outcome::Ok
+        };
+    }
     let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
     match end.response_end {
         _ if is_tunnel => Outcome::Ok,
@@ -396,6 +409,21 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
         EndKind::CutByProxy => Outcome::Unanswered,
         EndKind::Complete => status_outcome(record.status()),
+    }
+}
+
+/// A command that ran, however its lines travelled.
+fn is_run(record: &ExchangeRecord) -> bool {
+    matches!(record.kind, ExchangeKind::Run | ExchangeKind::BridgedRun)
+}
+
+/// Whose fault it is that a command ended before it answered.
+fn run_call_outcome(end: &ExchangeEnded) -> Outcome {
+    match end.response_end {
+        EndKind::CutByProxy => Outcome::Unanswered,
+        EndKind::ClientAborted => Outcome::ClientGone,
+        EndKind::Complete if end.failure.is_none() => Outcome::Unanswered,
+        EndKind::Complete | EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
     }
 }
 
