@@ -75,7 +75,7 @@ impl Outward {
         match BodyKind::of_fields(response.headers()) {
             BodyKind::Events => self.follow(post, response).await?,
             kind if kind.is_json() || is_unnamed => self.document(post, response).await?,
-            BodyKind::Document { .. } => self.no_messages(post, response).await?,
+            _ => self.no_messages(post, response).await?,
         }
         Ok(Done::Here)
     }
