@@ -261,14 +261,14 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(options),
+        Job::Wrap(options) => return wrap(&options),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Stands in for a command, whose exit code it passes on.
 #[cfg(unix)]
-fn wrap(options: wrap::WrapOptions) -> Result<ExitCode, Failure> {
+fn wrap(options: &wrap::WrapOptions) -> Result<ExitCode, Failure> {
     match wrap::run(options) {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => Err(Failure::with_code(error.exit_code(), error)),

@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use shadowcat::clock::Clock;
 
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A command that runs behind the shim, with the client's ends of its pipes.
 struct Wrapped {

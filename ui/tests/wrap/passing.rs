@@ -1,6 +1,6 @@
 //! What passes is what was sent.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::thread;
 
 use super::*;
@@ -61,9 +61,9 @@ fn five_hundred_requests_at_once_get_their_large_answers() {
     let _proxy = proxies::Shown::start(&home);
     let server = r#"BEGIN { while (length(pad) < 262144) pad = pad "0123456789abcdef" }
         { match($0, /"id":[0-9]+/); print "{" substr($0, RSTART, RLENGTH) ",\"result\":\"" pad "\"}"; fflush() }"#;
-    let requests: String = (0..500)
-        .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n"))
-        .collect();
+    let requests = (0..500).fold(String::new(), |all, id| {
+        all + &format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n")
+    });
     let output = run(&mut wrap(&home, &[], &["awk", server]), requests.into_bytes());
     let answers = String::from_utf8(output.stdout).unwrap();
     let pad = "0123456789abcdef".repeat(262_144 / 16);
@@ -91,7 +91,7 @@ fn arguments_environment_and_directory_are_the_clients() {
     };
     let wrapped = with_extra(&mut wrap(&home, &[], &words));
     // The same variables, set for the command itself.
-    let mut direct = home.command(&words[1..]);
+    let direct = home.command(&words[1..]);
     let environment: Vec<_> = direct
         .get_envs()
         .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
@@ -104,7 +104,6 @@ fn arguments_environment_and_directory_are_the_clients() {
             None => plain.env_remove(name),
         };
     }
-    direct.stdin(Stdio::null());
     assert_eq!(wrapped, with_extra(&mut plain));
     assert!(wrapped.contains("<a b><><--connect><-- >"), "{wrapped}");
 }
