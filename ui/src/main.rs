@@ -268,9 +268,9 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(wrap::run(options)),
+        Job::Wrap(options) => return wrap(wrap::run(&options)),
         #[cfg(unix)]
-        Job::WrapServer(options, server) => return wrap(wrap::run_outward(options, server)),
+        Job::WrapServer(options, server) => return wrap(wrap::run_outward(&options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
