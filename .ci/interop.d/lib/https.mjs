@@ -10,14 +10,19 @@ import { start } from './children.mjs';
 
 const LISTENING = /listening on http:\/\/(127\.0\.0\.1:\d+)/;
 
+/** The certificate of the authority in `directory`, which is made if there is none. */
+async function authorityIn(directory) {
+  execFileSync(process.env.SHADOWCAT_BIN, ['ca', '--ca-dir', directory], { stdio: 'ignore' });
+  return readFile(join(directory, 'shadowcat-ca.pem'), 'utf8');
+}
+
 /**
  * TLS in front of a server. Its certificate is that of an authority of its own, which is enough for clients that do not
  * check it: the proxy is told not to.
  */
 async function startFront({ authority }, directory) {
-  execFileSync(process.env.SHADOWCAT_BIN, ['ca', '--ca-dir', directory], { stdio: 'ignore' });
+  const cert = await authorityIn(directory);
   const key = await readFile(join(directory, 'shadowcat-ca-key.pem'));
-  const cert = await readFile(join(directory, 'shadowcat-ca.pem'));
   const [host, port] = authority.split(':');
   const front = createServer({ key, cert }, (asked, answer) => {
     const headers = { ...asked.headers, host: authority };
@@ -46,7 +51,7 @@ export async function intercepted(server) {
   const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`, '--ca-dir', caDir, '--insecure', 'localhost'];
   const child = await start('the proxy', process.env.SHADOWCAT_BIN, args, { ready: LISTENING });
   const address = child.match[1];
-  const ca = await (await fetch(`http://${address}/shadowcat-ca.pem`)).text();
+  const ca = await authorityIn(caDir);
   const dispatcher = new ProxyAgent({ uri: `http://${address}`, requestTls: { ca } });
   return {
     url: `https://localhost:${front.port}${server.path}`,
