@@ -574,6 +574,19 @@ mod tests {
             routes(&[]).route(asked),
             Route::Nowhere(Nowhere::OpenProxy)
         ));
+        let mut guarded = routes(&[]);
+        guarded.forward.proxy_auth = Some("me:secret".parse().unwrap());
+        assert!(matches!(guarded.route(asked), Route::Nowhere(Nowhere::ProxyAuth)));
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "proxy-authorization",
+            HeaderValue::from_static("Basic bWU6c2VjcmV0"),
+        );
+        let proved = Asked {
+            headers: &headers,
+            ..asked
+        };
+        assert!(matches!(guarded.route(proved), Route::Forward { .. }));
     }
 
     #[test]
@@ -632,6 +645,7 @@ mod tests {
             assert!(go("GET", target).starts_with("Misdirected"), "{target}");
         }
         assert!(go("CONNECT", "x.dev:443").starts_with("BadTarget"));
+        assert!(go("OPTIONS", "*").starts_with("forward https://x.dev"));
         assert_eq!(go("TRACE", "/"), "Trace");
     }
 

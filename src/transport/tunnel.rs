@@ -147,17 +147,24 @@ impl Tunnel {
         let Some(mut client) = self.upgraded(request).await else {
             return;
         };
-        let seen = match self.first_bytes(&mut client).await {
-            Ok(Some(seen)) => seen,
-            Ok(None) => {
+        // As long as nothing was said, nobody loses anything when the program ends.
+        let stopping = self.hub().tasks.stopping().clone();
+        let seen = match stopping.run_until_cancelled(self.first_bytes(&mut client)).await {
+            Some(Ok(Some(seen))) => seen,
+            Some(Ok(None)) => {
                 self.tell_opened("it was closed before anything was said in it")
                     .await;
                 return self.end(EndKind::Complete, EndKind::Complete);
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.tell_opened("its destination could not be reached").await;
                 self.exchange.fail(not_reached_text(&self.authority, &error));
                 return self.end(EndKind::Complete, EndKind::UpstreamUnreachable);
+            }
+            None => {
+                self.tell_opened("the proxy ended before anything was said in it")
+                    .await;
+                return self.end(EndKind::CutByProxy, EndKind::CutByProxy);
             }
         };
         self.go_on(client, seen).await;
@@ -185,13 +192,13 @@ impl Tunnel {
 
     /// Why TLS that could be intercepted is not.
     fn reason_for_blindness(&self, first: &First) -> Option<&'static str> {
-        let First::Tls(Hello {
-            server_name: Some(name),
-            ..
-        }) = first
-        else {
+        let First::Tls(hello) = first else {
             return None;
         };
+        if hello.speaks_others {
+            return Some("its TLS is for another protocol than HTTP");
+        }
+        let name = hello.server_name.as_deref()?;
         if self.hub().interception.forward.is_blind_to(name) {
             return Some("its bytes are not looked at");
         }
