@@ -1,6 +1,7 @@
 //! A terminal debugger for Model Context Protocol traffic.
 
 mod app;
+mod ca;
 mod cli;
 mod complete;
 mod console;
@@ -10,6 +11,7 @@ mod descriptors;
 mod detail;
 mod document;
 mod effect;
+mod exec;
 #[cfg(test)]
 mod fake;
 mod format;
@@ -134,8 +136,11 @@ fn report(error: &anyhow::Error) {
 }
 
 fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
-    if let Job::Print(text) = &invocation.job {
-        return print(text).map(|()| ExitCode::SUCCESS);
+    match &invocation.job {
+        Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
+        Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
+        Job::Exec(job) => return exec::run(job).map(|()| ExitCode::SUCCESS),
+        _ => {}
     }
     check_terminal(&invocation.job)?;
     let ring = LogRing::new(invocation.limits.log_ring);
@@ -259,6 +264,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             lines,
             has_bodies,
         } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        Job::Exec(job) => exec::run(&job),
+        Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
         Job::Wrap(options) => return wrap(wrap::run(options)),
