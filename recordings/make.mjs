@@ -10,8 +10,8 @@ import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
 
-async function record(name, server, session) {
-  const route = { ...await proxied('reverse', server), observer: new Observer() };
+async function record(name, server, session, mode = 'reverse') {
+  const route = { ...await proxied(mode, server), observer: new Observer() };
   await session(route);
   await route.close();
   const file = fileURLToPath(new URL(`${name}.jsonl`, import.meta.url));
@@ -33,6 +33,15 @@ async function legacy(route) {
   await callTool(client, { name: 'trigger-sampling-request', arguments: { prompt: 'Say hello', maxTokens: 10 } });
   await callTool(client, { name: 'trigger-elicitation-request', arguments: {} });
   await transport.terminateSession();
+  await client.close();
+}
+
+async function eventStream(route) {
+  const { client, transport } = CLIENTS['sdk 1.x (HTTP+SSE)'](route);
+  await client.connect(transport);
+  await client.ping();
+  await callTool(client, { name: 'echo', arguments: { message: 'hello ☃' } });
+  await callTool(client, { name: 'trigger-long-running-operation', arguments: { duration: 0.2, steps: 2 } }, { onprogress: () => {} });
   await client.close();
 }
 
@@ -77,6 +86,10 @@ async function unreachable(route) {
 const everything = await startServer('everything');
 await record('legacy-http', everything, legacy);
 await everything.stop();
+const streamServer = await startServer('everything (HTTP+SSE)');
+await record('http-sse', streamServer, eventStream);
+await record('http-sse-named', streamServer, eventStream, 'named');
+await streamServer.stop();
 const modernServer = await startServer('modern');
 await record('modern-http', modernServer, modern);
 await record('errors', modernServer, errors);
