@@ -13,6 +13,7 @@ use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
 use super::gate::Gate;
+use super::oauth::Oauth;
 use super::route::Routes;
 use super::upstream::Clients;
 use super::watchers::Watchers;
@@ -75,6 +76,7 @@ pub(crate) struct Hub {
     pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
+    pub(crate) oauth: Arc<Oauth>,
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::values::{LogLevel, RecordChoice, ThemeName};
@@ -14,6 +14,7 @@ pub(super) struct Layer {
     pub(super) upstreams: Option<Vec<UpstreamConfig>>,
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
+    pub(super) oauth: Option<OauthMode>,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -38,6 +39,7 @@ impl Layer {
             upstreams: self.upstreams.or(below.upstreams),
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
+            oauth: self.oauth.or(below.oauth),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),

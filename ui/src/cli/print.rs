@@ -27,6 +27,7 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     ] {
         let _ = writeln!(page, "{name} = {}", list(texts));
     }
+    let _ = writeln!(page, "oauth = {}", quoted(layer.oauth.unwrap_or_default().name()));
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));

@@ -199,6 +199,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         upstreams: some_if_any(arguments.upstream),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
+        oauth: arguments.oauth,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -310,6 +311,7 @@ fn config(layer: &Layer) -> Config {
         upstreams: layer.upstreams.clone().unwrap_or_default(),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
+        oauth: layer.oauth.unwrap_or_default(),
         record,
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
@@ -409,7 +411,7 @@ mod tests {
     fn what_is_printed_reads_back_as_the_same() {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
-             metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
+             oauth = \"off\"\nmetrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
         let printed = page_of(&first);
@@ -419,7 +421,10 @@ mod tests {
             (second.listen, second.upstreams, second.record, second.keys),
             (first.listen, first.upstreams, first.record, first.keys)
         );
-        assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
+        assert_eq!(
+            (second.metrics, second.otlp, second.oauth),
+            (first.metrics, first.otlp, first.oauth)
+        );
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");
     }
