@@ -40,6 +40,15 @@ async function legacy(route) {
   await client.close();
 }
 
+async function eventStream(route) {
+  const { client, transport } = CLIENTS['sdk 1.x (HTTP+SSE)'](route);
+  await client.connect(transport);
+  await client.ping();
+  await callTool(client, { name: 'echo', arguments: { message: 'hello ☃' } });
+  await callTool(client, { name: 'trigger-long-running-operation', arguments: { duration: 0.2, steps: 2 } }, { onprogress: () => {} });
+  await client.close();
+}
+
 async function modern(route) {
   const { client, transport } = CLIENTS['client 2.x modern'](route);
   await client.connect(transport);
@@ -94,6 +103,10 @@ const everything = await startServer('everything');
 await record('legacy-http', everything, legacy);
 await record('https-legacy', everything, httpsLegacy, intercepted);
 await everything.stop();
+const streamServer = await startServer('everything (HTTP+SSE)');
+await record('http-sse', streamServer, eventStream);
+await record('http-sse-named', streamServer, eventStream, server => proxied('named', server));
+await streamServer.stop();
 const modernServer = await startServer('modern');
 await record('modern-http', modernServer, modern);
 await record('errors', modernServer, errors);

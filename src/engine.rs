@@ -36,6 +36,7 @@ use crate::telemetry::{Exporter, ExporterError};
 use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
+use crate::transport::oauth::Oauth;
 use crate::transport::route::Routes;
 use crate::transport::tls::Interception;
 use crate::transport::tls::trust::Trust;
@@ -323,6 +324,7 @@ fn start_parts(
         meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
+        oauth: Arc::new(Oauth::new(config.oauth)),
         upstreams: gates
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))

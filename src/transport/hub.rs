@@ -14,6 +14,7 @@ use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
 use super::gate::Gate;
+use super::oauth::Oauth;
 use super::route::Routes;
 use super::tls::Interception;
 use super::upstream::Clients;
@@ -77,6 +78,7 @@ pub(crate) struct Hub {
     pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
+    pub(crate) oauth: Arc<Oauth>,
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,

@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
-use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
+use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 
 use super::headers::host_value;
+use super::oauth::paths;
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Routes {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
+    oauth: OauthMode,
     forward: ForwardConfig,
 }
 
@@ -117,6 +119,7 @@ impl Routes {
             })
         };
         Self {
+            oauth: config.oauth,
             upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
             allowed_hosts: config
                 .allowed_hosts
@@ -210,10 +213,14 @@ impl Routes {
             .iter()
             .filter(|upstream| upstream.config.name.is_some());
         for upstream in named {
-            let mount = format!("/{}", upstream.config.name.as_deref().unwrap_or_default());
+            let mount = upstream.mount();
             if let Some(path) = mounted_path(&path, &mount, upstream) {
                 return to_upstream(upstream, &path, mount, own_authority);
             }
+        }
+        if let Some((upstream, path)) = self.metadata(&path) {
+            let mount = upstream.mount();
+            return to_upstream(&upstream, &path, mount, own_authority);
         }
         match self
             .upstreams
@@ -234,6 +241,26 @@ impl Routes {
                     known: known.collect(),
                 })
             }
+        }
+    }
+
+    /// The named upstream whose metadata is at a client's path, and the path there. The well-known part stands before the
+    /// name; without a name it is clear only if there is one upstream.
+    fn metadata(&self, path: &PathAndQuery) -> Option<(Arc<Upstream>, PathAndQuery)> {
+        let suffix = paths::suffix(path.as_str()).filter(|_| self.oauth != OauthMode::Off)?;
+        let mut named = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.config.name.is_some());
+        let found = named.find_map(|upstream| {
+            let path = paths::mounted_suffix(suffix, &upstream.mount(), upstream)?;
+            Some((Arc::clone(upstream), path))
+        });
+        match &self.upstreams[..] {
+            [only] if only.config.name.is_some() && !suffix.starts_with('/') => {
+                found.or_else(|| Some((Arc::clone(only), path.clone())))
+            }
+            _ => found,
         }
     }
 
@@ -432,6 +459,12 @@ fn to_upstream(
 }
 
 impl Upstream {
+    /// The prefix under which it is mounted: empty or `/NAME`.
+    pub(crate) fn mount(&self) -> String {
+        let name = self.config.name.as_ref();
+        name.map_or_else(String::new, |name| format!("/{name}"))
+    }
+
     pub(crate) fn is_h2c(&self) -> bool {
         self.config.protocol == UpstreamProtocol::H2c
     }

@@ -18,6 +18,7 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HostChange};
@@ -25,9 +26,9 @@ use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
 use super::route::{Asked, Route, Upstream, Within};
+use super::stated::fingerprint;
 use super::tap::RequestHeads;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
@@ -53,10 +54,10 @@ pub(crate) struct ClientConnection {
 }
 
 /// Where a request is sent, and what has to be changed in its response.
-struct Destination {
+pub(super) struct Destination {
     side: Side,
     server: Arc<str>,
-    target: Uri,
+    pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
     speaks: Speaks,
 }
@@ -64,7 +65,7 @@ struct Destination {
 impl Destination {
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
-    fn mount(&self) -> Option<Mount> {
+    pub(super) fn mount(&self) -> Option<Mount> {
         let (upstream, prefix, own) = self.upstream.as_ref()?;
         Some(Mount {
             upstream: Arc::clone(upstream),
@@ -189,6 +190,9 @@ async fn pass(
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
     let mut host = host_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        host.ask_for_plain_text(&parts.headers);
+    }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -209,11 +213,7 @@ async fn pass(
     }
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let asked = AskedFor {
-        is_head: parts.method == Method::HEAD,
-        version: parts.version,
-        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
-    };
+    let asked = AskedFor::of(&parts);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
@@ -280,10 +280,41 @@ async fn turn_back(
 
 /// What has to be known of a request when its response comes.
 #[derive(Debug, Clone, Copy)]
-struct AskedFor {
+pub(super) struct AskedFor {
+    pub(super) is_get: bool,
     is_head: bool,
     version: Version,
     is_rpc: bool,
+    /// It is a form, such as those that ask for tokens.
+    pub(super) is_form: bool,
+    /// A fingerprint of its token; 0 without one.
+    pub(super) credential: u64,
+}
+
+impl AskedFor {
+    fn of(parts: &Parts) -> Self {
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default()
+        };
+        let starts = |text: &[u8], word: &[u8]| {
+            text.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        };
+        let credential = text(header::AUTHORIZATION);
+        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
+        Self {
+            is_get: parts.method == Method::GET,
+            is_head: parts.method == Method::HEAD,
+            version: parts.version,
+            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
+            credential: if is_token { fingerprint(credential) } else { 0 },
+        }
+    }
 }
 
 fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
@@ -460,10 +491,16 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (mut fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let status = parts.status.as_u16();
+    let (mut fields, mut rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let oauth = &exchange.hub.oauth;
+    let mount = destination.mount().filter(|_| oauth.is_on());
+    if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
+        oauth.challenge(mount, &mut fields, &mut rewrites);
+    }
     let head = ResponseHead {
-        status: parts.status.as_u16(),
+        status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
         headers: &fields,
         is_ours: false,
@@ -471,6 +508,10 @@ async fn relay_response(
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
+    if let Some(mount) = &mount {
+        let found = oauth.watch(&change::answered(exchange, mount, asked, status));
+        exchange.tell_changes(found, &mut outbox);
+    }
     outbox.flush().await;
     exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
@@ -486,46 +527,14 @@ async fn relay_response(
     } else {
         relay
     };
-    let relay = changed(relay, exchange, destination, &mut fields, has_body).await;
+    let relay = if has_body {
+        change::apply(relay, exchange, (destination, asked), status, &mut fields).await
+    } else {
+        relay
+    };
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
-}
-
-/// The body of a response with what has to be changed in it for the client, and its length if that changes too.
-async fn changed(
-    relay: Relay,
-    exchange: &Exchange,
-    destination: &Destination,
-    fields: &mut HeaderMap,
-    has_body: bool,
-) -> Relay {
-    let Some(mount) = destination.mount().filter(|_| has_body) else {
-        return relay;
-    };
-    let is_encoded = is_encoded(fields);
-    let stage = match exchange.endpoint_map(mount, &destination.target, fields) {
-        Some(map) if is_encoded => {
-            exchange.watch_endpoint(map);
-            return relay;
-        }
-        Some(map) => EndpointRewrite::new(map),
-        None => return relay,
-    };
-    let mut relay = relay.rewritten_by(stage);
-    if fields.contains_key(header::CONTENT_LENGTH)
-        && let Some(length) = relay.settle().await
-    {
-        fields.insert(header::CONTENT_LENGTH, length.into());
-    }
-    relay
-}
-
-/// Whether the body comes in a content coding, which only its receiver undoes.
-fn is_encoded(fields: &HeaderMap) -> bool {
-    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = codings.map(HeaderValue::as_bytes);
-    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn has_body(is_head: bool, status: StatusCode) -> bool {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
@@ -115,6 +115,10 @@ pub(super) struct ProxyArguments {
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    /// What to do for OAuth with --upstream: `assist` makes the server's metadata name the proxy's address, `relay` stands
+    /// before the authorization server too, `off` changes nothing; see docs/oauth.md [default: assist]
+    #[arg(long, value_name = "MODE", env = "SHADOWCAT_OAUTH", help_heading = "Proxy")]
+    pub(super) oauth: Option<OauthMode>,
     #[command(flatten)]
     pub(super) forward: ForwardArguments,
     #[command(flatten)]

@@ -29,6 +29,7 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         let _ = writeln!(page, "{name} = {}", list(texts));
     }
     forward(&mut page, &layer.forward);
+    let _ = writeln!(page, "oauth = {}", quoted(layer.oauth.unwrap_or_default().name()));
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
