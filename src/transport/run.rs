@@ -42,8 +42,7 @@ pub struct RunFacts {
 impl RunFacts {
     /// The command line in one text, as a shell would take it.
     fn command_line(&self) -> String {
-        let words: Vec<String> = self.argv.iter().map(|word| quoted(word)).collect();
-        words.join(" ")
+        command_line(&self.argv)
     }
 
     fn head(&self) -> Head {
@@ -66,6 +65,12 @@ impl RunFacts {
             fields,
         }
     }
+}
+
+/// Words as a shell would take them.
+pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word.as_ref())).collect();
+    words.join(" ")
 }
 
 fn quoted(word: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
+use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
 use super::arguments::{
@@ -208,6 +208,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: listen(&settings.layer)?,
         records_secrets,
+        commands: command_server(arguments.command).into_iter().collect(),
+        guard: crate::guard::command(),
         ..config(&settings.layer)
     };
     config.check()?;
@@ -217,6 +219,18 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     }
     let view = view(arguments.view, &settings.layer);
     Ok(settings.invocation(Job::Proxy { config, view }))
+}
+
+/// The command behind `--`.
+fn command_server(words: Vec<String>) -> Option<CommandServer> {
+    let mut words = words.into_iter();
+    Some(CommandServer {
+        name: None,
+        program: words.next()?,
+        args: words.collect(),
+        cwd: None,
+        env: Vec::new(),
+    })
 }
 
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
