@@ -2,7 +2,10 @@
 //!
 //! It speaks the era of the first message. A `tools/call` names what to do; see [`call`].
 
-#![expect(clippy::print_stderr, reason = "what a server says on the side is part of what is tested")]
+#![expect(
+    clippy::print_stderr,
+    reason = "what a server says on the side is part of what is tested"
+)]
 
 use std::io::{self, BufRead as _, Write as _};
 
@@ -152,14 +155,20 @@ impl Server {
                     self.log(&format!("{number} {}", "x".repeat(bytes)))?;
                 }
             }
-            "large" => return self.answer(id, &json!({"content": [{"type": "text", "text": "x".repeat(bytes)}]})),
+            "large" => {
+                return self.answer(
+                    id,
+                    &json!({"content": [{"type": "text", "text": "x".repeat(bytes)}]}),
+                );
+            }
             "exit" => {
                 eprintln!("giving up");
                 std::process::exit(3);
             }
             _ => {}
         }
-        let result = json!({"content": [{"type": "text", "text": "done"}], "arguments": arguments, "token": token});
+        let result =
+            json!({"content": [{"type": "text", "text": "done"}], "arguments": arguments, "token": token});
         self.answer(id, &result)
     }
 }

@@ -99,7 +99,11 @@ impl Routes {
         };
         Self {
             upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
-            commands: config.commands.iter().map(|command| command.name.clone()).collect(),
+            commands: config
+                .commands
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
             allowed_hosts: config
                 .allowed_hosts
                 .iter()
@@ -173,7 +177,9 @@ impl Routes {
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
             None if self.commands.contains(&None) => Route::Bridge(self.unnamed_command(path.path())),
-            None if self.upstreams.is_empty() && self.commands.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
+            None if self.upstreams.is_empty() && self.commands.is_empty() => {
+                Route::Nowhere(Nowhere::NoUpstream)
+            }
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
                 let known = self
@@ -193,7 +199,10 @@ impl Routes {
     fn named_command(&self, path: &str) -> Option<Goal> {
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
         let (name, rest) = (parts.next()?, parts.next().unwrap_or_default());
-        let index = self.commands.iter().position(|command| command.as_deref() == Some(name))?;
+        let index = self
+            .commands
+            .iter()
+            .position(|command| command.as_deref() == Some(name))?;
         Some(Goal {
             index,
             endpoint: format!("/{name}"),

@@ -108,7 +108,15 @@ pub(crate) async fn serve(
         }
         Route::Bridge(goal) => match connection.hub.bridges.get(goal.index) {
             Some(server) => bridge::serve(&connection, request, head, (server, &goal), place).await,
-            None => refuse(&connection, &request, head, OwnAnswer::nowhere(&Nowhere::NoUpstream, "")).await,
+            None => {
+                refuse(
+                    &connection,
+                    &request,
+                    head,
+                    OwnAnswer::nowhere(&Nowhere::NoUpstream, ""),
+                )
+                .await
+            }
         },
         Route::Reverse {
             upstream,

@@ -44,7 +44,9 @@ impl Accepted {
 fn is_refused(range: &str) -> bool {
     range.split(';').skip(1).any(|parameter| {
         let parameter = parameter.trim();
-        let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+        let weight = parameter
+            .strip_prefix("q=")
+            .or_else(|| parameter.strip_prefix("Q="));
         weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32))
     })
 }
@@ -65,7 +67,10 @@ mod tests {
     #[test]
     fn both_kinds_are_found_in_any_order_and_spelling() {
         assert_eq!(accepted(&["application/json, text/event-stream"]), (true, true));
-        assert_eq!(accepted(&["Text/Event-Stream", "application/json;q=0.5"]), (true, true));
+        assert_eq!(
+            accepted(&["Text/Event-Stream", "application/json;q=0.5"]),
+            (true, true)
+        );
         assert_eq!(accepted(&[]), (true, true));
         assert_eq!(accepted(&["*/*"]), (true, true));
     }

@@ -144,7 +144,10 @@ mod tests {
             is_request: false,
             is_ours: false,
         };
-        assert_eq!(event(&message, Some((Lane(1), 2))), "event: message\nid: 1-2\ndata: {}\n\n");
+        assert_eq!(
+            event(&message, Some((Lane(1), 2))),
+            "event: message\nid: 1-2\ndata: {}\n\n"
+        );
         assert_eq!(event(&message, None), "event: message\ndata: {}\n\n");
         assert_eq!(priming_event(Lane(1)), "id: 1-0\ndata: \n\n");
     }

@@ -310,7 +310,8 @@ impl<R: Routing> Pump<R> {
         let by_itself = matches!(cause, Cause::Ended | Cause::Mute);
         let text = self.words(cause, run_end, tail);
         self.desk.over(&text);
-        self.server.note_end(run_end.to_string(), by_itself.then_some(text));
+        self.server
+            .note_end(run_end.to_string(), by_itself.then_some(text));
         self.run.ended(run_end, true).await;
     }
 
@@ -324,10 +325,15 @@ impl<R: Routing> Pump<R> {
         };
         let last = tail.in_words();
         let advice = match cause {
-            Cause::Ended | Cause::Mute => " Run the command in a terminal to see why; it is started anew for the next session.",
+            Cause::Ended | Cause::Mute => {
+                " Run the command in a terminal to see why; it is started anew for the next session."
+            }
             Cause::Asked | Cause::ProxyEnds => "",
         };
-        format!("Server {} (`{command}`): {what}.{advice}{last}", self.server.label)
+        format!(
+            "Server {} (`{command}`): {what}.{advice}{last}",
+            self.server.label
+        )
     }
 }
 
@@ -377,7 +383,12 @@ async fn feed(mut input: ChildStdin, mut tap: RunTap, mut lines: mpsc::Receiver<
     tap.finish().await;
 }
 
-async fn read_output<R: Routing>(mut output: ChildStdout, mut tap: RunTap, hub: Arc<Hub>, desk: Arc<Desk<R>>) {
+async fn read_output<R: Routing>(
+    mut output: ChildStdout,
+    mut tap: RunTap,
+    hub: Arc<Hub>,
+    desk: Arc<Desk<R>>,
+) {
     let mut lines = OutputLines::new(&hub);
     let mut buffer = BytesMut::new();
     loop {

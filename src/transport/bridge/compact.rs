@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn a_pretty_body_becomes_one_line_that_says_the_same() {
         let pretty = "\u{feff}{\r\n  \"b\": 1.0,\n  \"a\": [ 1e3 ,\n \"x  y\\n\" ]\n}\n";
-        assert_eq!(input_line(pretty.as_bytes()), "{\"b\":1.0,\"a\":[1e3,\"x  y\\n\"]}\n");
+        assert_eq!(
+            input_line(pretty.as_bytes()),
+            "{\"b\":1.0,\"a\":[1e3,\"x  y\\n\"]}\n"
+        );
     }
 
     #[test]

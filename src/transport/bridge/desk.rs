@@ -85,7 +85,8 @@ impl<R: Routing> Desk<R> {
                 Effect::Say(line) => {
                     let is_said = self.link().is_some_and(|link| link.say(line));
                     if !is_said {
-                        self.tally.find("the server does not read what it should be told at once");
+                        self.tally
+                            .find("the server does not read what it should be told at once");
                     }
                 }
                 Effect::Finding(text) => self.tally.find(&text),

@@ -90,7 +90,10 @@ mod tests {
     fn only_the_id_changes_and_its_type_comes_back() {
         let line = Bytes::from_static(br#"{ "jsonrpc":"2.0", "id" : 0 ,"params":{"id":0,"x":1.0} }"#);
         let sent = respelled(&line, &[IdPlace::Id], &id("0"), "1099511627776");
-        assert_eq!(sent, r#"{ "jsonrpc":"2.0", "id" : 1099511627776 ,"params":{"id":0,"x":1.0} }"#);
+        assert_eq!(
+            sent,
+            r#"{ "jsonrpc":"2.0", "id" : 1099511627776 ,"params":{"id":0,"x":1.0} }"#
+        );
         let answer = Bytes::from_static(br#"{"result":{"id":7},"id":1099511627776}"#);
         assert_eq!(
             respelled(&answer, &[IdPlace::Id], &id("1099511627776"), "\"0\""),
@@ -121,6 +124,9 @@ mod tests {
     #[test]
     fn what_is_something_else_stays() {
         let line = Bytes::from_static(br#"{"id":"1"}"#);
-        assert_eq!(respelled(&line, &[IdPlace::Id, IdPlace::RequestId], &id("1"), "2"), line);
+        assert_eq!(
+            respelled(&line, &[IdPlace::Id, IdPlace::RequestId], &id("1"), "2"),
+            line
+        );
     }
 }

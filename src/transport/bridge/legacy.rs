@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::timeout;
 
@@ -70,7 +70,9 @@ pub(super) async fn post(visit: &Visit<'_>, posted: Posted) -> Result<Response<R
     let accepted = Accepted::of(visit.headers);
     if accepted.is_nothing() {
         let text = "The client accepts neither application/json nor text/event-stream; name both in Accept.";
-        return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text).with_id(posted.request_id()));
+        return Err(
+            Refusal::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text).with_id(posted.request_id())
+        );
     }
     let is_handshake = posted.messages().iter().any(era::is_legacy_handshake);
     if visit.headers.contains_key(SESSION_ID) || !is_handshake {
@@ -102,7 +104,11 @@ fn unknown_session(id: Option<String>) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "unknown_session", text).with_id(id)
 }
 
-async fn initialize(visit: &Visit<'_>, posted: Posted, accepted: Accepted) -> Result<Response<ReplyBody>, Refusal> {
+async fn initialize(
+    visit: &Visit<'_>,
+    posted: Posted,
+    accepted: Accepted,
+) -> Result<Response<ReplyBody>, Refusal> {
     let id = posted.request_id();
     let session = LegacySession {
         id: mint().ok_or_else(|| no_random(id.clone()))?,
@@ -194,7 +200,9 @@ async fn in_session(
     let revision = session.desk.router().revision().map(str::to_owned);
     if posted.is_batch() && revision.as_deref() != Some(WITH_BATCHES) {
         let agreed = revision.as_deref().unwrap_or("none yet");
-        let text = format!("Only revision {WITH_BATCHES} has batches; this session speaks {agreed}. Send each message for itself.");
+        let text = format!(
+            "Only revision {WITH_BATCHES} has batches; this session speaks {agreed}. Send each message for itself."
+        );
         let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text);
         return Err(refusal.with_code(INVALID_REQUEST).with_id(posted.request_id()));
     }
@@ -215,7 +223,11 @@ async fn in_session(
     Ok(answer(visit, seat, wanted).await)
 }
 
-fn begin(session: &LegacySession, posted: &Posted, accepted: Accepted) -> Result<Seat<LegacyRouter>, Refusal> {
+fn begin(
+    session: &LegacySession,
+    posted: &Posted,
+    accepted: Accepted,
+) -> Result<Seat<LegacyRouter>, Refusal> {
     let begun = session.desk.router().begin(posted.messages(), accepted.events);
     match begun {
         Ok((lane, reader)) => Ok(session.desk.seat(lane, reader)),
@@ -226,7 +238,9 @@ fn begin(session: &LegacySession, posted: &Posted, accepted: Accepted) -> Result
             Err(refusal.with_code(INVALID_REQUEST).with_id(posted.request_id()))
         }
         Err(NotTaken::TooMany(limit)) => {
-            let text = format!("max_open_calls ({limit}) was reached: so many requests of this session wait for their answer. Wait for one, or raise --max-open-calls.");
+            let text = format!(
+                "max_open_calls ({limit}) was reached: so many requests of this session wait for their answer. Wait for one, or raise --max-open-calls."
+            );
             Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).with_id(posted.request_id()))
         }
     }
@@ -308,7 +322,11 @@ async fn stream(
 }
 
 /// For a client that takes no streams: everything, once it is there.
-async fn collected(visit: &Visit<'_>, mut seat: Seat<LegacyRouter>, wanted: &Wanted<'_>) -> Response<ReplyBody> {
+async fn collected(
+    visit: &Visit<'_>,
+    mut seat: Seat<LegacyRouter>,
+    wanted: &Wanted<'_>,
+) -> Response<ReplyBody> {
     let mut messages = Vec::new();
     while let Next::Message { message, is_last, .. } = seat.next().await {
         messages.push(message);
@@ -421,6 +439,6 @@ mod tests {
         let (one, other) = (mint().unwrap(), mint().unwrap());
         assert_ne!(one, other);
         assert!(one.len() >= 32 && one.bytes().all(|byte| byte.is_ascii_graphic()));
-        assert!(header::HeaderValue::from_str(&one).is_ok());
+        assert!(http::HeaderValue::from_str(&one).is_ok());
     }
 }

@@ -4,12 +4,15 @@
 //! program's end. Clients without sessions (from 2026-07-28) share one. Only our configuration names what is started.
 
 mod accept;
+mod agreement;
 mod body;
 mod child_link;
 mod compact;
 mod desk;
 mod ids;
 mod legacy;
+mod modern;
+mod modern_router;
 mod posted;
 pub(crate) mod program;
 mod reply;
@@ -118,10 +121,15 @@ async fn by_method(
             }
         };
         drop(body);
-        return legacy::post(visit, posted).await;
+        return if modern::is_modern(visit, &posted) {
+            modern::post(visit, posted).await
+        } else {
+            legacy::post(visit, posted).await
+        };
     }
     body.drain(REST).await;
     match method {
+        &Method::GET | &Method::DELETE if modern::states_revision(visit) => Err(modern::only_post()),
         &Method::GET => legacy::get(visit).await,
         &Method::DELETE => legacy::delete(visit).await,
         &Method::OPTIONS => Ok(visit.preflight().await),

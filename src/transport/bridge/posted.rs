@@ -33,7 +33,9 @@ impl Posted {
     pub(super) async fn read(visit: &Visit<'_>, body: RequestBody) -> Result<Self, Refusal> {
         check_head(visit.headers)?;
         let max = visit.hub.limits.max_message_bytes;
-        let length = visit.field(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let length = visit
+            .field(header::CONTENT_LENGTH)
+            .and_then(|length| length.parse().ok());
         if length.is_some_and(|length: usize| length > max) {
             return Err(too_large(max));
         }
@@ -55,12 +57,17 @@ impl Posted {
     }
 
     pub(super) fn has_requests(&self) -> bool {
-        self.messages().iter().any(|message| message.kind == MessageKind::Request)
+        self.messages()
+            .iter()
+            .any(|message| message.kind == MessageKind::Request)
     }
 
     /// The id of the first request, as spelled.
     pub(super) fn request_id(&self) -> Option<String> {
-        let mut requests = self.messages().iter().filter(|message| message.kind == MessageKind::Request);
+        let mut requests = self
+            .messages()
+            .iter()
+            .filter(|message| message.kind == MessageKind::Request);
         Some(requests.next()?.id.as_ref()?.token()?.to_owned())
     }
 
@@ -73,7 +80,10 @@ impl Posted {
             return bad(PARSE_ERROR, "The body is not a JSON document.");
         }
         if self.scan.messages_cut > 0 {
-            return bad(INVALID_REQUEST, "The batch has too many messages; send at most 1024 at once.");
+            return bad(
+                INVALID_REQUEST,
+                "The batch has too many messages; send at most 1024 at once.",
+            );
         }
         let is_message = |message: &Envelope| message.is_version_2 && message.kind != MessageKind::Malformed;
         if self.messages().is_empty() || !self.messages().iter().all(is_message) {
@@ -87,7 +97,13 @@ impl Posted {
 }
 
 fn check_head(headers: &HeaderMap) -> Result<(), Refusal> {
-    let unsupported = |text: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", text));
+    let unsupported = |text: &str| {
+        Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media_type",
+            text,
+        ))
+    };
     if !BodyKind::of_fields(headers).is_json() {
         return unsupported("The Content-Type must be application/json.");
     }

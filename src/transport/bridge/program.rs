@@ -32,15 +32,25 @@ pub(crate) fn check(server: &CommandServer, search: Option<&OsStr>) -> Result<()
     }
     let program = Path::new(&server.program);
     if program.components().count() > 1 {
-        let path = server.cwd.as_deref().unwrap_or_else(|| Path::new("")).join(program);
+        let path = server
+            .cwd
+            .as_deref()
+            .unwrap_or_else(|| Path::new(""))
+            .join(program);
         return match path.is_file() {
             false => Err(MissingProgram::NoFile { path }),
             true if is_executable(&path) => Ok(()),
             true => Err(MissingProgram::NotExecutable { path }),
         };
     }
-    let places: Vec<PathBuf> = search.map(|search| std::env::split_paths(search).collect()).unwrap_or_default();
-    let found: Vec<PathBuf> = places.iter().map(|place| place.join(program)).filter(|path| is_there(path)).collect();
+    let places: Vec<PathBuf> = search
+        .map(|search| std::env::split_paths(search).collect())
+        .unwrap_or_default();
+    let found: Vec<PathBuf> = places
+        .iter()
+        .map(|place| place.join(program))
+        .filter(|path| is_there(path))
+        .collect();
     match found.first() {
         None => Err(MissingProgram::NotInPath {
             program: server.program.clone(),
@@ -58,14 +68,17 @@ fn is_there(path: &Path) -> bool {
 /// Windows adds the ending.
 #[cfg(not(unix))]
 fn is_there(path: &Path) -> bool {
-    ["", "exe", "cmd", "bat"].iter().any(|ending| path.with_extension(ending).is_file())
+    ["", "exe", "cmd", "bat"]
+        .iter()
+        .any(|ending| path.with_extension(ending).is_file())
 }
 
 #[cfg(unix)]
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     let anybody = 0o111;
-    path.metadata().is_ok_and(|file| file.permissions().mode() & anybody != 0)
+    path.metadata()
+        .is_ok_and(|file| file.permissions().mode() & anybody != 0)
 }
 
 #[cfg(not(unix))]
@@ -97,9 +110,21 @@ mod tests {
         assert_eq!(ask("sh", None), Ok(()));
         assert_eq!(ask("/bin/sh", None), Ok(()));
         assert_eq!(ask("bin/sh", Some("/")), Ok(()));
-        assert!(matches!(ask("no-such-program", None), Err(MissingProgram::NotInPath { .. })));
-        assert!(matches!(ask("plain", None), Err(MissingProgram::NotExecutable { .. })));
-        assert!(matches!(ask("/no/such/file", None), Err(MissingProgram::NoFile { .. })));
-        assert!(matches!(ask("sh", Some("/no/such")), Err(MissingProgram::NoDirectory { .. })));
+        assert!(matches!(
+            ask("no-such-program", None),
+            Err(MissingProgram::NotInPath { .. })
+        ));
+        assert!(matches!(
+            ask("plain", None),
+            Err(MissingProgram::NotExecutable { .. })
+        ));
+        assert!(matches!(
+            ask("/no/such/file", None),
+            Err(MissingProgram::NoFile { .. })
+        ));
+        assert!(matches!(
+            ask("sh", Some("/no/such")),
+            Err(MissingProgram::NoDirectory { .. })
+        ));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use crate::resource::meters::Share;
 use crate::snapshot::{Direction, EndKind};
@@ -85,7 +85,10 @@ impl Refusal {
 impl Visit<'_> {
     /// A field of the request as text; `None` if it is missing or no text.
     pub(super) fn field(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
     }
 
     /// The fields of every answer.
@@ -118,7 +121,9 @@ impl Visit<'_> {
     }
 
     fn allowed_fields(&self) -> HeaderValue {
-        let asked = self.field(header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default();
+        let asked = self
+            .field(header::ACCESS_CONTROL_REQUEST_HEADERS)
+            .unwrap_or_default();
         let parameters = asked.split(',').map(|name| name.trim().to_ascii_lowercase());
         let mut names = ALLOWED_FIELDS.to_owned();
         for name in parameters.filter(|name| name.starts_with("mcp-param-")) {
@@ -130,12 +135,18 @@ impl Visit<'_> {
 
     async fn bare(&self, status: StatusCode, fields: HeaderMap) -> Response<ReplyBody> {
         self.tell_head(status, &fields, false, false).await;
-        self.exchange.end_direction(Direction::ServerToClient, EndKind::Complete);
+        self.exchange
+            .end_direction(Direction::ServerToClient, EndKind::Complete);
         response(self.version, status, fields, ReplyBody::Own(Some(Bytes::new())))
     }
 
     /// One JSON document.
-    pub(super) async fn json(&self, status: StatusCode, session: Option<&str>, text: Bytes) -> Response<ReplyBody> {
+    pub(super) async fn json(
+        &self,
+        status: StatusCode,
+        session: Option<&str>,
+        text: Bytes,
+    ) -> Response<ReplyBody> {
         let fields = with_session(self.fields(), session);
         self.document(status, fields, text, false).await
     }
@@ -175,7 +186,8 @@ impl Visit<'_> {
         if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
             fields.insert(header::RETRY_AFTER, 1.into());
         }
-        self.exchange.answer_ourselves(refusal.status.as_u16(), EndKind::Complete);
+        self.exchange
+            .answer_ourselves(refusal.status.as_u16(), EndKind::Complete);
         let text = error_text(refusal.id.as_deref(), refusal.code, &refusal.text, refusal.reason);
         self.document(refusal.status, fields, text.into(), true).await
     }
@@ -185,12 +197,19 @@ impl Visit<'_> {
         let status = StatusCode::BAD_GATEWAY;
         let mut fields = self.fields();
         fields.insert(MARKER, HeaderValue::from_static("bridge"));
-        self.exchange.fail("the server ended before it answered".to_owned());
+        self.exchange
+            .fail("the server ended before it answered".to_owned());
         self.exchange.answer_ourselves(status.as_u16(), EndKind::Complete);
         self.document(status, fields, text, true).await
     }
 
-    async fn tell_head(&self, status: StatusCode, fields: &HeaderMap, is_ours: bool, is_stream: bool) -> Outbox {
+    async fn tell_head(
+        &self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        is_ours: bool,
+        is_stream: bool,
+    ) -> Outbox {
         let mut outbox = Outbox::new(Arc::clone(&self.hub.watchers));
         let head = ResponseHead {
             status: status.as_u16(),
@@ -202,7 +221,8 @@ impl Visit<'_> {
         };
         self.exchange.begin_response(head, &mut outbox);
         outbox.flush().await;
-        self.exchange.time(|timing| timing.handed_on = Some(self.hub.clock.now()));
+        self.exchange
+            .time(|timing| timing.handed_on = Some(self.hub.clock.now()));
         outbox
     }
 
@@ -233,9 +253,4 @@ fn response(version: Version, status: StatusCode, fields: HeaderMap, body: Reply
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     response
-}
-
-/// Whether a method can be served at all.
-pub(super) fn is_known(method: &Method) -> bool {
-    [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS].contains(method)
 }

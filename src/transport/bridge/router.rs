@@ -65,16 +65,26 @@ impl LegacyRouter {
     }
 
     /// Opens a lane for a POST with requests, and makes the caller its reader.
-    pub(super) fn begin(&mut self, messages: &[Envelope], takes_events: bool) -> Result<(Lane, u64), NotTaken> {
-        let requests = messages.iter().filter(|message| message.kind == MessageKind::Request);
-        let ids: Vec<RpcId> = requests.clone().filter_map(|request| request.id.clone()).collect();
+    pub(super) fn begin(
+        &mut self,
+        messages: &[Envelope],
+        takes_events: bool,
+    ) -> Result<(Lane, u64), NotTaken> {
+        let requests = messages
+            .iter()
+            .filter(|message| message.kind == MessageKind::Request);
+        let ids: Vec<RpcId> = requests
+            .clone()
+            .filter_map(|request| request.id.clone())
+            .collect();
         self.check(&ids)?;
         let token = |request: &Envelope| request.fields.id(Field::MetaProgressToken).cloned();
         let tokens: Vec<RpcId> = requests.filter_map(token).collect();
         let lane = self.spool.open();
         let reader = self.spool.attach(lane, None).ok_or(NotTaken::Over)?;
         self.waiting.extend(ids.iter().map(|id| (id.clone(), lane)));
-        self.tokens.extend(tokens.iter().map(|token| (token.clone(), lane)));
+        self.tokens
+            .extend(tokens.iter().map(|token| (token.clone(), lane)));
         let post = Post {
             ids,
             tokens,
@@ -119,7 +129,8 @@ impl LegacyRouter {
             for id in &post.ids {
                 self.waiting.remove(id);
             }
-            self.tokens.retain(|token, owner| *owner != lane || !post.tokens.contains(token));
+            self.tokens
+                .retain(|token, owner| *owner != lane || !post.tokens.contains(token));
         }
         self.spool.end(lane);
     }
@@ -141,7 +152,10 @@ impl LegacyRouter {
     fn answer(&mut self, message: Message, messages: &[Envelope]) -> Vec<Effect> {
         self.note_revision(messages);
         let Some(lane) = self.settle(messages) else {
-            let text = format!("an answer to no request that is under way: {}", beginning_of(&message.text));
+            let text = format!(
+                "an answer to no request that is under way: {}",
+                beginning_of(&message.text)
+            );
             return vec![Effect::Finding(text)];
         };
         let lost = self.spool.push(lane, message);
@@ -152,7 +166,9 @@ impl LegacyRouter {
     }
 
     fn note_revision(&mut self, messages: &[Envelope]) {
-        let agreed = messages.iter().find_map(|message| message.fields.get(Field::ResultProtocolVersion));
+        let agreed = messages
+            .iter()
+            .find_map(|message| message.fields.get(Field::ResultProtocolVersion));
         if let (None, Some(agreed)) = (&self.revision, agreed) {
             self.revision = Some(agreed.into());
         }
@@ -169,7 +185,10 @@ impl LegacyRouter {
             return Lane::STANDALONE;
         }
         let is_open = |(lane, post): &(&Lane, &Post)| post.takes_events && self.spool.has_reader(**lane);
-        self.posts.iter().find(is_open).map_or(Lane::STANDALONE, |(lane, _)| *lane)
+        self.posts
+            .iter()
+            .find(is_open)
+            .map_or(Lane::STANDALONE, |(lane, _)| *lane)
     }
 }
 
@@ -183,7 +202,10 @@ impl Routing for LegacyRouter {
             let text = format!("the server printed what is no message: {}", beginning_of(line));
             return vec![Effect::Finding(text)];
         };
-        let is_request = scan.messages.iter().any(|message| message.kind == MessageKind::Request);
+        let is_request = scan
+            .messages
+            .iter()
+            .any(|message| message.kind == MessageKind::Request);
         let message = Message {
             text: super::compact::event_text(line),
             is_request,
@@ -292,13 +314,19 @@ mod tests {
         assert_eq!(say(&mut router, answer), []);
         assert_eq!(read(&mut router, text), [answer, "end"]);
         assert_eq!(read(&mut router, number), Vec::<String>::new());
-        assert!(matches!(say(&mut router, answer)[..], [Effect::Finding(_)]), "it came twice");
+        assert!(
+            matches!(say(&mut router, answer)[..], [Effect::Finding(_)]),
+            "it came twice"
+        );
     }
 
     #[test]
     fn progress_goes_to_the_post_that_owns_the_token_and_all_else_to_the_get_stream() {
         let mut router = router();
-        let get = (Lane::STANDALONE, router.spool.attach(Lane::STANDALONE, None).unwrap());
+        let get = (
+            Lane::STANDALONE,
+            router.spool.attach(Lane::STANDALONE, None).unwrap(),
+        );
         let post = begin(
             &mut router,
             r#"{"jsonrpc":"2.0","id":0,"method":"a","params":{"_meta":{"progressToken":0}}}"#,
@@ -343,9 +371,13 @@ mod tests {
         );
         say(&mut router, r#"{"jsonrpc":"2.0","id":0,"result":{}}"#);
         router.over("it crashed");
-        let [error, end] = &read(&mut router, one)[..] else { panic!() };
+        let [error, end] = &read(&mut router, one)[..] else {
+            panic!()
+        };
         assert!(error.contains(r#""id":"x""#) && error.contains("it crashed") && end == "end");
-        let [_, error, _] = &read(&mut router, both)[..] else { panic!() };
+        let [_, error, _] = &read(&mut router, both)[..] else {
+            panic!()
+        };
         assert!(error.contains(r#""id":1"#));
         let late = scan(br#"{"jsonrpc":"2.0","id":5,"method":"a"}"#).messages;
         assert_eq!(router.begin(&late, true), Err(NotTaken::Over));
@@ -374,7 +406,10 @@ mod tests {
     fn the_revision_is_the_one_that_the_server_agreed_to() {
         let mut router = router();
         begin(&mut router, r#"{"jsonrpc":"2.0","id":0,"method":"initialize"}"#);
-        say(&mut router, r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-03-26"}}"#);
+        say(
+            &mut router,
+            r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-03-26"}}"#,
+        );
         assert_eq!(router.revision(), Some("2025-03-26"));
     }
 }

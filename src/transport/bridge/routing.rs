@@ -53,7 +53,10 @@ pub(super) fn tell_lost(lost: Vec<Message>) -> Vec<Effect> {
         let text = "a message of the server found no reader in time and had to go (replay_buffer, replay_buffer_bytes)";
         effects.push(Effect::Finding(text.to_owned()));
         if message.is_request {
-            effects.push(refuse(&message.text, "no stream of the client took this request in time"));
+            effects.push(refuse(
+                &message.text,
+                "no stream of the client took this request in time",
+            ));
         }
     }
     effects

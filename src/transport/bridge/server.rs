@@ -10,6 +10,7 @@ use crate::config::CommandServer;
 use crate::snapshot::{BreakerRow, UpstreamRow};
 
 use super::legacy::LegacySession;
+use super::modern::Shared;
 
 /// Findings that are said in the log; further ones are only counted.
 const SAID: u64 = 64;
@@ -51,6 +52,7 @@ pub(crate) struct BridgeServer {
     config: CommandServer,
     guard: Option<GuardCommand>,
     pub(super) tally: Arc<Tally>,
+    pub(super) shared: Shared,
     sessions: Mutex<HashMap<Box<str>, LegacySession>>,
     children: AtomicU64,
     exchanges: AtomicU64,
@@ -73,6 +75,7 @@ impl BridgeServer {
             command_line: crate::transport::run::command_line(&words),
             config: config.clone(),
             guard: guard.cloned(),
+            shared: Shared::default(),
             sessions: Mutex::default(),
             children: AtomicU64::new(0),
             exchanges: AtomicU64::new(0),

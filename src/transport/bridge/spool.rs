@@ -184,7 +184,11 @@ impl Spool {
 
     /// The reader has gone. False if it was not the reader any more.
     pub(super) fn detach(&mut self, lane: Lane, reader: u64) -> bool {
-        let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.reader == Some(reader)) else {
+        let Some(state) = self
+            .lanes
+            .get_mut(&lane)
+            .filter(|state| state.reader == Some(reader))
+        else {
             return false;
         };
         state.reader = None;
@@ -196,7 +200,11 @@ impl Spool {
     /// The next message of a lane for its reader.
     pub(super) fn poll_next(&mut self, lane: Lane, reader: u64, cx: &mut Context<'_>) -> Poll<Next> {
         let keeps = self.bounds.keeps_delivered;
-        let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.reader == Some(reader)) else {
+        let Some(state) = self
+            .lanes
+            .get_mut(&lane)
+            .filter(|state| state.reader == Some(reader))
+        else {
             return Poll::Ready(Next::Taken);
         };
         let Some(stored) = state.stored.get(state.delivered) else {
@@ -225,7 +233,10 @@ impl Spool {
         };
         let unread = state.stored.split_off(state.delivered);
         self.messages -= unread.len();
-        self.bytes -= unread.iter().map(|stored| stored.message.text.len()).sum::<usize>();
+        self.bytes -= unread
+            .iter()
+            .map(|stored| stored.message.text.len())
+            .sum::<usize>();
         unread.into_iter().map(|stored| stored.message).collect()
     }
 
@@ -350,7 +361,11 @@ mod tests {
         spool.end(lane);
         let second = spool.attach(lane, Some(2)).unwrap();
         assert_eq!(read(&mut spool, lane, second), "cd.");
-        assert_eq!(read(&mut spool, lane, first), "!", "the first reader has no say any more");
+        assert_eq!(
+            read(&mut spool, lane, first),
+            "!",
+            "the first reader has no say any more"
+        );
         assert!(!spool.detach(lane, first));
     }
 
@@ -365,11 +380,19 @@ mod tests {
             assert_eq!(spool.push(Lane::STANDALONE, request(text)), []);
         }
         assert_eq!(spool.push(Lane::STANDALONE, message("n")), [], "`a` went for it");
-        assert_eq!(spool.push(Lane::STANDALONE, request("d")), [message("n")], "notifications go before requests");
+        assert_eq!(
+            spool.push(Lane::STANDALONE, request("d")),
+            [message("n")],
+            "notifications go before requests"
+        );
         assert_eq!(spool.push(Lane::STANDALONE, request("e")), [request("b")]);
         let reader = spool.attach(Lane::STANDALONE, None).unwrap();
         assert_eq!(read(&mut spool, Lane::STANDALONE, reader), "cde");
-        assert_eq!(spool.attach(Lane::STANDALONE, Some(1)), None, "`b` followed it and is gone");
+        assert_eq!(
+            spool.attach(Lane::STANDALONE, Some(1)),
+            None,
+            "`b` followed it and is gone"
+        );
     }
 
     #[test]

@@ -28,7 +28,9 @@ impl Tail {
             .map(str::trim_end)
             .filter(|line| !line.is_empty())
             .collect();
-        let last = lines.get(lines.len().saturating_sub(QUOTED_LINES)..).unwrap_or_default();
+        let last = lines
+            .get(lines.len().saturating_sub(QUOTED_LINES)..)
+            .unwrap_or_default();
         if last.is_empty() {
             return String::new();
         }
@@ -47,6 +49,9 @@ mod tests {
         tail.push(&vec![b'x'; 10_000]);
         tail.push(b"\n1\n2\n\n3\n4\nError: no such ");
         tail.push(b"file\n");
-        assert_eq!(tail.in_words(), " Its last words on stderr: 1\n2\n3\n4\nError: no such file");
+        assert_eq!(
+            tail.in_words(),
+            " Its last words on stderr: 1\n2\n3\n4\nError: no such file"
+        );
     }
 }
