@@ -220,7 +220,10 @@ impl Spool {
             is_last: state.is_ended && state.delivered + 1 == state.stored.len(),
         };
         state.delivered += 1;
-        if !keeps {
+        if keeps {
+            // Nothing unread can go here: it went when the spool became full.
+            self.make_room();
+        } else {
             self.take_out(lane, 0);
         }
         Poll::Ready(next)
@@ -410,6 +413,20 @@ mod tests {
         assert_eq!(read(&mut spool, slow, slow_reader), "!");
         spool.push(quick, message("q"));
         assert_eq!(read(&mut spool, quick, quick_reader), "q");
+    }
+
+    #[test]
+    fn a_full_spool_has_room_as_soon_as_its_reader_reads() {
+        let mut spool = spool(2, true);
+        let reader = spool.attach(Lane::STANDALONE, None).unwrap();
+        for text in ["a", "b", "c"] {
+            spool.push(Lane::STANDALONE, message(text));
+        }
+        assert!(spool.is_full());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(spool.poll_next(Lane::STANDALONE, reader, &mut cx).is_ready());
+        assert!(!spool.is_full());
+        assert_eq!(read(&mut spool, Lane::STANDALONE, reader), "bc");
     }
 
     #[test]
