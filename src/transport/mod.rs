@@ -1,6 +1,7 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+pub(crate) mod bridge;
 mod change;
 pub(crate) mod exchange;
 pub(crate) mod framing;
