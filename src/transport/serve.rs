@@ -22,13 +22,13 @@ use super::bridge;
 use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
-use super::headers::{self, HostChange};
+use super::headers::{self, HeadChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Nowhere, Route, Upstream, Within};
+use super::route::{Asked, Nowhere, Route, ServerPlace, Upstream, Within};
 use super::stated::fingerprint;
 use super::tap::RequestHeads;
 use super::tunnel;
@@ -44,6 +44,8 @@ pub(crate) struct ClientConnection {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: Peer,
     pub(crate) local: SocketAddr,
+    /// The one server that our end is for.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) heads: RequestHeads,
     pub(crate) place: Arc<ConnectionPlace>,
     /// Requests on it that are not done; counted on HTTP/2 only.
@@ -108,6 +110,7 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        only: connection.only,
         within: connection.within.as_ref(),
     };
     let response = match connection.hub.routes.route(asked) {
@@ -202,9 +205,9 @@ async fn pass(
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(connection, &parts, &destination);
+    let mut edit = head_change(connection, &parts, &destination);
     if change::needs_plain_text(hub, &destination, &parts) {
-        host.ask_for_plain_text(&parts.headers);
+        edit.ask_for_plain_text(&parts.headers);
     }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
@@ -218,7 +221,7 @@ async fn pass(
         },
         headers: &parts.headers,
         head,
-        rewrites: std::mem::take(&mut host.rewrites),
+        rewrites: std::mem::take(&mut edit.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
@@ -233,7 +236,7 @@ async fn pass(
     };
     let fields = std::mem::take(&mut parts.headers);
     let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
-    host.apply(&mut fields);
+    edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
@@ -330,14 +333,14 @@ impl AskedFor {
     }
 }
 
-fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
+fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
     let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
         // The tunnel decides where it goes; what the client calls the server there is between the two.
-        _ if connection.within.is_some() && hosts == 1 => HostChange::default(),
-        (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
+        _ if connection.within.is_some() && hosts == 1 => HeadChange::default(),
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
-        (None, None) => HostChange::default(),
+        (None, None) => HeadChange::default(),
     }
 }
 
@@ -433,7 +436,8 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        state.note(error.map_or(Ok(()), |error| Err(describe(error))));
+        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        state.note(outcome, hub.clock.now());
     }
 }
 

@@ -304,6 +304,7 @@ impl Tunnel {
             peer: self.connection.peer.clone(),
             local: self.connection.local,
             place: Arc::clone(&self.connection.place),
+            only: None,
             refusal: None,
             within: Some(Within {
                 authority: without_port(&self.authority, default),
