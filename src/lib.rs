@@ -1,5 +1,6 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
+pub mod ca;
 pub mod child;
 pub mod clock;
 pub mod codec;
@@ -11,6 +12,7 @@ pub mod ids;
 pub mod intercept;
 pub mod limits;
 pub mod mcp;
+pub mod outward;
 pub mod recording;
 pub mod resource;
 pub mod session;

@@ -15,6 +15,7 @@ use crate::tasks::Tasks;
 
 use super::gate::Gate;
 use super::route::Routes;
+use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
 
@@ -78,6 +79,7 @@ pub(crate) struct Hub {
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
+    pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
 }

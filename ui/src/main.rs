@@ -1,6 +1,7 @@
 //! A terminal debugger for Model Context Protocol traffic.
 
 mod app;
+mod ca;
 mod cli;
 mod complete;
 mod console;
@@ -10,6 +11,7 @@ mod descriptors;
 mod detail;
 mod document;
 mod effect;
+mod exec;
 #[cfg(test)]
 mod fake;
 mod format;
@@ -134,8 +136,11 @@ fn report(error: &anyhow::Error) {
 }
 
 fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
-    if let Job::Print(text) = &invocation.job {
-        return print(text).map(|()| ExitCode::SUCCESS);
+    match &invocation.job {
+        Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
+        Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
+        Job::Exec(job) => return exec::run(job).map(|()| ExitCode::SUCCESS),
+        _ => {}
     }
     check_terminal(&invocation.job)?;
     let ring = LogRing::new(invocation.limits.log_ring);
@@ -210,7 +215,7 @@ const fn has_screen(job: &Job) -> bool {
 
 #[cfg(unix)]
 const fn is_before_a_command(job: &Job) -> bool {
-    matches!(job, Job::Wrap(_))
+    matches!(job, Job::Wrap(_) | Job::WrapServer(..))
 }
 
 #[cfg(not(unix))]
@@ -259,17 +264,21 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             lines,
             has_bodies,
         } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        Job::Exec(job) => exec::run(&job),
+        Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(&options),
+        Job::Wrap(options) => return wrap(wrap::run(&options)),
+        #[cfg(unix)]
+        Job::WrapServer(options, server) => return wrap(wrap::run_outward(options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Stands in for a command, whose exit code it passes on.
 #[cfg(unix)]
-fn wrap(options: &wrap::WrapOptions) -> Result<ExitCode, Failure> {
-    match wrap::run(options) {
+fn wrap(ended: Result<u8, wrap::WrapError>) -> Result<ExitCode, Failure> {
+    match ended {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => Err(Failure::with_code(error.exit_code(), error)),
     }

@@ -9,10 +9,14 @@ use shadowcat::config::{ListenAddress, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
+use super::forward_flags::{CaArguments, ForwardArguments};
 use super::limit_flags::LimitArguments;
 use super::values::{LogLevel, ThemeName};
+use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::wrap::Connect;
+#[cfg(unix)]
+use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
@@ -50,6 +54,45 @@ pub(super) enum Task {
     Wrap(WrapArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
+    /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
+    Exec(ExecArguments),
+    /// Show, export or renew the local certificate authority
+    Ca(CaTaskArguments),
+}
+
+/// A client of the proxy.
+#[derive(Debug, Args)]
+pub(super) struct ExecArguments {
+    /// Where the proxy is; with credentials as USER:PASSWORD@HOST:PORT [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "SHADOWCAT_CONNECT", hide_env_values = true)]
+    pub(super) connect: Option<ProxyPlace>,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
+    /// The client and its arguments
+    #[arg(value_name = "CLIENT", required = true, last = true)]
+    pub(super) client: Vec<OsString>,
+}
+
+/// The certificate authority.
+#[derive(Debug, Args)]
+pub(super) struct CaTaskArguments {
+    /// Write the certificate, never the key, to this new file
+    #[arg(long, value_name = "PATH")]
+    pub(super) export: Option<PathBuf>,
+    /// Make a fresh authority in place of the one that is there; clients have to trust it anew
+    #[arg(long)]
+    pub(super) new: bool,
+    /// Do not ask before --new
+    #[arg(long, requires = "new")]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
 }
 
 /// The proxy, which is what happens without a subcommand.
@@ -72,6 +115,8 @@ pub(super) struct ProxyArguments {
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub(super) forward: ForwardArguments,
     #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]
@@ -122,9 +167,32 @@ pub(super) struct WrapArguments {
     /// Write what happens to the link with the proxy to this file; nothing is logged otherwise
     #[arg(long, value_name = "PATH", help_heading = "General")]
     pub(super) log_file: Option<PathBuf>,
+    /// In place of a command: a server that speaks HTTP (or the older HTTP+SSE), for a client that speaks stdio
+    #[arg(long, value_name = "URL", help_heading = "Server", conflicts_with = "command")]
+    pub(super) upstream: Option<UpstreamConfig>,
+    /// A header for every request to it [repeatable]; for a secret rather --header-env
+    #[arg(
+        long,
+        value_name = "'NAME: VALUE'",
+        help_heading = "Server",
+        requires = "upstream"
+    )]
+    pub(super) header: Vec<StaticHeader>,
+    /// A header whose value is in the environment variable VAR, where no list of processes shows it [repeatable]
+    #[arg(long, value_name = "NAME=VAR", help_heading = "Server", requires = "upstream", value_parser = header_from_environment)]
+    pub(super) header_env: Vec<StaticHeader>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND", num_args = 1..)]
+    #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND", num_args = 1..)]
     pub(super) command: Vec<OsString>,
+}
+
+/// Reads `NAME=VAR`.
+#[cfg(unix)]
+fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
+    let (name, variable) = text.split_once('=').ok_or("it is written as NAME=VAR")?;
+    let value = std::env::var(variable)
+        .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;
+    StaticHeader::new(name, &value).map_err(|error| error.to_string())
 }
 
 /// A recording on the screen.
@@ -274,7 +342,7 @@ pub(super) struct SignArguments {
 }
 
 /// What every task takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
     /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
