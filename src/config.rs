@@ -1,5 +1,7 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
+pub mod forward;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +15,8 @@ use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
+
+use forward::{ForwardConfig, ForwardConfigError};
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +33,10 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
     pub allowed_origins: Vec<String>,
+    /// Interception of TLS, and who may use the forward side by which way.
+    pub forward: ForwardConfig,
+    /// What is done for authorization in reverse mode.
+    pub oauth: OauthMode,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.
@@ -39,10 +47,47 @@ pub struct Config {
     pub records_secrets: bool,
     /// Where metrics can be scraped; nowhere if `None`.
     pub metrics: Option<ListenAddress>,
+    /// The directory of the control door, through which wrapped commands are shown; no door if `None`.
+    pub door: Option<PathBuf>,
     /// Where spans of calls are sent; nowhere if `None`.
     pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.
     pub log: LogRing,
+}
+
+/// What is done for authorization in reverse mode, where a client dials another address than its server has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OauthMode {
+    /// The server's metadata names what the client dials; everything else stays as it is.
+    #[default]
+    Assist,
+    /// The same, and the proxy stands before the authorization server too, so that tokens are for the server's address.
+    Relay,
+    /// Nothing at all.
+    Off,
+}
+
+impl OauthMode {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Assist => "assist",
+            Self::Relay => "relay",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for OauthMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Assist, Self::Relay, Self::Off];
+        let found = all.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| ConfigError::Oauth {
+            text: text.to_owned(),
+        })
+    }
 }
 
 /// Where a recording goes.
@@ -81,6 +126,23 @@ pub enum ConfigError {
     DuplicateUpstream {
         /// The name.
         name: String,
+    },
+    /// Something about the forward side or about TLS.
+    #[error(transparent)]
+    Forward(#[from] ForwardConfigError),
+    /// A mode of authorization that there is not.
+    #[error("`{text}` is nothing that can be done for OAuth; write assist, relay or off")]
+    Oauth {
+        /// What was given.
+        text: String,
+    },
+    /// The authorization server would be relayed for others.
+    #[error(
+        "--oauth relay hands out authorization endpoints of its own and is for this machine only: listen on a loopback address instead of {address}"
+    )]
+    OpenRelay {
+        /// The address that others can reach.
+        address: String,
     },
     /// An upstream that is this proxy itself.
     #[error(
@@ -319,7 +381,8 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice and for an upstream that is a listener of ours.
+    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, and for a
+    /// relay of authorization servers that other machines could use.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -330,21 +393,33 @@ impl Config {
                 return Err(ConfigError::DuplicateUpstream { name });
             }
         }
+        let open = self.listen.iter().find(|address| address.is_open_to_others());
+        if let Some(open) = open.filter(|_| self.oauth == OauthMode::Relay) {
+            return Err(ConfigError::OpenRelay {
+                address: open.to_string(),
+            });
+        }
         for upstream in &self.upstreams {
-            if self.is_own_address(upstream) {
+            if self.is_own_address(&upstream.authority, upstream.port()) {
                 return Err(ConfigError::Loop { url: upstream.url() });
             }
+        }
+        self.forward.check()?;
+        if let Some(via) = &self.forward.via
+            && self.is_own_address(via.authority(), via.authority().port_u16().unwrap_or(80))
+        {
+            let url = via.to_string();
+            return Err(ForwardConfigError::ViaLoop { url }.into());
         }
         Ok(())
     }
 
-    fn is_own_address(&self, upstream: &UpstreamConfig) -> bool {
-        let host = upstream.authority.host();
+    fn is_own_address(&self, authority: &Authority, port: u16) -> bool {
+        let host = authority.host();
         let bare = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let port = upstream.port();
         let mut addresses = self.listen.iter().flat_map(ListenAddress::addresses);
         addresses.any(|address| {
             let is_same_host = bare.parse() == Ok(address.ip())

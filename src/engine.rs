@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, UpstreamConfig};
+use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -36,8 +37,11 @@ use crate::transport::bridge::{BridgeServer, program};
 use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
+use crate::transport::oauth::Oauth;
 use crate::transport::route::Routes;
-use crate::transport::upstream::{Clients, KnownUpstream};
+use crate::transport::tls::Interception;
+use crate::transport::tls::trust::Trust;
+use crate::transport::upstream::{Clients, KnownUpstream, Way};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
@@ -212,6 +216,10 @@ impl Engine {
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
     check_commands(config)?;
+    let way = Way {
+        trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
+        via: config.forward.via.clone(),
+    };
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
     let (listeners, metrics_listeners) = {
@@ -231,7 +239,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &listening, &metrics_addresses, exporter)
+        start_parts(config, &listening, &metrics_addresses, exporter, way)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -256,6 +264,10 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         for listener in listeners {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
+        }
+        #[cfg(unix)]
+        if let Some(directory) = config.door.clone() {
+            crate::door::server::start(&parts.proxy.hub, directory);
         }
         telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
@@ -300,6 +312,7 @@ fn start_parts(
     listening: &Arc<OnceLock<Vec<SocketAddr>>>,
     metrics_addresses: &[SocketAddr],
     exporter: Option<Exporter>,
+    way: Way,
 ) -> Parts {
     let limits = config.limits.clone();
     let clock = Clock::start();
@@ -333,13 +346,16 @@ fn start_parts(
         meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
+        oauth: Arc::new(Oauth::new(config.oauth)),
         upstreams: gates
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
         bridges: bridges(config),
-        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates),
+        interception: Interception::new(&config.forward, &limits, clock, &meters),
+        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates, way),
         listening: Arc::clone(listening),
+        door: DoorNotes::default(),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -493,6 +509,26 @@ impl EngineHandle {
             let _inside = running.runtime.enter();
             self.tasks.spawn(kind, task);
         }
+    }
+
+    /// Serves `socket` as if somebody had come with it through the control door.
+    ///
+    /// # Errors
+    /// What the system says if the socket cannot be used.
+    #[cfg(unix)]
+    pub fn adopt(&self, socket: std::os::unix::net::UnixStream) -> io::Result<()> {
+        let Some((running, proxy)) = self
+            .running
+            .as_ref()
+            .and_then(|running| Some((running, running.proxy.as_ref()?)))
+        else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let _inside = running.runtime.enter();
+        socket.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(socket)?;
+        crate::door::server::adopt(&proxy.hub, socket);
+        Ok(())
     }
 
     /// The engine's runtime, for what has to be awaited on it.

@@ -46,6 +46,8 @@ pub enum TaskKind {
     Metrics,
     /// Exports spans.
     Export,
+    /// Opens the control door, and serves one link through it.
+    Door,
 }
 
 impl TaskKind {
@@ -63,6 +65,7 @@ impl TaskKind {
         Self::Frontend,
         Self::Metrics,
         Self::Export,
+        Self::Door,
     ];
 
     /// The kinds that cannot go beyond `max_tasks_per_kind`. Connections are none of them: everything else needs one,
@@ -73,7 +76,7 @@ impl TaskKind {
     pub const fn is_traffic(self) -> bool {
         matches!(
             self,
-            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel | Self::Child
+            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel | Self::Door | Self::Child
         )
     }
 
@@ -92,6 +95,7 @@ impl TaskKind {
             Self::Frontend => "frontend",
             Self::Metrics => "metrics",
             Self::Export => "export",
+            Self::Door => "control door",
         }
     }
 }

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::assembly::{Assembled, Assemblies};
 use super::body::BodyRange;
-use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, TimingLine};
+use super::format::{
+    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine,
+};
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Scan, scan};
@@ -18,7 +20,7 @@ use crate::limits::ResourceLimits;
 use crate::resource::queue::Sequenced;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, Observation, PlacedMessage, Placement,
-    RequestObserved, ResponseObserved, SessionOpened, SseObserved,
+    RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
 };
 use crate::snapshot::{Carrier, Direction, Timing};
 
@@ -36,6 +38,8 @@ pub struct Unplaced<'a> {
     pub direction: Direction,
     /// The exchange that carried it.
     pub exchange: ExchangeId,
+    /// What carried it.
+    pub carrier: Carrier,
     /// `MCP-Protocol-Version` of the exchange's request.
     pub protocol_version: Option<&'a str>,
     /// The message.
@@ -175,6 +179,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             }
             Line::Request(line) => self.request(line),
             Line::Response(line) => self.emit(line.us, Event::Response(Box::new(response(line))), None),
+            Line::Rewrite(line) => self.emit(line.us, Event::Rewritten(Box::new(rewritten(line))), None),
             Line::Frame(line) => self.frame_line(line, place),
             Line::ExchangeEnd(line) => self.exchange_end(&line),
             Line::Gap(gap) => self.damage.add(format!(
@@ -265,6 +270,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
                 at,
                 direction: frame.direction,
                 exchange: frame.exchange,
+                carrier: frame.carrier,
                 protocol_version: version,
                 envelope: &envelope,
             });
@@ -332,6 +338,15 @@ fn response(line: ResponseLine) -> ResponseObserved {
         stream: line.stream,
         media_type: line.media_type,
         rewrites: line.rewrites,
+    }
+}
+
+fn rewritten(line: RewriteLine) -> RewrittenObserved {
+    RewrittenObserved {
+        exchange: line.exchange,
+        session: line.session,
+        rewrites: line.rewrites,
+        findings: line.findings,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, ObservedHead, PlacedMessage,
-    RequestObserved, ResponseObserved, head_text,
+    RequestObserved, ResponseObserved, RewrittenObserved, head_text,
 };
 use crate::session::pairing::Carriage;
 use crate::session::registry::{Found, Session, SessionKey};
@@ -21,6 +21,9 @@ use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 use super::hub::Hub;
 use super::place::StreamPlace;
 use super::reader::{Draft, FrameDraft};
+use super::rewrite::Changes;
+use super::rewrite::endpoint::{self, EndpointMap};
+use super::rewrite::mount::Mount;
 use super::stated::{Stated, exchange_kind, resolve};
 use super::upstream::Reuse;
 use super::watchers::Outbox;
@@ -37,6 +40,10 @@ struct State {
     failure: Option<String>,
     our_status: Option<u16>,
     stream: Option<StreamId>,
+    /// The HTTP+SSE address as the client reads it, if that is not what the server wrote.
+    endpoint: Option<String>,
+    /// What that address should be on a stream that is passed on as it is.
+    endpoint_map: Option<Box<EndpointMap>>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
     request_bytes: u64,
@@ -289,6 +296,45 @@ impl Exchange {
         }
     }
 
+    /// The client's address without its port.
+    pub(crate) fn client(&self) -> Arc<str> {
+        Arc::clone(&self.address)
+    }
+
+    /// How an HTTP+SSE address has to read for the client, if an event stream that comes now may begin with one.
+    pub(crate) fn endpoint_map(&self, mount: &Mount, target: &http::Uri) -> Option<EndpointMap> {
+        let may_be = self.stated.is_get && self.stated.session_id.is_none();
+        may_be.then(|| EndpointMap::new(mount.clone(), target, &self.stated.target))?
+    }
+
+    /// Watches for an HTTP+SSE address that nobody can change, to say so.
+    pub(crate) fn watch_endpoint(&self, map: EndpointMap) {
+        self.lock().endpoint_map = Some(Box::new(map));
+    }
+
+    /// Tells what was changed in a body on its way, and what was found.
+    pub(crate) fn tell_changes(&self, mut changes: Changes, outbox: &mut Outbox) {
+        if let Some(endpoint) = changes.endpoint.take() {
+            self.lock().endpoint = Some(endpoint);
+        }
+        if let Some(notice) = changes.notice.take() {
+            self.hub.oauth.tell(&self.server, self.hub.clock.now(), notice);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let rewritten = RewrittenObserved {
+            exchange: self.id,
+            session: self.session().map(|session| session.id),
+            rewrites: changes.rewrites,
+            findings: changes.findings,
+        };
+        outbox.put(Observation {
+            at: self.hub.clock.now(),
+            event: Event::Rewritten(Box::new(rewritten)),
+        });
+    }
+
     /// Tells of the response's head. Returns the stream's id if it is an event stream.
     pub(crate) fn begin_response(&self, response: ResponseHead<'_>, outbox: &mut Outbox) {
         let now = self.hub.clock.now();
@@ -298,6 +344,9 @@ impl Exchange {
         let stream = response
             .is_stream
             .then(|| StreamId::from(self.hub.ids.streams.next()));
+        if stream.is_none() && self.is_undecided() {
+            self.join_as_peer(outbox);
+        }
         let ended = self.note_response(&response, stream, now);
         let session = self.lock().session.as_ref().map(|session| session.id);
         let text = |name| {
@@ -380,6 +429,8 @@ impl Exchange {
                 id: id.clone(),
             },
             (None, ExchangeKind::Tunnel) => self.peer_key(),
+            // What it asks for may turn out to be an HTTP+SSE session.
+            (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
             (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
             _ => return self.join_endpoint(),
         };
@@ -392,6 +443,22 @@ impl Exchange {
             .hub
             .registry
             .find_or_open(self.side, key, basis, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A request for an event stream, and no event has said yet which kind of stream it is.
+    fn is_undecided(&self) -> bool {
+        let is_plain = self.kind == ExchangeKind::Http && !self.stated.speaks_mcp;
+        is_plain && self.lock().session.is_none()
+    }
+
+    fn join_as_peer(&self, outbox: &mut Outbox) {
+        let now = self.hub.clock.now();
+        let (side, key) = (self.side, self.peer_key());
+        let found = self
+            .hub
+            .registry
+            .find_or_open(side, key, SessionBasis::Peer, &self.address, now);
         self.join(found, outbox);
     }
 
@@ -504,7 +571,7 @@ impl Exchange {
         if direction == Direction::ClientToServer {
             self.join_by_body(&draft.scan.messages, draft.scan.is_json_rpc(), outbox);
         } else {
-            self.note_events(&draft, outbox);
+            self.note_events(&draft, coding, outbox);
         }
         self.note_size(&draft);
         let mut state = self.lock();
@@ -605,10 +672,20 @@ impl Exchange {
     }
 
     /// Event ids are remembered for resumption; an `endpoint` event makes an HTTP+SSE session.
-    fn note_events(&self, draft: &FrameDraft, outbox: &mut Outbox) {
+    fn note_events(&self, draft: &FrameDraft, coding: Option<&Arc<str>>, outbox: &mut Outbox) {
         let Some(sse) = &draft.sse else { return };
-        if sse.event.as_deref() == Some("endpoint") && self.stated.is_get && self.lock().session.is_none() {
-            self.join_as_endpoint(&String::from_utf8_lossy(&draft.payload), outbox);
+        let is_endpoint = sse.event.as_deref() == Some("endpoint");
+        if is_endpoint && self.stated.is_get && self.lock().session.is_none() {
+            let written = String::from_utf8_lossy(&draft.payload);
+            let map = self.lock().endpoint_map.take();
+            if let Some(map) = map {
+                let coding = coding.map(|coding| &**coding);
+                self.tell_changes(endpoint::unchanged(&map, &written, coding), outbox);
+            }
+            let read = self.lock().endpoint.take();
+            self.join_as_endpoint(read.as_deref().unwrap_or(&written), outbox);
+        } else if sse.event.is_some() && self.is_undecided() {
+            self.join_as_peer(outbox);
         }
         let session = self.lock().session.clone();
         if let (Some(session), Some(id)) = (session, &sse.id) {

@@ -5,6 +5,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
+use super::rewrite::mount::under_origin;
 use super::route::Upstream;
 
 /// A list of changes in words, for the screen and the recording.
@@ -54,6 +55,33 @@ pub(crate) fn end_to_end(headers: HeaderMap) -> HeaderMap {
     kept
 }
 
+/// `headers` without `Proxy-Authorization`, in their order. None if there is none.
+pub(crate) fn without_proxy_authorization(headers: &HeaderMap) -> Option<HeaderMap> {
+    if !headers.contains_key(header::PROXY_AUTHORIZATION) {
+        return None;
+    }
+    let kept = headers
+        .iter()
+        .filter(|(name, _)| **name != header::PROXY_AUTHORIZATION);
+    Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// The other fields, in their order: removing from a `HeaderMap` would reorder it.
+pub(crate) fn without(headers: HeaderMap, unwanted: &[HeaderName]) -> HeaderMap {
+    if !headers.keys().any(|name| unwanted.contains(name)) {
+        return headers;
+    }
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut name = header::HOST;
+    for (next, value) in headers {
+        name = next.unwrap_or(name);
+        if !unwanted.contains(&name) {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
@@ -75,13 +103,34 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 #[derive(Debug, Default)]
 pub(crate) struct HostChange {
     host: Option<HeaderValue>,
+    /// No content coding is asked for.
+    is_plain: bool,
     /// The change; empty if the client's `Host` is the right one.
     pub(crate) rewrites: Rewrites,
 }
 
 impl HostChange {
+    /// Asks for the body without a content coding, if the client asked for one.
+    pub(crate) fn ask_for_plain_text(&mut self, headers: &HeaderMap) {
+        let asked: Vec<&[u8]> = headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let asked = asked.join(&b", "[..]);
+        if !asked.is_empty() && asked != b"identity" {
+            let asked = crate::session::observation::head_text(&asked);
+            self.rewrites
+                .push(["Accept-Encoding: ", &asked, " → identity"].concat());
+            self.is_plain = true;
+        }
+    }
+
     /// Sets it in its place among `fields`.
     pub(crate) fn apply(self, fields: &mut HeaderMap) {
+        if self.is_plain {
+            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if let Some(host) = self.host {
             fields.insert(header::HOST, host);
         }
@@ -95,7 +144,7 @@ pub(crate) fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> Hos
         // Set all the same: there may be more than one.
         return HostChange {
             host: Some(upstream.host.clone()),
-            rewrites: Vec::new(),
+            ..HostChange::default()
         };
     }
     let text = |host: &HeaderValue| crate::session::observation::head_text(host.as_bytes());
@@ -103,6 +152,7 @@ pub(crate) fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> Hos
     let old = old.map_or_else(|| "(none)".to_owned(), text);
     HostChange {
         host: Some(upstream.host.clone()),
+        is_plain: false,
         rewrites: vec![["Host: ", &old, " → ", &new].concat()],
     }
 }
@@ -123,6 +173,7 @@ pub(crate) fn host_for_destination(headers: &HeaderMap, authority: &Authority) -
     };
     HostChange {
         host: Some(host),
+        is_plain: false,
         rewrites: old.map(rewrite).into_iter().collect(),
     }
 }
@@ -156,13 +207,6 @@ pub(crate) fn for_client(
         }
     }
     (kept, rewrites)
-}
-
-/// What follows `origin` in `url`, if the URL is of exactly that origin.
-fn under_origin<'a>(url: &'a str, origin: &str) -> Option<&'a str> {
-    let (head, rest) = url.split_at_checked(origin.len())?;
-    let is_whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
-    (head.eq_ignore_ascii_case(origin) && is_whole).then_some(rest)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Clock;
+use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::{BufferPool, Meters};
@@ -14,7 +15,9 @@ use crate::tasks::Tasks;
 
 use super::bridge::BridgeServer;
 use super::gate::Gate;
+use super::oauth::Oauth;
 use super::route::Routes;
+use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
 
@@ -76,10 +79,13 @@ pub(crate) struct Hub {
     pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
+    pub(crate) oauth: Arc<Oauth>,
     pub(crate) upstreams: Vec<UpstreamState>,
     /// Commands that are served over HTTP, in the order of the configuration.
     pub(crate) bridges: Vec<Arc<BridgeServer>>,
     pub(crate) clients: Clients,
+    pub(crate) interception: Interception,
+    pub(crate) door: DoorNotes,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
 }
 

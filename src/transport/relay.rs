@@ -1,6 +1,7 @@
 //! Bodies on their way: each chunk goes on as it came, at once, while a copy is read. When the watchers are full the
 //! chunk waits, and with it the sender.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,6 +14,7 @@ use crate::snapshot::{Direction, EndKind};
 
 use super::exchange::Exchange;
 use super::reader::{BodyReader, Draft};
+use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
 
 /// Why a body broke off.
@@ -85,8 +87,12 @@ pub(crate) struct Relay {
     reader: BodyReader,
     drafts: Vec<Draft>,
     outbox: Outbox,
-    waiting: Option<Result<Frame<Bytes>, BodyError>>,
+    /// Changes what goes on, after it was read as it came.
+    stage: Option<Box<dyn Rewrite>>,
+    waiting: VecDeque<Result<Frame<Bytes>, BodyError>>,
     is_done: bool,
+    has_ended: bool,
+    is_changed: bool,
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
     hides_end: bool,
@@ -109,8 +115,11 @@ impl Relay {
             reader,
             drafts: Vec::new(),
             outbox,
-            waiting: None,
+            stage: None,
+            waiting: VecDeque::new(),
             is_done: false,
+            has_ended: false,
+            is_changed: false,
             hides_end: false,
             exchange,
         };
@@ -119,6 +128,69 @@ impl Relay {
             relay.finish(EndKind::Complete);
         }
         relay
+    }
+
+    /// Lets `stage` change what goes on. Its receiver must not have been told a length, unless the stage keeps it or
+    /// [`Relay::settle`] says the new one.
+    pub(crate) fn rewritten_by(mut self, stage: impl Rewrite + 'static) -> Self {
+        if !self.is_done {
+            self.stage = Some(Box::new(stage));
+        }
+        self
+    }
+
+    /// Tells something remarkable about the body.
+    pub(crate) fn warn(&mut self, text: &str) {
+        let mut changes = Changes::default();
+        changes.warn(text);
+        self.exchange.tell_changes(changes, &mut self.outbox);
+    }
+
+    /// Whether the stage has changed something so far.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Waits until the stage changes nothing more. Gives the length of all that goes on, if it is known by then.
+    ///
+    /// # Cancel safety
+    /// Dropped with its relay when the client goes away; what was read until then has been told.
+    pub(crate) async fn settle(&mut self) -> Option<u64> {
+        std::future::poll_fn(|cx| {
+            while self.stage.is_some() && !self.is_over() {
+                ready!(self.outbox.poll_flush(cx));
+                ready!(self.poll_source(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        self.size_hint().exact()
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        let frames = self.waiting.iter().flatten();
+        let data = frames.filter_map(Frame::data_ref);
+        data.map(|data| data.len() as u64).sum()
+    }
+
+    fn size(&self) -> SizeHint {
+        let waiting = self.waiting_bytes();
+        if self.stage.is_some() {
+            return SizeHint::default();
+        }
+        if self.is_over() {
+            return SizeHint::with_exact(waiting);
+        }
+        let mut size = self.incoming.size_hint();
+        if let Some(upper) = size.upper() {
+            size.set_upper(upper.saturating_add(waiting));
+        }
+        size.set_lower(size.lower().saturating_add(waiting));
+        size
+    }
+
+    fn is_at_end(&self) -> bool {
+        !self.hides_end && self.waiting.is_empty() && self.stage.is_none() && self.incoming.is_end_stream()
     }
 
     /// Keeps the place of a `Content-Length: 0` among the other fields.
@@ -147,15 +219,54 @@ impl Relay {
         }
     }
 
-    fn take_chunk(&mut self, chunk: &Bytes) {
+    /// Reads a chunk and passes it on, or what becomes of it.
+    fn take_chunk(&mut self, chunk: Bytes) {
         self.exchange.count(self.direction, chunk.len());
         let is_last = self.incoming.is_end_stream();
+        let Some(mut stage) = self.stage.take() else {
+            self.read(&chunk, is_last);
+            return self.waiting.push_back(Ok(Frame::data(chunk)));
+        };
+        let mut on = Onward::default();
+        stage.push(chunk.clone(), &mut on);
+        if is_last {
+            stage.finish(true, &mut on);
+        }
+        self.stage = (!is_last && !stage.is_done()).then_some(stage);
+        // Before it is read, since what an event means may depend on how it goes on.
+        self.hand_on(on);
+        self.read(&chunk, is_last);
+    }
+
+    fn read(&mut self, chunk: &Bytes, is_last: bool) {
         self.reader
             .push(chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
         self.tell();
         if is_last {
             self.finish(EndKind::Complete);
         }
+    }
+
+    fn hand_on(&mut self, on: Onward) {
+        self.is_changed |= !on.changes.rewrites.is_empty();
+        self.exchange.tell_changes(on.changes, &mut self.outbox);
+        let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
+        self.waiting.extend(frames);
+    }
+
+    /// The body is over: whatever the stage holds goes on.
+    fn end_stage(&mut self, is_whole: bool) {
+        if let Some(mut stage) = self.stage.take() {
+            let mut on = Onward::default();
+            stage.finish(is_whole, &mut on);
+            self.hand_on(on);
+        }
+    }
+
+    /// Nothing more is to come.
+    fn is_over(&self) -> bool {
+        self.has_ended
+            || self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_)))
     }
 
     /// How this direction ends when its sender breaks off.
@@ -170,31 +281,39 @@ impl Relay {
         self.hides_end = false;
         loop {
             ready!(self.outbox.poll_flush(cx));
-            if let Some(waiting) = self.waiting.take() {
+            if let Some(waiting) = self.waiting.pop_front() {
                 return Poll::Ready(Some(waiting));
             }
-            if self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_))) {
+            if self.is_over() {
                 return Poll::Ready(None);
             }
-            match ready!(self.incoming.poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Some(chunk) = frame.data_ref() {
-                        self.take_chunk(&chunk.clone());
-                    }
-                    self.waiting = Some(Ok(frame));
+            ready!(self.poll_source(cx));
+        }
+    }
+
+    /// Takes the next frame of the body, or its end.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.incoming.poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) => self.take_chunk(chunk),
+                Err(trailers) => {
+                    self.end_stage(true);
+                    self.waiting.push_back(Ok(trailers));
                 }
-                Some(Err(error)) => {
-                    self.exchange.fail(describe(&error));
-                    self.finish(self.broken_off());
-                    self.waiting = Some(Err(error));
-                }
-                None => {
-                    self.finish(EndKind::Complete);
-                    ready!(self.outbox.poll_flush(cx));
-                    return Poll::Ready(None);
-                }
+            },
+            Some(Err(error)) => {
+                self.exchange.fail(describe(&error));
+                self.end_stage(false);
+                self.finish(self.broken_off());
+                self.waiting.push_back(Err(error));
+            }
+            None => {
+                self.end_stage(true);
+                self.finish(EndKind::Complete);
+                self.has_ended = true;
             }
         }
+        Poll::Ready(())
     }
 
     /// Reads what is left of the body for as long as `patience`, so that a request is seen although its upstream could
@@ -257,11 +376,11 @@ impl Body for Relay {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.hides_end && self.waiting.is_none() && self.incoming.is_end_stream()
+        self.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.size()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, Side};
+use crate::recording::redact::secret_of_argument;
 use crate::resource::meters::Share;
 use crate::session::observation::COMMAND_ENDED;
 use crate::session::registry::Session;
@@ -40,7 +41,7 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    /// The command line in one text, as a shell would take it.
+    /// The command line in one text, as a shell would take it, without the secrets among its arguments.
     fn command_line(&self) -> String {
         command_line(&self.argv)
     }
@@ -67,9 +68,18 @@ impl RunFacts {
     }
 }
 
-/// Words as a shell would take them.
+/// Words as a shell would take them, without the secrets among them.
 pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
-    let words: Vec<String> = words.iter().map(|word| quoted(word.as_ref())).collect();
+    let mut is_value = false;
+    let word = |word: &str| {
+        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+        is_value = is_value_next;
+        match secret.and_then(|start| word.get(..start)) {
+            Some(open) => format!("{open}***"),
+            None => quoted(word),
+        }
+    };
+    let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();
     words.join(" ")
 }
 
@@ -127,6 +137,8 @@ pub enum RunEnd {
     Stopped,
     /// Nobody knows: the shim that watched it has gone.
     Unknown,
+    /// It goes on without being watched: the proxy stops, and the command is a shim's.
+    Left,
 }
 
 impl fmt::Display for RunEnd {
@@ -138,13 +150,14 @@ impl fmt::Display for RunEnd {
             Self::Unknown => {
                 f.write_str("how the command ended is not known: the shim that watched it has gone")
             }
+            Self::Left => f.write_str("the command goes on without the proxy"),
         }
     }
 }
 
 impl RunEnd {
     const fn is_failure(self) -> bool {
-        !matches!(self, Self::Exited(0) | Self::Stopped)
+        !matches!(self, Self::Exited(0) | Self::Stopped | Self::Left)
     }
 }
 
@@ -197,13 +210,18 @@ impl Run {
         }
     }
 
+    /// Notes what is wrong with it; the first word counts.
+    pub(crate) fn fail(&self, failure: String) {
+        self.exchange.fail(failure);
+    }
+
     /// Notes how it ended. Its session is over with it, unless that goes on with another run (`ends_session`).
     pub async fn ended(self, end: RunEnd, ends_session: bool) {
         if end.is_failure() {
             self.exchange.fail(end.to_string());
         }
         for direction in [Direction::ClientToServer, Direction::ServerToClient] {
-            let how = if end == RunEnd::Stopped {
+            let how = if matches!(end, RunEnd::Stopped | RunEnd::Left) {
                 EndKind::CutByProxy
             } else {
                 EndKind::Complete
@@ -248,6 +266,13 @@ impl RunTap {
         self.outbox.flush().await;
     }
 
+    /// Bytes are missing here. What there is of a line is told as it is, and what comes next begins a line.
+    pub(crate) async fn lost(&mut self) {
+        self.reader.finish(false, &mut self.drafts);
+        self.tell();
+        self.outbox.flush().await;
+    }
+
     fn end(&mut self) {
         if !std::mem::replace(&mut self.is_done, true) {
             self.reader.finish(true, &mut self.drafts);
@@ -280,12 +305,14 @@ mod tests {
             side: Side::Reverse,
             server: "x".into(),
             client: String::new(),
-            argv: ["npx", "-y", "a b", "it's", ""].map(str::to_owned).to_vec(),
+            argv: ["npx", "-y", "a b", "it's", "", "--api-key", "k"]
+                .map(str::to_owned)
+                .to_vec(),
             cwd: None,
             env_names: Vec::new(),
             pid: None,
             is_bridged: false,
         };
-        assert_eq!(facts.command_line(), r"npx -y 'a b' 'it'\''s' ''");
+        assert_eq!(facts.command_line(), r"npx -y 'a b' 'it'\''s' '' --api-key ***");
     }
 }

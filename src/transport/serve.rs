@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -19,6 +19,7 @@ use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
 use super::bridge;
+use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HostChange};
@@ -26,10 +27,12 @@ use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::route::{Asked, Nowhere, Route, Upstream};
+use super::rewrite::mount::Mount;
+use super::route::{Asked, Nowhere, Route, Upstream, Within};
+use super::stated::fingerprint;
 use super::tap::RequestHeads;
 use super::tunnel;
-use super::upstream::ConnectionFacts;
+use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
@@ -47,14 +50,30 @@ pub(crate) struct ClientConnection {
     pub(crate) in_flight: AtomicU64,
     /// Why no request can be served on it.
     pub(crate) refusal: Option<String>,
+    /// The tunnel that it is in.
+    pub(crate) within: Option<Within>,
 }
 
 /// Where a request is sent, and what has to be changed in its response.
-struct Destination {
+pub(super) struct Destination {
     side: Side,
     server: Arc<str>,
-    target: Uri,
+    pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
+    speaks: Speaks,
+}
+
+impl Destination {
+    /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
+    /// calls us.
+    pub(super) fn mount(&self) -> Option<Mount> {
+        let (upstream, prefix, own) = self.upstream.as_ref()?;
+        Some(Mount {
+            upstream: Arc::clone(upstream),
+            prefix: prefix.clone(),
+            own: own.clone()?,
+        })
+    }
 }
 
 /// Serves one request. Never fails: what goes wrong is an answer.
@@ -89,12 +108,14 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        within: connection.within.as_ref(),
     };
     let response = match connection.hub.routes.route(asked) {
         Route::Nowhere(nowhere) => {
             let answer = OwnAnswer::nowhere(&nowhere, &connection.local.to_string());
             refuse(&connection, &request, head, answer).await
         }
+        Route::Certificate => give_certificate(&connection, &request, head).await,
         Route::Connect { authority } => tunnel::open(&connection, request, head, authority).await,
         Route::Forward { target, authority } => {
             let server: Arc<str> = authority.as_str().into();
@@ -103,6 +124,7 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
+                speaks: spoken_within(connection.within.as_ref(), request.version()),
             };
             pass(&connection, request, head, destination, place).await
         }
@@ -125,6 +147,11 @@ pub(crate) async fn serve(
             own_authority,
         } => {
             let server = Arc::clone(&upstream.label);
+            let speaks = if upstream.is_h2c() {
+                Speaks::PriorH2
+            } else {
+                Speaks::Negotiated
+            };
             let upstream = Some((upstream, mount, own_authority));
             pass(
                 &connection,
@@ -135,6 +162,7 @@ pub(crate) async fn serve(
                     server,
                     target,
                     upstream,
+                    speaks,
                 },
                 place,
             )
@@ -142,6 +170,15 @@ pub(crate) async fn serve(
         }
     };
     Ok(response)
+}
+
+/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
+fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
+    match within {
+        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
+        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
+        _ => Speaks::Negotiated,
+    }
 }
 
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
@@ -165,13 +202,20 @@ async fn pass(
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(&parts, &destination);
+    let mut host = host_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        host.ask_for_plain_text(&parts.headers);
+    }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
         server: Arc::clone(&destination.server),
         method: &parts.method,
-        target: shown_target(&parts.uri),
+        target: if connection.within.is_some() {
+            destination.target.to_string()
+        } else {
+            shown_target(&parts.uri)
+        },
         headers: &parts.headers,
         head,
         rewrites: std::mem::take(&mut host.rewrites),
@@ -182,25 +226,18 @@ async fn pass(
     }
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let asked = AskedFor {
-        is_head: parts.method == Method::HEAD,
-        version: parts.version,
-        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
-    };
+    let asked = AskedFor::of(&parts);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
-    let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
+    let fields = std::mem::take(&mut parts.headers);
+    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
     host.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
-    let is_prior_h2 = destination
-        .upstream
-        .as_ref()
-        .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let response = hub.clients.speaking(is_prior_h2).request(onward);
+    let response = hub.clients.speaking(destination.speaks).request(onward);
     match attempt.wait(response, sent_on).await {
         Ok(response) => {
             attempt.answered();
@@ -256,18 +293,73 @@ async fn turn_back(
 
 /// What has to be known of a request when its response comes.
 #[derive(Debug, Clone, Copy)]
-struct AskedFor {
+pub(super) struct AskedFor {
+    pub(super) is_get: bool,
     is_head: bool,
     version: Version,
     is_rpc: bool,
+    /// It is a form, such as those that ask for tokens.
+    pub(super) is_form: bool,
+    /// A fingerprint of its token; 0 without one.
+    pub(super) credential: u64,
 }
 
-fn host_change(parts: &Parts, destination: &Destination) -> HostChange {
+impl AskedFor {
+    fn of(parts: &Parts) -> Self {
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default()
+        };
+        let starts = |text: &[u8], word: &[u8]| {
+            text.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        };
+        let credential = text(header::AUTHORIZATION);
+        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
+        Self {
+            is_get: parts.method == Method::GET,
+            is_head: parts.method == Method::HEAD,
+            version: parts.version,
+            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
+            credential: if is_token { fingerprint(credential) } else { 0 },
+        }
+    }
+}
+
+fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
+        // The tunnel decides where it goes; what the client calls the server there is between the two.
+        _ if connection.within.is_some() && hosts == 1 => HostChange::default(),
         (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
         (None, None) => HostChange::default(),
     }
+}
+
+/// Takes out what a client proves to us, and puts in what we prove to the next proxy.
+fn prove_to_proxies(
+    connection: &ClientConnection,
+    destination: &Destination,
+    mut fields: HeaderMap,
+) -> HeaderMap {
+    let hub = &connection.hub;
+    let is_forward = destination.side == Side::Forward && connection.within.is_none();
+    if is_forward && hub.routes.takes_proxy_authorization() {
+        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
+    }
+    let proof = hub
+        .clients
+        .forwarder_proof(&destination.target, destination.speaks);
+    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
+        proof.set_sensitive(true);
+        fields.insert(header::PROXY_AUTHORIZATION, proof);
+    }
+    fields
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -362,7 +454,9 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if error.is_connect() {
+    let advice = if is_distrusted(error) {
+        "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
+    } else if error.is_connect() {
         "Check that the server runs and that the URL is right."
     } else {
         "The server accepted the connection and then failed; its own log may say why."
@@ -372,6 +466,19 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server
     )
+}
+
+/// Whether the server's certificate was the reason.
+fn is_distrusted(error: &SendError) -> bool {
+    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => io
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .cloned(),
+        None => cause.downcast_ref::<rustls::Error>().cloned(),
+    };
+    let mut causes = chain(error).filter_map(cause);
+    causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
 }
 
 async fn relay_response(
@@ -397,10 +504,16 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let status = parts.status.as_u16();
+    let (mut fields, mut rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let oauth = &exchange.hub.oauth;
+    let mount = destination.mount().filter(|_| oauth.is_on());
+    if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
+        oauth.challenge(mount, &mut fields, &mut rewrites);
+    }
     let head = ResponseHead {
-        status: parts.status.as_u16(),
+        status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
         headers: &fields,
         is_ours: false,
@@ -408,6 +521,10 @@ async fn relay_response(
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
+    if let Some(mount) = &mount {
+        let found = oauth.watch(&change::answered(exchange, mount, asked, status));
+        exchange.tell_changes(found, &mut outbox);
+    }
     outbox.flush().await;
     exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
@@ -420,6 +537,11 @@ async fn relay_response(
     let has_length = has_body && fields.contains_key(header::CONTENT_LENGTH);
     let relay = if has_length {
         relay.keep_length_in_place()
+    } else {
+        relay
+    };
+    let relay = if has_body {
+        change::apply(relay, exchange, (destination, asked), status, &mut fields).await
     } else {
         relay
     };
@@ -439,11 +561,31 @@ async fn refuse(
     head: ObservedHead,
     answer: OwnAnswer,
 ) -> Response<ReplyBody> {
-    let (exchange, _) = begin_refused(connection, request, head).await;
+    let (exchange, _) = begin_own(connection, request, head, REFUSED).await;
     exchange.fail(answer.text.clone());
     exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
     let is_rpc = BodyKind::of_fields(request.headers()).is_json();
     answer_ourselves(&exchange, is_rpc, &answer, EndKind::CutByProxy).await
+}
+
+/// Gives the certificate of the local authority to who asks for it.
+async fn give_certificate(
+    connection: &ClientConnection,
+    request: &Request<Incoming>,
+    head: ObservedHead,
+) -> Response<ReplyBody> {
+    let hub = &connection.hub;
+    let answer = match hub.interception.certificate(&hub.tasks).await {
+        Ok(Some(pem)) => OwnAnswer::certificate(&pem),
+        Ok(None) => OwnAnswer::no_certificate("This proxy does not intercept TLS.".to_owned()),
+        Err(error) => OwnAnswer::no_certificate(describe(&error)),
+    };
+    if !answer.status.is_success() {
+        return refuse(connection, request, head, answer).await;
+    }
+    let (exchange, _) = begin_own(connection, request, head, "(shadowcat)").await;
+    exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
+    answer_ourselves(&exchange, false, &answer, EndKind::Complete).await
 }
 
 /// Answers an honest request for which there is no room. Its body is read for the id that the answer has to carry.
@@ -453,7 +595,7 @@ async fn turn_away(
     head: ObservedHead,
     text: String,
 ) -> Response<ReplyBody> {
-    let (exchange, outbox) = begin_refused(connection, &request, head).await;
+    let (exchange, outbox) = begin_own(connection, &request, head, REFUSED).await;
     exchange.fail(text.clone());
     let (parts, incoming) = request.into_parts();
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
@@ -467,12 +609,17 @@ async fn turn_away(
     .await
 }
 
-async fn begin_refused(
+/// What stands in place of a server that a request was not sent to.
+const REFUSED: &str = "(refused)";
+
+/// Begins an exchange that ends here.
+async fn begin_own(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
+    server: &str,
 ) -> (Arc<Exchange>, Outbox) {
-    let side = if request.uri().authority().is_some() {
+    let side = if request.uri().authority().is_some() || connection.within.is_some() {
         Side::Forward
     } else {
         Side::Reverse
@@ -480,7 +627,7 @@ async fn begin_refused(
     let mut outbox = Outbox::new(Arc::clone(&connection.hub.watchers));
     let beginning = Beginning {
         side,
-        server: "(refused)".into(),
+        server: server.into(),
         method: request.method(),
         target: shown_target(request.uri()),
         headers: request.headers(),

@@ -110,17 +110,10 @@ impl<'a, H: History> RowSubject<'a, H> {
     }
 
     fn marks(&self) -> FieldValue<'a> {
-        let facts = &self.row.facts;
         let is_cut = self.row.kept_body().is_some_and(|body| body.is_cut);
         let marks = [
             ("error", self.outcome().is_some_and(Outcome::is_error)),
-            (
-                "warning",
-                facts
-                    .findings
-                    .iter()
-                    .any(|finding| finding.severity >= Severity::Warning),
-            ),
+            ("warning", self.row.has_finding(Severity::Warning)),
             ("progress", self.row.progress().is_some()),
             ("cut", is_cut),
         ];

@@ -9,7 +9,9 @@ use crate::session::history::exchange::ExchangeRecord;
 use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
-use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved};
+use crate::session::observation::{
+    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved,
+};
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
 use super::Ledger;
@@ -120,6 +122,22 @@ impl Ledger {
         }
         if let Some(stream) = stream {
             self.open_stream(id, stream, at);
+        }
+    }
+
+    /// Adds to what is known of an exchange: changes in its bodies, and what was found about it.
+    pub(super) fn rewritten(&mut self, at: Timestamp, rewritten: RewrittenObserved) {
+        let id = rewritten.exchange;
+        self.known_exchange(id, rewritten.session, at);
+        self.belongs_to(id, rewritten.session, at);
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        open.record.add(rewritten.rewrites, rewritten.findings);
+        let (record, row) = (Arc::clone(&open.record), open.http_row.clone());
+        self.shelves.recharge(&record);
+        if let Some(row) = row {
+            self.mark_changed(&row);
         }
     }
 
@@ -401,8 +419,10 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         };
     }
     let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
+    // A tunnel that broke has carried what it was for; one that never came about says why.
+    let is_open = end.failure.is_none() || end.response_end == EndKind::UpstreamAborted;
     match end.response_end {
-        _ if is_tunnel => Outcome::Ok,
+        _ if is_tunnel && is_open => Outcome::Ok,
         // Closing is how a client ends a stream that it listened to.
         EndKind::ClientAborted if is_stream => Outcome::Cancelled,
         EndKind::ClientAborted => Outcome::ClientGone,
@@ -440,6 +460,7 @@ fn own_answer(end: &ExchangeEnded, record: &ExchangeRecord) -> Option<u16> {
         .status()
         .filter(|status| record.is_our_answer() && *status >= 400);
     end.our_status
+        .filter(|status| *status >= 400)
         .or(answered)
         .filter(|_| end.response_end != EndKind::ClientAborted)
 }

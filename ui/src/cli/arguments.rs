@@ -1,14 +1,22 @@
 //! The command line's grammar.
 
+#[cfg(unix)]
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
+use super::forward_flags::{CaArguments, ForwardArguments};
 use super::limit_flags::LimitArguments;
 use super::values::{LogLevel, ThemeName};
+use crate::exec::ProxyPlace;
+#[cfg(unix)]
+use crate::wrap::Connect;
+#[cfg(unix)]
+use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
@@ -16,6 +24,14 @@ for that server: clients dial the proxy in its place. Several upstreams have a N
 /mcp; see docs/bridge.md.
 
 Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port, file or COMMAND could not be opened.";
+
+#[cfg(unix)]
+const WRAP_HELP: &str = "\
+Standard input and output carry the command's bytes only, as they are; arguments, environment and directory are passed on. \
+Without a proxy everything passes all the same. See docs/stdio.md.
+
+Exit codes: that of the command, 128 and the signal's number if one ended it; 127 if there is no such command, 126 if it \
+cannot be run, 3 if the recording cannot be written.";
 
 /// See and record every message between MCP clients and servers
 #[derive(Debug, Parser)]
@@ -34,8 +50,50 @@ pub(super) enum Task {
     Open(OpenArguments),
     /// Print a recording, one line a message
     Show(ShowArguments),
+    /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
+    #[cfg(unix)]
+    Wrap(WrapArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
+    /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
+    Exec(ExecArguments),
+    /// Show, export or renew the local certificate authority
+    Ca(CaTaskArguments),
+}
+
+/// A client of the proxy.
+#[derive(Debug, Args)]
+pub(super) struct ExecArguments {
+    /// Where the proxy is; with credentials as USER:PASSWORD@HOST:PORT [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "SHADOWCAT_CONNECT", hide_env_values = true)]
+    pub(super) connect: Option<ProxyPlace>,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
+    /// The client and its arguments
+    #[arg(value_name = "CLIENT", required = true, last = true)]
+    pub(super) client: Vec<OsString>,
+}
+
+/// The certificate authority.
+#[derive(Debug, Args)]
+pub(super) struct CaTaskArguments {
+    /// Write the certificate, never the key, to this new file
+    #[arg(long, value_name = "PATH")]
+    pub(super) export: Option<PathBuf>,
+    /// Make a fresh authority in place of the one that is there; clients have to trust it anew
+    #[arg(long)]
+    pub(super) new: bool,
+    /// Do not ask before --new
+    #[arg(long, requires = "new")]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
 }
 
 /// The proxy, which is what happens without a subcommand.
@@ -58,6 +116,12 @@ pub(super) struct ProxyArguments {
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    /// What to do for OAuth with --upstream: `assist` makes the server's metadata name the proxy's address, `relay` stands
+    /// before the authorization server too, `off` changes nothing; see docs/oauth.md [default: assist]
+    #[arg(long, value_name = "MODE", env = "SHADOWCAT_OAUTH", help_heading = "Proxy")]
+    pub(super) oauth: Option<OauthMode>,
+    #[command(flatten)]
+    pub(super) forward: ForwardArguments,
     #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]
@@ -93,6 +157,50 @@ pub(super) struct DemoArguments {
     pub(super) view: ViewArguments,
     #[command(flatten)]
     pub(super) general: GeneralArguments,
+}
+
+/// A server's command, wrapped.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(after_help = WRAP_HELP)]
+pub(super) struct WrapArguments {
+    /// Tell this proxy, by the address where it accepts clients or by the path of its socket [default: the newest one that runs]
+    #[arg(long, value_name = "ADDR|PATH", help_heading = "Proxy")]
+    pub(super) connect: Option<Connect>,
+    /// What the server is called on screen [default: what the command runs]
+    #[arg(long, value_name = "NAME", help_heading = "Proxy")]
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
+    /// Write what happens to the link with the proxy to this file; nothing is logged otherwise
+    #[arg(long, value_name = "PATH", help_heading = "General")]
+    pub(super) log_file: Option<PathBuf>,
+    /// In place of a command: a server that speaks HTTP (or the older HTTP+SSE), for a client that speaks stdio
+    #[arg(long, value_name = "URL", help_heading = "Server", conflicts_with = "command")]
+    pub(super) upstream: Option<UpstreamConfig>,
+    /// A header for every request to it [repeatable]; for a secret rather --header-env
+    #[arg(
+        long,
+        value_name = "'NAME: VALUE'",
+        help_heading = "Server",
+        requires = "upstream"
+    )]
+    pub(super) header: Vec<StaticHeader>,
+    /// A header whose value is in the environment variable VAR, where no list of processes shows it [repeatable]
+    #[arg(long, value_name = "NAME=VAR", help_heading = "Server", requires = "upstream", value_parser = header_from_environment)]
+    pub(super) header_env: Vec<StaticHeader>,
+    /// The command and its arguments
+    #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND", num_args = 1..)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Reads `NAME=VAR`.
+#[cfg(unix)]
+fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
+    let (name, variable) = text.split_once('=').ok_or("it is written as NAME=VAR")?;
+    let value = std::env::var(variable)
+        .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;
+    StaticHeader::new(name, &value).map_err(|error| error.to_string())
 }
 
 /// A recording on the screen.
@@ -242,7 +350,7 @@ pub(super) struct SignArguments {
 }
 
 /// What every task takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
     /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]

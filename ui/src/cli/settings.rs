@@ -1,20 +1,32 @@
 //! From all layers to what is to be done.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
+#[cfg(unix)]
+use super::arguments::WrapArguments;
 use super::arguments::{
-    CommandLine, DemoArguments, GeneralArguments, HeadlessFormat, OpenArguments, ProxyArguments,
-    RecordArguments, ScreenArguments, ShowArguments, ShowFormat, SignArguments, Task, ViewArguments,
+    CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
+    OpenArguments, ProxyArguments, RecordArguments, ScreenArguments, ShowArguments, ShowFormat,
+    SignArguments, Task, ViewArguments,
 };
 use super::file::{self, FileError};
+use super::forward_flags::{CaArguments, ForwardLayer};
 use super::layer::Layer;
 use super::print;
 use super::values::{LogLevel, RecordChoice, ThemeName};
+use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
+#[cfg(unix)]
+use crate::wrap::WrapOptions;
+#[cfg(unix)]
+use shadowcat::config::UpstreamConfig;
+#[cfg(unix)]
+use shadowcat::outward::OutwardConfig;
 
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -45,8 +57,36 @@ pub(crate) enum Job {
         lines: Lines,
         has_bodies: bool,
     },
+    /// Run a client of the proxy.
+    Exec(ExecJob),
+    /// Show or change the certificate authority.
+    Ca(CaJob),
+    /// Stand in for a command.
+    #[cfg(unix)]
+    Wrap(WrapOptions),
+    /// Stand in for a command, in front of a server that speaks HTTP.
+    #[cfg(unix)]
+    WrapServer(WrapOptions, OutwardConfig),
     /// Print a text.
     Print(String),
+}
+
+/// A client to be run.
+#[derive(Debug)]
+pub(crate) struct ExecJob {
+    pub(crate) connect: Option<ProxyPlace>,
+    pub(crate) ca_dir: Option<PathBuf>,
+    pub(crate) client: Vec<OsString>,
+}
+
+/// What to do with the certificate authority.
+#[derive(Debug)]
+pub(crate) struct CaJob {
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) export: Option<PathBuf>,
+    pub(crate) is_new: bool,
+    /// Without asking.
+    pub(crate) is_agreed: bool,
 }
 
 /// Where the traffic is shown.
@@ -110,9 +150,13 @@ pub(crate) enum SettingsError {
 pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
     match line.command {
         None => proxy(line.proxy),
+        #[cfg(unix)]
+        Some(Task::Wrap(arguments)) => Ok(wrap(arguments)),
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
+        Some(Task::Exec(arguments)) => exec(arguments),
+        Some(Task::Ca(arguments)) => ca(arguments),
     }
 }
 
@@ -199,6 +243,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         upstreams: some_if_any(arguments.upstream),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
+        forward: arguments.forward.into(),
+        oauth: arguments.oauth,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -219,6 +265,49 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     }
     let view = view(arguments.view, &settings.layer);
     Ok(settings.invocation(Job::Proxy { config, view }))
+}
+
+#[cfg(unix)]
+/// Files have no word here: whatever is wrong with them, the client's server has to start.
+fn wrap(arguments: WrapArguments) -> Invocation {
+    let records_secrets = arguments.record.record_secrets;
+    let record = record_choice(arguments.record);
+    let upstream = arguments.upstream;
+    let place = upstream
+        .as_ref()
+        .map(|server| (server.label().to_string(), shown(server)));
+    let (label, command) = place.map_or((None, arguments.command), |(label, shown)| {
+        (Some(label), vec![shown.into()])
+    });
+    let options = WrapOptions {
+        command,
+        name: arguments.name.or(label),
+        connect: arguments.connect,
+        record: record_config(record.as_ref()),
+        records_secrets,
+    };
+    let headers = arguments.header.into_iter().chain(arguments.header_env);
+    let job = match upstream {
+        None => Job::Wrap(options),
+        Some(server) => {
+            let mut config = OutwardConfig::new(server);
+            headers.for_each(|header| config.add(header));
+            Job::WrapServer(options, config)
+        }
+    };
+    Invocation {
+        job,
+        log_file: arguments.log_file,
+        log_level: LogLevel::default(),
+        limits: ResourceLimits::default(),
+        asked_limits: BTreeSet::new(),
+    }
+}
+
+/// A server's URL without its query, which may be a secret.
+#[cfg(unix)]
+fn shown(server: &UpstreamConfig) -> String {
+    format!("{}{}", server.origin(), server.path.path())
 }
 
 /// The command behind `--`.
@@ -284,6 +373,43 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(job))
 }
 
+/// What is needed of the settings where there is neither proxy nor screen: the directory of the authority.
+fn only_ca(ca: CaArguments, config: Vec<PathBuf>) -> Result<Settings, SettingsError> {
+    let given = Layer {
+        forward: ForwardLayer {
+            ca_dir: ca.ca_dir,
+            ..ForwardLayer::default()
+        },
+        ..Layer::default()
+    };
+    let general = GeneralArguments {
+        config,
+        ..GeneralArguments::default()
+    };
+    settings(given, general)
+}
+
+fn exec(arguments: ExecArguments) -> Result<Invocation, SettingsError> {
+    let settings = only_ca(arguments.ca, arguments.config)?;
+    let job = Job::Exec(ExecJob {
+        connect: arguments.connect,
+        ca_dir: settings.layer.forward.ca_dir(),
+        client: arguments.client,
+    });
+    Ok(settings.invocation(job))
+}
+
+fn ca(arguments: CaTaskArguments) -> Result<Invocation, SettingsError> {
+    let settings = only_ca(arguments.ca, arguments.config)?;
+    let job = Job::Ca(CaJob {
+        directory: settings.layer.forward.ca_dir(),
+        export: arguments.export,
+        is_new: arguments.new,
+        is_agreed: arguments.yes,
+    });
+    Ok(settings.invocation(job))
+}
+
 fn some_if_any<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
@@ -292,6 +418,16 @@ fn record_choice(arguments: RecordArguments) -> Option<RecordChoice> {
     arguments
         .record
         .map(|path| path.map_or(RecordChoice::NewFile, RecordChoice::File))
+}
+
+fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {
+    match choice {
+        None | Some(RecordChoice::Off) => None,
+        Some(RecordChoice::NewFile) => Some(RecordConfig { path: None }),
+        Some(RecordChoice::File(path)) => Some(RecordConfig {
+            path: Some(path.clone()),
+        }),
+    }
 }
 
 /// What flags say about looks.
@@ -313,18 +449,13 @@ fn listen(layer: &Layer) -> Result<Vec<ListenAddress>, ConfigError> {
 
 /// The part of the engine's configuration that the layers decide.
 fn config(layer: &Layer) -> Config {
-    let record = match &layer.record {
-        None | Some(RecordChoice::Off) => None,
-        Some(RecordChoice::NewFile) => Some(RecordConfig { path: None }),
-        Some(RecordChoice::File(path)) => Some(RecordConfig {
-            path: Some(path.clone()),
-        }),
-    };
     Config {
         upstreams: layer.upstreams.clone().unwrap_or_default(),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
-        record,
+        forward: layer.forward.config(),
+        oauth: layer.oauth.unwrap_or_default(),
+        record: record_config(layer.record.as_ref()),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
         ..Config::default()
@@ -423,6 +554,8 @@ mod tests {
     fn what_is_printed_reads_back_as_the_same() {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
+             no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
+             oauth = \"off\"\n\
              metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
@@ -433,9 +566,25 @@ mod tests {
             (second.listen, second.upstreams, second.record, second.keys),
             (first.listen, first.upstreams, first.record, first.keys)
         );
-        assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
+        assert_eq!(
+            (second.metrics, second.otlp, second.oauth),
+            (first.metrics, first.otlp, first.oauth)
+        );
+        assert_eq!(second.forward, first.forward);
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");
+    }
+
+    #[test]
+    fn no_password_is_printed() {
+        let printed = page_of(&layer(
+            "proxy_auth = \"me:secret\"\nvia = \"http://me:secret@p:1\"",
+        ));
+        assert!(
+            !printed.contains("secret") && !printed.contains("bWU6"),
+            "{printed}"
+        );
+        assert!(printed.contains("# via = \"http://me:***@p:1\""), "{printed}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod big_event;
 mod calls;
+mod carriers;
 mod churn;
 mod flood;
 mod idle;
@@ -12,6 +13,7 @@ mod soak;
 mod sse;
 mod stalled;
 mod start;
+mod stdio;
 
 use anyhow::Result;
 
@@ -21,6 +23,7 @@ use crate::stats::median;
 
 pub(crate) use big_event::{Case as BigEventCase, big_event};
 pub(crate) use calls::{Plan as CallsPlan, calls};
+pub(crate) use carriers::{legacy_sse, tls};
 pub(crate) use churn::churn;
 pub(crate) use flood::flood;
 pub(crate) use keys::keys;
@@ -30,6 +33,7 @@ pub(crate) use soak::soak;
 pub(crate) use sse::{Case as SseCase, sse};
 pub(crate) use stalled::stalled;
 pub(crate) use start::start;
+pub(crate) use stdio::stdio;
 
 /// What every workload needs.
 #[derive(Debug)]
