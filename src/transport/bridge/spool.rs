@@ -221,8 +221,7 @@ impl Spool {
         };
         state.delivered += 1;
         if keeps {
-            // Nothing unread can go here: it went when the spool became full.
-            self.make_room();
+            self.make_room_of(false);
         } else {
             self.take_out(lane, 0);
         }
@@ -269,13 +268,19 @@ impl Spool {
         Some((lane, self.make_room()))
     }
 
-    fn make_room(&mut self) -> Vec<Message> {
+    /// Lets go what may go while there is more than there is room for. Returns what nobody had read.
+    pub(super) fn make_room(&mut self) -> Vec<Message> {
+        self.make_room_of(true)
+    }
+
+    fn make_room_of(&mut self, may_be_unread: bool) -> Vec<Message> {
         let mut lost = Vec::new();
         while self.is_full() {
             let oldest = |(lane, state): (&Lane, &LaneState)| {
                 let at = state.dispensable()?;
                 let is_unread = state.delivered == 0;
-                Some((is_unread, state.stored.get(at)?.number, *lane, at))
+                let number = state.stored.get(at)?.number;
+                (may_be_unread || !is_unread).then_some((is_unread, number, *lane, at))
             };
             let Some((is_unread, number, lane, at)) = self.lanes.iter().filter_map(oldest).min() else {
                 break;
