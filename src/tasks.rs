@@ -30,7 +30,7 @@ pub enum TaskKind {
     ClientStream,
     /// Drives one connection to an upstream.
     UpstreamConnection,
-    /// Relays one blind tunnel.
+    /// Relays one tunnel or WebSocket.
     Tunnel,
     /// Owns history.
     Ledger,

@@ -32,6 +32,7 @@ use super::tap::RequestHeads;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;
+use super::websocket;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
@@ -187,6 +188,12 @@ async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
+    let mut request = request;
+    let mut destination = destination;
+    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
+    if socket.is_some() {
+        destination.speaks = Speaks::Http1;
+    }
     let (mut parts, incoming) = request.into_parts();
     let mut host = host_change(connection, &parts, &destination);
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
@@ -214,12 +221,24 @@ async fn pass(
         version: parts.version,
         is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
     };
+    let socket = match socket {
+        None => None,
+        Some(client) => match websocket::Switch::prepare(client, connection).await {
+            Ok(switch) => Some(switch),
+            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+        },
+    };
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
     let fields = std::mem::take(&mut parts.headers);
-    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
+    let fields = prove_to_proxies(connection, &destination, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
     host.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
@@ -230,7 +249,10 @@ async fn pass(
             attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, asked, response, &destination).await
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
@@ -668,7 +690,7 @@ fn fields_of(request: &Request<Incoming>) -> ObservedHead {
     }))
 }
 
-fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+pub(super) fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
     let reason = status.canonical_reason().unwrap_or_default();
     let line = format!("{version:?} {} {reason}", status.as_u16())
         .trim_end()
