@@ -25,3 +25,4 @@ pub(crate) mod tunnel;
 pub(crate) mod upstream;
 mod via;
 pub(crate) mod watchers;
+pub(crate) mod websocket;

@@ -36,6 +36,7 @@ use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
 use super::via;
 use super::watchers::Outbox;
+use super::websocket;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
@@ -197,6 +198,12 @@ async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
+    let mut request = request;
+    let mut destination = destination;
+    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
+    if socket.is_some() {
+        destination.speaks = Speaks::Http1;
+    }
     let (mut parts, incoming) = request.into_parts();
     let mut edit = head_change(connection, &parts, &destination);
     if change::needs_plain_text(hub, &destination, &parts) {
@@ -223,6 +230,13 @@ async fn pass(
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
     let asked = AskedFor::of(&parts);
+    let socket = match socket {
+        None => None,
+        Some(client) => match websocket::Switch::prepare(client, connection).await {
+            Ok(switch) => Some(switch),
+            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+        },
+    };
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
@@ -230,7 +244,12 @@ async fn pass(
     let fields = std::mem::take(&mut parts.headers);
     let is_for_us = destination.side == Side::Forward && connection.within.is_none();
     let way = (&destination.target, destination.speaks);
-    let mut fields = headers::end_to_end(via::prove(hub, is_for_us, way, fields));
+    let fields = via::prove(hub, is_for_us, way, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
     edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
@@ -241,7 +260,10 @@ async fn pass(
             attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, asked, response, &destination).await
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
