@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
+use crate::child::GuardCommand;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
@@ -28,6 +29,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// Servers of the reverse side that are commands, started here and served over HTTP.
     pub commands: Vec<CommandServer>,
+    /// What ends those commands if this process is killed; nothing does if `None`.
+    pub guard: Option<GuardCommand>,
     /// Ports on which each server is alone, beside the common ones.
     pub ports: Option<ServerPorts>,
     /// Further names (with or without port) that a `Host` header may have on a loopback listener.
@@ -36,6 +39,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Interception of TLS, and who may use the forward side by which way.
     pub forward: ForwardConfig,
+    /// What is done for authorization in reverse mode.
+    pub oauth: OauthMode,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.
@@ -52,6 +57,41 @@ pub struct Config {
     pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.
     pub log: LogRing,
+}
+
+/// What is done for authorization in reverse mode, where a client dials another address than its server has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OauthMode {
+    /// The server's metadata names what the client dials; everything else stays as it is.
+    #[default]
+    Assist,
+    /// The same, and the proxy stands before the authorization server too, so that tokens are for the server's address.
+    Relay,
+    /// Nothing at all.
+    Off,
+}
+
+impl OauthMode {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Assist => "assist",
+            Self::Relay => "relay",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for OauthMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Assist, Self::Relay, Self::Off];
+        let found = all.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| ConfigError::Oauth {
+            text: text.to_owned(),
+        })
+    }
 }
 
 /// Where a recording goes.
@@ -114,6 +154,20 @@ pub enum ConfigError {
     /// Something about the forward side or about TLS.
     #[error(transparent)]
     Forward(#[from] ForwardConfigError),
+    /// A mode of authorization that there is not.
+    #[error("`{text}` is nothing that can be done for OAuth; write assist, relay or off")]
+    Oauth {
+        /// What was given.
+        text: String,
+    },
+    /// The authorization server would be relayed for others.
+    #[error(
+        "--oauth relay hands out authorization endpoints of its own and is for this machine only: listen on a loopback address instead of {address}"
+    )]
+    OpenRelay {
+        /// The address that others can reach.
+        address: String,
+    },
     /// An upstream that is this proxy itself.
     #[error(
         "upstream {url} is this proxy's own address; requests would run in a circle: point --upstream at the server"
@@ -363,8 +417,8 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, and for ports
-    /// that do not exist.
+    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, for a relay of
+    /// authorization servers that other machines could use, and for ports that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -374,6 +428,12 @@ impl Config {
                 let name = name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
                 return Err(ConfigError::DuplicateUpstream { name });
             }
+        }
+        let open = self.listen.iter().find(|address| address.is_open_to_others());
+        if let Some(open) = open.filter(|_| self.oauth == OauthMode::Relay) {
+            return Err(ConfigError::OpenRelay {
+                address: open.to_string(),
+            });
         }
         for upstream in &self.upstreams {
             if self.is_own_address(&upstream.authority, upstream.port()) {

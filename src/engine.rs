@@ -34,9 +34,11 @@ use crate::session::ledger::{self, Ledger};
 use crate::session::registry::Registry;
 use crate::tasks::{TaskKind, Tasks};
 use crate::telemetry::{Exporter, ExporterError};
+use crate::transport::bridge::{BridgeServer, program};
 use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
+use crate::transport::oauth::Oauth;
 use crate::transport::route::Routes;
 use crate::transport::tls::Interception;
 use crate::transport::tls::trust::Trust;
@@ -118,6 +120,14 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// A command cannot be started.
+    #[error("cannot start the server {label}: {problem}")]
+    Command {
+        /// What it is called.
+        label: Arc<str>,
+        /// What is wrong, and what to do.
+        problem: String,
     },
     /// The recording cannot be begun.
     #[error("cannot record")]
@@ -231,6 +241,7 @@ impl Engine {
 
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
+    check_commands(config)?;
     let way = Way {
         trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
         via: config.forward.via.clone(),
@@ -294,6 +305,18 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     })
 }
 
+/// A mistyped program is better told now than to the first client.
+fn check_commands(config: &Config) -> Result<(), StartError> {
+    let search = std::env::var_os("PATH");
+    for command in &config.commands {
+        program::check(command, search.as_deref()).map_err(|problem| StartError::Command {
+            label: command.label(),
+            problem: problem.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
 struct Parts {
     tasks: Tasks,
     proxy: Proxy,
@@ -350,10 +373,12 @@ fn start_parts(
         meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
+        oauth: Arc::new(Oauth::new(config.oauth)),
         upstreams: gates
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
+        bridges: bridges(config),
         interception: Interception::new(&config.forward, &limits, clock, &meters),
         clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates, way),
         common,
@@ -388,6 +413,12 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+/// The commands that are served, in their order.
+fn bridges(config: &Config) -> Vec<Arc<BridgeServer>> {
+    let served = |command| Arc::new(BridgeServer::new(command, config.guard.as_ref()));
+    config.commands.iter().map(served).collect()
 }
 
 /// What the configured servers are called on screen.

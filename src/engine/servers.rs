@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::session::tally::ServerTally;
 use crate::snapshot::{ServerKind, UpstreamRow};
+use crate::transport::bridge::BridgeServer;
 use crate::transport::hub::{Contact, Hub, UpstreamState};
 use crate::transport::route::{ServerPlace, Upstream};
 
@@ -17,6 +18,8 @@ impl LiveSurroundings {
         let history = Arc::clone(&self.history.borrow());
         let upstreams = self.hub.routes.upstreams.iter().zip(&self.hub.upstreams);
         let rows = upstreams.map(|(upstream, state)| upstream_row(&self.hub, upstream, state));
+        let commands = self.hub.bridges.iter().enumerate();
+        let rows = rows.chain(commands.map(|(index, bridge)| command_row(&self.hub, index, bridge)));
         let counted = |row: UpstreamRow| counted(row, history.servers());
         rows.map(counted).collect()
     }
@@ -44,6 +47,14 @@ fn upstream_row(hub: &Hub, upstream: &Upstream, state: &UpstreamState) -> Upstre
         failures: state.failures.load(Ordering::Relaxed),
         breaker: state.gate.row(),
         ..UpstreamRow::default()
+    }
+}
+
+fn command_row(hub: &Hub, index: usize, bridge: &BridgeServer) -> UpstreamRow {
+    UpstreamRow {
+        client_url: common_url(hub, &bridge.mount()),
+        port_url: port_url(hub, ServerPlace::Command(index), "/mcp"),
+        ..bridge.row()
     }
 }
 

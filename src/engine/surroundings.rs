@@ -241,6 +241,10 @@ impl Surroundings for LiveSurroundings {
                     .add_about(&format!("upstream {}", upstream.label), turn);
             }
         }
+        for (upstream, notice) in self.hub.oauth.take_notices() {
+            self.notices
+                .add_about(&format!("authorization for {upstream}"), notice);
+        }
         self.notices.all()
     }
 }

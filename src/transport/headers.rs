@@ -41,12 +41,31 @@ pub(crate) fn end_to_end(headers: HeaderMap) -> HeaderMap {
     {
         return headers;
     }
+    kept(headers, false)
+}
+
+/// The same with the wish to switch to another protocol, or the consent to it.
+pub(crate) fn end_to_end_and_upgrade(headers: HeaderMap) -> HeaderMap {
+    kept(headers, true)
+}
+
+fn kept(headers: HeaderMap, keeps_upgrade: bool) -> HeaderMap {
     let named = named_by_connection(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
     let mut name = header::HOST;
     // A repeated field is named the first time only.
     for (next, value) in headers {
         name = next.unwrap_or(name);
+        if keeps_upgrade && name == header::CONNECTION {
+            // Whatever else it names concerns the client's connection only.
+            kept.entry(header::CONNECTION)
+                .or_insert(HeaderValue::from_static("Upgrade"));
+            continue;
+        }
+        if keeps_upgrade && name == header::UPGRADE {
+            kept.append(header::UPGRADE, value);
+            continue;
+        }
         let is_te = name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers");
         if !is_te && !is_hop_by_hop(&name) && !named.contains(&name) {
             kept.append(name.clone(), value);
@@ -64,6 +83,22 @@ pub(crate) fn without_proxy_authorization(headers: &HeaderMap) -> Option<HeaderM
         .iter()
         .filter(|(name, _)| **name != header::PROXY_AUTHORIZATION);
     Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// The other fields, in their order: removing from a `HeaderMap` would reorder it.
+pub(crate) fn without(headers: HeaderMap, unwanted: &[HeaderName]) -> HeaderMap {
+    if !headers.keys().any(|name| unwanted.contains(name)) {
+        return headers;
+    }
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut name = header::HOST;
+    for (next, value) in headers {
+        name = next.unwrap_or(name);
+        if !unwanted.contains(&name) {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -88,13 +123,34 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 pub(crate) struct HeadChange {
     host: Option<HeaderValue>,
     added: HeaderMap,
+    /// No content coding is asked for.
+    is_plain: bool,
     /// The change; empty if nothing is one. Values that are added are secrets, so they are not in it.
     pub(crate) rewrites: Rewrites,
 }
 
 impl HeadChange {
+    /// Asks for the body without a content coding, if the client asked for one.
+    pub(crate) fn ask_for_plain_text(&mut self, headers: &HeaderMap) {
+        let asked: Vec<&[u8]> = headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let asked = asked.join(&b", "[..]);
+        if !asked.is_empty() && asked != b"identity" {
+            let asked = crate::session::observation::head_text(&asked);
+            self.rewrites
+                .push(["Accept-Encoding: ", &asked, " → identity"].concat());
+            self.is_plain = true;
+        }
+    }
+
     /// Sets it in its place among `fields`.
     pub(crate) fn apply(self, fields: &mut HeaderMap) {
+        if self.is_plain {
+            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if let Some(host) = self.host {
             fields.insert(header::HOST, host);
         }
@@ -241,6 +297,25 @@ mod tests {
             ["x-a: 1", "x-a: 2", "mcp-session-id: 9"]
         );
         assert_eq!(shown(&end_to_end(map(&[("te", "trailers")]))), ["te: trailers"]);
+    }
+
+    #[test]
+    fn a_switch_of_protocols_is_asked_for_with_nothing_else_of_the_connection() {
+        let headers = map(&[
+            ("connection", "keep-alive, Upgrade, X-Secret"),
+            ("x-secret", "s"),
+            ("upgrade", "WebSocket"),
+            ("keep-alive", "timeout=5"),
+            ("sec-websocket-protocol", "mcp"),
+        ]);
+        assert_eq!(
+            shown(&end_to_end_and_upgrade(headers)),
+            [
+                "connection: Upgrade",
+                "upgrade: WebSocket",
+                "sec-websocket-protocol: mcp"
+            ]
+        );
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::session::registry::Registry;
 use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
+use super::bridge::BridgeServer;
 use super::gate::Gate;
+use super::oauth::Oauth;
 use super::route::{Routes, ServerPlace};
 use super::tls::Interception;
 use super::upstream::Clients;
@@ -89,7 +91,10 @@ pub(crate) struct Hub {
     pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
+    pub(crate) oauth: Arc<Oauth>,
     pub(crate) upstreams: Vec<UpstreamState>,
+    /// Commands that are served over HTTP, in the order of the configuration.
+    pub(crate) bridges: Vec<Arc<BridgeServer>>,
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -18,6 +18,8 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::bridge;
+use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HeadChange};
@@ -25,13 +27,16 @@ use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Route, ServerPlace, Upstream, Within};
+use super::route::{Asked, Nowhere, Route, ServerPlace, Upstream, Within};
+use super::stated::fingerprint;
 use super::tap::RequestHeads;
+use super::tls::trust;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
+use super::via;
 use super::watchers::Outbox;
+use super::websocket;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
@@ -55,10 +60,10 @@ pub(crate) struct ClientConnection {
 }
 
 /// Where a request is sent, and what has to be changed in its response.
-struct Destination {
+pub(super) struct Destination {
     side: Side,
     server: Arc<str>,
-    target: Uri,
+    pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
     speaks: Speaks,
 }
@@ -66,7 +71,7 @@ struct Destination {
 impl Destination {
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
-    fn mount(&self) -> Option<Mount> {
+    pub(super) fn mount(&self) -> Option<Mount> {
         let (upstream, prefix, own) = self.upstream.as_ref()?;
         Some(Mount {
             upstream: Arc::clone(upstream),
@@ -125,10 +130,22 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
-                speaks: spoken_within(connection.within.as_ref(), request.version()),
+                speaks: tunnel::spoken_within(connection.within.as_ref(), request.version()),
             };
             pass(&connection, request, head, destination, place).await
         }
+        Route::Bridge(goal) => match connection.hub.bridges.get(goal.index) {
+            Some(server) => bridge::serve(&connection, request, head, (server, &goal), place).await,
+            None => {
+                refuse(
+                    &connection,
+                    &request,
+                    head,
+                    OwnAnswer::nowhere(&Nowhere::NoUpstream, ""),
+                )
+                .await
+            }
+        },
         Route::Reverse {
             upstream,
             target,
@@ -161,15 +178,6 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
-fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
-    match within {
-        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
-        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
-        _ => Speaks::Negotiated,
-    }
-}
-
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
 async fn stream_place(
     connection: &Arc<ClientConnection>,
@@ -190,8 +198,17 @@ async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
+    let mut request = request;
+    let mut destination = destination;
+    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
+    if socket.is_some() {
+        destination.speaks = Speaks::Http1;
+    }
     let (mut parts, incoming) = request.into_parts();
-    let mut change = head_change(connection, &parts, &destination);
+    let mut edit = head_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        edit.ask_for_plain_text(&parts.headers);
+    }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -204,7 +221,7 @@ async fn pass(
         },
         headers: &parts.headers,
         head,
-        rewrites: std::mem::take(&mut change.rewrites),
+        rewrites: std::mem::take(&mut edit.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
@@ -212,18 +229,28 @@ async fn pass(
     }
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let asked = AskedFor {
-        is_head: parts.method == Method::HEAD,
-        version: parts.version,
-        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+    let asked = AskedFor::of(&parts);
+    let socket = match socket {
+        None => None,
+        Some(client) => match websocket::Switch::prepare(client, connection).await {
+            Ok(switch) => Some(switch),
+            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+        },
     };
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
     let fields = std::mem::take(&mut parts.headers);
-    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
-    change.apply(&mut fields);
+    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
+    let way = (&destination.target, destination.speaks);
+    let fields = via::prove(hub, is_for_us, way, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
+    edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
@@ -233,7 +260,10 @@ async fn pass(
             attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, asked, response, &destination).await
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
@@ -283,10 +313,41 @@ async fn turn_back(
 
 /// What has to be known of a request when its response comes.
 #[derive(Debug, Clone, Copy)]
-struct AskedFor {
+pub(super) struct AskedFor {
+    pub(super) is_get: bool,
     is_head: bool,
     version: Version,
     is_rpc: bool,
+    /// It is a form, such as those that ask for tokens.
+    pub(super) is_form: bool,
+    /// A fingerprint of its token; 0 without one.
+    pub(super) credential: u64,
+}
+
+impl AskedFor {
+    fn of(parts: &Parts) -> Self {
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default()
+        };
+        let starts = |text: &[u8], word: &[u8]| {
+            text.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        };
+        let credential = text(header::AUTHORIZATION);
+        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
+        Self {
+            is_get: parts.method == Method::GET,
+            is_head: parts.method == Method::HEAD,
+            version: parts.version,
+            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
+            credential: if is_token { fingerprint(credential) } else { 0 },
+        }
+    }
 }
 
 fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
@@ -298,27 +359,6 @@ fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Desti
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
         (None, None) => HeadChange::default(),
     }
-}
-
-/// Takes out what a client proves to us, and puts in what we prove to the next proxy.
-fn prove_to_proxies(
-    connection: &ClientConnection,
-    destination: &Destination,
-    mut fields: HeaderMap,
-) -> HeaderMap {
-    let hub = &connection.hub;
-    let is_forward = destination.side == Side::Forward && connection.within.is_none();
-    if is_forward && hub.routes.takes_proxy_authorization() {
-        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
-    }
-    let proof = hub
-        .clients
-        .forwarder_proof(&destination.target, destination.speaks);
-    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
-        proof.set_sensitive(true);
-        fields.insert(header::PROXY_AUTHORIZATION, proof);
-    }
-    fields
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -335,7 +375,7 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-fn request_body(
+pub(super) fn request_body(
     exchange: &Arc<Exchange>,
     fields: &HeaderMap,
     incoming: Incoming,
@@ -414,7 +454,7 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if is_distrusted(error) {
+    let advice = if trust::is_refusal(error) {
         "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
     } else if error.is_connect() {
         "Check that the server runs and that the URL is right."
@@ -426,19 +466,6 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server
     )
-}
-
-/// Whether the server's certificate was the reason.
-fn is_distrusted(error: &SendError) -> bool {
-    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .cloned(),
-        None => cause.downcast_ref::<rustls::Error>().cloned(),
-    };
-    let mut causes = chain(error).filter_map(cause);
-    causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
 }
 
 async fn relay_response(
@@ -464,10 +491,16 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (mut fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let status = parts.status.as_u16();
+    let (mut fields, mut rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let oauth = &exchange.hub.oauth;
+    let mount = destination.mount().filter(|_| oauth.is_on());
+    if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
+        oauth.challenge(mount, &mut fields, &mut rewrites);
+    }
     let head = ResponseHead {
-        status: parts.status.as_u16(),
+        status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
         headers: &fields,
         is_ours: false,
@@ -475,6 +508,10 @@ async fn relay_response(
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
+    if let Some(mount) = &mount {
+        let found = oauth.watch(&change::answered(exchange, mount, asked, status));
+        exchange.tell_changes(found, &mut outbox);
+    }
     outbox.flush().await;
     exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
@@ -490,46 +527,14 @@ async fn relay_response(
     } else {
         relay
     };
-    let relay = changed(relay, exchange, destination, &mut fields, has_body).await;
+    let relay = if has_body {
+        change::apply(relay, exchange, (destination, asked), status, &mut fields).await
+    } else {
+        relay
+    };
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
-}
-
-/// The body of a response with what has to be changed in it for the client, and its length if that changes too.
-async fn changed(
-    relay: Relay,
-    exchange: &Exchange,
-    destination: &Destination,
-    fields: &mut HeaderMap,
-    has_body: bool,
-) -> Relay {
-    let Some(mount) = destination.mount().filter(|_| has_body) else {
-        return relay;
-    };
-    let is_encoded = is_encoded(fields);
-    let stage = match exchange.endpoint_map(mount, &destination.target, fields) {
-        Some(map) if is_encoded => {
-            exchange.watch_endpoint(map);
-            return relay;
-        }
-        Some(map) => EndpointRewrite::new(map),
-        None => return relay,
-    };
-    let mut relay = relay.rewritten_by(stage);
-    if fields.contains_key(header::CONTENT_LENGTH)
-        && let Some(length) = relay.settle().await
-    {
-        fields.insert(header::CONTENT_LENGTH, length.into());
-    }
-    relay
-}
-
-/// Whether the body comes in a content coding, which only its receiver undoes.
-fn is_encoded(fields: &HeaderMap) -> bool {
-    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = codings.map(HeaderValue::as_bytes);
-    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn has_body(is_head: bool, status: StatusCode) -> bool {
@@ -657,7 +662,7 @@ fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &m
 }
 
 /// The target as the client wrote it; on HTTP/2 with the scheme and authority that come beside it.
-fn shown_target(uri: &Uri) -> String {
+pub(super) fn shown_target(uri: &Uri) -> String {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(path)) => path.as_str().to_owned(),
         _ => uri.to_string(),
@@ -672,7 +677,7 @@ fn fields_of(request: &Request<Incoming>) -> ObservedHead {
     }))
 }
 
-fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+pub(super) fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
     let reason = status.canonical_reason().unwrap_or_default();
     let line = format!("{version:?} {} {reason}", status.as_u16())
         .trim_end()

@@ -286,9 +286,9 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         #[cfg(unix)]
         Job::WrapConfig(options) => wrap_config(&options),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(wrap::run(options)),
+        Job::Wrap(options) => return wrap(wrap::run(&options)),
         #[cfg(unix)]
-        Job::WrapServer(options, server) => return wrap(wrap::run_outward(options, server)),
+        Job::WrapServer(options, server) => return wrap(wrap::run_outward(&options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

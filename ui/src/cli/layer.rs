@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::forward_flags::ForwardLayer;
@@ -20,6 +20,7 @@ pub(super) struct Layer {
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
     pub(super) forward: ForwardLayer,
+    pub(super) oauth: Option<OauthMode>,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -47,6 +48,7 @@ impl Layer {
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
             forward: self.forward.over(below.forward),
+            oauth: self.oauth.or(below.oauth),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),

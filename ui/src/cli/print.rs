@@ -31,6 +31,7 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     page.push_str(&ports(layer.ports));
     page.push_str(&client_servers(layer));
     forward(&mut page, &layer.forward);
+    let _ = writeln!(page, "oauth = {}", quoted(layer.oauth.unwrap_or_default().name()));
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));

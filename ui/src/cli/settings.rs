@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
+use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
 use super::arguments::{
@@ -275,6 +275,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
         forward: arguments.forward.into(),
+        oauth: arguments.oauth,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -284,6 +285,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: listen(&settings.layer)?,
         records_secrets,
+        commands: command_server(arguments.command).into_iter().collect(),
+        guard: crate::guard::command(),
         ..config(&settings.layer)
     };
     config.check()?;
@@ -373,6 +376,18 @@ fn wrap_config(arguments: WrapConfigArguments) -> Result<Invocation, SettingsErr
     config.check()?;
     let page = paste::page(&config, format)?;
     Ok(settings.invocation(Job::Print(page)))
+}
+
+/// The command behind `--`.
+fn command_server(words: Vec<String>) -> Option<CommandServer> {
+    let mut words = words.into_iter();
+    Some(CommandServer {
+        name: None,
+        program: words.next()?,
+        args: words.collect(),
+        cwd: None,
+        env: Vec::new(),
+    })
 }
 
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
@@ -511,6 +526,7 @@ fn config(layer: &Layer) -> Config {
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         forward: layer.forward.config(),
+        oauth: layer.oauth.unwrap_or_default(),
         record: record_config(layer.record.as_ref()),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
@@ -611,6 +627,7 @@ mod tests {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
              no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
+             oauth = \"off\"\n\
              metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
@@ -621,7 +638,10 @@ mod tests {
             (second.listen, second.upstreams, second.record, second.keys),
             (first.listen, first.upstreams, first.record, first.keys)
         );
-        assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
+        assert_eq!(
+            (second.metrics, second.otlp, second.oauth),
+            (first.metrics, first.otlp, first.oauth)
+        );
         assert_eq!(second.forward, first.forward);
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");
