@@ -1,6 +1,8 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+mod asked;
+mod authorize;
 mod change;
 pub(crate) mod exchange;
 pub(crate) mod framing;

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 
 use super::headers::host_value;
-use super::oauth::paths;
+use super::oauth::{paths, servers};
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ pub(crate) enum Route {
         mount: String,
         /// What the client calls us: for URLs that we rewrite.
         own_authority: Option<Authority>,
+    },
+    /// To an authorization server that we stand before.
+    Authorization {
+        asked: servers::Asked,
+        /// What the client calls us.
+        own: Authority,
     },
     /// To where the client says.
     Forward { target: Uri, authority: Authority },
@@ -150,6 +156,13 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if self.oauth == OauthMode::Relay
+            && asked.local.ip().is_loopback()
+            && let Some(server) = servers::Asked::parse(path.as_str())
+            && let Some(own) = own_authority.clone()
+        {
+            return Route::Authorization { asked: server, own };
+        }
         let named = self
             .upstreams
             .iter()
@@ -384,6 +397,7 @@ mod tests {
         match routes.route(asked) {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
             Route::Forward { target, .. } => format!("forward {target}"),
+            Route::Authorization { asked, .. } => format!("authorization {asked:?}"),
             Route::Connect { authority } => format!("connect {authority}"),
             Route::Nowhere(nowhere) => format!("{nowhere:?}"),
         }

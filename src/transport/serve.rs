@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 
@@ -18,6 +18,8 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::asked::AskedFor;
+use super::authorize::{self, Authorization};
 use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
@@ -28,7 +30,6 @@ use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::rewrite::mount::Mount;
 use super::route::{Asked, Route, Upstream};
-use super::stated::fingerprint;
 use super::tap::RequestHeads;
 use super::tunnel;
 use super::upstream::ConnectionFacts;
@@ -57,9 +58,27 @@ pub(super) struct Destination {
     server: Arc<str>,
     pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
+    /// It is an authorization server that we stand before.
+    pub(super) authorization: Option<Authorization>,
 }
 
 impl Destination {
+    /// An authorization server that one of the upstreams named.
+    pub(super) fn authorization(target: Uri, authorization: Authorization) -> Self {
+        Self {
+            side: Side::Reverse,
+            server: authorization.server.label(),
+            target,
+            upstream: None,
+            authorization: Some(authorization),
+        }
+    }
+
+    /// Whether our configuration chose it, and not the client.
+    pub(super) fn is_ours(&self) -> bool {
+        self.side == Side::Reverse
+    }
+
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
     pub(super) fn mount(&self) -> Option<Mount> {
@@ -118,8 +137,12 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
+                authorization: None,
             };
             pass(&connection, request, head, destination, place).await
+        }
+        Route::Authorization { asked, own } => {
+            authorize::serve(&connection, request, head, (asked, own), place).await
         }
         Route::Reverse {
             upstream,
@@ -138,6 +161,7 @@ pub(crate) async fn serve(
                     server,
                     target,
                     upstream,
+                    authorization: None,
                 },
                 place,
             )
@@ -159,7 +183,7 @@ async fn stream_place(
 }
 
 /// Sends a request on and relays the response.
-async fn pass(
+pub(super) async fn pass(
     connection: &ClientConnection,
     request: Request<Incoming>,
     head: ObservedHead,
@@ -187,8 +211,10 @@ async fn pass(
         exchange.takes(place);
     }
     outbox.flush().await;
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
     let asked = AskedFor::of(&parts);
+    let body = request_relay(&exchange, &parts.headers, incoming, outbox);
+    let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
+    let body = RequestBody::new(body);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
@@ -256,45 +282,6 @@ async fn turn_back(
     answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
 }
 
-/// What has to be known of a request when its response comes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AskedFor {
-    pub(super) is_get: bool,
-    is_head: bool,
-    version: Version,
-    is_rpc: bool,
-    /// It is a form, such as those that ask for tokens.
-    pub(super) is_form: bool,
-    /// A fingerprint of its token; 0 without one.
-    pub(super) credential: u64,
-}
-
-impl AskedFor {
-    fn of(parts: &Parts) -> Self {
-        let text = |name| {
-            parts
-                .headers
-                .get(name)
-                .map(HeaderValue::as_bytes)
-                .unwrap_or_default()
-        };
-        let starts = |text: &[u8], word: &[u8]| {
-            text.get(..word.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        };
-        let credential = text(header::AUTHORIZATION);
-        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
-        Self {
-            is_get: parts.method == Method::GET,
-            is_head: parts.method == Method::HEAD,
-            version: parts.version,
-            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
-            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
-            credential: if is_token { fingerprint(credential) } else { 0 },
-        }
-    }
-}
-
 fn host_change(parts: &Parts, destination: &Destination) -> HostChange {
     match (&destination.upstream, destination.target.authority()) {
         (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
@@ -317,20 +304,10 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-fn request_body(
-    exchange: &Arc<Exchange>,
-    fields: &HeaderMap,
-    incoming: Incoming,
-    outbox: Outbox,
-) -> RequestBody {
+fn request_relay(exchange: &Arc<Exchange>, fields: &HeaderMap, incoming: Incoming, outbox: Outbox) -> Relay {
     let reader = reader_for(exchange, fields);
-    RequestBody::new(Relay::new(
-        Arc::clone(exchange),
-        Direction::ClientToServer,
-        incoming,
-        reader,
-        outbox,
-    ))
+    let exchange = Arc::clone(exchange);
+    Relay::new(exchange, Direction::ClientToServer, incoming, reader, outbox)
 }
 
 fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
@@ -481,7 +458,7 @@ fn has_body(is_head: bool, status: StatusCode) -> bool {
 }
 
 /// Answers a request that goes nowhere, and tells of it like of any other. Its body is not read.
-async fn refuse(
+pub(super) async fn refuse(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
@@ -504,7 +481,7 @@ async fn turn_away(
     let (exchange, outbox) = begin_refused(connection, &request, head).await;
     exchange.fail(text.clone());
     let (parts, incoming) = request.into_parts();
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let body = RequestBody::new(request_relay(&exchange, &parts.headers, incoming, outbox));
     body.drain(LATE_REQUEST).await;
     answer_ourselves(
         &exchange,
@@ -520,6 +497,16 @@ async fn begin_refused(
     request: &Request<Incoming>,
     head: ObservedHead,
 ) -> (Arc<Exchange>, Outbox) {
+    begin_own(connection, request, head, "(refused)".into()).await
+}
+
+/// Begins an exchange that we answer ourselves.
+pub(super) async fn begin_own(
+    connection: &ClientConnection,
+    request: &Request<Incoming>,
+    head: ObservedHead,
+    server: Arc<str>,
+) -> (Arc<Exchange>, Outbox) {
     let side = if request.uri().authority().is_some() {
         Side::Forward
     } else {
@@ -528,7 +515,7 @@ async fn begin_refused(
     let mut outbox = Outbox::new(Arc::clone(&connection.hub.watchers));
     let beginning = Beginning {
         side,
-        server: "(refused)".into(),
+        server,
         method: request.method(),
         target: shown_target(request.uri()),
         headers: request.headers(),
@@ -591,7 +578,7 @@ fn fields_of(request: &Request<Incoming>) -> ObservedHead {
     }))
 }
 
-fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+pub(super) fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
     let reason = status.canonical_reason().unwrap_or_default();
     let line = format!("{version:?} {} {reason}", status.as_u16())
         .trim_end()
