@@ -372,6 +372,7 @@ fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
             // two servers
             "mcpServers": {
                 "My docs": {"type": "http", "url": "http://127.0.0.1:9/mcp", "headers": {"X-Key": "${KEY}"}, "odd": 1},
+                "files": {"command": "cat", "args": ["--key=s3cret"]},
                 "old": {"url": "http://127.0.0.1:9/old", "disabled": true},
             },
         }"#,
@@ -388,6 +389,11 @@ fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
     let mut proxy = Headless::of(command.env("KEY", "s3cret"));
     let more = proxy.line_with("clients of more");
     let docs = proxy.line_with("clients of My-docs");
+    let files = proxy.line_with("clients of files");
+    assert!(
+        files.contains("/files or http://") && files.contains("its command is started"),
+        "{files}"
+    );
     let common = format!("http://{}/My-docs or http://127.0.0.1:", proxy.address);
     assert!(
         docs.contains(&common) && docs.contains("/mcp in place of http://127.0.0.1:9/mcp"),

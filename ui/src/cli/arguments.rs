@@ -215,7 +215,7 @@ pub(super) struct WrapArguments {
 #[derive(Debug, Args)]
 #[command(after_help = WRAP_CONFIG_HELP)]
 pub(super) struct WrapConfigArguments {
-    /// The client's file: mcp.json, .mcp.json, claude_desktop_config.json, settings.json …
+    /// The client's file, such as .mcp.json, or settings.json of VS Code
     #[arg(value_name = "FILE", required_unless_present = "print")]
     pub(super) file: Option<PathBuf>,
     /// Only this server; repeatable [default: all of them]
