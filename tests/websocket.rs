@@ -18,7 +18,9 @@ use shadowcat::frontend::Frontend;
 use shadowcat::ids::Side;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
-use shadowcat::snapshot::{Carrier, MessageRow, Outcome, RowKind, RowState, SessionBasis, SessionState};
+use shadowcat::snapshot::{
+    Carrier, Command, MessageRow, Outcome, Reply, RowKind, RowState, SessionBasis, SessionState,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -96,7 +98,10 @@ async fn json_rpc_over_a_websocket_passes_and_is_shown_paired_in_a_session_of_it
     let (engine, mut client, mut server) = sockets(|_| {}).await;
     let mut frontend = engine.frontend().unwrap();
     for (request, answer) in [
-        (INITIALIZE, r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"2"}}}"#),
+        (
+            INITIALIZE,
+            r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"2"}}}"#,
+        ),
         (CALL, ANSWER),
     ] {
         say(&mut client, request).await;
@@ -110,7 +115,13 @@ async fn json_rpc_over_a_websocket_passes_and_is_shown_paired_in_a_session_of_it
     assert_eq!((call.kind, call.summary.as_str()), (RowKind::Request, "echo"));
     assert_eq!(call.call, shown[3].call);
     assert!(
-        matches!(call.state, RowState::Answered { outcome: Outcome::Ok, .. }),
+        matches!(
+            call.state,
+            RowState::Answered {
+                outcome: Outcome::Ok,
+                ..
+            }
+        ),
         "{call:#?}"
     );
     let session = call.session.unwrap();
@@ -124,7 +135,12 @@ async fn json_rpc_over_a_websocket_passes_and_is_shown_paired_in_a_session_of_it
         sessions.any(|row| row.id == session && row.state == SessionState::Ended)
     })
     .await;
-    let row = snapshot.sessions.rows.iter().find(|row| row.id == session).unwrap();
+    let row = snapshot
+        .sessions
+        .rows
+        .iter()
+        .find(|row| row.id == session)
+        .unwrap();
     assert_eq!(row.basis, SessionBasis::Socket);
     assert_eq!(row.client.as_deref(), Some("socket client 1"));
 }
@@ -169,13 +185,21 @@ async fn compressed_messages_pass_compressed_and_are_shown_in_the_clear() {
 async fn what_is_no_websocket_after_all_passes_byte_for_byte_and_the_exchange_says_so() {
     let (mut client, mut upstream, engine) = raw_socket("").await;
     let mut frontend = engine.frontend().unwrap();
-    upstream.send("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").await;
+    upstream
+        .send("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+        .await;
     client.read_through(b"Length: 2\r\n\r\n").await;
-    client.send("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").await;
+    client
+        .send("GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+        .await;
     upstream.read_through(b"Length: 2\r\n\r\n").await;
     snapshot_when(&mut frontend, "a finding", |snapshot| {
         let mut rows = snapshot.messages.rows.iter();
-        rows.any(|row| row.findings.iter().any(|finding| finding.text.contains("is not shown")))
+        rows.any(|row| {
+            row.findings
+                .iter()
+                .any(|finding| finding.text.contains("is not shown"))
+        })
     })
     .await;
 }
@@ -234,7 +258,9 @@ async fn a_refusal_is_an_answer_like_any_other() {
     let engine = engine_for(server.address());
     let request = upgrade(address(&engine), "/ws");
     let (mut client, mut upstream) = begin(&engine, &server, &request).await;
-    upstream.send(stage::json("{}").replace("200 OK", "403 Forbidden")).await;
+    upstream
+        .send(stage::json("{}").replace("200 OK", "403 Forbidden"))
+        .await;
     assert!(client.read_head().await.starts_with("HTTP/1.1 403 Forbidden"));
     assert_eq!(client.read_exactly(2).await, b"{}");
     // The connection goes on, and its heads are looked at as before.
@@ -270,20 +296,31 @@ async fn whoever_leaves_takes_the_other_along() {
 
 #[tokio::test]
 async fn a_close_that_is_no_usual_one_is_shown_with_its_reason() {
-    let (engine, client, mut server) = sockets(|_| {}).await;
+    let (engine, mut client, mut server) = sockets(|_| {}).await;
     let mut frontend = engine.frontend().unwrap();
     let close = CloseFrame {
         code: CloseCode::Error,
         reason: "out of paper".into(),
     };
     server.close(Some(close)).await.unwrap();
+    assert!(matches!(hear(&mut client).await, Message::Close(Some(_))));
     drop((client, server));
     let snapshot = snapshot_when(&mut frontend, "the end", |snapshot| {
-        let mut rows = snapshot.messages.rows.iter();
-        rows.any(|row| format!("{row:?}").contains("out of paper"))
+        let mut sessions = snapshot.sessions.rows.iter();
+        sessions.any(|row| row.state == SessionState::Ended)
+            && snapshot.messages.rows.iter().any(|row| row.kind == RowKind::Http)
     })
     .await;
-    assert!(format!("{:?}", snapshot.messages.rows).contains("1011"));
+    let id = snapshot.messages.rows[0].id;
+    let detail = soon("a detail", frontend.commands.ask(Command::Inspect { id })).await;
+    let Reply::Detail(detail) = detail.unwrap() else {
+        panic!("no detail");
+    };
+    let failure = detail.exchange.unwrap().failure.unwrap();
+    assert!(
+        failure.contains("server") && failure.contains("1011: out of paper"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -354,9 +391,15 @@ async fn an_opened_recording_shows_the_messages_of_a_websocket() {
     assert_eq!(snapshot.sessions.rows[0].basis, SessionBasis::Socket);
     let shown = of_socket(rows(&frontend).await);
     let facts = |rows: &[MessageRow]| {
-        let facts = rows
-            .iter()
-            .map(|row| (row.kind, row.method.clone(), row.rpc_id.clone(), row.size, row.has_body));
+        let facts = rows.iter().map(|row| {
+            (
+                row.kind,
+                row.method.clone(),
+                row.rpc_id.clone(),
+                row.size,
+                row.has_body,
+            )
+        });
         facts.collect::<Vec<_>>()
     };
     assert_eq!(facts(&shown), facts(&live));

@@ -90,7 +90,9 @@ pub struct Deflate {
 impl Deflate {
     /// Reads the `Sec-WebSocket-Extensions` of the response. `None` if it was not agreed on.
     pub fn agreed(extensions: &str) -> Option<Self> {
-        let mut extensions = extensions.split(',').map(|extension| extension.split(';').map(str::trim));
+        let mut extensions = extensions
+            .split(',')
+            .map(|extension| extension.split(';').map(str::trim));
         extensions.find_map(|mut words| {
             let is_deflate = words
                 .next()
@@ -306,7 +308,9 @@ impl Header {
         let Self { bytes, have } = std::mem::take(self);
         let left = match bytes[1] & 0x7F {
             126 => u64::from(u16::from_be_bytes([bytes[2], bytes[3]])),
-            127 => bytes[2..10].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+            127 => bytes[2..10]
+                .iter()
+                .fold(0, |length, byte| length << 8 | u64::from(*byte)),
             short => u64::from(short),
         };
         if left >> 63 != 0 {
@@ -426,10 +430,7 @@ mod tests {
         Close(Option<u16>, Vec<u8>),
     }
 
-    fn read_with(
-        reader: &mut WebSocketReader,
-        chunks: &[&[u8]],
-    ) -> (Vec<Said>, Result<(), WebSocketError>) {
+    fn read_with(reader: &mut WebSocketReader, chunks: &[&[u8]]) -> (Vec<Said>, Result<(), WebSocketError>) {
         let (mut said, mut message) = (Vec::new(), Vec::new());
         let mut sink = |heard: Heard<'_>| match heard {
             Heard::Data {
@@ -468,7 +469,11 @@ mod tests {
                 frame.extend((length as u64).to_be_bytes());
             }
         }
-        frame.extend(mask.unwrap_or_default().iter().take(if mask.is_some() { 4 } else { 0 }));
+        frame.extend(
+            mask.unwrap_or_default()
+                .iter()
+                .take(if mask.is_some() { 4 } else { 0 }),
+        );
         let mask = mask.unwrap_or_default();
         frame.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
         frame
@@ -505,7 +510,10 @@ mod tests {
         );
         let with_end = [0xc1, 0x08, 0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
         let mut reader = WebSocketReader::new(Some(true));
-        assert_eq!(read_with(&mut reader, &[&with_end, &first]).0, [hello.clone(), hello]);
+        assert_eq!(
+            read_with(&mut reader, &[&with_end, &first]).0,
+            [hello.clone(), hello]
+        );
     }
 
     #[test]
@@ -525,7 +533,10 @@ mod tests {
         let mut reader = WebSocketReader::new(Some(true));
         let broken = frame(0xC1, None, &[0xFF; 20]);
         assert_eq!(read_with(&mut reader, &[&broken]).1, Err(WebSocketError::Deflate));
-        assert_eq!(read_with(&mut reader, &[&[0x81, 0]]).1, Err(WebSocketError::Deflate));
+        assert_eq!(
+            read_with(&mut reader, &[&[0x81, 0]]).1,
+            Err(WebSocketError::Deflate)
+        );
     }
 
     #[test]
@@ -540,7 +551,9 @@ mod tests {
 
     #[test]
     fn what_was_agreed_on_is_read_from_the_header() {
-        let deflate = Deflate::agreed("x-other, Permessage-Deflate; server_no_context_takeover; client_max_window_bits=10");
+        let deflate = Deflate::agreed(
+            "x-other, Permessage-Deflate; server_no_context_takeover; client_max_window_bits=10",
+        );
         assert_eq!(
             deflate,
             Some(Deflate {
@@ -553,7 +566,9 @@ mod tests {
 
     fn deflated(compress: &mut Compress, plain: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(plain.len() + 1024);
-        compress.compress_vec(plain, &mut out, FlushCompress::Sync).unwrap();
+        compress
+            .compress_vec(plain, &mut out, FlushCompress::Sync)
+            .unwrap();
         out.truncate(out.len() - DEFLATE_TAIL.len());
         out
     }

@@ -297,7 +297,9 @@ impl Tap {
         if let Err(error) = outcome {
             self.is_unreadable = true;
             self.messages.finish(false, &mut self.drafts);
-            self.find(format!("what passes on this WebSocket from here on is not shown: {error}"));
+            self.find(format!(
+                "what passes on this WebSocket from here on is not shown: {error}"
+            ));
         }
         self.tell();
         if let Some((Some(code), reason)) = close {
@@ -314,7 +316,11 @@ impl Tap {
                 Direction::ClientToServer => "client",
                 Direction::ServerToClient => "server",
             };
-            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            let reason = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {reason}")
+            };
             self.exchange
                 .fail(format!("the {who} closed the WebSocket with code {code}{reason}"));
         }
@@ -357,15 +363,18 @@ mod tests {
     use super::*;
 
     fn asks(fields: &[(&'static str, &str)]) -> bool {
-        let fields = fields.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), value.parse().unwrap())
-        });
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         asks_for_socket(&fields.collect())
     }
 
     #[test]
     fn only_a_websocket_is_asked_for_by_name() {
-        assert!(asks(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]));
+        assert!(asks(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket")
+        ]));
         assert!(!asks(&[("connection", "Upgrade"), ("upgrade", "h2c")]));
         assert!(!asks(&[("connection", "close"), ("upgrade", "websocket")]));
         assert!(!asks(&[("upgrade", "websocket")]));
