@@ -10,6 +10,7 @@ import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
+import { socketSession, startSocketServer } from './websocket.mjs';
 
 const only = process.argv.slice(2);
 
@@ -113,3 +114,6 @@ await record('errors', modernServer, errors);
 await record('https-modern', modernServer, httpsModern, intercepted);
 await modernServer.stop();
 await record('unreachable', modernServer, unreachable);
+const socketServer = await startSocketServer();
+await record('websocket', socketServer, socketSession);
+await socketServer.stop();
