@@ -1,4 +1,4 @@
-//! WebSockets: the server's consent passes, then the bytes both ways as they are, while a copy is read.
+//! The switch to a WebSocket: the server's consent passes, then the bytes both ways as they are, while a copy is read.
 //!
 //! The connection is the session, each message a frame. What HTTP/2 calls extended CONNECT (RFC 8441) is not offered.
 //!
