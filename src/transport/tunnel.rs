@@ -396,12 +396,11 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let destination = match destination {
-            Some(destination) => Ok(destination),
-            None => {
-                let dialled = self.dial(layer).await;
-                dialled.map(|stream| Prefixed::new(Bytes::new(), stream))
-            }
+        let destination = if let Some(destination) = destination {
+            Ok(destination)
+        } else {
+            let dialled = self.dial(layer).await;
+            dialled.map(|stream| Prefixed::new(Bytes::new(), stream))
         };
         self.tell_opened(&format!("{why}, so it is passed on as it is"))
             .await;
