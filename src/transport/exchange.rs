@@ -20,7 +20,7 @@ use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 
 use super::hub::Hub;
 use super::place::StreamPlace;
-use super::reader::{BodyKind, Draft, FrameDraft};
+use super::reader::{Draft, FrameDraft};
 use super::rewrite::Changes;
 use super::rewrite::endpoint::{self, EndpointMap};
 use super::rewrite::mount::Mount;
@@ -296,17 +296,15 @@ impl Exchange {
         }
     }
 
-    /// How an HTTP+SSE address has to read for the client, if this response may begin with one.
-    pub(crate) fn endpoint_map(
-        &self,
-        mount: Mount,
-        target: &http::Uri,
-        fields: &HeaderMap,
-    ) -> Option<EndpointMap> {
-        let may_be = self.stated.is_get
-            && self.stated.session_id.is_none()
-            && BodyKind::of_fields(fields) == BodyKind::Events;
-        may_be.then(|| EndpointMap::new(mount, target, &self.stated.target))?
+    /// The client's address without its port.
+    pub(crate) fn client(&self) -> Arc<str> {
+        Arc::clone(&self.address)
+    }
+
+    /// How an HTTP+SSE address has to read for the client, if an event stream that comes now may begin with one.
+    pub(crate) fn endpoint_map(&self, mount: &Mount, target: &http::Uri) -> Option<EndpointMap> {
+        let may_be = self.stated.is_get && self.stated.session_id.is_none();
+        may_be.then(|| EndpointMap::new(mount.clone(), target, &self.stated.target))?
     }
 
     /// Watches for an HTTP+SSE address that nobody can change, to say so.
@@ -318,6 +316,9 @@ impl Exchange {
     pub(crate) fn tell_changes(&self, mut changes: Changes, outbox: &mut Outbox) {
         if let Some(endpoint) = changes.endpoint.take() {
             self.lock().endpoint = Some(endpoint);
+        }
+        if let Some(notice) = changes.notice.take() {
+            self.hub.oauth.tell(&self.server, self.hub.clock.now(), notice);
         }
         if changes.is_empty() {
             return;
@@ -428,7 +429,7 @@ impl Exchange {
                 id: id.clone(),
             },
             (None, ExchangeKind::Tunnel) => self.peer_key(),
-            // What it asks for may turn out to be an HTTP+SSE session.
+            // What it asks for may turn out to be an HTTP+SSE session, or a WebSocket.
             (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
             (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
             _ => return self.join_endpoint(),
@@ -494,6 +495,23 @@ impl Exchange {
             .hub
             .registry
             .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// The server has switched to WebSocket: the connection is the session, unless the request named another.
+    pub(crate) fn join_as_socket(&self, outbox: &mut Outbox) {
+        if self.lock().session.is_some() {
+            return;
+        }
+        let key = SessionKey::Socket {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Socket, &self.address, now);
         self.join(found, outbox);
     }
 
@@ -577,7 +595,8 @@ impl Exchange {
         if direction == Direction::ClientToServer {
             let first = draft.scan.messages.first();
             // On a pipe ids count for all of it, whatever the era.
-            state.is_modern = !self.is_run() && first.is_some_and(era::is_modern);
+            let is_pipe = self.is_run() || carrier == Carrier::WebSocket;
+            state.is_modern = !is_pipe && first.is_some_and(era::is_modern);
             state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
         }
         let carriage = Carriage {

@@ -1,12 +1,17 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+mod asked;
+mod authorize;
+pub(crate) mod bridge;
+mod change;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hub;
 pub(crate) mod listener;
+pub(crate) mod oauth;
 pub(crate) mod own_client;
 pub(crate) mod place;
 pub(crate) mod reader;
@@ -22,3 +27,4 @@ pub(crate) mod tunnel;
 pub(crate) mod upstream;
 mod via;
 pub(crate) mod watchers;
+pub(crate) mod websocket;

@@ -10,9 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
-use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
+use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 
+use super::bridge::Goal;
 use super::headers::host_value;
+use super::oauth::{paths, servers};
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -29,8 +31,11 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// The names of commands, in the order of the configuration.
+    commands: Vec<Option<String>>,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
+    oauth: OauthMode,
     forward: ForwardConfig,
 }
 
@@ -54,7 +59,26 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Our end of the connection.
     pub(crate) local: SocketAddr,
+    /// The one server that this end is for; `None` where all are.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) within: Option<&'a Within>,
+}
+
+/// Which of the configured servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerPlace {
+    /// The upstream at this place of the configuration.
+    Upstream(usize),
+    /// The command at this place of the configuration.
+    Command(usize),
+}
+
+impl ServerPlace {
+    /// All servers of `config`, in the order in which they get ports of their own.
+    pub(crate) fn all(config: &Config) -> impl Iterator<Item = Self> {
+        let upstreams = (0..config.upstreams.len()).map(Self::Upstream);
+        upstreams.chain((0..config.commands.len()).map(Self::Command))
+    }
 }
 
 /// Where a request goes.
@@ -68,6 +92,14 @@ pub(crate) enum Route {
         mount: String,
         /// What the client calls us: for URLs that we rewrite.
         own_authority: Option<Authority>,
+    },
+    /// To a command that is served here.
+    Bridge(Goal),
+    /// To an authorization server that we stand before.
+    Authorization {
+        asked: servers::Asked,
+        /// What the client calls us.
+        own: Authority,
     },
     /// To where the client says.
     Forward { target: Uri, authority: Authority },
@@ -117,7 +149,13 @@ impl Routes {
             })
         };
         Self {
+            oauth: config.oauth,
             upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
+            commands: config
+                .commands
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
             allowed_hosts: config
                 .allowed_hosts
                 .iter()
@@ -205,15 +243,40 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if let Some(ServerPlace::Upstream(place)) = asked.only
+            && let Some(upstream) = self.upstreams.get(place)
+        {
+            return to_upstream(upstream, &path, String::new(), own_authority);
+        }
+        if let Some(ServerPlace::Command(index)) = asked.only {
+            return Route::Bridge(command_at_root(index, path.path()));
+        }
+        if self.oauth == OauthMode::Relay
+            && asked.local.ip().is_loopback()
+            && let Some(server) = servers::Asked::parse(path.as_str())
+            && let Some(own) = own_authority.clone()
+        {
+            return Route::Authorization { asked: server, own };
+        }
         let named = self
             .upstreams
             .iter()
             .filter(|upstream| upstream.config.name.is_some());
         for upstream in named {
-            let mount = format!("/{}", upstream.config.name.as_deref().unwrap_or_default());
+            let mount = upstream.mount();
             if let Some(path) = mounted_path(&path, &mount, upstream) {
                 return to_upstream(upstream, &path, mount, own_authority);
             }
+        }
+        if let Some((upstream, path)) = self.metadata(&path) {
+            let mount = upstream.mount();
+            return to_upstream(&upstream, &path, mount, own_authority);
+        }
+        if let Some(goal) = self.named_command(path.path()) {
+            return Route::Bridge(goal);
+        }
+        if let Some(index) = self.commands.iter().position(Option::is_none) {
+            return Route::Bridge(command_at_root(index, path.path()));
         }
         match self
             .upstreams
@@ -222,19 +285,57 @@ impl Routes {
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
             None if is_certificate(path.path()) => Route::Certificate,
-            None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
+            None if self.upstreams.is_empty() && self.commands.is_empty() => {
+                Route::Nowhere(Nowhere::NoUpstream)
+            }
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
                 let known = self
                     .upstreams
                     .iter()
-                    .filter_map(|upstream| upstream.config.name.clone());
+                    .filter_map(|upstream| upstream.config.name.clone())
+                    .chain(self.commands.iter().flatten().cloned());
                 Route::Nowhere(Nowhere::UnknownMount {
                     name,
                     known: known.collect(),
                 })
             }
         }
+    }
+
+    /// The named upstream whose metadata is at a client's path, and the path there. The well-known part stands before the
+    /// name; without a name it is clear only if there is one upstream.
+    fn metadata(&self, path: &PathAndQuery) -> Option<(Arc<Upstream>, PathAndQuery)> {
+        let suffix = paths::suffix(path.as_str()).filter(|_| self.oauth != OauthMode::Off)?;
+        let mut named = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.config.name.is_some());
+        let found = named.find_map(|upstream| {
+            let path = paths::mounted_suffix(suffix, &upstream.mount(), upstream)?;
+            Some((Arc::clone(upstream), path))
+        });
+        match &self.upstreams[..] {
+            [only] if only.config.name.is_some() && !suffix.starts_with('/') => {
+                found.or_else(|| Some((Arc::clone(only), path.clone())))
+            }
+            _ => found,
+        }
+    }
+
+    /// The command whose name `path` begins with.
+    fn named_command(&self, path: &str) -> Option<Goal> {
+        let mut parts = path.trim_start_matches('/').splitn(2, '/');
+        let (name, rest) = (parts.next()?, parts.next().unwrap_or_default());
+        let index = self
+            .commands
+            .iter()
+            .position(|command| command.as_deref() == Some(name))?;
+        Some(Goal {
+            index,
+            endpoint: format!("/{name}"),
+            is_endpoint: rest.is_empty() || rest == "mcp",
+        })
     }
 
     /// Why a request to a listener of ours that is no proxy is refused: the same checks of `Host` and `Origin`.
@@ -290,6 +391,15 @@ impl Routes {
         }
         authority.port_u16().unwrap_or(80) == local.port()
             && (is_loopback_name(host) && local.ip().is_loopback() || bare(host).parse() == Ok(local.ip()))
+    }
+}
+
+/// A command that gets every path: it is served at `/mcp` and at the root.
+fn command_at_root(index: usize, path: &str) -> Goal {
+    Goal {
+        index,
+        endpoint: "/mcp".to_owned(),
+        is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
     }
 }
 
@@ -432,6 +542,12 @@ fn to_upstream(
 }
 
 impl Upstream {
+    /// The prefix under which it is mounted: empty or `/NAME`.
+    pub(crate) fn mount(&self) -> String {
+        let name = self.config.name.as_ref();
+        name.map_or_else(String::new, |name| format!("/{name}"))
+    }
+
     pub(crate) fn is_h2c(&self) -> bool {
         self.config.protocol == UpstreamProtocol::H2c
     }
@@ -459,6 +575,7 @@ mod tests {
             uri: &target.parse().unwrap(),
             headers: &headers,
             local: "127.0.0.1:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         shown(routes.route(asked))
@@ -467,7 +584,9 @@ mod tests {
     fn shown(route: Route) -> String {
         match route {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
+            Route::Bridge(goal) => format!("bridge {} {} {}", goal.index, goal.endpoint, goal.is_endpoint),
             Route::Forward { target, .. } => format!("forward {target}"),
+            Route::Authorization { asked, .. } => format!("authorization {asked:?}"),
             Route::Connect { authority } => format!("connect {authority}"),
             Route::Certificate => "certificate".to_owned(),
             Route::Nowhere(nowhere) => format!("{nowhere:?}"),
@@ -498,6 +617,63 @@ mod tests {
             ("/dbx", r#"UnknownMount { name: "dbx", known: ["db", "gh"] }"#),
         ] {
             assert_eq!(ask(&routes, "POST", target, OURS), expected);
+        }
+    }
+
+    #[test]
+    fn commands_live_under_their_name_or_at_mcp() {
+        let command = |name: Option<&str>| crate::config::CommandServer {
+            name: name.map(str::to_owned),
+            program: "x".to_owned(),
+            args: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+        };
+        let routes = Routes::new(&Config {
+            upstreams: vec!["db=http://up:1/mcp".parse().unwrap()],
+            commands: vec![command(Some("fs")), command(None)],
+            ..Config::default()
+        });
+        for (target, expected) in [
+            ("/db", "reverse /db http://up:1/mcp"),
+            ("/fs", "bridge 0 /fs true"),
+            ("/fs/mcp?x", "bridge 0 /fs true"),
+            ("/fs/other", "bridge 0 /fs false"),
+            ("/mcp", "bridge 1 /mcp true"),
+            ("/.well-known/oauth-protected-resource/mcp", "bridge 1 /mcp false"),
+        ] {
+            assert_eq!(ask(&routes, "POST", target, OURS), expected);
+        }
+        let foreign = ask(&routes, "POST", "/mcp", &[("host", "evil.example")]);
+        assert!(foreign.starts_with("ForeignHost"), "{foreign}");
+    }
+
+    #[test]
+    fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
+        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
+        for target in ["/x/mcp", "/db", "/?a=b"] {
+            let asked = Asked {
+                method: &Method::POST,
+                uri: &target.parse().unwrap(),
+                headers: &headers,
+                local: "127.0.0.1:9002".parse().unwrap(),
+                only: Some(ServerPlace::Upstream(1)),
+                within: None,
+            };
+            let Route::Reverse {
+                target: onward,
+                mount,
+                ..
+            } = routes.route(asked)
+            else {
+                panic!("{target} went nowhere");
+            };
+            assert_eq!(
+                (onward.to_string(), mount),
+                (format!("http://up:2{target}"), String::new())
+            );
         }
     }
 
@@ -568,12 +744,26 @@ mod tests {
             uri: &"http://x.dev/".parse().unwrap(),
             headers: &HeaderMap::new(),
             local: "10.0.0.5:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         assert!(matches!(
             routes(&[]).route(asked),
             Route::Nowhere(Nowhere::OpenProxy)
         ));
+        let mut guarded = routes(&[]);
+        guarded.forward.proxy_auth = Some("me:secret".parse().unwrap());
+        assert!(matches!(guarded.route(asked), Route::Nowhere(Nowhere::ProxyAuth)));
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "proxy-authorization",
+            HeaderValue::from_static("Basic bWU6c2VjcmV0"),
+        );
+        let proved = Asked {
+            headers: &headers,
+            ..asked
+        };
+        assert!(matches!(guarded.route(proved), Route::Forward { .. }));
     }
 
     #[test]
@@ -613,6 +803,7 @@ mod tests {
                 uri: &target.parse().unwrap(),
                 headers: &HeaderMap::new(),
                 local: "127.0.0.1:8080".parse().unwrap(),
+                only: None,
                 within: Some(&within),
             }))
         };
@@ -632,6 +823,7 @@ mod tests {
             assert!(go("GET", target).starts_with("Misdirected"), "{target}");
         }
         assert!(go("CONNECT", "x.dev:443").starts_with("BadTarget"));
+        assert!(go("OPTIONS", "*").starts_with("forward https://x.dev"));
         assert_eq!(go("TRACE", "/"), "Trace");
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 
@@ -18,20 +18,26 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::asked::AskedFor;
+use super::authorize::{self, Authorization};
+use super::bridge;
+use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
-use super::headers::{self, HostChange};
+use super::headers::{self, HeadChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Route, Upstream, Within};
+use super::route::{Asked, Nowhere, Route, ServerPlace, Upstream, Within};
 use super::tap::RequestHeads;
+use super::tls::trust;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
+use super::via;
 use super::watchers::Outbox;
+use super::websocket;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
@@ -42,6 +48,8 @@ pub(crate) struct ClientConnection {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: Peer,
     pub(crate) local: SocketAddr,
+    /// The one server that our end is for.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) heads: RequestHeads,
     pub(crate) place: Arc<ConnectionPlace>,
     /// Requests on it that are not done; counted on HTTP/2 only.
@@ -53,18 +61,37 @@ pub(crate) struct ClientConnection {
 }
 
 /// Where a request is sent, and what has to be changed in its response.
-struct Destination {
+pub(super) struct Destination {
     side: Side,
     server: Arc<str>,
-    target: Uri,
+    pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
-    speaks: Speaks,
+    pub(super) speaks: Speaks,
+    /// It is an authorization server that we stand before.
+    pub(super) authorization: Option<Authorization>,
 }
 
 impl Destination {
+    /// An authorization server that one of the upstreams named.
+    pub(super) fn authorization(target: Uri, authorization: Authorization) -> Self {
+        Self {
+            side: Side::Reverse,
+            server: authorization.server.label(),
+            target,
+            upstream: None,
+            speaks: Speaks::Negotiated,
+            authorization: Some(authorization),
+        }
+    }
+
+    /// Whether our configuration chose it, and not the client.
+    pub(super) fn is_ours(&self) -> bool {
+        self.side == Side::Reverse
+    }
+
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
-    fn mount(&self) -> Option<Mount> {
+    pub(super) fn mount(&self) -> Option<Mount> {
         let (upstream, prefix, own) = self.upstream.as_ref()?;
         Some(Mount {
             upstream: Arc::clone(upstream),
@@ -106,6 +133,7 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        only: connection.only,
         within: connection.within.as_ref(),
     };
     let response = match connection.hub.routes.route(asked) {
@@ -122,9 +150,25 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
-                speaks: spoken_within(connection.within.as_ref(), request.version()),
+                speaks: tunnel::spoken_within(connection.within.as_ref(), request.version()),
+                authorization: None,
             };
             pass(&connection, request, head, destination, place).await
+        }
+        Route::Bridge(goal) => match connection.hub.bridges.get(goal.index) {
+            Some(server) => bridge::serve(&connection, request, head, (server, &goal), place).await,
+            None => {
+                refuse(
+                    &connection,
+                    &request,
+                    head,
+                    OwnAnswer::nowhere(&Nowhere::NoUpstream, ""),
+                )
+                .await
+            }
+        },
+        Route::Authorization { asked, own } => {
+            authorize::serve(&connection, request, head, (asked, own), place).await
         }
         Route::Reverse {
             upstream,
@@ -149,6 +193,7 @@ pub(crate) async fn serve(
                     target,
                     upstream,
                     speaks,
+                    authorization: None,
                 },
                 place,
             )
@@ -156,15 +201,6 @@ pub(crate) async fn serve(
         }
     };
     Ok(response)
-}
-
-/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
-fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
-    match within {
-        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
-        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
-        _ => Speaks::Negotiated,
-    }
 }
 
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
@@ -179,7 +215,7 @@ async fn stream_place(
 }
 
 /// Sends a request on and relays the response.
-async fn pass(
+pub(super) async fn pass(
     connection: &ClientConnection,
     request: Request<Incoming>,
     head: ObservedHead,
@@ -187,8 +223,17 @@ async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
+    let mut request = request;
+    let mut destination = destination;
+    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
+    if socket.is_some() {
+        destination.speaks = Speaks::Http1;
+    }
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(connection, &parts, &destination);
+    let mut edit = head_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        edit.ask_for_plain_text(&parts.headers);
+    }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -201,26 +246,38 @@ async fn pass(
         },
         headers: &parts.headers,
         head,
-        rewrites: std::mem::take(&mut host.rewrites),
+        rewrites: std::mem::take(&mut edit.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
         exchange.takes(place);
     }
     outbox.flush().await;
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let asked = AskedFor {
-        is_head: parts.method == Method::HEAD,
-        version: parts.version,
-        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+    let asked = AskedFor::of(&parts);
+    let socket = match socket {
+        None => None,
+        Some(client) => match websocket::Switch::prepare(client, connection).await {
+            Ok(switch) => Some(switch),
+            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+        },
     };
+    let body = request_relay(&exchange, &parts.headers, incoming, outbox);
+    let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
+    let body = RequestBody::new(body);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
     let fields = std::mem::take(&mut parts.headers);
-    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
-    host.apply(&mut fields);
+    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
+    let way = (&destination.target, destination.speaks);
+    let fields = via::prove(hub, is_for_us, way, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
+    edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
@@ -230,7 +287,10 @@ async fn pass(
             attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, asked, response, &destination).await
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
@@ -278,44 +338,15 @@ async fn turn_back(
     answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
 }
 
-/// What has to be known of a request when its response comes.
-#[derive(Debug, Clone, Copy)]
-struct AskedFor {
-    is_head: bool,
-    version: Version,
-    is_rpc: bool,
-}
-
-fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
+fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
     let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
         // The tunnel decides where it goes; what the client calls the server there is between the two.
-        _ if connection.within.is_some() && hosts == 1 => HostChange::default(),
-        (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
+        _ if connection.within.is_some() && hosts == 1 => HeadChange::default(),
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
-        (None, None) => HostChange::default(),
+        (None, None) => HeadChange::default(),
     }
-}
-
-/// Takes out what a client proves to us, and puts in what we prove to the next proxy.
-fn prove_to_proxies(
-    connection: &ClientConnection,
-    destination: &Destination,
-    mut fields: HeaderMap,
-) -> HeaderMap {
-    let hub = &connection.hub;
-    let is_forward = destination.side == Side::Forward && connection.within.is_none();
-    if is_forward && hub.routes.takes_proxy_authorization() {
-        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
-    }
-    let proof = hub
-        .clients
-        .forwarder_proof(&destination.target, destination.speaks);
-    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
-        proof.set_sensitive(true);
-        fields.insert(header::PROXY_AUTHORIZATION, proof);
-    }
-    fields
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -332,20 +363,20 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-fn request_body(
+/// A request's body on its way, while it is read.
+pub(super) fn request_body(
     exchange: &Arc<Exchange>,
     fields: &HeaderMap,
     incoming: Incoming,
     outbox: Outbox,
 ) -> RequestBody {
+    RequestBody::new(request_relay(exchange, fields, incoming, outbox))
+}
+
+fn request_relay(exchange: &Arc<Exchange>, fields: &HeaderMap, incoming: Incoming, outbox: Outbox) -> Relay {
     let reader = reader_for(exchange, fields);
-    RequestBody::new(Relay::new(
-        Arc::clone(exchange),
-        Direction::ClientToServer,
-        incoming,
-        reader,
-        outbox,
-    ))
+    let exchange = Arc::clone(exchange);
+    Relay::new(exchange, Direction::ClientToServer, incoming, reader, outbox)
 }
 
 fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
@@ -389,7 +420,8 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        state.note(error.map_or(Ok(()), |error| Err(describe(error))));
+        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        state.note(outcome, hub.clock.now());
     }
 }
 
@@ -410,7 +442,7 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if is_distrusted(error) {
+    let advice = if trust::is_refusal(error) {
         "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
     } else if error.is_connect() {
         "Check that the server runs and that the URL is right."
@@ -422,19 +454,6 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server
     )
-}
-
-/// Whether the server's certificate was the reason.
-fn is_distrusted(error: &SendError) -> bool {
-    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .cloned(),
-        None => cause.downcast_ref::<rustls::Error>().cloned(),
-    };
-    let mut causes = chain(error).filter_map(cause);
-    causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
 }
 
 async fn relay_response(
@@ -460,10 +479,16 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (mut fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let status = parts.status.as_u16();
+    let (mut fields, mut rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let oauth = &exchange.hub.oauth;
+    let mount = destination.mount().filter(|_| oauth.is_on());
+    if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
+        oauth.challenge(mount, &mut fields, &mut rewrites);
+    }
     let head = ResponseHead {
-        status: parts.status.as_u16(),
+        status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
         headers: &fields,
         is_ours: false,
@@ -471,6 +496,10 @@ async fn relay_response(
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
+    if let Some(mount) = &mount {
+        let found = oauth.watch(&change::answered(exchange, mount, asked, status));
+        exchange.tell_changes(found, &mut outbox);
+    }
     outbox.flush().await;
     exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
@@ -486,46 +515,14 @@ async fn relay_response(
     } else {
         relay
     };
-    let relay = changed(relay, exchange, destination, &mut fields, has_body).await;
+    let relay = if has_body {
+        change::apply(relay, exchange, (destination, asked), status, &mut fields).await
+    } else {
+        relay
+    };
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
-}
-
-/// The body of a response with what has to be changed in it for the client, and its length if that changes too.
-async fn changed(
-    relay: Relay,
-    exchange: &Exchange,
-    destination: &Destination,
-    fields: &mut HeaderMap,
-    has_body: bool,
-) -> Relay {
-    let Some(mount) = destination.mount().filter(|_| has_body) else {
-        return relay;
-    };
-    let is_encoded = is_encoded(fields);
-    let stage = match exchange.endpoint_map(mount, &destination.target, fields) {
-        Some(map) if is_encoded => {
-            exchange.watch_endpoint(map);
-            return relay;
-        }
-        Some(map) => EndpointRewrite::new(map),
-        None => return relay,
-    };
-    let mut relay = relay.rewritten_by(stage);
-    if fields.contains_key(header::CONTENT_LENGTH)
-        && let Some(length) = relay.settle().await
-    {
-        fields.insert(header::CONTENT_LENGTH, length.into());
-    }
-    relay
-}
-
-/// Whether the body comes in a content coding, which only its receiver undoes.
-fn is_encoded(fields: &HeaderMap) -> bool {
-    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = codings.map(HeaderValue::as_bytes);
-    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn has_body(is_head: bool, status: StatusCode) -> bool {
@@ -533,7 +530,7 @@ fn has_body(is_head: bool, status: StatusCode) -> bool {
 }
 
 /// Answers a request that goes nowhere, and tells of it like of any other. Its body is not read.
-async fn refuse(
+pub(super) async fn refuse(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
@@ -576,7 +573,7 @@ async fn turn_away(
     let (exchange, outbox) = begin_own(connection, &request, head, REFUSED).await;
     exchange.fail(text.clone());
     let (parts, incoming) = request.into_parts();
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let body = RequestBody::new(request_relay(&exchange, &parts.headers, incoming, outbox));
     body.drain(LATE_REQUEST).await;
     answer_ourselves(
         &exchange,
@@ -591,11 +588,11 @@ async fn turn_away(
 const REFUSED: &str = "(refused)";
 
 /// Begins an exchange that ends here.
-async fn begin_own(
+pub(super) async fn begin_own(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
-    server: &str,
+    server: impl Into<Arc<str>>,
 ) -> (Arc<Exchange>, Outbox) {
     let side = if request.uri().authority().is_some() || connection.within.is_some() {
         Side::Forward
@@ -653,7 +650,7 @@ fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &m
 }
 
 /// The target as the client wrote it; on HTTP/2 with the scheme and authority that come beside it.
-fn shown_target(uri: &Uri) -> String {
+pub(super) fn shown_target(uri: &Uri) -> String {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(path)) => path.as_str().to_owned(),
         _ => uri.to_string(),
@@ -668,7 +665,7 @@ fn fields_of(request: &Request<Incoming>) -> ObservedHead {
     }))
 }
 
-fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+pub(super) fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
     let reason = status.canonical_reason().unwrap_or_default();
     let line = format!("{version:?} {} {reason}", status.as_u16())
         .trim_end()

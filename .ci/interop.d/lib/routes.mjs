@@ -36,6 +36,7 @@ export async function proxied(mode, server) {
   const upstream = { reverse: [`http://${server.authority}${server.path}`], named: [`${MOUNT}=http://${server.authority}${server.path}`] }[mode];
   const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`];
   if (upstream) args.push('--upstream', upstream[0]);
+  if (mode === 'tunnel') args.push('--no-intercept', '*');
   const child = await start('the proxy', process.env.SHADOWCAT_BIN, args, { ready: LISTENING });
   const route = ROUTES[mode](child.match[1], server);
   return {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
@@ -20,9 +20,10 @@ use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
-for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME.
+for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME. A COMMAND behind `--` is started for its clients and served at \
+/mcp; see docs/bridge.md.
 
-Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port or file could not be opened.";
+Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port, file or COMMAND could not be opened.";
 
 #[cfg(unix)]
 const WRAP_HELP: &str = "\
@@ -109,12 +110,20 @@ pub(super) struct ProxyArguments {
         help_heading = "Proxy"
     )]
     pub(super) upstream: Vec<UpstreamConfig>,
+    /// Give each server a port of its own too: free ones, or PORT for the first and the next ones for the others
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Proxy")]
+    #[expect(clippy::option_option, reason = "not given, given, given with a value")]
+    pub(super) ports: Option<Option<u16>>,
     /// Accept this further name in Host headers; repeatable
     #[arg(long, value_name = "HOST", help_heading = "Proxy")]
     pub(super) allow_host: Vec<String>,
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    /// What to do for OAuth with --upstream: `assist` makes the server's metadata name the proxy's address, `relay` stands
+    /// before the authorization server too, `off` changes nothing; see docs/oauth.md [default: assist]
+    #[arg(long, value_name = "MODE", env = "SHADOWCAT_OAUTH", help_heading = "Proxy")]
+    pub(super) oauth: Option<OauthMode>,
     #[command(flatten)]
     pub(super) forward: ForwardArguments,
     #[command(flatten)]
@@ -128,6 +137,9 @@ pub(super) struct ProxyArguments {
     /// Print the configuration that is in force, as a shadowcat.toml, and end
     #[arg(long, help_heading = "General")]
     pub(super) print_config: bool,
+    /// Stand in for this MCP server, which speaks on its standard input and output: started here, served at /mcp
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Proxy")]
+    pub(super) command: Vec<String>,
 }
 
 /// The built-in demonstration.
@@ -344,7 +356,7 @@ pub(super) struct SignArguments {
 /// What every task takes.
 #[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
-    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    /// Read a shadowcat.toml, over the one in the configuration directory, or the servers of an mcp.json; repeatable
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
     pub(super) config: Vec<PathBuf>,
     /// Write the program's own log to this file instead of the state directory
