@@ -52,7 +52,7 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Listener,
         Self::Connection,
         Self::ClientStream,
