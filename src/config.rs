@@ -1,6 +1,7 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
 pub mod forward;
+mod servers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
 use forward::{ForwardConfig, ForwardConfigError};
+pub use servers::{AddedHeaders, ServerPorts};
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +31,8 @@ pub struct Config {
     pub commands: Vec<CommandServer>,
     /// What ends those commands if this process is killed; nothing does if `None`.
     pub guard: Option<GuardCommand>,
+    /// Ports on which each server is alone, beside the common ones.
+    pub ports: Option<ServerPorts>,
     /// Further names (with or without port) that a `Host` header may have on a loopback listener.
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
@@ -121,11 +125,31 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// Two upstreams with one name.
-    #[error("two upstreams are called `{name}`; give each its own NAME in --upstream NAME=URL")]
+    /// Two servers with one name.
+    #[error(
+        "two servers are called `{name}`; give each its own NAME, in --upstream NAME=URL or in the file that lists them"
+    )]
     DuplicateUpstream {
         /// The name.
         name: String,
+    },
+    /// A header field that cannot be added to requests.
+    #[error("cannot add the header `{name}` to requests: {problem}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// More servers than there are ports.
+    #[error(
+        "there are not enough ports from {base} on for {servers} servers; begin lower, or write --ports alone for free ones"
+    )]
+    Ports {
+        /// The port of the first one.
+        base: u16,
+        /// How many servers there are.
+        servers: usize,
     },
     /// Something about the forward side or about TLS.
     #[error(transparent)]
@@ -165,6 +189,15 @@ impl ListenAddress {
     /// The addresses to bind, the first one mandatory; of `:PORT` and `localhost` a missing second family is no error.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same hosts at another port.
+    pub(crate) fn at_port(&self, port: u16) -> Self {
+        let at = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
+        Self {
+            text: self.text.clone(),
+            addresses: self.addresses.iter().map(at).collect(),
+        }
     }
 
     /// Whether anyone but this machine can connect.
@@ -243,6 +276,8 @@ pub struct UpstreamConfig {
     pub authority: Authority,
     /// Path and query of its MCP endpoint.
     pub path: PathAndQuery,
+    /// Fields that each request to it gets.
+    pub headers: AddedHeaders,
 }
 
 impl UpstreamConfig {
@@ -335,6 +370,7 @@ impl FromStr for UpstreamConfig {
             protocol,
             authority,
             path,
+            headers: AddedHeaders::default(),
         })
     }
 }
@@ -381,8 +417,8 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, and for a
-    /// relay of authorization servers that other machines could use.
+    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, for a relay of
+    /// authorization servers that other machines could use, and for ports that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -411,7 +447,23 @@ impl Config {
             let url = via.to_string();
             return Err(ForwardConfigError::ViaLoop { url }.into());
         }
-        Ok(())
+        match self.ports {
+            Some(ServerPorts::From(base)) if self.port_of(self.servers().saturating_sub(1)).is_none() => {
+                let servers = self.servers();
+                Err(ConfigError::Ports { base, servers })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many servers the reverse side has.
+    pub fn servers(&self) -> usize {
+        self.upstreams.len() + self.commands.len()
+    }
+
+    /// The port on which the server at `place` is alone: upstreams first, then commands.
+    pub(crate) fn port_of(&self, place: usize) -> Option<u16> {
+        self.ports?.of(place)
     }
 
     fn is_own_address(&self, authority: &Authority, port: u16) -> bool {
@@ -420,11 +472,15 @@ impl Config {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
+        let own_ports: Vec<u16> = (0..self.servers())
+            .filter_map(|place| self.port_of(place))
+            .collect();
         let mut addresses = self.listen.iter().flat_map(ListenAddress::addresses);
         addresses.any(|address| {
             let is_same_host = bare.parse() == Ok(address.ip())
                 || (bare.eq_ignore_ascii_case("localhost") && address.ip().is_loopback());
-            port != 0 && address.port() == port && is_same_host
+            let is_same_port = address.port() == port || own_ports.contains(&port);
+            port != 0 && is_same_port && is_same_host
         })
     }
 }

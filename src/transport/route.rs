@@ -59,7 +59,26 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Our end of the connection.
     pub(crate) local: SocketAddr,
+    /// The one server that this end is for; `None` where all are.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) within: Option<&'a Within>,
+}
+
+/// Which of the configured servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerPlace {
+    /// The upstream at this place of the configuration.
+    Upstream(usize),
+    /// The command at this place of the configuration.
+    Command(usize),
+}
+
+impl ServerPlace {
+    /// All servers of `config`, in the order in which they get ports of their own.
+    pub(crate) fn all(config: &Config) -> impl Iterator<Item = Self> {
+        let upstreams = (0..config.upstreams.len()).map(Self::Upstream);
+        upstreams.chain((0..config.commands.len()).map(Self::Command))
+    }
 }
 
 /// Where a request goes.
@@ -218,6 +237,14 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if let Some(ServerPlace::Upstream(place)) = asked.only
+            && let Some(upstream) = self.upstreams.get(place)
+        {
+            return to_upstream(upstream, &path, String::new(), own_authority);
+        }
+        if let Some(ServerPlace::Command(index)) = asked.only {
+            return Route::Bridge(command_at_root(index, path.path()));
+        }
         let named = self
             .upstreams
             .iter()
@@ -235,13 +262,15 @@ impl Routes {
         if let Some(goal) = self.named_command(path.path()) {
             return Route::Bridge(goal);
         }
+        if let Some(index) = self.commands.iter().position(Option::is_none) {
+            return Route::Bridge(command_at_root(index, path.path()));
+        }
         match self
             .upstreams
             .iter()
             .find(|upstream| upstream.config.name.is_none())
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
-            None if self.commands.contains(&None) => Route::Bridge(self.unnamed_command(path.path())),
             None if is_certificate(path.path()) => Route::Certificate,
             None if self.upstreams.is_empty() && self.commands.is_empty() => {
                 Route::Nowhere(Nowhere::NoUpstream)
@@ -294,15 +323,6 @@ impl Routes {
             endpoint: format!("/{name}"),
             is_endpoint: rest.is_empty() || rest == "mcp",
         })
-    }
-
-    /// The command without a name: it is served at `/mcp` and at the root.
-    fn unnamed_command(&self, path: &str) -> Goal {
-        Goal {
-            index: self.commands.iter().position(Option::is_none).unwrap_or_default(),
-            endpoint: "/mcp".to_owned(),
-            is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
-        }
     }
 
     /// Why a request to a listener of ours that is no proxy is refused: the same checks of `Host` and `Origin`.
@@ -358,6 +378,15 @@ impl Routes {
         }
         authority.port_u16().unwrap_or(80) == local.port()
             && (is_loopback_name(host) && local.ip().is_loopback() || bare(host).parse() == Ok(local.ip()))
+    }
+}
+
+/// A command that gets every path: it is served at `/mcp` and at the root.
+fn command_at_root(index: usize, path: &str) -> Goal {
+    Goal {
+        index,
+        endpoint: "/mcp".to_owned(),
+        is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
     }
 }
 
@@ -533,6 +562,7 @@ mod tests {
             uri: &target.parse().unwrap(),
             headers: &headers,
             local: "127.0.0.1:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         shown(routes.route(asked))
@@ -605,6 +635,35 @@ mod tests {
     }
 
     #[test]
+    fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
+        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
+        for target in ["/x/mcp", "/db", "/?a=b"] {
+            let asked = Asked {
+                method: &Method::POST,
+                uri: &target.parse().unwrap(),
+                headers: &headers,
+                local: "127.0.0.1:9002".parse().unwrap(),
+                only: Some(ServerPlace::Upstream(1)),
+                within: None,
+            };
+            let Route::Reverse {
+                target: onward,
+                mount,
+                ..
+            } = routes.route(asked)
+            else {
+                panic!("{target} went nowhere");
+            };
+            assert_eq!(
+                (onward.to_string(), mount),
+                (format!("http://up:2{target}"), String::new())
+            );
+        }
+    }
+
+    #[test]
     fn no_path_can_change_the_authority() {
         let routes = routes(&["http://up:3001/mcp", "db=http://db:1/mcp"]);
         for target in [
@@ -671,6 +730,7 @@ mod tests {
             uri: &"http://x.dev/".parse().unwrap(),
             headers: &HeaderMap::new(),
             local: "10.0.0.5:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         assert!(matches!(
@@ -729,6 +789,7 @@ mod tests {
                 uri: &target.parse().unwrap(),
                 headers: &HeaderMap::new(),
                 local: "127.0.0.1:8080".parse().unwrap(),
+                only: None,
                 within: Some(&within),
             }))
         };

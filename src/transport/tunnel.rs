@@ -30,7 +30,7 @@ use super::serve::{ClientConnection, answer_ourselves, tunnel_opened};
 use super::tls::first::{First, FirstBytes, Hello};
 use super::tls::prefixed::Prefixed;
 use super::tls::refusal;
-use super::upstream::ConnectError;
+use super::upstream::{ConnectError, Speaks};
 use super::watchers::Outbox;
 
 /// How long a client is waited for before its destination is asked to speak first.
@@ -123,6 +123,15 @@ async fn not_reached(
 fn not_reached_text(authority: &Authority, error: &ConnectError) -> String {
     let cause = describe(error);
     format!("The tunnel to {authority} could not be opened: {cause}. Check host and port.")
+}
+
+/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
+pub(super) fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
+    match within {
+        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
+        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
+        _ => Speaks::Negotiated,
+    }
 }
 
 /// What was seen of a client before its tunnel was understood.
@@ -304,6 +313,7 @@ impl Tunnel {
             peer: self.connection.peer.clone(),
             local: self.connection.local,
             place: Arc::clone(&self.connection.place),
+            only: None,
             refusal: None,
             within: Some(Within {
                 authority: without_port(&self.authority, default),

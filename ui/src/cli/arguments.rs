@@ -110,6 +110,10 @@ pub(super) struct ProxyArguments {
         help_heading = "Proxy"
     )]
     pub(super) upstream: Vec<UpstreamConfig>,
+    /// Give each server a port of its own too: free ones, or PORT for the first and the next ones for the others
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Proxy")]
+    #[expect(clippy::option_option, reason = "not given, given, given with a value")]
+    pub(super) ports: Option<Option<u16>>,
     /// Accept this further name in Host headers; repeatable
     #[arg(long, value_name = "HOST", help_heading = "Proxy")]
     pub(super) allow_host: Vec<String>,
@@ -352,7 +356,7 @@ pub(super) struct SignArguments {
 /// What every task takes.
 #[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
-    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    /// Read a shadowcat.toml, over the one in the configuration directory, or the servers of an mcp.json; repeatable
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
     pub(super) config: Vec<PathBuf>,
     /// Write the program's own log to this file instead of the state directory

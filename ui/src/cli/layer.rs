@@ -6,13 +6,17 @@ use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::forward_flags::ForwardLayer;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::servers_file::FoundServers;
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 
 /// `None` where the place says nothing. A later layer replaces lists as a whole; limits and keys it replaces one by one.
+/// Servers of clients' files are never replaced: each file adds its own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Layer {
     pub(super) listen: Option<Vec<ListenAddress>>,
     pub(super) upstreams: Option<Vec<UpstreamConfig>>,
+    pub(super) servers: FoundServers,
+    pub(super) ports: Option<PortsChoice>,
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
     pub(super) forward: ForwardLayer,
@@ -39,6 +43,8 @@ impl Layer {
         Self {
             listen: self.listen.or(below.listen),
             upstreams: self.upstreams.or(below.upstreams),
+            servers: below.servers.and(self.servers),
+            ports: self.ports.or(below.ports),
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
             forward: self.forward.over(below.forward),

@@ -18,7 +18,7 @@ use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::layer::Layer;
 use super::print;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
@@ -40,6 +40,8 @@ pub(crate) struct Invocation {
     pub(crate) limits: ResourceLimits,
     /// The limits that somebody asked for, by name.
     pub(crate) asked_limits: BTreeSet<String>,
+    /// What the log is to say of the files that were read.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What is to be done.
@@ -171,6 +173,7 @@ struct Settings {
 impl Settings {
     fn invocation(self, job: Job) -> Invocation {
         Invocation {
+            remarks: self.layer.servers.remarks,
             job,
             log_file: self.log_file,
             log_level: self.layer.log_level.unwrap_or_default(),
@@ -241,6 +244,9 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let given = Layer {
         listen: some_if_any(arguments.listen),
         upstreams: some_if_any(arguments.upstream),
+        ports: arguments
+            .ports
+            .map(|base| base.map_or(PortsChoice::Free, PortsChoice::From)),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
         forward: arguments.forward.into(),
@@ -301,6 +307,7 @@ fn wrap(arguments: WrapArguments) -> Invocation {
         log_level: LogLevel::default(),
         limits: ResourceLimits::default(),
         asked_limits: BTreeSet::new(),
+        remarks: Vec::new(),
     }
 }
 
@@ -333,6 +340,7 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: vec![arguments.listen],
         upstreams: Vec::new(),
+        commands: Vec::new(),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
         records_secrets,
@@ -449,8 +457,11 @@ fn listen(layer: &Layer) -> Result<Vec<ListenAddress>, ConfigError> {
 
 /// The part of the engine's configuration that the layers decide.
 fn config(layer: &Layer) -> Config {
+    let upstreams = layer.upstreams.iter().flatten().chain(&layer.servers.upstreams);
     Config {
-        upstreams: layer.upstreams.clone().unwrap_or_default(),
+        upstreams: upstreams.cloned().collect(),
+        commands: layer.servers.commands.clone(),
+        ports: layer.ports.and_then(PortsChoice::ports),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         forward: layer.forward.config(),

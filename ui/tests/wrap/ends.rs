@@ -53,6 +53,29 @@ fn signals_are_the_commands_and_its_last_words_arrive() {
     assert_eq!(wrapped.rest().1.code(), Some(128 + 15));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_the_client_ignores_stays_ignored() {
+    let home = Home::new();
+    let shim = env!("CARGO_BIN_EXE_shadowcat-tui");
+    let script = format!("trap '' HUP; exec {shim} wrap -- sh -c 'kill -HUP $$; echo $PPID; cat'");
+    let environment: Vec<_> = home
+        .command(&[])
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let mut wrapped = Wrapped::of(
+        Command::new("sh")
+            .args(["-c", &script])
+            .envs(environment)
+            .stdout(Stdio::piped()),
+    );
+    assert_eq!(pid(&wrapped.line()), wrapped.pid());
+    wrapped.signal(Signal::HUP);
+    wrapped.echo("still here");
+    assert!(wrapped.finish().success());
+}
+
 #[test]
 fn what_a_command_leaves_behind_delays_nothing_and_is_ended() {
     let home = Home::new();
