@@ -124,6 +124,12 @@ pub struct UpstreamRow {
     /// How many of a command run now.
     #[serde(default)]
     pub running: u64,
+    /// How the last of a command ended that did; `None` before the first.
+    #[serde(default)]
+    pub last_exit: Option<String>,
+    /// What a command said that is no message, answers nothing or found no reader.
+    #[serde(default)]
+    pub findings: u64,
     /// Calls that have ended.
     #[serde(default)]
     pub calls: u64,

@@ -89,16 +89,6 @@ impl BridgeServer {
         self.children.load(Ordering::Relaxed)
     }
 
-    /// What was found that should not be: lines that are no messages, answers to nothing, streams that nobody read.
-    pub(crate) fn findings(&self) -> u64 {
-        self.tally.findings.load(Ordering::Relaxed)
-    }
-
-    /// How the last program that ended did so.
-    pub(crate) fn last_exit(&self) -> Option<String> {
-        self.fare().last_exit.clone()
-    }
-
     /// The path at which clients find it beside others.
     pub(crate) fn mount(&self) -> String {
         format!("/{}", self.config.name.as_deref().unwrap_or("mcp"))
@@ -106,12 +96,17 @@ impl BridgeServer {
 
     /// Its row in the list of servers, but for where clients find it.
     pub(crate) fn row(&self) -> UpstreamRow {
-        let last = self.fare().last.clone();
+        let (last, last_exit) = {
+            let fare = self.fare();
+            (fare.last.clone(), fare.last_exit.clone())
+        };
         UpstreamRow {
             kind: ServerKind::Command,
             name: self.label.to_string(),
             url: self.command_line.clone(),
             running: self.children(),
+            last_exit,
+            findings: self.tally.findings.load(Ordering::Relaxed),
             is_healthy: last.as_ref().map(Result::is_ok),
             last_error: last.and_then(Result::err),
             exchanges: self.exchanges.load(Ordering::Relaxed),

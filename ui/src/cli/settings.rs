@@ -257,13 +257,13 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
     let settings = settings(given, arguments.general)?;
-    let config = Config {
+    let mut config = Config {
         listen: listen(&settings.layer)?,
         records_secrets,
-        commands: command_server(arguments.command).into_iter().collect(),
         guard: crate::guard::command(),
         ..config(&settings.layer)
     };
+    config.commands.extend(command_server(arguments.command));
     config.check()?;
     if arguments.print_config {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);

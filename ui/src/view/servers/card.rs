@@ -62,6 +62,13 @@ fn lines(model: &Model, server: &UpstreamRow) -> Vec<Line> {
             fact("gets headers", Role::Text, &names).with(Role::Dim, "  their values are shown nowhere"),
         );
     }
+    if let Some(exit) = &server.last_exit {
+        lines.push(fact("last exit", Role::Text, exit));
+    }
+    if server.findings > 0 {
+        let text = format!("{} in its output, see the log", format::plural(server.findings, "finding"));
+        lines.push(fact("protocol", Role::Warn, &text));
+    }
     let counts = format!(
         "{}, {} failed; {}, {} without answer",
         format::plural(server.calls, "call"),
