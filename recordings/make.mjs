@@ -11,6 +11,7 @@ import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
+import { socketSession, startSocketServer } from './websocket.mjs';
 
 const only = process.argv.slice(2);
 
@@ -137,3 +138,6 @@ await modernServer.stop();
 await record('unreachable', modernServer, unreachable);
 await record('stdio-bridge-legacy', undefined, bridgedLegacy, () => bridged(COMMANDS.everything));
 await record('stdio-bridge-modern', undefined, bridgedModern, () => bridged(COMMANDS.modern));
+const socketServer = await startSocketServer();
+await record('websocket', socketServer, socketSession);
+await socketServer.stop();
