@@ -78,6 +78,13 @@ impl OwnAnswer {
         Self::new(StatusCode::NOT_FOUND, "no_ca_certificate", text)
     }
 
+    /// The answer for an authorization server that is not known here.
+    pub(crate) fn unknown_authorization() -> Self {
+        let text = "No authorization server is known at this address, or it has no such endpoint: it is learned from the metadata of an upstream. \
+             Let the client begin its authorization anew.";
+        Self::new(StatusCode::BAD_GATEWAY, "unknown_authorization", text.to_owned())
+    }
+
     /// The answer to a request that goes nowhere. `own` is the address the client used.
     pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
         let (status, reason, text) = match nowhere {
@@ -202,6 +209,7 @@ fn no_upstream(own: &str) -> String {
     format!(
         "shadowcat-tui is running here, as a forward proxy: there is no server to which this request could go.\n\n\
          Reverse proxy: start it with   shadowcat-tui --listen {own} --upstream http://127.0.0.1:3001/mcp\n\
+                        or for a server on standard input and output   shadowcat-tui --listen {own} -- COMMAND ARGS\n\
                         and let the client use   http://{own}/mcp\n\
          Forward proxy: set   HTTP_PROXY=http://{own} and HTTPS_PROXY=http://{own}   for the client and let it use the server's own URL.\n\
          HTTPS: the client has to trust the certificate at   http://{own}/shadowcat-ca.pem   (shadowcat-tui ca says how;\n\

@@ -1,6 +1,8 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+mod asked;
+mod authorize;
 pub(crate) mod bridge;
 mod change;
 pub(crate) mod exchange;

@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
-#![allow(
-    missing_docs,
+#![expect(
     unreachable_pub,
     reason = "the helpers of this program are public to its parts only"
 )]
