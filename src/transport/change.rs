@@ -99,7 +99,7 @@ pub(super) async fn apply_to_request(
         let changed = server.swap_resource(form, &own, changes)?;
         Some(changed.into_bytes())
     };
-    settled(relay, DocumentRewrite::new(swap), fields).await
+    changed(settled(relay, DocumentRewrite::new(swap), fields).await, fields)
 }
 
 fn server_metadata(server: &Arc<Server>, own: &Authority) -> impl Rewrite + 'static {
@@ -113,7 +113,11 @@ async fn document(mut relay: Relay, stage: impl Rewrite + 'static, fields: &mut 
         relay.warn("URLs in it should lead through the proxy, but it came compressed although plain text was asked for: it is passed on as it is");
         return relay;
     }
-    let relay = settled(relay, stage, fields).await;
+    changed(settled(relay, stage, fields).await, fields)
+}
+
+/// Takes out of the head what is about other bytes than those that go on.
+fn changed(relay: Relay, fields: &mut HeaderMap) -> Relay {
     if relay.is_changed() {
         *fields = headers::without(std::mem::take(fields), &ABOUT_BYTES);
     }

@@ -92,16 +92,6 @@ impl BridgeServer {
         self.children.load(Ordering::Relaxed)
     }
 
-    /// What was found that should not be: lines that are no messages, answers to nothing, streams that nobody read.
-    pub(crate) fn findings(&self) -> u64 {
-        self.tally.findings.load(Ordering::Relaxed)
-    }
-
-    /// How the last program that ended did so.
-    pub(crate) fn last_exit(&self) -> Option<String> {
-        self.fare().last_exit.clone()
-    }
-
     /// The path at which clients find it beside others.
     pub(crate) fn mount(&self) -> String {
         format!("/{}", self.config.name.as_deref().unwrap_or("mcp"))
@@ -115,8 +105,8 @@ impl BridgeServer {
             name: self.label.to_string(),
             url: self.command_line.clone(),
             running: self.children(),
-            last_exit: self.last_exit(),
-            findings: self.findings(),
+            last_exit: self.fare().last_exit.clone(),
+            findings: self.tally.findings.load(Ordering::Relaxed),
             is_healthy,
             last_error,
             down_since,

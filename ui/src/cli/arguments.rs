@@ -36,10 +36,11 @@ Exit codes: 0 done, 2 the file cannot be used or was changed since, 3 it could n
 #[cfg(unix)]
 const WRAP_HELP: &str = "\
 Standard input and output carry the command's bytes only, as they are; arguments, environment and directory are passed on. \
-Without a proxy everything passes all the same. See docs/stdio.md.
+Without a proxy everything passes all the same. See docs/stdio.md, and docs/wrap-upstream.md for --upstream.
 
 Exit codes: that of the command, 128 and the signal's number if one ended it; 127 if there is no such command, 126 if it \
-cannot be run, 3 if the recording cannot be written.";
+cannot be run, 3 if the recording cannot be written. With --upstream: 0, 1 if the server has forgotten the session, 3 if it cannot be \
+spoken to at all.";
 
 /// See and record every message between MCP clients and servers
 #[derive(Debug, Parser)]
