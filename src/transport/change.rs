@@ -124,16 +124,20 @@ fn changed(relay: Relay, fields: &mut HeaderMap) -> Relay {
     relay
 }
 
-/// Waits until the length of what goes on is known, if the head states one.
+/// Waits until a document is as it will go on, and its head says how long that is, if it said so before.
 async fn settled(relay: Relay, stage: impl Rewrite + 'static, fields: &mut HeaderMap) -> Relay {
     let mut relay = relay.rewritten_by(stage);
     let is_stream = BodyKind::of_fields(fields) == BodyKind::Events;
     let has_length = fields.contains_key(header::CONTENT_LENGTH);
-    // The head of an event stream never waits, nor has it a length.
-    if (has_length || !is_stream)
-        && let Some(length) = relay.settle().await
-        && has_length
-    {
+    // The head of an event stream without a length never waits.
+    if is_stream && !has_length {
+        return relay;
+    }
+    let length = relay.settle().await;
+    if !has_length {
+        return relay.without_length();
+    }
+    if let Some(length) = length {
         fields.insert(header::CONTENT_LENGTH, length.into());
     }
     relay
