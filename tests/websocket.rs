@@ -1,4 +1,4 @@
-//! WebSockets through the proxy: bytes as they are, messages on the screen.
+//! Web sockets through the proxy: bytes as they are, messages on the screen.
 
 #![expect(
     clippy::unwrap_used,

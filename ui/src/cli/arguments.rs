@@ -194,7 +194,7 @@ pub(super) struct WrapArguments {
     /// In place of a command: a server that speaks HTTP (or the older HTTP+SSE), for a client that speaks stdio
     #[arg(long, value_name = "URL", help_heading = "Server", conflicts_with = "command")]
     pub(super) upstream: Option<UpstreamConfig>,
-    /// A header for every request to it [repeatable]; for a secret rather --header-env
+    /// A header for every request to it; repeatable, for a secret rather --header-env
     #[arg(
         long,
         value_name = "'NAME: VALUE'",
@@ -202,7 +202,7 @@ pub(super) struct WrapArguments {
         requires = "upstream"
     )]
     pub(super) header: Vec<StaticHeader>,
-    /// A header whose value is in the environment variable VAR, where no list of processes shows it [repeatable]
+    /// A header whose value is in the environment variable VAR, where no list of processes shows it; repeatable
     #[arg(long, value_name = "NAME=VAR", help_heading = "Server", requires = "upstream", value_parser = header_from_environment)]
     pub(super) header_env: Vec<StaticHeader>,
     /// The command and its arguments
