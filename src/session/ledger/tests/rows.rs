@@ -8,8 +8,8 @@ use crate::limits::ResourceLimits;
 use crate::session::history::{BodyLocator, BodySource, FrameBytes, History as _};
 use crate::session::ledger::Ledger;
 use crate::session::ledger::testing::{Talk, block, call, message_id, result};
-use crate::session::observation::{Event, ExchangeKind, SseObserved};
-use crate::snapshot::{Carrier, Direction, Outcome, RowKind, RowState, Severity};
+use crate::session::observation::{Event, ExchangeKind, RewrittenObserved, SseObserved};
+use crate::snapshot::{Carrier, Direction, Finding, Outcome, RowKind, RowState, Severity};
 
 #[test]
 fn each_member_of_a_batch_has_a_row_and_its_own_bytes() {
@@ -239,4 +239,36 @@ fn bodies_of_a_recording_stay_in_its_file() {
     let row = view.find(message_id(1)).unwrap();
     assert_eq!(&view.body(row).unwrap().payload[..], b"frame at 77");
     assert!(in_memory.view().usage().bytes > view.usage().bytes + 19_000);
+}
+
+#[test]
+fn what_is_found_of_an_exchange_later_is_on_the_rows_that_stand_for_it_up_to_a_bound() {
+    let mut talk = Talk::default();
+    talk.post(1);
+    talk.asks(1, &call(1, "echo"));
+    talk.respond(1, 401, None);
+    let before = talk.view().usage.bytes;
+    for number in 0..40 {
+        let found = Finding {
+            severity: Severity::Warning,
+            text: format!("odd {number}"),
+        };
+        talk.tell(Event::Rewritten(Box::new(RewrittenObserved {
+            exchange: crate::ids::ExchangeId::new(1).unwrap(),
+            session: None,
+            rewrites: vec![format!("a: {number} \u{2192} b")],
+            findings: vec![found],
+        })));
+    }
+    assert!(talk.view().usage.bytes > before + 32 * 10);
+    talk.end(1);
+    let rows = talk.rows();
+    assert_eq!(
+        (rows[1].kind, rows[1].findings.len()),
+        (RowKind::HttpResponse, 32)
+    );
+    assert_eq!(rows[0].findings, [], "the request itself is as it should be");
+    let view = talk.view();
+    let detail = view.find(message_id(1)).unwrap().exchange().detail().unwrap();
+    assert_eq!(detail.rewrites.len(), 32);
 }
