@@ -459,7 +459,13 @@ fn a_port_of_a_server_that_is_taken_is_named_with_the_server() {
 
 #[test]
 fn a_command_that_is_not_there_is_told_at_the_start() {
-    let ran = Home::new().run(&["--headless", "--listen", "127.0.0.1:0", "--", "no-such-program-anywhere"]);
+    let ran = Home::new().run(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        "--",
+        "no-such-program-anywhere",
+    ]);
     ran.refused(3, &["no-such-program-anywhere", "PATH", "install it"]);
 }
 
@@ -474,7 +480,10 @@ fn a_command_behind_two_dashes_is_served_and_does_not_outlive_a_killed_proxy() {
     );
     let mut proxy = Headless::start(&home, &["--", "sh", "-c", &script]);
     let line = proxy.line_with("clients of sh use ");
-    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .unwrap();
     let (address, path) = url.trim_start_matches("http://").split_once('/').unwrap();
     assert_eq!(path, "mcp");
     let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
@@ -487,7 +496,10 @@ fn a_command_behind_two_dashes_is_served_and_does_not_outlive_a_killed_proxy() {
     .unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("mcp-session-id") && answer.ends_with(r#""result":{}}"#), "{answer}");
+    assert!(
+        answer.contains("mcp-session-id") && answer.ends_with(r#""result":{}}"#),
+        "{answer}"
+    );
     let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     proxy.child.kill().unwrap();
