@@ -1,7 +1,11 @@
 //! The test server of the Rust SDK on standard input and output: for tests of the bridge.
 
 #[path = "../tests/sdk/mod.rs"]
-#[expect(dead_code, reason = "this program needs the server only")]
+#[expect(
+    dead_code,
+    clippy::wildcard_imports,
+    reason = "it is a part of tests, of which this program needs the server only"
+)]
 mod sdk;
 #[path = "../tests/support/mod.rs"]
 mod support;
