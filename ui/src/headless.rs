@@ -127,7 +127,7 @@ fn say_upstream(upstream: &UpstreamRow) {
     // Arguments of a command may be secrets, and this line ends up in logs.
     let instead = match kind {
         ServerKind::Http => format!(" in place of {url}"),
-        ServerKind::Command => ", where its command is started for them".to_owned(),
+        ServerKind::Command => " for a command that is started here".to_owned(),
     };
     let text = format!("clients of {name} use {client_url}{alone}{instead}");
     say(Safe::of(&text).as_str());

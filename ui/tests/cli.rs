@@ -391,7 +391,7 @@ fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
     let docs = proxy.line_with("clients of My-docs");
     let files = proxy.line_with("clients of files");
     assert!(
-        files.contains("/files or http://") && files.contains("its command is started"),
+        files.contains("/files or http://") && files.contains("for a command that is started here"),
         "{files}"
     );
     let common = format!("http://{}/My-docs or http://127.0.0.1:", proxy.address);
