@@ -6,6 +6,7 @@ use super::frame::Frame;
 use super::link::{FrameReader, LinkError};
 use super::message::{GapReason, RunBegin, RunExit, RunPipe, ToProxy, read_message};
 use crate::ids::Side;
+use crate::recording::redact::secret_of_argument;
 use crate::snapshot::Severity;
 use crate::transport::hub::Hub;
 use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
@@ -180,16 +181,24 @@ const RUNNERS: [&str; 16] = [
 fn server_name(argv: &[String]) -> String {
     let program = argv.first().map_or("", |word| last_part(word));
     let is_runner = RUNNERS.contains(&program);
-    let run = argv
-        .iter()
-        .skip(1)
-        .find(|word| is_runner && !word.starts_with('-') && !is_verb(word));
+    let mut is_value = false;
+    let run = argv.iter().skip(1).find(|word| {
+        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+        is_value = is_value_next;
+        is_runner && secret.is_none() && is_name(word)
+    });
     let name = run.map_or(program, |word| package_or_file(word));
     if name.is_empty() {
         "command".to_owned()
     } else {
         name.to_owned()
     }
+}
+
+/// Not an option, a variable, a script or another runner.
+fn is_name(word: &str) -> bool {
+    let is_other = word.starts_with('-') || word.contains(['=', ' ', '\n']);
+    !is_other && !is_verb(word) && !RUNNERS.contains(&last_part(word))
 }
 
 fn is_verb(word: &str) -> bool {
@@ -227,5 +236,21 @@ mod tests {
         assert_eq!(name("uv run tools/weather.py"), "weather.py");
         assert_eq!(name("python3"), "python3");
         assert_eq!(server_name(&[]), "command");
+    }
+
+    #[test]
+    fn no_server_is_called_after_a_secret() {
+        let name =
+            |words: &[&str]| server_name(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            name(&["env", "API_TOKEN=s3cret", "npx", "-y", "weather"]),
+            "weather"
+        );
+        assert_eq!(name(&["sh", "-c", "API_TOKEN=s3cret exec node x.js"]), "sh");
+        assert_eq!(name(&["npx", "--token", "s3cret", "weather"]), "weather");
+        assert_eq!(
+            name(&["npx", "--header", "Authorization: Bearer s3cret", "weather"]),
+            "weather"
+        );
     }
 }

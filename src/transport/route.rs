@@ -243,6 +243,15 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        // Its address is made of what the client calls us, which may be the port of an upstream.
+        if self.oauth == OauthMode::Relay
+            && !matches!(asked.only, Some(ServerPlace::Command(_)))
+            && asked.local.ip().is_loopback()
+            && let Some(server) = servers::Asked::parse(path.as_str())
+            && let Some(own) = own_authority.clone()
+        {
+            return Route::Authorization { asked: server, own };
+        }
         if let Some(ServerPlace::Upstream(place)) = asked.only
             && let Some(upstream) = self.upstreams.get(place)
         {
@@ -250,13 +259,6 @@ impl Routes {
         }
         if let Some(ServerPlace::Command(index)) = asked.only {
             return Route::Bridge(command_at_root(index, path.path()));
-        }
-        if self.oauth == OauthMode::Relay
-            && asked.local.ip().is_loopback()
-            && let Some(server) = servers::Asked::parse(path.as_str())
-            && let Some(own) = own_authority.clone()
-        {
-            return Route::Authorization { asked: server, own };
         }
         let named = self
             .upstreams
@@ -646,6 +648,33 @@ mod tests {
         }
         let foreign = ask(&routes, "POST", "/mcp", &[("host", "evil.example")]);
         assert!(foreign.starts_with("ForeignHost"), "{foreign}");
+    }
+
+    #[test]
+    fn relayed_authorization_servers_are_found_at_the_port_of_their_upstream_too() {
+        let mut routes = routes(&["db=http://up:1/mcp"]);
+        routes.oauth = OauthMode::Relay;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
+        let ask = |target: &str, only| {
+            shown(routes.route(Asked {
+                method: &Method::GET,
+                uri: &target.parse().unwrap(),
+                headers: &headers,
+                local: "127.0.0.1:9002".parse().unwrap(),
+                only: Some(only),
+                within: None,
+            }))
+        };
+        for target in [
+            "/.well-known/oauth-authorization-server/.shadowcat/as/1",
+            "/.shadowcat/as/1/token_endpoint",
+        ] {
+            let shown = ask(target, ServerPlace::Upstream(0));
+            assert!(shown.starts_with("authorization"), "{shown}");
+            let shown = ask(target, ServerPlace::Command(0));
+            assert!(shown.starts_with("bridge"), "{shown}");
+        }
     }
 
     #[test]

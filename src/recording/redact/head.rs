@@ -22,18 +22,51 @@ pub(crate) fn redact_field(name: &[u8], value: &[u8], out: &mut Output<'_>) {
     }
 }
 
-/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, or all of it if the one before it was
-/// `--token` (`is_value`). Also whether the next one is the value of this one.
+/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, `Authorization: x`, `--env=TOKEN=x`, or
+/// all of it if the one before it was `--token` (`is_value`). All that follows counts as the secret. Also whether the next
+/// argument is the value of this one.
 pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bool) {
     let is_option = argument.starts_with(b"-");
     if is_value && !is_option {
         return (Some(0), false);
     }
-    match memchr::memchr(b'=', argument) {
-        Some(at) if is_secret_parameter(&argument[..at]) => (Some(at + 1), false),
-        Some(_) => (None, false),
+    match named_secret(argument) {
+        Some(start) => (Some(start), false),
         None => (None, is_option && is_secret_parameter(argument)),
     }
+}
+
+/// Where the first value starts that is named like a secret parameter or a secret header.
+fn named_secret(argument: &[u8]) -> Option<usize> {
+    let mut name_start = 0;
+    for (at, byte) in argument.iter().enumerate() {
+        let name = argument[name_start..at].trim_ascii();
+        match byte {
+            b'=' if is_secret_parameter(name) => return Some(at + 1),
+            b':' if is_secret_header(unquoted(name)) => {
+                let value = &argument[at + 1..];
+                return Some(argument.len() - value.trim_ascii_start().len());
+            }
+            _ => {}
+        }
+        if matches!(
+            byte,
+            b'=' | b':' | b'?' | b'&' | b';' | b',' | b'{' | b' ' | b'\t' | b'\n'
+        ) {
+            name_start = at + 1;
+        }
+    }
+    None
+}
+
+fn unquoted(name: &[u8]) -> &[u8] {
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let start = name.iter().position(|byte| !is_quote(byte)).unwrap_or(name.len());
+    let end = name
+        .iter()
+        .rposition(|byte| !is_quote(byte))
+        .map_or(start, |last| last + 1);
+    &name[start..end]
 }
 
 /// Writes an argument of a command without its secret; see [`secret_of_argument`]. True if the next one is its value.
@@ -41,7 +74,7 @@ pub(crate) fn redact_argument(argument: &[u8], is_value: bool, out: &mut Output<
     let (secret, is_value_next) = secret_of_argument(argument, is_value);
     match secret {
         Some(start) => {
-            out.pass(&argument[..start]);
+            redact_urls(&argument[..start], out);
             out.replace(&argument[start..]);
         }
         None => redact_urls(argument, out),
@@ -95,6 +128,40 @@ mod tests {
 
     fn tag(secret: &str) -> String {
         Tagger::fixed().tag(secret.as_bytes())
+    }
+
+    #[test]
+    fn secrets_inside_an_argument_are_found_wherever_it_names_them() {
+        for (argument, open) in [
+            ("Authorization: Bearer abc==", "Authorization: "),
+            ("--header=X-Api-Key: abc", "--header=X-Api-Key: "),
+            ("authorization:Bearer abc", "authorization:"),
+            (r#"{"Authorization":"Bearer abc"}"#, r#"{"Authorization":"#),
+            ("--env=API_TOKEN=abc", "--env=API_TOKEN="),
+            ("export A=1; API_TOKEN=abc run", "export A=1; API_TOKEN="),
+            ("https://h/mcp?a=b&api_key=abc", "https://h/mcp?a=b&api_key="),
+        ] {
+            let found = secret_of_argument(argument.as_bytes(), false);
+            assert_eq!(found, (Some(open.len()), false), "{argument}");
+        }
+        for argument in [
+            "http://127.0.0.1:80/mcp",
+            r"C:\x",
+            "a=b",
+            "Accept: text/html",
+            "-v",
+        ] {
+            assert_eq!(
+                secret_of_argument(argument.as_bytes(), false).0,
+                None,
+                "{argument}"
+            );
+        }
+        let tagger = Tagger::fixed();
+        let mut out = Output::new(&tagger);
+        redact_argument(b"https://u:pw@h/?token=abc", false, &mut out);
+        let text = String::from_utf8(out.bytes).unwrap();
+        assert!(!text.contains("pw@") && !text.contains("abc"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! Source: MCP 2026-07-28, Transports, "stdio" for the keys and "Streamable HTTP" for what a stream carries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -19,6 +19,9 @@ use super::spool::{Lane, Message, Spool, SpoolBounds};
 
 /// The first id that we give. Clients count from 0; servers may keep ids as numbers of 53 bits.
 const FIRST_OWN: u64 = 1 << 40;
+/// Cancelled requests whose ids are not given to others, since a program may answer them all the same. Beyond, the
+/// oldest is forgotten.
+const MAX_CANCELLED: usize = 1024;
 
 /// An id or a token on the pipe, and how its client spells it.
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub(super) struct ModernRouter {
     slots: BTreeMap<Lane, Slot>,
     ids: HashMap<RpcId, Lane>,
     tokens: HashMap<RpcId, Lane>,
+    /// Ids and tokens on the pipe of requests that were cancelled and not answered.
+    cancelled: VecDeque<(RpcId, Option<RpcId>)>,
     last_own: u64,
     over: Option<Box<str>>,
 }
@@ -78,6 +83,7 @@ impl ModernRouter {
             slots: BTreeMap::new(),
             ids: HashMap::new(),
             tokens: HashMap::new(),
+            cancelled: VecDeque::new(),
             last_own: FIRST_OWN,
             over: None,
         }
@@ -133,11 +139,7 @@ impl ModernRouter {
     fn alias(&mut self, raw: &[u8], place: IdPlace, kind: Kind) -> Option<Alias> {
         let spelling = spelled_at(raw, place)?;
         let id = RpcId::parse(spelling)?;
-        let taken = match kind {
-            Kind::Id => &self.ids,
-            Kind::Token => &self.tokens,
-        };
-        if !taken.contains_key(&id) {
+        if !self.is_taken(&id, kind) {
             return Some(Alias {
                 wire: id,
                 wire_spelling: spelling.into(),
@@ -148,7 +150,7 @@ impl ModernRouter {
             self.last_own += 1;
             let own = self.last_own.to_string();
             let wire = RpcId::parse(&own)?;
-            if !taken.contains_key(&wire) {
+            if !self.is_taken(&wire, kind) {
                 return Some(Alias {
                     wire,
                     wire_spelling: own.into(),
@@ -156,6 +158,25 @@ impl ModernRouter {
                 });
             }
         }
+    }
+
+    /// Whether something with this id or token may still come from the program.
+    fn is_taken(&self, wire: &RpcId, kind: Kind) -> bool {
+        let mut cancelled = self.cancelled.iter();
+        match kind {
+            Kind::Id => self.ids.contains_key(wire) || cancelled.any(|(id, _)| id == wire),
+            Kind::Token => {
+                self.tokens.contains_key(wire) || cancelled.any(|(_, token)| token.as_ref() == Some(wire))
+            }
+        }
+    }
+
+    fn remember_cancelled(&mut self, slot: Slot) {
+        if self.cancelled.len() == MAX_CANCELLED {
+            self.cancelled.pop_front();
+        }
+        let token = slot.token.map(|token| token.wire);
+        self.cancelled.push_back((slot.id.wire, token));
     }
 
     /// The request is over, one way or the other.
@@ -181,7 +202,8 @@ impl ModernRouter {
     fn answer(&mut self, raw: &Bytes, message: &Envelope) -> Vec<Effect> {
         let lane = message.id.as_ref().and_then(|id| self.ids.get(id).copied());
         let Some((lane, slot)) = lane.and_then(|lane| Some((lane, self.slots.get(&lane)?))) else {
-            // A request that was cancelled may be answered all the same.
+            // A request that was cancelled may be answered all the same; nothing more comes of it then.
+            self.cancelled.retain(|(id, _)| message.id.as_ref() != Some(id));
             let text = format!("an answer to no request that is under way: {}", beginning_of(raw));
             return vec![Effect::Finding(text)];
         };
@@ -295,6 +317,7 @@ impl Routing for ModernRouter {
         let raw = format!(
             "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id},\"reason\":\"the client closed its stream\"}}}}\n"
         );
+        self.remember_cancelled(slot);
         vec![Effect::Say(raw.into())]
     }
 
@@ -443,6 +466,51 @@ mod tests {
         let line = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"a"}"#);
         let unsent = router.begin(&line, &scan(&line).messages[0]).unwrap();
         assert_eq!(router.left(unsent.lane), [], "the program never heard of it");
+    }
+
+    #[test]
+    fn a_late_answer_to_a_cancelled_request_never_reaches_another_client() {
+        let mut router = router();
+        let body = r#"{"jsonrpc":"2.0","id":0,"method":"a","params":{"_meta":{"progressToken":0}}}"#;
+        let gone = begin(&mut router, body);
+        router.left(gone.lane);
+        let other = begin(&mut router, body);
+        let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}"#;
+        let late = r#"{"jsonrpc":"2.0","id":0,"result":{"secret":"of the first"}}"#;
+        for line in [progress, late] {
+            assert!(
+                matches!(say(&mut router, line)[..], [Effect::Finding(_)]),
+                "{line}"
+            );
+        }
+        assert_eq!(read(&mut router, &other), Vec::<String>::new());
+        say(
+            &mut router,
+            &format!(r#"{{"jsonrpc":"2.0","id":{OWN},"result":{{}}}}"#),
+        );
+        assert_eq!(
+            read(&mut router, &other),
+            [r#"{"jsonrpc":"2.0","id":0,"result":{}}"#, "end"]
+        );
+        let next = begin(&mut router, body);
+        assert_eq!(text(&next.line), body, "once it was answered the id is free");
+    }
+
+    #[test]
+    fn so_many_cancelled_requests_are_remembered_and_no_more() {
+        let mut router = router();
+        let body = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"a"}}"#);
+        for id in 0..=MAX_CANCELLED {
+            let begun = begin(&mut router, &body(id));
+            router.left(begun.lane);
+        }
+        assert_eq!(router.cancelled.len(), MAX_CANCELLED);
+        assert_eq!(
+            text(&begin(&mut router, &body(0)).line),
+            body(0),
+            "the oldest is free"
+        );
+        assert_ne!(text(&begin(&mut router, &body(1)).line), body(1));
     }
 
     #[test]
