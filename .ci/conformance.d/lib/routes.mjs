@@ -1,0 +1,27 @@
+// The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
+// `url`, and what the client dials or is given then.
+
+/** What an environment has to be for programs to use an HTTP proxy, also for the loopback. */
+export const proxyEnvironment = proxy => ({
+  NODE_USE_ENV_PROXY: '1', HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, https_proxy: proxy, NO_PROXY: '', no_proxy: '',
+});
+
+export const ROUTES = {
+  reverse: {
+    options: url => ['--upstream', url],
+    url: (proxy, url) => Object.assign(new URL(url), { host: proxy }).href,
+  },
+  named: {
+    options: url => ['--upstream', `peer=${url}`],
+    url: proxy => `http://${proxy}/peer`,
+  },
+  forward: {
+    options: () => [],
+    url: (_proxy, url) => url,
+    env: proxy => proxyEnvironment(`http://${proxy}`),
+  },
+};
+
+/** The routes on which a server is tested, and those on which a client is. */
+export const SERVER_ROUTES = ['reverse', 'named', 'forward'];
+export const CLIENT_ROUTES = ['reverse', 'named', 'forward'];
