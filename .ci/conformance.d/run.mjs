@@ -10,6 +10,7 @@ import { CLIENT_ROUTES, ROUTES, SERVER_ROUTES } from './lib/routes.mjs';
 import { clientChecks, clientScenarios, serverChecks } from './lib/suite.mjs';
 
 const AT_ONCE = 3;
+const SHOWN = 4;
 const option = (name, all) => process.argv.find(argument => argument.startsWith(`--${name}=`))?.split('=')[1].split(',') ?? all;
 const sides = option('sides', ['server', 'client']);
 const routesOf = (side, all) => option('routes', all).filter(route => sides.includes(side) && all.includes(route));
@@ -34,7 +35,7 @@ function judge({ side, leg, route, scenario, affected, detail }) {
   if (known && covers(known, affected)) {
     if (affected.length > 0) explained.set(known.reason, (explained.get(known.reason) ?? 0) + 1);
     else problems.push(`${where}: no longer so; take it out of known.json`);
-  } else if (affected.length > 0) problems.push(`${where}: ${affected.map(detail).join(', ')}`);
+  } else if (affected.length > 0) problems.push(`${where}: ${affected.slice(0, SHOWN).map(detail).join(', ')}${affected.length > SHOWN ? `, and ${affected.length - SHOWN} more` : ''}`);
 }
 
 /** Compares the results of a leg, `{ scenario: { check: status } }`, without and with the proxy, and enters them in the table. */
@@ -83,7 +84,8 @@ async function throughProxy(leg, name, url) {
   const results = await serverChecks(leg, route.url(proxy.authority, url), route.env?.(proxy.authority));
   const { end, rows, errors } = await proxy.stop();
   const where = `server · ${leg.name} · ${name}`;
-  if (rows.length < Object.keys(results).length) problems.push(`${where}: only ${rows.length} messages passed through the proxy`);
+  const passed = rows.filter(({ kind }) => (kind === 'tunnel') === (route.kind === 'tunnel')).length;
+  if (passed < (route.kind === 'tunnel' ? 1 : Object.keys(results).length)) problems.push(`${where}: only ${passed} passed through the proxy`);
   if (end.code !== 0) problems.push(`${where}: the proxy ended with ${JSON.stringify(end)}: ${errors.slice(-3).join(' | ')}`);
   return results;
 }

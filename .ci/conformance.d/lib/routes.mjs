@@ -1,5 +1,6 @@
 // The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
 // `url`, and what the client dials or is given then.
+import { ABSOLUTE_FORM } from './programs.mjs';
 
 /** What an environment has to be for programs to use an HTTP proxy, also for the loopback. */
 export const proxyEnvironment = proxy => ({
@@ -18,10 +19,17 @@ export const ROUTES = {
   forward: {
     options: () => [],
     url: (_proxy, url) => url,
+    env: proxy => ({ ...proxyEnvironment(`http://${proxy}`), NODE_USE_ENV_PROXY: '', NODE_OPTIONS: `--import ${ABSOLUTE_FORM}` }),
+  },
+  tunnel: {
+    options: () => [],
+    url: (_proxy, url) => url,
     env: proxy => proxyEnvironment(`http://${proxy}`),
+    /** Nobody looks into a tunnel: what can be seen of it is that it was there. */
+    kind: 'tunnel',
   },
 };
 
 /** The routes on which a server is tested, and those on which a client is. */
-export const SERVER_ROUTES = ['reverse', 'named', 'forward'];
+export const SERVER_ROUTES = ['reverse', 'named', 'forward', 'tunnel'];
 export const CLIENT_ROUTES = ['reverse', 'named', 'forward'];
