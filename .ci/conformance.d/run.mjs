@@ -2,9 +2,9 @@
 //
 //   node run.mjs [--routes=reverse,forward] [--sides=server,client] [PART OF A SCENARIO'S NAME]
 import { killAll, start } from '../interop.d/lib/children.mjs';
+import { python } from '../interop.d/lib/python.mjs';
 import { CLIENT_LEGS, SERVER_LEGS } from './legs.mjs';
 import { covers, knownFor } from './lib/known.mjs';
-import { python } from './lib/programs.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { CLIENT_ROUTES, ROUTES, SERVER_ROUTES } from './lib/routes.mjs';
 import { clientChecks, clientScenarios, serverChecks } from './lib/suite.mjs';

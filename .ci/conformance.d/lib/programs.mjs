@@ -1,4 +1,4 @@
-// Where the suite, its Node, the Python SDK and the proxy are.
+// Where the suite, its Node and the proxy are.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -12,14 +12,3 @@ export const ABSOLUTE_FORM = here('absolute-form.mjs');
 
 /** The suite in one of its versions, `0.1` or `0.2`. */
 export const suite = version => here(`node_modules/conformance-${version}/dist/index.js`);
-
-/** The Python SDK of a generation, 1 or 2: its interpreter, what its server and its client are started with. */
-export function python(generation) {
-  const sources = here(`../python.d/sdist-${generation}`);
-  return {
-    program: here(`../python.d/venv-${generation}/bin/python`),
-    server: here('peers/server.py'),
-    client: `${sources}/.github/actions/conformance/client.py`,
-    env: { PYTHONPATH: `${sources}/examples/servers/everything-server`, PYTHONWARNINGS: 'ignore' },
-  };
-}

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { NODE, THROUGH, python, suite } from './programs.mjs';
+import { python } from '../../interop.d/lib/python.mjs';
+import { NODE, THROUGH, suite } from './programs.mjs';
 
 const run = promisify(execFile);
 const SCENARIO_MILLISECONDS = 60_000;
