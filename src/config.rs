@@ -20,6 +20,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Servers of the reverse side. None makes a pure forward proxy.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Servers of the reverse side that are commands, started here and served over HTTP.
+    pub commands: Vec<CommandServer>,
     /// Further names (with or without port) that a `Host` header may have on a loopback listener.
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
@@ -272,6 +274,36 @@ impl FromStr for UpstreamConfig {
     }
 }
 
+/// A server that is a command which speaks MCP on its standard input and output.
+///
+/// Only our own configuration can name one; nothing in a request ever becomes a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandServer {
+    /// Its mount point and name on screen; `None` for the one that gets everything.
+    pub name: Option<String>,
+    /// The program, looked up in `PATH` if it has no slash.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its working directory; ours if `None`.
+    pub cwd: Option<PathBuf>,
+    /// Variables that are set beside those of our own environment.
+    pub env: Vec<(String, String)>,
+}
+
+impl CommandServer {
+    /// What it is called on screen: its name, or the program without its folder.
+    pub fn label(&self) -> Arc<str> {
+        let program = || {
+            std::path::Path::new(&self.program)
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or(&self.program)
+        };
+        self.name.as_deref().unwrap_or_else(program).into()
+    }
+}
+
 /// `NAME=URL`, where the URL may itself have a `=`.
 fn split_name(text: &str) -> (Option<&str>, &str) {
     match text.split_once('=') {
@@ -286,16 +318,16 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for names used twice and for an upstream that is a listener of ours.
     pub fn check(&self) -> Result<(), ConfigError> {
-        for (index, upstream) in self.upstreams.iter().enumerate() {
-            if self
-                .upstreams
-                .iter()
-                .take(index)
-                .any(|other| other.name == upstream.name)
-            {
-                let name = upstream.name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
+        let commands = self.commands.iter().map(|command| &command.name);
+        let names = self.upstreams.iter().map(|upstream| &upstream.name);
+        let mut seen = std::collections::HashSet::new();
+        for name in names.chain(commands) {
+            if !seen.insert(name) {
+                let name = name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
                 return Err(ConfigError::DuplicateUpstream { name });
             }
+        }
+        for upstream in &self.upstreams {
             if self.is_own_address(upstream) {
                 return Err(ConfigError::Loop { url: upstream.url() });
             }

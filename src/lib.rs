@@ -16,4 +16,8 @@ pub mod snapshot;
 pub mod tasks;
 pub mod telemetry;
 mod transport;
+/// The run of a command as it is observed, for programs that move its bytes themselves.
+pub mod run {
+    pub use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
+}
 pub mod views;

@@ -385,7 +385,7 @@ fn the_bytes_of_buffers_are_those_of_half_received_messages() {
         // Room for a document is taken for all of it, as its length is known.
         let wanted = (MESSAGES / 2 * (length + HALF)) as u64;
         let used = |snapshot: &Snapshot| {
-            let parts = ["reverse", "for both"];
+            let parts = ["reverse", "for all"];
             let used = parts.map(|part| gauge(snapshot, "max_buffer_pool", part).used);
             used.into_iter().sum::<u64>()
         };

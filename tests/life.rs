@@ -372,7 +372,7 @@ impl Figures {
             open_files: snapshot.resources.open_files.unwrap_or(0),
             connections: used("max_connections", ""),
             permits: used("max_concurrent_tasks", ""),
-            buffers: ["forward", "reverse", "for both"]
+            buffers: ["forward", "reverse", "stdio", "for all"]
                 .map(|part| used("max_buffer_pool", part))
                 .into_iter()
                 .sum(),

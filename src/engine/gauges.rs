@@ -12,7 +12,7 @@ use crate::ids::Side;
 use crate::limits::{LimitField, ResourceLimits, Unit};
 use crate::recording::Recorder;
 use crate::resource::log_ring::LogRing;
-use crate::resource::meters::Watermark;
+use crate::resource::meters::{Share, Watermark};
 use crate::resource::queue::QueueUse;
 use crate::session::history::HistoryView;
 use crate::snapshot::{Gauge, SessionState};
@@ -193,17 +193,17 @@ impl Measured<'_> {
         Side::ALL.into_iter().map(side).collect()
     }
 
-    /// What each side has of its own, and what both share.
+    /// What each carrier has of its own, and what all have in common.
     fn buffers(&self, name: &'static str) -> Vec<Gauge> {
         let pool = &self.hub.buffers;
-        let own = |side: Side| {
-            let (_, peak, reached) = pool.usage(side);
-            let (used, share) = pool.own_share(side);
-            gauge(name, side.name(), share, (used, peak.min(share), reached))
+        let own = |owner: Share| {
+            let (_, peak, reached) = pool.usage(owner);
+            let (used, share) = pool.own_share(owner);
+            gauge(name, owner.name(), share, (used, peak.min(share), reached))
         };
         let (used, share) = pool.common_share();
-        let common = gauge(name, "for both", share, level(used, 0));
-        Side::ALL.into_iter().map(own).chain([common]).collect()
+        let common = gauge(name, "for all", share, level(used, 0));
+        Share::ALL.into_iter().map(own).chain([common]).collect()
     }
 
     fn log_lines(&self) -> Reading {

@@ -294,6 +294,7 @@ impl FileBodies {
             ));
         };
         let range = BodyRange {
+            carrier: frame.transport,
             offset: locator.offset,
             length: locator.len,
             line: 1,

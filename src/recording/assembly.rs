@@ -44,7 +44,7 @@ pub(super) struct Pushed {
     pub(super) is_torn: bool,
 }
 
-/// The frames that are under way, at most one for each direction of an exchange.
+/// The frames that are under way, at most one for each stream of bytes of an exchange.
 #[derive(Debug)]
 pub(super) struct Assemblies {
     open: BTreeMap<(ExchangeId, DirectionKey), Assembly>,
@@ -55,7 +55,25 @@ pub(super) struct Assemblies {
     max_open: usize,
 }
 
-type DirectionKey = bool;
+/// One of the three streams of bytes that an exchange can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum DirectionKey {
+    Request,
+    Response,
+    Errors,
+}
+
+impl DirectionKey {
+    const ALL: [Self; 3] = [Self::Request, Self::Response, Self::Errors];
+
+    const fn of(line: &FrameLine) -> Self {
+        match (line.direction, line.transport) {
+            (Direction::ClientToServer, _) => Self::Request,
+            (Direction::ServerToClient, Carrier::Stderr) => Self::Errors,
+            (Direction::ServerToClient, _) => Self::Response,
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Assembly {
@@ -86,7 +104,7 @@ impl Assemblies {
         let mut pushed = Pushed::default();
         let bytes = take_bytes(&mut line);
         let is_last = line.last;
-        let key = (line.exchange, line.direction == Direction::ClientToServer);
+        let key = (line.exchange, DirectionKey::of(&line));
         let open = self.take(key);
         let mut assembly = match open {
             Some(open) if open.line.frame == line.frame => open,
@@ -116,7 +134,7 @@ impl Assemblies {
 
     /// Everything of an exchange that is over.
     pub(super) fn take_exchange(&mut self, exchange: ExchangeId) -> Vec<(i64, Assembled)> {
-        [true, false]
+        DirectionKey::ALL
             .into_iter()
             .filter_map(|direction| self.take((exchange, direction)))
             .map(|open| (open.line.us, open.give_up()))
@@ -166,6 +184,7 @@ impl Assembly {
                 line: number,
                 exchange: line.exchange,
                 direction: line.direction,
+                carrier: line.transport,
                 frame: line.frame,
             },
         }

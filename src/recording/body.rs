@@ -10,7 +10,7 @@ use super::format::{FrameLine, Line};
 use super::lines::{LineText, Lines};
 use super::reader::ReadRecordingError;
 use crate::ids::ExchangeId;
-use crate::snapshot::Direction;
+use crate::snapshot::{Carrier, Direction};
 
 /// Where the bytes of a frame stand in a recording: from its first line to its last, other lines between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct BodyRange {
     pub exchange: ExchangeId,
     /// The direction of the frame.
     pub direction: Direction,
+    /// What carried it.
+    pub carrier: Carrier,
     /// The number of the frame in its direction.
     pub frame: u32,
 }
@@ -32,7 +34,10 @@ pub struct BodyRange {
 impl BodyRange {
     /// Whether the line is a part of this frame.
     fn has(&self, line: &FrameLine) -> bool {
-        line.exchange == self.exchange && line.direction == self.direction && line.frame == self.frame
+        line.exchange == self.exchange
+            && line.direction == self.direction
+            && line.transport == self.carrier
+            && line.frame == self.frame
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::format::{
     EndLine, ExchangeEndLine, FrameLine, GapLine, HeaderLine, Line, RECORDING_FORMAT, RECORDING_VERSION,
-    RequestKind, RequestLine, ResponseLine, SessionEndLine, SessionLine, SseFieldsLine, TimingLine,
+    RequestKind, RequestLine, ResponseLine, RewriteLine, SessionEndLine, SessionLine, SseFieldsLine, TimingLine,
 };
 use super::gap::Gap;
 use super::head_line::HeadLine;
@@ -15,9 +15,9 @@ use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, ProxySessionId, Side};
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, RequestObserved,
-    ResponseObserved, SessionOpened, SseObserved,
+    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
 };
-use crate::snapshot::{Carrier, Direction, Timing};
+use crate::snapshot::{Carrier, Direction, Finding, Timing};
 
 /// The most bytes of a frame in one line, so that no line gets longer than a reader accepts.
 const MAX_LINE_PAYLOAD: usize = 1 << 20;
@@ -45,6 +45,7 @@ struct ExchangeState {
     has_start: bool,
     request: DirectionState,
     response: DirectionState,
+    errors: DirectionState,
 }
 
 /// One direction of an exchange.
@@ -118,6 +119,7 @@ impl Encoder {
             Event::SessionEnded { session, reason } => self.session_end(at, session, reason, out),
             Event::Request(request) => self.request(at, *request, out),
             Event::Response(response) => self.response(at, *response, out),
+            Event::Rewritten(rewritten) => self.rewritten(at, *rewritten, out),
             Event::Part(part) => self.part(at, &part, out),
             Event::Frame(frame) => self.frame(at, *frame, out),
             Event::ExchangeEnd(end) => self.exchange_end(at, &end, out),
@@ -197,7 +199,7 @@ impl Encoder {
         }
         state.request.facts = facts;
         let mut redactions = 0;
-        let line = RequestLine {
+        let mut line = RequestLine {
             seq: self.next_seq(),
             us: self.us(at),
             session: request.session,
@@ -210,6 +212,8 @@ impl Encoder {
                 ExchangeKind::Message => RequestKind::Message,
                 ExchangeKind::Http => RequestKind::Http,
                 ExchangeKind::Tunnel => RequestKind::Tunnel,
+                ExchangeKind::Run => RequestKind::Run,
+                ExchangeKind::BridgedRun => RequestKind::BridgedRun,
             },
             method: request.method,
             target: self.redacted_text(&request.target, &mut redactions),
@@ -218,6 +222,12 @@ impl Encoder {
             redactions: redactions + self.redacted_head(&mut head),
             head,
         };
+        if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun)
+            && let Some(tagger) = &self.tagger
+        {
+            line.redactions += line.head.redact_arguments(tagger);
+            line.target = line.head.command_line();
+        }
         Line::Request(line).write_to(out);
     }
 
@@ -244,6 +254,26 @@ impl Encoder {
             head,
         };
         Line::Response(line).write_to(out);
+    }
+
+    fn rewritten(&mut self, at: Timestamp, rewritten: RewrittenObserved, out: &mut Vec<u8>) {
+        let mut redactions = 0;
+        let rewrites = self.redacted_texts(&rewritten.rewrites, &mut redactions);
+        let mut findings = Vec::with_capacity(rewritten.findings.len());
+        for Finding { severity, text } in rewritten.findings {
+            let text = self.redacted_text(&text, &mut redactions);
+            findings.push(Finding { severity, text });
+        }
+        let line = RewriteLine {
+            seq: self.next_seq(),
+            us: self.us(at),
+            session: rewritten.session,
+            exchange: rewritten.exchange,
+            rewrites,
+            findings,
+            redactions,
+        };
+        Line::Rewrite(line).write_to(out);
     }
 
     fn part(&mut self, at: Timestamp, part: &FramePart, out: &mut Vec<u8>) {
@@ -419,6 +449,7 @@ impl Encoder {
         let exchange = self.exchange_state(key.exchange);
         match key.direction {
             Direction::ClientToServer => &mut exchange.request,
+            Direction::ServerToClient if key.carrier == Carrier::Stderr => &mut exchange.errors,
             Direction::ServerToClient => &mut exchange.response,
         }
     }

@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
-use crate::snapshot::{Carrier, Direction, EndKind, SessionBasis};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis};
 
 use super::head_line::HeadLine;
 
@@ -30,6 +30,8 @@ pub enum Line {
     Request(RequestLine),
     /// A response head.
     Response(ResponseLine),
+    /// A body was changed on its way, or something was found about an exchange.
+    Rewrite(RewriteLine),
     /// A frame, or a part of one.
     Frame(FrameLine),
     /// Both directions of an exchange ended.
@@ -62,6 +64,7 @@ impl Line {
             "session_end" => Self::SessionEnd(serde_json::from_slice(line)?),
             "request" => Self::Request(serde_json::from_slice(line)?),
             "response" => Self::Response(serde_json::from_slice(line)?),
+            "rewrite" => Self::Rewrite(serde_json::from_slice(line)?),
             "frame" => Self::Frame(serde_json::from_slice(line)?),
             "exchange_end" => Self::ExchangeEnd(serde_json::from_slice(line)?),
             "gap" => Self::Gap(serde_json::from_slice(line)?),
@@ -140,6 +143,10 @@ pub enum RequestKind {
     Http,
     /// CONNECT: a tunnel.
     Tunnel,
+    /// A run of a command whose lines are the messages.
+    Run,
+    /// A run of a command behind HTTP, whose lines are recorded beside the messages.
+    BridgedRun,
 }
 
 /// A request head.
@@ -209,6 +216,29 @@ pub struct ResponseLine {
     /// What was changed before it was sent on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<String>,
+    /// Secrets that were replaced in this line.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redactions: u32,
+}
+
+/// What was changed in a body that is on its way, and what was found about its exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewriteLine {
+    /// Number of the line.
+    pub seq: u64,
+    /// Microseconds since the header.
+    pub us: i64,
+    /// The session, if it is known by now.
+    #[serde(with = "session_option", default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<ProxySessionId>,
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// What was changed, one text a change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<String>,
+    /// What is remarkable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Secrets that were replaced in this line.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redactions: u32,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::format::{decode_base64, encode_base64};
-use super::redact::{Output, Tagger, redact_field, redact_urls};
+use super::redact::{Output, Tagger, redact_argument, redact_field, redact_urls};
 use crate::session::observation::{ObservedHead, head_text};
 use crate::snapshot::Head;
 
@@ -181,6 +181,25 @@ impl HeadLine {
             field.value = HeadText(std::mem::take(&mut out.bytes));
         }
         out.redactions
+    }
+
+    /// Replaces the secrets among the arguments of a command: `--token=x`, `--api-key x`, `TOKEN=x`.
+    pub(super) fn redact_arguments(&mut self, tagger: &Tagger) -> u32 {
+        let mut out = Output::new(tagger);
+        let mut is_secret_next = false;
+        for field in self.fields.iter_mut().filter(|field| field.name.0 == b"argument") {
+            is_secret_next = redact_argument(&field.value.0, is_secret_next, &mut out);
+            field.value = HeadText(std::mem::take(&mut out.bytes));
+        }
+        out.redactions
+    }
+
+    /// Program and arguments in one text.
+    pub(super) fn command_line(&self) -> String {
+        let arguments = self.fields.iter().filter(|field| field.name.0 == b"argument");
+        let words = std::iter::once(&self.line).chain(arguments.map(|field| &field.value));
+        let words: Vec<String> = words.map(|word| head_text(&word.0)).collect();
+        words.join(" ")
     }
 
     /// The head as it was observed.

@@ -7,17 +7,18 @@ use bytes::Bytes;
 
 use super::assembly::{Assembled, Assemblies};
 use super::body::BodyRange;
-use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, TimingLine};
+use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine};
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Scan, scan};
 use crate::codec::event::SseEvent;
+use crate::codec::lines::line_content;
 use crate::ids::{ExchangeId, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::resource::queue::Sequenced;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, Observation, PlacedMessage, Placement,
-    RequestObserved, ResponseObserved, SessionOpened, SseObserved,
+    RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
 };
 use crate::snapshot::{Carrier, Direction, Timing};
 
@@ -174,6 +175,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             }
             Line::Request(line) => self.request(line),
             Line::Response(line) => self.emit(line.us, Event::Response(Box::new(response(line))), None),
+            Line::Rewrite(line) => self.emit(line.us, Event::Rewritten(Box::new(rewritten(line))), None),
             Line::Frame(line) => self.frame_line(line, place),
             Line::ExchangeEnd(line) => self.exchange_end(&line),
             Line::Gap(gap) => self.damage.add(format!(
@@ -244,8 +246,8 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             assembled.lines,
         );
         let scanned = match (frame.carrier, assembled.expected) {
-            (_, Some(0)) | (Carrier::Tunnel, _) => None,
-            (Carrier::Sse, _) => Some(scan(&frame.payload)),
+            (_, Some(0)) | (Carrier::Tunnel | Carrier::Stderr, _) => None,
+            (Carrier::Sse | Carrier::Stdio | Carrier::WebSocket, _) => Some(scan(&frame.payload)),
             (Carrier::Http, _) => assembled.scan,
         };
         if let Some(scanned) = scanned.filter(|scanned| assembled.expected.is_some() || scanned.is_json_rpc())
@@ -290,7 +292,11 @@ fn at(created: Timestamp, us: i64) -> Timestamp {
 
 /// The observation holds static text; these are the reasons that this build gives.
 fn known_reason(reason: &str) -> &'static str {
-    const KNOWN: &[&str] = &["the client deleted it", "the server no longer knows it (404)"];
+    const KNOWN: &[&str] = &[
+        "the client deleted it",
+        "the server no longer knows it (404)",
+        crate::session::observation::COMMAND_ENDED,
+    ];
     KNOWN.iter().find(|known| **known == reason).unwrap_or(&"ended")
 }
 
@@ -306,6 +312,8 @@ fn request(line: RequestLine) -> RequestObserved {
             RequestKind::Message => ExchangeKind::Message,
             RequestKind::Http => ExchangeKind::Http,
             RequestKind::Tunnel => ExchangeKind::Tunnel,
+            RequestKind::Run => ExchangeKind::Run,
+            RequestKind::BridgedRun => ExchangeKind::BridgedRun,
         },
         method: line.method,
         target: line.target,
@@ -325,6 +333,15 @@ fn response(line: ResponseLine) -> ResponseObserved {
         stream: line.stream,
         media_type: line.media_type,
         rewrites: line.rewrites,
+    }
+}
+
+fn rewritten(line: RewriteLine) -> RewrittenObserved {
+    RewrittenObserved {
+        exchange: line.exchange,
+        session: line.session,
+        rewrites: line.rewrites,
+        findings: line.findings,
     }
 }
 
@@ -358,10 +375,10 @@ fn timing(line: &TimingLine, created: Timestamp) -> Timing {
 
 /// Everything but the messages.
 fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines: u32) -> FrameObserved {
-    let (payload, parsed) = if line.transport == Carrier::Sse {
-        event_payload(&wire, line.frame == 0)
-    } else {
-        (wire.clone(), None)
+    let (payload, parsed) = match line.transport {
+        Carrier::Sse => event_payload(&wire, line.frame == 0),
+        Carrier::Stdio | Carrier::Stderr => (wire.slice(..line_content(&wire).len()), None),
+        Carrier::Http | Carrier::Tunnel | Carrier::WebSocket => (wire.clone(), None),
     };
     let size = line.size.unwrap_or(total);
     let fields = line.sse.map(|sse| SseObserved {
@@ -378,7 +395,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
         carrier: line.transport,
         frame: line.frame,
         parts: lines.saturating_sub(1),
-        payload_size: if line.transport == Carrier::Sse && !is_cut {
+        payload_size: if payload.len() < wire.len() && !is_cut {
             payload.len() as u64
         } else {
             size

@@ -143,39 +143,73 @@ pub struct Meters {
     pub connect_time: Watermark,
 }
 
-/// Bytes of half-received messages, with a guaranteed share for each side, so that one cannot starve the other.
+/// Whose share of the buffer pool is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// HTTP to where clients say.
+    Forward,
+    /// HTTP to our upstreams.
+    Reverse,
+    /// Lines of commands, whoever started them.
+    Stdio,
+}
+
+impl Share {
+    /// Every share, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::Reverse, Self::Stdio];
+
+    /// The share in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Reverse => "reverse",
+            Self::Stdio => "stdio",
+        }
+    }
+}
+
+impl From<Side> for Share {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Forward => Self::Forward,
+            Side::Reverse => Self::Reverse,
+        }
+    }
+}
+
+/// Bytes of half-received messages, with a guaranteed share for each carrier, so that none can starve the others.
 #[derive(Debug)]
 pub struct BufferPool {
     guaranteed: u64,
     shared: u64,
-    sides: [Level; Side::ALL.len()],
-    own_used: [AtomicU64; Side::ALL.len()],
+    shares: [Level; Share::ALL.len()],
+    own_used: [AtomicU64; Share::ALL.len()],
     shared_used: AtomicU64,
 }
 
 impl BufferPool {
-    /// A pool of `limit` bytes: a third is each side's own, a third is for whoever comes first.
+    /// A pool of `limit` bytes: a quarter is each share's own, a quarter is for whoever comes first.
     pub fn new(limit: usize) -> Arc<Self> {
-        let guaranteed = limit as u64 / 3;
-        let shared = limit as u64 - guaranteed * 2;
+        let guaranteed = limit as u64 / 4;
+        let shared = limit as u64 - guaranteed * 3;
         Arc::new(Self {
             guaranteed,
             shared,
-            sides: Default::default(),
+            shares: Default::default(),
             own_used: Default::default(),
             shared_used: AtomicU64::new(0),
         })
     }
 
-    /// Use of `side` in its own share and in the shared one: now, peak, refusals.
-    pub fn usage(&self, side: Side) -> (u64, u64, u64) {
-        self.sides[side as usize].read()
+    /// Use of `share` in its own share and in the shared one: now, peak, refusals.
+    pub fn usage(&self, share: Share) -> (u64, u64, u64) {
+        self.shares[share as usize].read()
     }
 
-    /// Use of the share that is `side`'s own, and its size.
-    pub fn own_share(&self, side: Side) -> (u64, u64) {
+    /// Use of the share that is `share`'s own, and its size.
+    pub fn own_share(&self, share: Share) -> (u64, u64) {
         (
-            self.own_used[side as usize].load(Ordering::Relaxed),
+            self.own_used[share as usize].load(Ordering::Relaxed),
             self.guaranteed,
         )
     }
@@ -185,23 +219,23 @@ impl BufferPool {
         (self.shared_used.load(Ordering::Relaxed), self.shared)
     }
 
-    /// An empty lease of `side`.
-    pub fn lease(self: &Arc<Self>, side: Side) -> Lease {
+    /// An empty lease of `share`.
+    pub fn lease(self: &Arc<Self>, share: impl Into<Share>) -> Lease {
         Lease {
             pool: Arc::clone(self),
-            side,
+            share: share.into(),
             own: 0,
             shared: 0,
         }
     }
 
-    fn take_own(&self, side: Side, wanted: u64) -> u64 {
+    fn take_own(&self, share: Share, wanted: u64) -> u64 {
         let mut taken = 0;
         let take = |used: u64| {
             taken = wanted.min(self.guaranteed.saturating_sub(used));
             (taken > 0).then(|| used + taken)
         };
-        let own = &self.own_used[side as usize];
+        let own = &self.own_used[share as usize];
         let is_taken = own
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .is_ok();
@@ -220,7 +254,7 @@ impl BufferPool {
 #[derive(Debug)]
 pub struct Lease {
     pool: Arc<BufferPool>,
-    side: Side,
+    share: Share,
     own: u64,
     shared: u64,
 }
@@ -233,11 +267,11 @@ impl Lease {
             self.give_back(held - wanted);
             return true;
         }
-        let level = &self.pool.sides[self.side as usize];
+        let level = &self.pool.shares[self.share as usize];
         let more = wanted - held;
-        let own = self.pool.take_own(self.side, more);
+        let own = self.pool.take_own(self.share, more);
         if own < more && !self.pool.take_shared(more - own) {
-            self.pool.own_used[self.side as usize].fetch_sub(own, Ordering::Relaxed);
+            self.pool.own_used[self.share as usize].fetch_sub(own, Ordering::Relaxed);
             level.reach();
             return false;
         }
@@ -252,8 +286,8 @@ impl Lease {
         self.shared -= shared;
         self.own -= bytes - shared;
         self.pool.shared_used.fetch_sub(shared, Ordering::Relaxed);
-        self.pool.own_used[self.side as usize].fetch_sub(bytes - shared, Ordering::Relaxed);
-        self.pool.sides[self.side as usize].sub(bytes);
+        self.pool.own_used[self.share as usize].fetch_sub(bytes - shared, Ordering::Relaxed);
+        self.pool.shares[self.share as usize].sub(bytes);
     }
 }
 
@@ -295,7 +329,7 @@ mod tests {
         let mut modest = pool.lease(Side::Reverse);
         assert!(modest.resize(100));
         assert!(!modest.resize(101));
-        assert_eq!(pool.usage(Side::Forward), (200, 200, 1));
+        assert_eq!(pool.usage(Share::Forward), (200, 200, 1));
     }
 
     #[test]
@@ -313,7 +347,7 @@ mod tests {
         let mut lease = pool.lease(Side::Forward);
         assert!(lease.resize(150) && lease.resize(20) && lease.resize(180));
         drop(lease);
-        assert_eq!(pool.usage(Side::Forward).0, 0);
+        assert_eq!(pool.usage(Share::Forward).0, 0);
         assert_eq!(pool.shared_used.load(Ordering::Relaxed), 0);
         assert!(pool.lease(Side::Reverse).resize(200));
     }

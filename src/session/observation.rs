@@ -13,6 +13,9 @@ use crate::codec::envelope::Envelope;
 use crate::ids::{CallId, ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
 
+/// Why a session ends that is the run of a command.
+pub const COMMAND_ENDED: &str = "the command ended";
+
 /// One thing that happened, and when. Its place in the global sequence is given by the queue.
 #[derive(Debug, Clone)]
 pub struct Observation {
@@ -38,6 +41,8 @@ pub enum Event {
     Request(Box<RequestObserved>),
     /// The head of the response came (or we answered ourselves).
     Response(Box<ResponseObserved>),
+    /// Something in a body was changed on its way, or is remarkable about the exchange as a whole.
+    Rewritten(Box<RewrittenObserved>),
     /// A piece of a frame that is not whole yet. For the recorder only; the whole follows as [`Event::Frame`].
     Part(FramePart),
     /// A frame was whole.
@@ -113,6 +118,10 @@ pub enum ExchangeKind {
     Http,
     /// CONNECT.
     Tunnel,
+    /// A run of a command whose lines are the messages.
+    Run,
+    /// A run of a command behind HTTP: what it says is shown where clients hear it, its lines are recorded as they are.
+    BridgedRun,
 }
 
 /// An exchange began.
@@ -163,6 +172,20 @@ pub struct ResponseObserved {
     pub media_type: Option<String>,
     /// What was changed before it was sent on, one line a change.
     pub rewrites: Vec<String>,
+}
+
+/// What was changed in a body, and what was found about its exchange. Frames tell what arrived; this tells the difference
+/// to what was sent on.
+#[derive(Debug, Clone)]
+pub struct RewrittenObserved {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Its session, if it is known by now.
+    pub session: Option<ProxySessionId>,
+    /// What was changed, one line a change.
+    pub rewrites: Vec<String>,
+    /// What is remarkable.
+    pub findings: Vec<Finding>,
 }
 
 /// A piece of a frame, in order; the recorder writes it at once.

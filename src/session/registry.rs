@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
-use crate::ids::{IdSource, ProxySessionId, SessionId, Side};
+use crate::ids::{ExchangeId, IdSource, ProxySessionId, SessionId, Side};
 use crate::limits::ResourceLimits;
 use crate::resource::heap;
 use crate::session::observation::SessionOpened;
@@ -51,6 +51,13 @@ pub enum SessionKey {
         /// The client's address without port.
         address: Arc<str>,
     },
+    /// A run of a command.
+    Run {
+        /// The exchange that stands for it.
+        exchange: ExchangeId,
+        /// What it is called.
+        server: Arc<str>,
+    },
     /// Plain HTTP or a tunnel from a client to a server.
     Peer {
         /// Upstream or destination.
@@ -67,7 +74,7 @@ impl SessionKey {
             Self::Header { id, .. } => id.len(),
             Self::Endpoint { target, .. } => target.len(),
             Self::Inferred { client, .. } => client.as_deref().map_or(0, str::len),
-            Self::Peer { .. } => 0,
+            Self::Peer { .. } | Self::Run { .. } => 0,
         }
     }
 }
@@ -374,6 +381,7 @@ fn key_server(key: &SessionKey) -> &Arc<str> {
         SessionKey::Header { server, .. }
         | SessionKey::Endpoint { server, .. }
         | SessionKey::Inferred { server, .. }
+        | SessionKey::Run { server, .. }
         | SessionKey::Peer { server, .. } => server,
     }
 }

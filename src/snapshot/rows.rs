@@ -49,6 +49,36 @@ pub enum Carrier {
     Sse,
     /// A tunnel whose bytes are not looked at.
     Tunnel,
+    /// One line of a command's standard input or output.
+    Stdio,
+    /// One line of a command's standard error output.
+    Stderr,
+    /// One message of a WebSocket.
+    WebSocket,
+}
+
+impl Carrier {
+    /// Every carrier, in the order of declaration.
+    pub const ALL: [Self; 6] = [
+        Self::Http,
+        Self::Sse,
+        Self::Tunnel,
+        Self::Stdio,
+        Self::Stderr,
+        Self::WebSocket,
+    ];
+
+    /// The name in serialized form, which filters use too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Sse => "sse",
+            Self::Tunnel => "tunnel",
+            Self::Stdio => "stdio",
+            Self::Stderr => "stderr",
+            Self::WebSocket => "web_socket",
+        }
+    }
 }
 
 /// The two families of protocol revisions.
@@ -83,11 +113,15 @@ pub enum RowKind {
     HttpResponse,
     /// A CONNECT tunnel.
     Tunnel,
+    /// A run of a command that speaks MCP on its standard input and output.
+    Run,
+    /// A line that such a command wrote to its standard error output.
+    Stderr,
 }
 
 impl RowKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Request,
         Self::Result,
         Self::Error,
@@ -97,6 +131,8 @@ impl RowKind {
         Self::Http,
         Self::HttpResponse,
         Self::Tunnel,
+        Self::Run,
+        Self::Stderr,
     ];
 
     /// The name in serialized form.
@@ -111,12 +147,17 @@ impl RowKind {
             Self::Http => "http",
             Self::HttpResponse => "http_response",
             Self::Tunnel => "tunnel",
+            Self::Run => "run",
+            Self::Stderr => "stderr",
         }
     }
 
     /// Whether it is a message or an event, not the HTTP around it.
     pub const fn is_message(self) -> bool {
-        !matches!(self, Self::Http | Self::HttpResponse | Self::Tunnel)
+        !matches!(
+            self,
+            Self::Http | Self::HttpResponse | Self::Tunnel | Self::Run | Self::Stderr
+        )
     }
 }
 
@@ -347,6 +388,8 @@ pub enum SessionBasis {
     Inferred,
     /// One CONNECT tunnel, or plain HTTP from one client to one server.
     Peer,
+    /// One run of a command.
+    Process,
 }
 
 /// Whether a session goes on.

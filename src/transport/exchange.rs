@@ -12,15 +12,18 @@ use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, ObservedHead, PlacedMessage,
-    RequestObserved, ResponseObserved, head_text,
+    RequestObserved, ResponseObserved, RewrittenObserved, head_text,
 };
 use crate::session::pairing::Carriage;
 use crate::session::registry::{Found, Session, SessionKey};
-use crate::snapshot::{Carrier, Direction, EndKind, SessionBasis, Timing};
+use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 
 use super::hub::Hub;
 use super::place::StreamPlace;
-use super::reader::{Draft, FrameDraft};
+use super::reader::{BodyKind, Draft, FrameDraft};
+use super::rewrite::Changes;
+use super::rewrite::endpoint::{self, EndpointMap};
+use super::rewrite::mount::Mount;
 use super::stated::{Stated, exchange_kind, resolve};
 use super::upstream::Reuse;
 use super::watchers::Outbox;
@@ -37,6 +40,10 @@ struct State {
     failure: Option<String>,
     our_status: Option<u16>,
     stream: Option<StreamId>,
+    /// The HTTP+SSE address as the client reads it, if that is not what the server wrote.
+    endpoint: Option<String>,
+    /// What that address should be on a stream that is passed on as it is.
+    endpoint_map: Option<Box<EndpointMap>>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
     request_bytes: u64,
@@ -51,6 +58,8 @@ pub(crate) struct Exchange {
     pub(crate) side: Side,
     pub(crate) server: Arc<str>,
     address: Arc<str>,
+    /// What it is: HTTP, or the run of a command.
+    kind: ExchangeKind,
     stated: Stated,
     state: Mutex<State>,
     end_place: Mutex<Option<Reserved<Observation>>>,
@@ -77,6 +86,19 @@ pub(crate) struct Beginning<'a> {
     pub(crate) rewrites: Vec<String>,
 }
 
+/// A run of a command, as it is told.
+pub(crate) struct RunBeginning {
+    pub(crate) side: Side,
+    pub(crate) server: Arc<str>,
+    /// The command line in one text.
+    pub(crate) target: String,
+    pub(crate) head: Head,
+    /// Its lines are shown where the HTTP clients of the bridge before it hear them.
+    pub(crate) is_bridged: bool,
+    /// The session it belongs to; one of its own if `None`.
+    pub(crate) session: Option<Arc<Session>>,
+}
+
 impl Exchange {
     /// Begins an exchange and tells of it through `outbox`.
     pub(crate) fn begin(
@@ -88,12 +110,73 @@ impl Exchange {
         let now = hub.clock.now();
         let stated = Stated::read(&beginning);
         let kind = exchange_kind(&beginning, &stated);
-        let exchange = Self {
+        let exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
+        note_head(&hub.meters, &beginning.head, beginning.headers);
+        exchange.join_by_head(kind, outbox);
+        let resumes = exchange.resumes(beginning.headers);
+        let request = RequestObserved {
+            method: beginning.method.to_string(),
+            target: beginning.target,
+            head: beginning.head,
+            rewrites: beginning.rewrites,
+            resumes,
+            ..exchange.request_observed(peer)
+        };
+        outbox.put(Observation {
+            at: now,
+            event: Event::Request(Box::new(request)),
+        });
+        Arc::new(exchange)
+    }
+
+    /// Begins the run of a command, which is an exchange of its own, and tells of it through `outbox`.
+    pub(crate) fn begin_run(
+        hub: &Arc<Hub>,
+        peer: &Peer,
+        run: RunBeginning,
+        outbox: &mut Outbox,
+    ) -> Arc<Self> {
+        let now = hub.clock.now();
+        let kind = if run.is_bridged {
+            ExchangeKind::BridgedRun
+        } else {
+            ExchangeKind::Run
+        };
+        let exchange = Self::new(hub, peer, kind, (run.side, run.server), Stated::default(), now);
+        match run.session {
+            Some(session) => exchange.lock().session = Some(session),
+            None => exchange.join_as_run(outbox),
+        }
+        let request = RequestObserved {
+            method: "run".to_owned(),
+            target: run.target,
+            head: ObservedHead::Fields(Box::new(run.head)),
+            ..exchange.request_observed(peer)
+        };
+        outbox.put(Observation {
+            at: now,
+            event: Event::Request(Box::new(request)),
+        });
+        Arc::new(exchange)
+    }
+
+    fn new(
+        hub: &Arc<Hub>,
+        peer: &Peer,
+        kind: ExchangeKind,
+        (side, server): (Side, Arc<str>),
+        stated: Stated,
+        now: crate::clock::Timestamp,
+    ) -> Self {
+        hub.meters.exchanges.add(1);
+        hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
+        Self {
             hub: Arc::clone(hub),
             id: ExchangeId::from(hub.ids.exchanges.next()),
-            side: beginning.side,
-            server: beginning.server,
+            side,
+            server,
             address: Arc::clone(&peer.host),
+            kind,
             stated,
             state: Mutex::new(State {
                 timing: Timing {
@@ -103,28 +186,44 @@ impl Exchange {
                 ..State::default()
             }),
             end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
-        };
-        hub.meters.exchanges.add(1);
-        hub.meters.exchanges_total.fetch_add(1, Ordering::Relaxed);
-        note_head(&hub.meters, &beginning.head, beginning.headers);
-        exchange.join_by_head(kind, outbox);
-        let resumes = exchange.resumes(beginning.headers);
-        let event = Event::Request(Box::new(RequestObserved {
-            exchange: exchange.id,
+        }
+    }
+
+    /// What is told of its beginning, without what its head says.
+    fn request_observed(&self, peer: &Peer) -> RequestObserved {
+        RequestObserved {
+            exchange: self.id,
             connection: peer.connection,
             client: String::from(&*peer.address),
-            side: exchange.side,
-            server: Arc::clone(&exchange.server),
-            session: exchange.lock().session.as_ref().map(|session| session.id),
-            kind,
-            method: beginning.method.to_string(),
-            target: beginning.target,
-            head: beginning.head,
-            rewrites: beginning.rewrites,
-            resumes,
-        }));
-        outbox.put(Observation { at: now, event });
-        Arc::new(exchange)
+            side: self.side,
+            server: Arc::clone(&self.server),
+            session: self.lock().session.as_ref().map(|session| session.id),
+            kind: self.kind,
+            method: String::new(),
+            target: String::new(),
+            head: ObservedHead::Raw(bytes::Bytes::new()),
+            rewrites: Vec::new(),
+            resumes: None,
+        }
+    }
+
+    /// The session it belongs to, once that is known.
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.lock().session.clone()
+    }
+
+    /// Tells that its session is over, the first time.
+    pub(crate) fn end_session(&self, reason: &'static str, outbox: &mut Outbox) {
+        let session = self.session().filter(|session| session.end());
+        if let Some(session) = session {
+            outbox.put(Observation {
+                at: self.hub.clock.now(),
+                event: Event::SessionEnded {
+                    session: session.id,
+                    reason,
+                },
+            });
+        }
     }
 
     /// The request's JSON-RPC id as spelled, once it was read: what an answer of our own has to carry.
@@ -197,6 +296,39 @@ impl Exchange {
         }
     }
 
+    /// How an HTTP+SSE address has to read for the client, if this response may begin with one.
+    pub(crate) fn endpoint_map(&self, mount: Mount, target: &http::Uri, fields: &HeaderMap) -> Option<EndpointMap> {
+        let may_be = self.stated.is_get
+            && self.stated.session_id.is_none()
+            && BodyKind::of_fields(fields) == BodyKind::Events;
+        may_be.then(|| EndpointMap::new(mount, target, &self.stated.target))?
+    }
+
+    /// Watches for an HTTP+SSE address that nobody can change, to say so.
+    pub(crate) fn watch_endpoint(&self, map: EndpointMap) {
+        self.lock().endpoint_map = Some(Box::new(map));
+    }
+
+    /// Tells what was changed in a body on its way, and what was found.
+    pub(crate) fn tell_changes(&self, mut changes: Changes, outbox: &mut Outbox) {
+        if let Some(endpoint) = changes.endpoint.take() {
+            self.lock().endpoint = Some(endpoint);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let rewritten = RewrittenObserved {
+            exchange: self.id,
+            session: self.session().map(|session| session.id),
+            rewrites: changes.rewrites,
+            findings: changes.findings,
+        };
+        outbox.put(Observation {
+            at: self.hub.clock.now(),
+            event: Event::Rewritten(Box::new(rewritten)),
+        });
+    }
+
     /// Tells of the response's head. Returns the stream's id if it is an event stream.
     pub(crate) fn begin_response(&self, response: ResponseHead<'_>, outbox: &mut Outbox) {
         let now = self.hub.clock.now();
@@ -206,6 +338,9 @@ impl Exchange {
         let stream = response
             .is_stream
             .then(|| StreamId::from(self.hub.ids.streams.next()));
+        if stream.is_none() && self.is_undecided() {
+            self.join_as_peer(outbox);
+        }
         let ended = self.note_response(&response, stream, now);
         let session = self.lock().session.as_ref().map(|session| session.id);
         let text = |name| {
@@ -241,6 +376,19 @@ impl Exchange {
         coding: Option<&Arc<str>>,
         outbox: &mut Outbox,
     ) {
+        let carrier = self.lock().carrier(direction);
+        self.tell_as(direction, carrier, drafts, coding, outbox);
+    }
+
+    /// Tells of what was found in a stream that `carrier` carries.
+    pub(crate) fn tell_as(
+        &self,
+        direction: Direction,
+        carrier: Carrier,
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+    ) {
         let now = self.hub.clock.now();
         for draft in drafts.drain(..) {
             let event = match draft {
@@ -250,14 +398,14 @@ impl Exchange {
                         exchange: self.id,
                         session: state.session.as_ref().map(|session| session.id),
                         direction,
-                        carrier: state.carrier(direction),
+                        carrier,
                         frame,
                         part,
                         bytes,
                         coding: coding.cloned(),
                     })
                 }
-                Draft::Frame(frame) => self.place(direction, *frame, coding, now, outbox),
+                Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             outbox.put(Observation { at: now, event });
         }
@@ -275,6 +423,8 @@ impl Exchange {
                 id: id.clone(),
             },
             (None, ExchangeKind::Tunnel) => self.peer_key(),
+            // What it asks for may turn out to be an HTTP+SSE session.
+            (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
             (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
             _ => return self.join_endpoint(),
         };
@@ -287,6 +437,22 @@ impl Exchange {
             .hub
             .registry
             .find_or_open(self.side, key, basis, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A request for an event stream, and no event has said yet which kind of stream it is.
+    fn is_undecided(&self) -> bool {
+        let is_plain = self.kind == ExchangeKind::Http && !self.stated.speaks_mcp;
+        is_plain && self.lock().session.is_none()
+    }
+
+    fn join_as_peer(&self, outbox: &mut Outbox) {
+        let now = self.hub.clock.now();
+        let (side, key) = (self.side, self.peer_key());
+        let found = self
+            .hub
+            .registry
+            .find_or_open(side, key, SessionBasis::Peer, &self.address, now);
         self.join(found, outbox);
     }
 
@@ -310,6 +476,24 @@ impl Exchange {
             });
         }
         self.lock().session = Some(found.session);
+    }
+
+    /// One run of a command is one session (MCP, Transports, stdio: one connection).
+    fn join_as_run(&self, outbox: &mut Outbox) {
+        let key = SessionKey::Run {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    fn is_run(&self) -> bool {
+        matches!(self.kind, ExchangeKind::Run | ExchangeKind::BridgedRun)
     }
 
     fn peer_key(&self) -> SessionKey {
@@ -372,7 +556,7 @@ impl Exchange {
 
     fn place(
         &self,
-        direction: Direction,
+        (direction, carrier): (Direction, Carrier),
         draft: FrameDraft,
         coding: Option<&Arc<str>>,
         now: crate::clock::Timestamp,
@@ -381,13 +565,14 @@ impl Exchange {
         if direction == Direction::ClientToServer {
             self.join_by_body(&draft.scan.messages, draft.scan.is_json_rpc(), outbox);
         } else {
-            self.note_events(&draft, outbox);
+            self.note_events(&draft, coding, outbox);
         }
         self.note_size(&draft);
         let mut state = self.lock();
         if direction == Direction::ClientToServer {
             let first = draft.scan.messages.first();
-            state.is_modern = first.is_some_and(era::is_modern);
+            // On a pipe ids count for all of it, whatever the era.
+            state.is_modern = !self.is_run() && first.is_some_and(era::is_modern);
             state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
         }
         let carriage = Carriage {
@@ -396,10 +581,15 @@ impl Exchange {
             exchange: self.id,
             is_modern: state.is_modern,
         };
-        let (session, stream, carrier) = (state.session.clone(), state.stream, state.carrier(direction));
+        let (session, stream) = (state.session.clone(), state.stream);
         drop(state);
-        let is_mcp = self.side == Side::Reverse || self.stated.speaks_mcp || draft.scan.is_json_rpc();
-        let messages = if is_mcp { draft.scan.messages } else { Vec::new() };
+        let is_mcp = self.side == Side::Reverse
+            || self.is_run()
+            || carrier == Carrier::WebSocket
+            || self.stated.speaks_mcp
+            || draft.scan.is_json_rpc();
+        let is_shown = is_mcp && self.kind != ExchangeKind::BridgedRun;
+        let messages = if is_shown { draft.scan.messages } else { Vec::new() };
         let placed = messages
             .into_iter()
             .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
@@ -476,10 +666,20 @@ impl Exchange {
     }
 
     /// Event ids are remembered for resumption; an `endpoint` event makes an HTTP+SSE session.
-    fn note_events(&self, draft: &FrameDraft, outbox: &mut Outbox) {
+    fn note_events(&self, draft: &FrameDraft, coding: Option<&Arc<str>>, outbox: &mut Outbox) {
         let Some(sse) = &draft.sse else { return };
-        if sse.event.as_deref() == Some("endpoint") && self.stated.is_get && self.lock().session.is_none() {
-            self.join_as_endpoint(&String::from_utf8_lossy(&draft.payload), outbox);
+        let is_endpoint = sse.event.as_deref() == Some("endpoint");
+        if is_endpoint && self.stated.is_get && self.lock().session.is_none() {
+            let written = String::from_utf8_lossy(&draft.payload);
+            let map = self.lock().endpoint_map.take();
+            if let Some(map) = map {
+                let coding = coding.map(|coding| &**coding);
+                self.tell_changes(endpoint::unchanged(&map, &written, coding), outbox);
+            }
+            let read = self.lock().endpoint.take();
+            self.join_as_endpoint(read.as_deref().unwrap_or(&written), outbox);
+        } else if sse.event.is_some() && self.is_undecided() {
+            self.join_as_peer(outbox);
         }
         let session = self.lock().session.clone();
         if let (Some(session), Some(id)) = (session, &sse.id) {

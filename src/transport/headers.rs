@@ -5,6 +5,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
+use super::rewrite::mount::under_origin;
 use super::route::Upstream;
 
 /// A list of changes in words, for the screen and the recording.
@@ -156,13 +157,6 @@ pub(crate) fn for_client(
         }
     }
     (kept, rewrites)
-}
-
-/// What follows `origin` in `url`, if the URL is of exactly that origin.
-fn under_origin<'a>(url: &'a str, origin: &str) -> Option<&'a str> {
-    let (head, rest) = url.split_at_checked(origin.len())?;
-    let is_whole = rest.is_empty() || rest.starts_with(['/', '?', '#']);
-    (head.eq_ignore_ascii_case(origin) && is_whole).then_some(rest)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The only sockets: listener, HTTP server side, upstream client, tunnels.
+//! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
 pub(crate) mod exchange;
@@ -10,7 +10,9 @@ pub(crate) mod listener;
 pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod relay;
+pub(crate) mod rewrite;
 pub(crate) mod route;
+pub(crate) mod run;
 pub(crate) mod serve;
 mod stated;
 pub(crate) mod tap;

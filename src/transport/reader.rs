@@ -10,6 +10,7 @@ use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
 use crate::codec::envelope::{EnvelopeScanner, Scan, Shape, scan};
 use crate::codec::event::{SseEvent, single_data_line};
+use crate::codec::lines::{LineCutter, line_content};
 use crate::codec::sse::SseCutter;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::Lease;
@@ -17,6 +18,9 @@ use crate::session::observation::SseObserved;
 
 /// Slices below this are copied for the recorder too: they would pin a read buffer many times their size.
 const COPIED_BELOW_BYTES: usize = 4096;
+
+/// The longest line of standard error output that is shown as one.
+const MAX_TEXT_LINE: usize = 64 * 1024;
 
 /// Of a stated length so much is believed before anything has come.
 const BELIEVED_BYTES: usize = 64 * 1024;
@@ -54,6 +58,10 @@ pub(crate) enum BodyKind {
     Document { is_json: bool },
     /// An event stream.
     Events,
+    /// The input or output of a command: a message a line.
+    Lines,
+    /// Text, a line at a time.
+    Text,
 }
 
 impl BodyKind {
@@ -109,6 +117,17 @@ enum Body {
         pieces: Vec<Piece>,
         is_first: bool,
     },
+    Lines(Box<Lines>),
+}
+
+/// Reads lines; blank ones and those that are no message too.
+#[derive(Debug)]
+struct Lines {
+    cutter: LineCutter,
+    pieces: Vec<Piece>,
+    /// Of a line that is too large to be put together.
+    scanner: EnvelopeScanner,
+    has_messages: bool,
 }
 
 #[derive(Debug, Default)]
@@ -126,10 +145,9 @@ impl BodyReader {
     /// A reader for a body of `kind`, whose `Content-Encoding` is undone first.
     pub(crate) fn new(kind: BodyKind, encoding: Option<&str>, limits: &ResourceLimits, lease: Lease) -> Self {
         // A stream may run for days: its ratio is bounded, its length is not.
-        let max_output_bytes = if kind == BodyKind::Events {
-            u64::MAX
-        } else {
-            DecodeLimits::default().max_output_bytes
+        let max_output_bytes = match kind {
+            BodyKind::Document { .. } => DecodeLimits::default().max_output_bytes,
+            BodyKind::Events | BodyKind::Lines | BodyKind::Text => u64::MAX,
         };
         let decode_limits = DecodeLimits {
             max_output_bytes,
@@ -151,6 +169,20 @@ impl BodyReader {
                 pieces: Vec::new(),
                 is_first: true,
             },
+            BodyKind::Lines | BodyKind::Text => {
+                let has_messages = kind == BodyKind::Lines;
+                let max = if has_messages {
+                    limits.max_message_bytes
+                } else {
+                    limits.max_body_kept.min(MAX_TEXT_LINE)
+                };
+                Body::Lines(Box::new(Lines {
+                    cutter: LineCutter::new(max),
+                    pieces: Vec::new(),
+                    scanner: EnvelopeScanner::default(),
+                    has_messages,
+                }))
+            }
         };
         Self {
             body,
@@ -211,6 +243,10 @@ impl BodyReader {
                 cutter.finish(pieces);
                 self.take_pieces(out);
             }
+            Body::Lines(lines) => {
+                lines.cutter.finish(&mut lines.pieces);
+                self.take_lines(out);
+            }
         }
         self.lease.resize(0);
     }
@@ -229,8 +265,10 @@ impl BodyReader {
         if chunk.is_empty() && !is_last {
             return;
         }
-        if matches!(self.body, Body::Events { .. }) {
-            return self.push_events(chunk, out);
+        match self.body {
+            Body::Events { .. } => return self.push_events(chunk, out),
+            Body::Lines(_) => return self.push_lines(chunk, out),
+            Body::Document(_) => {}
         }
         let is_encoded = self.coding.is_some();
         let Body::Document(document) = &mut self.body else {
@@ -441,6 +479,99 @@ impl BodyReader {
         };
         self.put_frame(draft, out);
     }
+}
+
+/// Lines of standard input, output and error output.
+impl BodyReader {
+    fn push_lines(&mut self, chunk: &Bytes, out: &mut Vec<Draft>) {
+        if let Body::Lines(lines) = &mut self.body {
+            lines.cutter.push(chunk, &mut lines.pieces);
+            if !self.lease.resize(lines.cutter.reserved()) {
+                lines.cutter.give_up(&mut lines.pieces);
+                self.lease.resize(0);
+            }
+        }
+        self.take_lines(out);
+    }
+
+    fn take_lines(&mut self, out: &mut Vec<Draft>) {
+        let Body::Lines(lines) = &mut self.body else {
+            return;
+        };
+        let has_messages = lines.has_messages;
+        for piece in std::mem::take(&mut lines.pieces) {
+            match piece {
+                // Peers mean an unterminated last line as a line too.
+                Piece::Frame(line) | Piece::Tail(line) => self.put_line(&line, has_messages, out),
+                Piece::Part(bytes) => {
+                    if let Body::Lines(lines) = &mut self.body {
+                        lines.scanner.push(&bytes);
+                    }
+                    if self.wants_parts {
+                        self.put_part(&bytes, out);
+                    }
+                }
+                Piece::Oversize { head, bytes, .. } => self.put_long_line(&head, bytes, has_messages, out),
+            }
+        }
+    }
+
+    fn put_line(&mut self, line: &Bytes, has_messages: bool, out: &mut Vec<Draft>) {
+        self.pass_beyond_kept(line, out);
+        let content = line_content(line);
+        let found = scan(if has_messages { content } else { b"" });
+        let wire = Bytes::copy_from_slice(&line[..line.len().min(self.max_kept)]);
+        let payload = wire.slice(..content.len().min(wire.len()));
+        let problem = line_problem(&found, content).filter(|_| has_messages);
+        let draft = FrameDraft {
+            frame: 0,
+            parts: 0,
+            is_cut: wire.len() < line.len(),
+            wire,
+            payload,
+            size: line.len() as u64,
+            payload_size: content.len() as u64,
+            is_fragment: false,
+            sse: None,
+            scan: found,
+            problem,
+        };
+        self.put_frame(draft, out);
+    }
+
+    /// A line too large to be put together was scanned as it passed.
+    fn put_long_line(&mut self, head: &Bytes, bytes: u64, has_messages: bool, out: &mut Vec<Draft>) {
+        let scanner = match &mut self.body {
+            Body::Lines(lines) => std::mem::take(&mut lines.scanner),
+            Body::Document(_) | Body::Events { .. } => return,
+        };
+        let found = if has_messages { scanner.finish() } else { scan(b"") };
+        let problem = line_problem(&found, head).filter(|_| has_messages);
+        let draft = FrameDraft {
+            frame: 0,
+            parts: 0,
+            wire: head.clone(),
+            payload: head.clone(),
+            size: bytes,
+            payload_size: bytes,
+            is_cut: true,
+            is_fragment: false,
+            sse: None,
+            scan: found,
+            problem,
+        };
+        self.put_frame(draft, out);
+    }
+}
+
+fn line_problem(found: &Scan, content: &[u8]) -> Option<String> {
+    let text = match found.shape {
+        _ if content.trim_ascii().is_empty() || found.is_json_rpc() => return None,
+        Shape::Cut | Shape::Broken => "the line is broken JSON",
+        Shape::Single | Shape::Batch => "the line is JSON, but no JSON-RPC message",
+        Shape::NotJson | Shape::Empty => "the line is no JSON: output that is not part of the protocol",
+    };
+    Some(text.to_owned())
 }
 
 impl Document {

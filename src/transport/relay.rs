@@ -1,6 +1,7 @@
 //! Bodies on their way: each chunk goes on as it came, at once, while a copy is read. When the watchers are full the
 //! chunk waits, and with it the sender.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,18 +14,79 @@ use crate::snapshot::{Direction, EndKind};
 
 use super::exchange::Exchange;
 use super::reader::{BodyReader, Draft};
+use super::rewrite::{Onward, Rewrite};
 use super::watchers::Outbox;
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// As HTTP tells it.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// Whoever made the body gave it up.
+    #[error("{0}")]
+    GivenUp(&'static str),
+}
+
+/// A body that does not come from a peer's connection: we make it, piece by piece.
+pub(crate) trait MadeBody: std::fmt::Debug + Send {
+    /// The next piece, `None` at the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A peer's connection.
+    Http(Incoming),
+    /// Ourselves, in the place of a server (bridge).
+    Made(Box<dyn MadeBody>),
+}
+
+impl From<Incoming> for Source {
+    fn from(incoming: Incoming) -> Self {
+        Self::Http(incoming)
+    }
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Self::Made(body) => body
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http(incoming) => incoming.is_end_stream(),
+            Self::Made(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http(incoming) => incoming.size_hint(),
+            Self::Made(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// A body that is relayed and read.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    incoming: Incoming,
+    incoming: Source,
     direction: Direction,
     reader: BodyReader,
     drafts: Vec<Draft>,
     outbox: Outbox,
-    waiting: Option<Result<Frame<Bytes>, hyper::Error>>,
+    /// Changes what goes on, after it was read as it came.
+    stage: Option<Box<dyn Rewrite>>,
+    waiting: VecDeque<Result<Frame<Bytes>, BodyError>>,
     is_done: bool,
+    has_ended: bool,
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
     hides_end: bool,
@@ -37,18 +99,20 @@ impl Relay {
     pub(crate) fn new(
         exchange: Arc<Exchange>,
         direction: Direction,
-        incoming: Incoming,
+        incoming: impl Into<Source>,
         reader: BodyReader,
         outbox: Outbox,
     ) -> Self {
         let mut relay = Self {
-            incoming,
+            incoming: incoming.into(),
             direction,
             reader,
             drafts: Vec::new(),
             outbox,
-            waiting: None,
+            stage: None,
+            waiting: VecDeque::new(),
             is_done: false,
+            has_ended: false,
             hides_end: false,
             exchange,
         };
@@ -57,6 +121,57 @@ impl Relay {
             relay.finish(EndKind::Complete);
         }
         relay
+    }
+
+    /// Lets `stage` change what goes on. Its receiver must not have been told a length, unless the stage keeps it or
+    /// [`Relay::settle`] says the new one.
+    pub(crate) fn rewritten_by(mut self, stage: impl Rewrite + 'static) -> Self {
+        if !self.is_done {
+            self.stage = Some(Box::new(stage));
+        }
+        self
+    }
+
+    /// Waits until the stage changes nothing more. Gives the length of all that goes on, if it is known by then.
+    ///
+    /// # Cancel safety
+    /// Dropped with its relay when the client goes away; what was read until then has been told.
+    pub(crate) async fn settle(&mut self) -> Option<u64> {
+        std::future::poll_fn(|cx| {
+            while self.stage.is_some() && !self.is_over() {
+                ready!(self.outbox.poll_flush(cx));
+                ready!(self.poll_source(cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
+        self.size_hint().exact()
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        let frames = self.waiting.iter().flatten();
+        let data = frames.filter_map(Frame::data_ref);
+        data.map(|data| data.len() as u64).sum()
+    }
+
+    fn size(&self) -> SizeHint {
+        let waiting = self.waiting_bytes();
+        if self.stage.is_some() {
+            return SizeHint::default();
+        }
+        if self.is_over() {
+            return SizeHint::with_exact(waiting);
+        }
+        let mut size = self.incoming.size_hint();
+        if let Some(upper) = size.upper() {
+            size.set_upper(upper.saturating_add(waiting));
+        }
+        size.set_lower(size.lower().saturating_add(waiting));
+        size
+    }
+
+    fn is_at_end(&self) -> bool {
+        !self.hides_end && self.waiting.is_empty() && self.stage.is_none() && self.incoming.is_end_stream()
     }
 
     /// Keeps the place of a `Content-Length: 0` among the other fields.
@@ -85,15 +200,52 @@ impl Relay {
         }
     }
 
-    fn take_chunk(&mut self, chunk: &Bytes) {
+    /// Reads a chunk and passes it on, or what becomes of it.
+    fn take_chunk(&mut self, chunk: Bytes) {
         self.exchange.count(self.direction, chunk.len());
         let is_last = self.incoming.is_end_stream();
+        let Some(mut stage) = self.stage.take() else {
+            self.read(&chunk, is_last);
+            return self.waiting.push_back(Ok(Frame::data(chunk)));
+        };
+        let mut on = Onward::default();
+        stage.push(chunk.clone(), &mut on);
+        if is_last {
+            stage.finish(true, &mut on);
+        }
+        self.stage = (!is_last && !stage.is_done()).then_some(stage);
+        // Before it is read, since what an event means may depend on how it goes on.
+        self.hand_on(on);
+        self.read(&chunk, is_last);
+    }
+
+    fn read(&mut self, chunk: &Bytes, is_last: bool) {
         self.reader
             .push(chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
         self.tell();
         if is_last {
             self.finish(EndKind::Complete);
         }
+    }
+
+    fn hand_on(&mut self, on: Onward) {
+        self.exchange.tell_changes(on.changes, &mut self.outbox);
+        let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
+        self.waiting.extend(frames);
+    }
+
+    /// The body is over: whatever the stage holds goes on.
+    fn end_stage(&mut self, is_whole: bool) {
+        if let Some(mut stage) = self.stage.take() {
+            let mut on = Onward::default();
+            stage.finish(is_whole, &mut on);
+            self.hand_on(on);
+        }
+    }
+
+    /// Nothing more is to come.
+    fn is_over(&self) -> bool {
+        self.has_ended || self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_)))
     }
 
     /// How this direction ends when its sender breaks off.
@@ -104,35 +256,43 @@ impl Relay {
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.hides_end = false;
         loop {
             ready!(self.outbox.poll_flush(cx));
-            if let Some(waiting) = self.waiting.take() {
+            if let Some(waiting) = self.waiting.pop_front() {
                 return Poll::Ready(Some(waiting));
             }
-            if self.is_done && self.incoming.is_end_stream() {
+            if self.is_over() {
                 return Poll::Ready(None);
             }
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Some(chunk) = frame.data_ref() {
-                        self.take_chunk(&chunk.clone());
-                    }
-                    self.waiting = Some(Ok(frame));
+            ready!(self.poll_source(cx));
+        }
+    }
+
+    /// Takes the next frame of the body, or its end.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.incoming.poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(chunk) => self.take_chunk(chunk),
+                Err(trailers) => {
+                    self.end_stage(true);
+                    self.waiting.push_back(Ok(trailers));
                 }
-                Some(Err(error)) => {
-                    self.exchange.fail(describe(&error));
-                    self.finish(self.broken_off());
-                    self.waiting = Some(Err(error));
-                }
-                None => {
-                    self.finish(EndKind::Complete);
-                    ready!(self.outbox.poll_flush(cx));
-                    return Poll::Ready(None);
-                }
+            },
+            Some(Err(error)) => {
+                self.exchange.fail(describe(&error));
+                self.end_stage(false);
+                self.finish(self.broken_off());
+                self.waiting.push_back(Err(error));
+            }
+            None => {
+                self.end_stage(true);
+                self.finish(EndKind::Complete);
+                self.has_ended = true;
             }
         }
+        Poll::Ready(())
     }
 
     /// Reads what is left of the body for as long as `patience`, so that a request is seen although its upstream could
@@ -185,21 +345,21 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
 
 impl Body for Relay {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.poll_next(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.hides_end && self.waiting.is_none() && self.incoming.is_end_stream()
+        self.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.size()
     }
 }
 
@@ -224,12 +384,12 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         lock(&self.0).poll_next(cx)
     }
 
@@ -253,12 +413,12 @@ pub(crate) enum ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_next(cx),
             Self::Own(text) => Poll::Ready(

@@ -279,7 +279,7 @@ fn forward(asked: Asked<'_>, authority: &Authority) -> Route {
 }
 
 /// The upstream's path for a client's path under `mount`: `/NAME` is the URL's path, `/NAME/x` is `/x` at its origin.
-fn mounted_path(path: &PathAndQuery, mount: &str, upstream: &Upstream) -> Option<PathAndQuery> {
+pub(crate) fn mounted_path(path: &PathAndQuery, mount: &str, upstream: &Upstream) -> Option<PathAndQuery> {
     let rest = path.as_str().strip_prefix(mount)?;
     match rest.bytes().next() {
         None => Some(upstream.config.path.clone()),

@@ -25,6 +25,8 @@ use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
+use super::rewrite::endpoint::EndpointRewrite;
+use super::rewrite::mount::Mount;
 use super::route::{Asked, Route, Upstream};
 use super::tap::RequestHeads;
 use super::tunnel;
@@ -54,6 +56,19 @@ struct Destination {
     server: Arc<str>,
     target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
+}
+
+impl Destination {
+    /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
+    /// calls us.
+    fn mount(&self) -> Option<Mount> {
+        let (upstream, prefix, own) = self.upstream.as_ref()?;
+        Some(Mount {
+            upstream: Arc::clone(upstream),
+            prefix: prefix.clone(),
+            own: own.clone()?,
+        })
+    }
 }
 
 /// Serves one request. Never fails: what goes wrong is an answer.
@@ -384,7 +399,7 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let (mut fields, rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
     let head = ResponseHead {
         status: parts.status.as_u16(),
@@ -410,9 +425,46 @@ async fn relay_response(
     } else {
         relay
     };
+    let relay = changed(relay, exchange, destination, &mut fields, has_body).await;
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
+}
+
+/// The body of a response with what has to be changed in it for the client, and its length if that changes too.
+async fn changed(
+    relay: Relay,
+    exchange: &Exchange,
+    destination: &Destination,
+    fields: &mut HeaderMap,
+    has_body: bool,
+) -> Relay {
+    let Some(mount) = destination.mount().filter(|_| has_body) else {
+        return relay;
+    };
+    let is_encoded = is_encoded(fields);
+    let stage = match exchange.endpoint_map(mount, &destination.target, fields) {
+        Some(map) if is_encoded => {
+            exchange.watch_endpoint(map);
+            return relay;
+        }
+        Some(map) => EndpointRewrite::new(map),
+        None => return relay,
+    };
+    let mut relay = relay.rewritten_by(stage);
+    if fields.contains_key(header::CONTENT_LENGTH)
+        && let Some(length) = relay.settle().await
+    {
+        fields.insert(header::CONTENT_LENGTH, length.into());
+    }
+    relay
+}
+
+/// Whether the body comes in a content coding, which only its receiver undoes.
+fn is_encoded(fields: &HeaderMap) -> bool {
+    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.map(HeaderValue::as_bytes);
+    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn has_body(is_head: bool, status: StatusCode) -> bool {

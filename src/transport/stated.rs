@@ -1,6 +1,7 @@
 //! What a request's head states about its session and its message, and where the body says otherwise.
 
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use reqwest::Url;
 use ring::digest;
 
 use crate::codec::envelope::Envelope;
@@ -10,6 +11,7 @@ use crate::snapshot::{Finding, Severity};
 
 use super::exchange::Beginning;
 use super::reader::BodyKind;
+use super::rewrite::mount::path_and_query;
 
 /// What a request's head says about its session.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(super) struct Stated {
     pub(super) target: Box<str>,
     pub(super) is_get: bool,
     pub(super) is_delete: bool,
+    /// It asks for an event stream and says nothing of a session.
+    pub(super) asks_for_events: bool,
     pub(super) speaks_mcp: bool,
 }
 
@@ -48,6 +52,7 @@ impl Stated {
             target: path_of(&beginning.target).into(),
             is_get: beginning.method == Method::GET,
             is_delete: beginning.method == Method::DELETE,
+            asks_for_events: beginning.method == Method::GET && asks_for_events(beginning.headers),
             speaks_mcp: beginning.headers.keys().any(is_mcp_name),
         }
     }
@@ -81,6 +86,12 @@ impl Stated {
         );
         findings
     }
+}
+
+fn asks_for_events(fields: &HeaderMap) -> bool {
+    let accepted = fields.get_all(header::ACCEPT).iter();
+    let mut texts = accepted.filter_map(|value| value.to_str().ok());
+    texts.any(|text| text.to_ascii_lowercase().contains("text/event-stream"))
 }
 
 /// A number by which equal credentials can be grouped; never shown and never written.
@@ -120,17 +131,10 @@ fn path_of(text: &str) -> &str {
 
 /// Path and query of an HTTP+SSE endpoint, seen from the stream that named it.
 pub(super) fn resolve(stream_target: &str, endpoint: &str) -> Box<str> {
-    let endpoint = endpoint.trim();
-    let path = stream_target.split('?').next().unwrap_or_default();
-    let endpoint = path_of(endpoint);
-    if endpoint.starts_with('/') {
-        return endpoint.into();
-    }
-    if endpoint.starts_with('?') {
-        return format!("{path}{endpoint}").into();
-    }
-    let folder = path.rfind('/').and_then(|at| path.get(..=at)).unwrap_or("/");
-    format!("{folder}{endpoint}").into()
+    // Only path and query count: which server it is, the session's key says.
+    let base = Url::parse("http://localhost").and_then(|base| base.join(stream_target));
+    let resolved = base.and_then(|base| base.join(endpoint));
+    resolved.map_or_else(|_| endpoint.trim().into(), |url| path_and_query(&url).into())
 }
 
 #[cfg(test)]
@@ -144,6 +148,8 @@ mod tests {
             ("messages/x", "/a/messages/x"),
             ("?s=1", "/a/sse?s=1"),
             ("http://h:1/m?s=2", "/m?s=2"),
+            ("../m", "/m"),
+            (" //h/m ", "/m"),
             ("/m?back=http://h/x", "/m?back=http://h/x"),
         ] {
             assert_eq!(&*resolve("/a/sse?x=1", endpoint), expected);

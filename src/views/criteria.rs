@@ -110,16 +110,12 @@ impl<'a, H: History> RowSubject<'a, H> {
     }
 
     fn marks(&self) -> FieldValue<'a> {
-        let facts = &self.row.facts;
         let is_cut = self.row.kept_body().is_some_and(|body| body.is_cut);
         let marks = [
             ("error", self.outcome().is_some_and(Outcome::is_error)),
             (
                 "warning",
-                facts
-                    .findings
-                    .iter()
-                    .any(|finding| finding.severity >= Severity::Warning),
+                self.row.has_finding(Severity::Warning),
             ),
             ("progress", self.row.progress().is_some()),
             ("cut", is_cut),
@@ -177,7 +173,7 @@ impl<H: History> Subject for RowSubject<'_, H> {
             },
             Field::Duration => self.duration(),
             Field::Size => Some(FieldValue::Bytes(self.row.size())),
-            Field::Carrier => Some(carrier(facts.carrier).into()),
+            Field::Carrier => Some(facts.carrier.name().into()),
             Field::Era => self.known()?.era.map(|era| self::era(era).into()),
             Field::Revision => self.known()?.revision.as_deref().map(FieldValue::from),
             Field::Call => facts.call.map(|call| number(call.get(), false)),
@@ -234,6 +230,8 @@ fn kind(kind: RowKind) -> &'static str {
         RowKind::Malformed => "malformed",
         RowKind::Http | RowKind::HttpResponse => "http",
         RowKind::Tunnel => "tunnel",
+        RowKind::Run => "run",
+        RowKind::Stderr => "stderr",
     }
 }
 
@@ -241,14 +239,6 @@ fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::ClientToServer => "c2s",
         Direction::ServerToClient => "s2c",
-    }
-}
-
-fn carrier(carrier: Carrier) -> &'static str {
-    match carrier {
-        Carrier::Http => "http",
-        Carrier::Sse => "sse",
-        Carrier::Tunnel => "tunnel",
     }
 }
 

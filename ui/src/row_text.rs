@@ -32,6 +32,8 @@ pub(crate) fn kind(row: &MessageRow) -> (Role, Safe) {
         RowKind::Result | RowKind::Http => (Role::Text, short),
         RowKind::HttpResponse => (Role::Text, "response"),
         RowKind::Tunnel => (Role::Dim, "tunnel"),
+        RowKind::Run => (Role::Text, "run"),
+        RowKind::Stderr => (Role::Dim, "stderr"),
     };
     (role, Safe::of(word))
 }

@@ -154,6 +154,12 @@ const KINDS: &[Word] = &[
     word("event", &["event"], "an SSE event that holds no JSON-RPC message"),
     word("http", &["http"], "an HTTP exchange that is not MCP"),
     word("tunnel", &["tunnel"], "a CONNECT tunnel whose bytes are not read"),
+    word("run", &["run"], "a run of a command"),
+    word(
+        "stderr",
+        &["stderr"],
+        "a line of a command's standard error output",
+    ),
 ];
 
 const DIRECTIONS: &[Word] = &[
@@ -187,6 +193,17 @@ const CARRIERS: &[Word] = &[
     word("http", &["http"], "an HTTP body"),
     word("sse", &["sse"], "an event of an SSE stream"),
     word("tunnel", &["tunnel"], "a CONNECT tunnel"),
+    word(
+        "stdio",
+        &["stdio"],
+        "a line of a command's standard input or output",
+    ),
+    word(
+        "stderr",
+        &["stderr"],
+        "a line of a command's standard error output",
+    ),
+    alias("websocket", &["ws"], &["web_socket"], "a message of a WebSocket"),
 ];
 
 const ERAS: &[Word] = &[

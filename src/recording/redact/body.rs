@@ -56,6 +56,13 @@ impl BodyRedactor {
             Carrier::Sse => Self::Sse(SseBody::default()),
             Carrier::Http if facts.is_form => Self::Form(TextRedactor::for_form()),
             Carrier::Http => Self::Unknown { facts, mark: 0 },
+            Carrier::Stdio | Carrier::Stderr | Carrier::WebSocket => {
+                let is_known = true;
+                Self::Unknown {
+                    facts: BodyFacts { is_known, ..facts },
+                    mark: 0,
+                }
+            }
         }
     }
 

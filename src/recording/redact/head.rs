@@ -1,6 +1,6 @@
 //! Secrets in the fields of a head.
 
-use super::names::is_secret_header;
+use super::names::{is_secret_header, is_secret_parameter};
 use super::output::Output;
 use super::text::TextRedactor;
 
@@ -20,6 +20,25 @@ pub(crate) fn redact_field(name: &[u8], value: &[u8], out: &mut Output<'_>) {
     } else {
         redact_urls(value, out);
     }
+}
+
+/// Writes an argument of a command without its secret: `--token=x`, `TOKEN=x`, or all of it if the one before it was
+/// `--token` (`is_value`). True if the next one is the value of this one.
+pub(crate) fn redact_argument(argument: &[u8], is_value: bool, out: &mut Output<'_>) -> bool {
+    let is_option = argument.starts_with(b"-");
+    if is_value && !is_option {
+        out.replace(argument);
+        return false;
+    }
+    if let Some(at) = memchr::memchr(b'=', argument)
+        && is_secret_parameter(&argument[..at])
+    {
+        out.pass(&argument[..=at]);
+        out.replace(&argument[at + 1..]);
+        return false;
+    }
+    redact_urls(argument, out);
+    is_option && is_secret_parameter(argument)
 }
 
 /// Writes a whole text without the secrets of the URLs in it.
@@ -68,6 +87,24 @@ mod tests {
 
     fn tag(secret: &str) -> String {
         Tagger::fixed().tag(secret.as_bytes())
+    }
+
+    #[test]
+    fn the_secrets_among_arguments_are_replaced() {
+        let tagger = Tagger::fixed();
+        let mut out = Output::new(&tagger);
+        let mut is_value = false;
+        for argument in ["--api-key", "k", "--token=t", "-v", "API_TOKEN=e", "--port", "80"] {
+            is_value = redact_argument(argument.as_bytes(), is_value, &mut out);
+            out.pass(b" ");
+        }
+        let expected = format!(
+            "--api-key {} --token={} -v API_TOKEN={} --port 80 ",
+            tag("k"),
+            tag("t"),
+            tag("e")
+        );
+        assert_eq!(String::from_utf8(out.bytes).unwrap(), expected);
     }
 
     #[test]

@@ -273,7 +273,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.jsonl");
         std::fs::write(&path, encode(&typical(), None)).unwrap();
-        let range = BodyRange { offset, length, line: 1, exchange: exchange(77), direction: UP, frame: 0 };
+        let range = BodyRange { offset, length, line: 1, exchange: exchange(77), direction: UP, carrier: Carrier::Http, frame: 0 };
         if let Ok(body) = read_body(&path, &range, 100) {
             prop_assert!(body.is_empty());
         }

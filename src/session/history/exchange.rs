@@ -7,8 +7,9 @@ use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
 use crate::resource::heap::{self, ARC_BYTES};
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
+    RewrittenObserved,
 };
-use crate::snapshot::{EndKind, ExchangeDetail, Head, Timing};
+use crate::snapshot::{EndKind, ExchangeDetail, Finding, Head, Timing};
 
 use super::owner::Owner;
 
@@ -28,6 +29,7 @@ pub struct ExchangeRecord {
     rewrites: Box<[Box<str>]>,
     response: OnceLock<Box<Response>>,
     end: OnceLock<Box<End>>,
+    added: Mutex<Option<Box<Added>>>,
     pub(crate) charge: Charge,
 }
 
@@ -50,6 +52,16 @@ struct End {
     request_bytes: u64,
     response_bytes: u64,
 }
+
+/// What was told of the exchange after its heads.
+#[derive(Debug, Default)]
+struct Added {
+    rewrites: Vec<Box<str>>,
+    findings: Vec<Finding>,
+}
+
+/// Changes, and findings, that are kept of one exchange beside those of its heads; further ones are only recorded.
+const MAX_ADDED: usize = 32;
 
 /// Whose budget pays for the record. Touched by the ledger only, so the lock is never waited for.
 #[derive(Debug, Default)]
@@ -90,6 +102,7 @@ impl ExchangeRecord {
             rewrites: exact_texts(request.rewrites),
             response: OnceLock::new(),
             end: OnceLock::new(),
+            added: Mutex::default(),
             charge: Charge::default(),
         }
     }
@@ -110,6 +123,7 @@ impl ExchangeRecord {
             rewrites: Box::default(),
             response: OnceLock::new(),
             end: OnceLock::new(),
+            added: Mutex::default(),
             charge: Charge::default(),
         }
     }
@@ -135,6 +149,28 @@ impl ExchangeRecord {
             request_bytes: end.request_bytes,
             response_bytes: end.response_bytes,
         }));
+    }
+
+    /// Adds changes of a body, and what was found about the exchange.
+    pub(crate) fn add(&self, rewrites: Vec<String>, findings: Vec<Finding>) {
+        let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+        let added = added.get_or_insert_default();
+        let room = MAX_ADDED.saturating_sub(added.rewrites.len());
+        added
+            .rewrites
+            .extend(rewrites.into_iter().take(room).map(String::into_boxed_str));
+        let room = MAX_ADDED.saturating_sub(added.findings.len());
+        added.findings.extend(findings.into_iter().take(room));
+    }
+
+    fn added<T: Default>(&self, read: impl FnOnce(&Added) -> T) -> T {
+        let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
+        added.as_deref().map(read).unwrap_or_default()
+    }
+
+    /// What was found about the exchange as a whole.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        self.added(|added| added.findings.clone())
     }
 
     /// HTTP status, once the response's head came.
@@ -205,8 +241,19 @@ impl ExchangeRecord {
                 rewrites: owned_texts(&response.rewrites),
             }))
         });
+        let rewrites = self.added(|added| owned_texts(&added.rewrites));
+        let findings = self.findings();
+        let has_more = !(rewrites.is_empty() && findings.is_empty());
+        let rewritten = has_more.then(|| {
+            Event::Rewritten(Box::new(RewrittenObserved {
+                exchange: self.id,
+                session,
+                rewrites,
+                findings,
+            }))
+        });
         let at = self.started;
-        [Some(request), response]
+        [Some(request), response, rewritten]
             .into_iter()
             .flatten()
             .map(|event| Observation { at, event })
@@ -221,6 +268,7 @@ impl ExchangeRecord {
         if let Some(response) = response {
             rewrites.extend(owned_texts(&response.rewrites));
         }
+        rewrites.extend(self.added(|added| owned_texts(&added.rewrites)));
         Some(ExchangeDetail {
             id: self.id,
             connection: self.connection?,
@@ -268,6 +316,18 @@ impl ExchangeRecord {
             + text_bytes(&self.rewrites)
             + response
             + end
+            + self.added(Added::heap_bytes)
+    }
+}
+
+impl Added {
+    fn heap_bytes(&self) -> usize {
+        let finding = |finding: &Finding| finding.text.capacity();
+        size_of::<Self>()
+            + heap::vector(&self.rewrites)
+            + self.rewrites.iter().map(|text| text.len()).sum::<usize>()
+            + heap::vector(&self.findings)
+            + self.findings.iter().map(finding).sum::<usize>()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
 use crate::resource::heap::{self, ARC_BYTES};
-use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState};
+use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState, Severity};
 
 use super::body::KeptBody;
 use super::exchange::ExchangeRecord;
@@ -173,6 +173,32 @@ impl Row {
         }
     }
 
+    /// What is remarkable about it; about its exchange, if it is the row that stands for that.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.facts.findings.to_vec();
+        if self.stands_for_exchange() {
+            findings.extend(self.facts.exchange.findings());
+        }
+        findings
+    }
+
+    /// Whether something of this severity, or worse, is remarkable about it.
+    pub(crate) fn has_finding(&self, at_least: Severity) -> bool {
+        let is_it = |finding: &Finding| finding.severity >= at_least;
+        self.facts.findings.iter().any(is_it)
+            || self.stands_for_exchange() && self.facts.exchange.findings().iter().any(is_it)
+    }
+
+    /// Whether people look here for what happened to the exchange: its own row, what a response says as a whole, or the
+    /// event that names the address of an HTTP+SSE session.
+    fn stands_for_exchange(&self) -> bool {
+        let facts = &self.facts;
+        let event = facts.rare.as_deref().and_then(|rare| rare.event.as_deref());
+        facts.kind == RowKind::Http
+            || event == Some("endpoint")
+            || facts.carrier == Carrier::Http && facts.direction == Direction::ServerToClient
+    }
+
     /// History still has (at least the head of) its bytes.
     pub fn has_body(&self) -> bool {
         self.changing().body.is_some()
@@ -202,7 +228,7 @@ impl Row {
             size: self.size(),
             server: facts.exchange.server.to_string(),
             state: self.state(),
-            findings: facts.findings.to_vec(),
+            findings: self.findings(),
             batch: facts.batch,
             has_body: self.has_body(),
         }

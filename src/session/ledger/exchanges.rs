@@ -9,7 +9,7 @@ use crate::session::history::exchange::ExchangeRecord;
 use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
-use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved};
+use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved};
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
 use super::Ledger;
@@ -84,6 +84,9 @@ impl Ledger {
             ExchangeKind::Message => {}
             ExchangeKind::Http => self.http_row(id, at, RowKind::Http, Carrier::Http),
             ExchangeKind::Tunnel => self.http_row(id, at, RowKind::Tunnel, Carrier::Tunnel),
+            ExchangeKind::Run | ExchangeKind::BridgedRun => {
+                self.http_row(id, at, RowKind::Run, Carrier::Stdio);
+            }
         }
     }
 
@@ -117,6 +120,22 @@ impl Ledger {
         }
         if let Some(stream) = stream {
             self.open_stream(id, stream, at);
+        }
+    }
+
+    /// Adds to what is known of an exchange: changes in its bodies, and what was found about it.
+    pub(super) fn rewritten(&mut self, at: Timestamp, rewritten: RewrittenObserved) {
+        let id = rewritten.exchange;
+        self.known_exchange(id, rewritten.session, at);
+        self.belongs_to(id, rewritten.session, at);
+        let Some(open) = self.exchanges.get(&id) else {
+            return;
+        };
+        open.record.add(rewritten.rewrites, rewritten.findings);
+        let (record, row) = (Arc::clone(&open.record), open.http_row.clone());
+        self.shelves.recharge(&record);
+        if let Some(row) = row {
+            self.mark_changed(&row);
         }
     }
 
@@ -363,6 +382,9 @@ fn call_outcome(
     if let Some(ours) = own_answer(end, record) {
         return Some(Outcome::ProxyError(ours));
     }
+    if is_run(record) {
+        return Some(run_call_outcome(end));
+    }
     let status = record.status();
     if let Some(failed) = status.filter(|status| *status >= 400) {
         return Some(Outcome::HttpError(failed));
@@ -387,6 +409,13 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
     if let Some(ours) = own_answer(end, record) {
         return Outcome::ProxyError(ours);
     }
+    if is_run(record) {
+        return if end.failure.is_some() {
+            Outcome::UpstreamGone
+        } else {
+            Outcome::Ok
+        };
+    }
     let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
     match end.response_end {
         _ if is_tunnel => Outcome::Ok,
@@ -396,6 +425,21 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
         EndKind::CutByProxy => Outcome::Unanswered,
         EndKind::Complete => status_outcome(record.status()),
+    }
+}
+
+/// A command that ran, however its lines travelled.
+fn is_run(record: &ExchangeRecord) -> bool {
+    matches!(record.kind, ExchangeKind::Run | ExchangeKind::BridgedRun)
+}
+
+/// Whose fault it is that a command ended before it answered.
+fn run_call_outcome(end: &ExchangeEnded) -> Outcome {
+    match end.response_end {
+        EndKind::CutByProxy => Outcome::Unanswered,
+        EndKind::ClientAborted => Outcome::ClientGone,
+        EndKind::Complete if end.failure.is_none() => Outcome::Unanswered,
+        EndKind::Complete | EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
     }
 }
 

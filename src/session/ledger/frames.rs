@@ -215,8 +215,20 @@ impl Ledger {
         frame: &FrameObserved,
         locator: Option<BodyLocator>,
     ) -> Option<(MessageId, RowKind)> {
+        if frame.carrier == Carrier::Stderr {
+            let is_blank = frame.payload.trim_ascii().is_empty();
+            return if is_blank {
+                None
+            } else {
+                self.bare_row(at, frame, RowKind::Stderr, locator)
+            };
+        }
         if frame.unreadable.is_some() {
             return self.bare_row(at, frame, RowKind::Malformed, locator);
+        }
+        if frame.carrier == Carrier::Stdio {
+            // Blank lines, and the lines of a bridged run, which are shown where clients hear them.
+            return None;
         }
         if let Some(sse) = &frame.sse {
             let matters = sse.event.is_some() || sse.id.is_some() || sse.retry.is_some();

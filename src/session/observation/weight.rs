@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Event, ExchangeEnded, FrameObserved, Observation, ObservedHead, PlacedMessage, RequestObserved,
-    ResponseObserved, SessionOpened, SseObserved,
+    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
 };
 use crate::codec::envelope::{Envelope, Field, FieldValue};
 use crate::codec::rpc_id::RpcId;
@@ -30,6 +30,7 @@ impl Weigh for Observation {
                 Event::SessionEnded { .. } => 0,
                 Event::Request(request) => request.weight(),
                 Event::Response(response) => response.weight(),
+                Event::Rewritten(rewritten) => rewritten.weight(),
                 Event::Part(part) => SHARED_BYTES + part.bytes.len(),
                 Event::Frame(frame) => frame.weight(),
                 Event::ExchangeEnd(end) => size_of::<ExchangeEnded>() + text(end.failure.as_ref()),
@@ -52,6 +53,16 @@ impl RequestObserved {
 impl ResponseObserved {
     fn weight(&self) -> usize {
         size_of::<Self>() + self.head.weight() + text(self.media_type.as_ref()) + texts(&self.rewrites)
+    }
+}
+
+impl RewrittenObserved {
+    fn weight(&self) -> usize {
+        let finding = |finding: &Finding| finding.text.capacity();
+        size_of::<Self>()
+            + texts(&self.rewrites)
+            + heap::vector(&self.findings)
+            + self.findings.iter().map(finding).sum::<usize>()
     }
 }
 

@@ -42,7 +42,7 @@ const fn has_own_end(row: &MessageRow) -> bool {
         RowState::Passed | RowState::Answer { .. } => true,
         RowState::Open { .. } => false,
         RowState::Answered { outcome, .. } => {
-            matches!(row.kind, RowKind::Http | RowKind::Tunnel)
+            matches!(row.kind, RowKind::Http | RowKind::Tunnel | RowKind::Run)
                 || matches!(
                     outcome,
                     Outcome::Cancelled | Outcome::ClientGone | Outcome::UpstreamGone | Outcome::Unanswered

@@ -1,0 +1,286 @@
+//! The run of a command, as it is observed: what went in, what came out, what it said on the side, how it ended.
+//!
+//! Nothing here touches the pipes. Whoever moves their bytes (the bridge, the door for shims) hands copies to the taps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::ids::{ConnectionId, Side};
+use crate::resource::meters::Share;
+use crate::session::observation::COMMAND_ENDED;
+use crate::session::registry::Session;
+use crate::snapshot::{Carrier, Direction, EndKind, Head};
+
+use super::exchange::{Exchange, Peer, RunBeginning};
+use super::hub::Hub;
+use super::reader::{BodyKind, BodyReader, Draft};
+use super::watchers::Outbox;
+
+/// What is told of a run when it begins.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// Forward if the client chose the command, reverse if our configuration did.
+    pub side: Side,
+    /// What the server is called on screen.
+    pub server: Arc<str>,
+    /// Who started it, in words: `claude (pid 4711)`.
+    pub client: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Its working directory.
+    pub cwd: Option<String>,
+    /// Names of its environment variables; their values are nobody's business.
+    pub env_names: Vec<String>,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// Its lines are shown where the HTTP clients of the bridge before it hear them; here they are only recorded.
+    pub is_bridged: bool,
+}
+
+impl RunFacts {
+    /// The command line in one text, as a shell would take it.
+    fn command_line(&self) -> String {
+        let words: Vec<String> = self.argv.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    }
+
+    fn head(&self) -> Head {
+        let mut fields = Vec::new();
+        let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
+        for argument in self.argv.iter().skip(1) {
+            add("argument", argument.clone());
+        }
+        if let Some(cwd) = &self.cwd {
+            add("working directory", cwd.clone());
+        }
+        if let Some(pid) = self.pid {
+            add("pid", pid.to_string());
+        }
+        if !self.env_names.is_empty() {
+            add("environment", self.env_names.join(" "));
+        }
+        Head {
+            line: self.argv.first().cloned().unwrap_or_default(),
+            fields,
+        }
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// One of the three pipes of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStream {
+    /// Standard input: what the client says.
+    Input,
+    /// Standard output: what the server says.
+    Output,
+    /// Standard error output: free text.
+    Errors,
+}
+
+impl RunStream {
+    const fn direction(self) -> Direction {
+        match self {
+            Self::Input => Direction::ClientToServer,
+            Self::Output | Self::Errors => Direction::ServerToClient,
+        }
+    }
+
+    const fn carrier(self) -> Carrier {
+        match self {
+            Self::Input | Self::Output => Carrier::Stdio,
+            Self::Errors => Carrier::Stderr,
+        }
+    }
+
+    const fn kind(self) -> BodyKind {
+        match self {
+            Self::Input | Self::Output => BodyKind::Lines,
+            Self::Errors => BodyKind::Text,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It exited with this code.
+    Exited(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// We ended it, because its client had gone or the proxy stops.
+    Stopped,
+    /// Nobody knows: the shim that watched it has gone.
+    Unknown,
+}
+
+impl fmt::Display for RunEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "the command exited with code {code}"),
+            Self::Killed(signal) => write!(f, "the command was ended by signal {signal}"),
+            Self::Stopped => f.write_str("the command was stopped"),
+            Self::Unknown => {
+                f.write_str("how the command ended is not known: the shim that watched it has gone")
+            }
+        }
+    }
+}
+
+impl RunEnd {
+    const fn is_failure(self) -> bool {
+        !matches!(self, Self::Exited(0) | Self::Stopped)
+    }
+}
+
+/// A run that is observed. Its end is told when it and all its taps are dropped.
+#[derive(Debug)]
+pub struct Run {
+    exchange: Arc<Exchange>,
+}
+
+impl Run {
+    /// Tells of a run. It joins `session`; without one it is a session of its own.
+    ///
+    /// Waits for room in the queues of ledger and recorder. Cancel safe: what was begun is told as ended then.
+    pub(crate) async fn begin(hub: &Arc<Hub>, facts: RunFacts, session: Option<Arc<Session>>) -> Self {
+        let client: Arc<str> = facts.client.as_str().into();
+        let peer = Peer {
+            connection: ConnectionId::from(hub.ids.connections.next()),
+            address: Arc::clone(&client),
+            host: client,
+        };
+        let beginning = RunBeginning {
+            side: facts.side,
+            server: Arc::clone(&facts.server),
+            target: facts.command_line(),
+            head: facts.head(),
+            is_bridged: facts.is_bridged,
+            session,
+        };
+        let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
+        let exchange = Exchange::begin_run(hub, &peer, beginning, &mut outbox);
+        outbox.flush().await;
+        Self { exchange }
+    }
+
+    /// The session that it belongs to.
+    pub fn session_id(&self) -> Option<crate::ids::ProxySessionId> {
+        self.exchange.session().map(|session| session.id)
+    }
+
+    /// What tells of the bytes of one of its pipes.
+    pub fn tap(&self, stream: RunStream) -> RunTap {
+        let hub = &self.exchange.hub;
+        RunTap {
+            stream,
+            reader: BodyReader::new(stream.kind(), None, &hub.limits, hub.buffers.lease(Share::Stdio)),
+            drafts: Vec::new(),
+            outbox: Outbox::new(Arc::clone(&hub.watchers)),
+            is_done: false,
+            exchange: Arc::clone(&self.exchange),
+        }
+    }
+
+    /// Notes how it ended. Its session is over with it, unless that goes on with another run (`ends_session`).
+    pub async fn ended(self, end: RunEnd, ends_session: bool) {
+        if end.is_failure() {
+            self.exchange.fail(end.to_string());
+        }
+        for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+            let how = if end == RunEnd::Stopped {
+                EndKind::CutByProxy
+            } else {
+                EndKind::Complete
+            };
+            self.exchange.end_direction(direction, how);
+        }
+        if ends_session {
+            let mut outbox = Outbox::new(Arc::clone(&self.exchange.hub.watchers));
+            self.exchange.end_session(COMMAND_ENDED, &mut outbox);
+            outbox.flush().await;
+        }
+    }
+}
+
+/// Tells of the bytes of one pipe.
+#[derive(Debug)]
+pub struct RunTap {
+    stream: RunStream,
+    reader: BodyReader,
+    drafts: Vec<Draft>,
+    outbox: Outbox,
+    is_done: bool,
+    // Dropped last: its drop may tell the end of the run.
+    exchange: Arc<Exchange>,
+}
+
+impl RunTap {
+    /// Tells of the next bytes, wherever they end. Waits while ledger or recorder have no room.
+    ///
+    /// Cancel safe: what was not told by then is told with the next call, or beyond the bounds when the tap is dropped.
+    pub async fn push(&mut self, bytes: &Bytes) {
+        self.exchange.count(self.stream.direction(), bytes.len());
+        let is_recording = self.outbox.is_recording();
+        self.reader.push(bytes, false, is_recording, &mut self.drafts);
+        self.tell();
+        self.outbox.flush().await;
+    }
+
+    /// The pipe is at its end.
+    pub async fn finish(&mut self) {
+        self.end();
+        self.outbox.flush().await;
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.is_done, true) {
+            self.reader.finish(true, &mut self.drafts);
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        if !self.drafts.is_empty() {
+            let (direction, carrier) = (self.stream.direction(), self.stream.carrier());
+            self.exchange
+                .tell_as(direction, carrier, &mut self.drafts, None, &mut self.outbox);
+        }
+    }
+}
+
+impl Drop for RunTap {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_reads_as_a_shell_would_take_it() {
+        let facts = RunFacts {
+            side: Side::Reverse,
+            server: "x".into(),
+            client: String::new(),
+            argv: ["npx", "-y", "a b", "it's", ""].map(str::to_owned).to_vec(),
+            cwd: None,
+            env_names: Vec::new(),
+            pid: None,
+            is_bridged: false,
+        };
+        assert_eq!(facts.command_line(), r"npx -y 'a b' 'it'\''s' ''");
+    }
+}
