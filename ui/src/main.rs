@@ -13,6 +13,7 @@ mod effect;
 #[cfg(test)]
 mod fake;
 mod format;
+mod guard;
 mod headless;
 mod keymap;
 mod layout;
@@ -94,6 +95,10 @@ impl From<StartError> for Failure {
 }
 
 fn main() -> ExitCode {
+    if guard::is_asked_for() {
+        guard::keep();
+        return ExitCode::SUCCESS;
+    }
     let outcome = match cli::parse() {
         Ok(invocation) => run(invocation),
         Err(UsageError::CommandLine(error)) => return usage(&error),
