@@ -1,6 +1,6 @@
 """What a survey tries with a server that it does not know. `survey.mjs` of the interop driver does the same."""
 
-LARGE = 1024 * 1024
+LARGE = 256 * 1024
 PARALLEL = 20
 
 #: Tools that go on after their call or never end, ask the network, or tell of the process they are in.
@@ -14,6 +14,9 @@ LEFT_OUT = {
     "trigger-sampling-request-async",
     "trigger-elicitation-request-async",
 }
+
+#: What a server sends by itself once a session begins: other steps wait for it.
+GREETINGS = {"mcp-servers/everything": ["roots/list", "notifications/message"]}
 
 ARGUMENTS = {
     "trigger-long-running-operation": {"duration": 0.3, "steps": 3},

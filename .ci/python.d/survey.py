@@ -15,7 +15,7 @@ import anyio
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from plan import LARGE, LEFT_OUT, PARALLEL, arguments_for, given
+from plan import GREETINGS, LARGE, LEFT_OUT, PARALLEL, arguments_for, given
 
 FIRST = version("mcp").startswith("1.")
 STEP_SECONDS = 30
@@ -46,6 +46,7 @@ def describe(error):
 class Observer:
     def __init__(self):
         self.steps, self.inbound, self.methods = {}, {}, set()
+        self.news = anyio.Event()
 
     async def step(self, name, method, run, note=None):
         events = []
@@ -67,6 +68,13 @@ class Observer:
 
     def note(self, method, params):
         self.inbound.setdefault(method, []).append(plain(params))
+        self.news.set()
+        self.news = anyio.Event()
+
+    async def until(self, methods):
+        with anyio.fail_after(STEP_SECONDS):
+            while not all(method in self.inbound for method in methods):
+                await self.news.wait()
 
 
 class Answers:
@@ -189,6 +197,8 @@ async def survey(transport, mode):
             is_legacy = (handshake.get("version") or handshake.get("protocolVersion")) < "2026-07-28"
             if is_legacy:
                 observer.methods.update(["initialize", "notifications/initialized"])
+                name = (handshake.get("server") or handshake.get("serverInfo"))["name"]
+                await observer.until(GREETINGS.get(name, []))
                 await observer.step("ping", "ping", client.send_ping)
                 await observer.step("log level", "logging/setLevel", lambda: client.set_logging_level("info"))
             await tools(client, observer)

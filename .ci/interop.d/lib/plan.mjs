@@ -1,6 +1,6 @@
 // What a survey tries with a server that it does not know. `plan.py` has the same.
 
-export const LARGE = 1024 * 1024;
+export const LARGE = 256 * 1024;
 export const PARALLEL = 20;
 
 /** Tools that go on after their call or never end, ask the network, or tell of the process they are in. */
