@@ -1,5 +1,7 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
+pub mod forward;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +14,8 @@ use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
+
+use forward::{ForwardConfig, ForwardConfigError};
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +30,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
     pub allowed_origins: Vec<String>,
+    /// Interception of TLS, and who may use the forward side by which way.
+    pub forward: ForwardConfig,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.
@@ -79,6 +85,9 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// Something about the forward side or about TLS.
+    #[error(transparent)]
+    Forward(#[from] ForwardConfigError),
     /// An upstream that is this proxy itself.
     #[error(
         "upstream {url} is this proxy's own address; requests would run in a circle: point --upstream at the server"
@@ -316,7 +325,7 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice and for an upstream that is a listener of ours.
+    /// [`ConfigError`] for names used twice and for an upstream or a proxy on the way that is a listener of ours.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -328,20 +337,26 @@ impl Config {
             }
         }
         for upstream in &self.upstreams {
-            if self.is_own_address(upstream) {
+            if self.is_own_address(&upstream.authority, upstream.port()) {
                 return Err(ConfigError::Loop { url: upstream.url() });
             }
+        }
+        self.forward.check()?;
+        if let Some(via) = &self.forward.via
+            && self.is_own_address(via.authority(), via.authority().port_u16().unwrap_or(80))
+        {
+            let url = via.to_string();
+            return Err(ForwardConfigError::ViaLoop { url }.into());
         }
         Ok(())
     }
 
-    fn is_own_address(&self, upstream: &UpstreamConfig) -> bool {
-        let host = upstream.authority.host();
+    fn is_own_address(&self, authority: &Authority, port: u16) -> bool {
+        let host = authority.host();
         let bare = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let port = upstream.port();
         let mut addresses = self.listen.iter().flat_map(ListenAddress::addresses);
         addresses.any(|address| {
             let is_same_host = bare.parse() == Ok(address.ip())

@@ -36,7 +36,9 @@ use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
 use crate::transport::route::Routes;
-use crate::transport::upstream::{Clients, KnownUpstream};
+use crate::transport::tls::Interception;
+use crate::transport::tls::trust::Trust;
+use crate::transport::upstream::{Clients, KnownUpstream, Way};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
@@ -202,6 +204,10 @@ impl Engine {
 
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
+    let way = Way {
+        trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
+        via: config.forward.via.clone(),
+    };
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
     let (listeners, metrics_listeners) = {
@@ -221,7 +227,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &listening, &metrics_addresses, exporter)
+        start_parts(config, &listening, &metrics_addresses, exporter, way)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -278,6 +284,7 @@ fn start_parts(
     listening: &Arc<OnceLock<Vec<SocketAddr>>>,
     metrics_addresses: &[SocketAddr],
     exporter: Option<Exporter>,
+    way: Way,
 ) -> Parts {
     let limits = config.limits.clone();
     let clock = Clock::start();
@@ -315,7 +322,8 @@ fn start_parts(
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates),
+        interception: Interception::new(&config.forward, &limits, clock, &meters),
+        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates, way),
         listening: Arc::clone(listening),
         limits: limits.clone(),
     });

@@ -1,5 +1,6 @@
 //! The engine of `shadowcat-tui`: an MCP debugging proxy without a screen.
 
+pub mod ca;
 pub mod child;
 pub mod clock;
 pub mod codec;

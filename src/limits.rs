@@ -38,7 +38,8 @@ pub struct LimitField {
 }
 
 /// Limits that may be full for hours without anything being wrong: the oldest goes, or less is kept.
-const EASY: [&str; 12] = [
+const EASY: [&str; 13] = [
+    "max_certificates",
     "max_sessions",
     "max_open_calls",
     "max_idle_per_upstream",
@@ -239,6 +240,9 @@ limits! {
     upstream_connect_timeout: Duration = Duration::from_secs(10), Time, min 1,
         "Time for name look-up, TCP connect and TLS handshake to an upstream",
         "502 that names the upstream and the cause";
+    max_certificates: usize = 1_024, Count, min 1,
+        "Hosts whose certificate is kept for the next intercepted connection, with the protocol that they speak",
+        "one that was not used for long goes, and is made again when it is needed";
     breaker_failures: usize = 5, Count, min 1,
         "Connects to one upstream that may fail in a row before clients stop being kept waiting for it",
         "its breaker opens: requests get 503 with Retry-After at once, and one each breaker_pause is tried";

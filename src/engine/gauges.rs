@@ -55,6 +55,7 @@ impl Measured<'_> {
         let meters = &hub.meters;
         let reading = match name {
             "max_connections" => meters.connections.read(),
+            "max_certificates" => meters.certificates.read(),
             "max_concurrent_tasks" => hub.tasks.permits().in_use(),
             "breaker_failures" | "breaker_pause" | "breaker_max_pause" => return self.breakers(name),
             "max_exchanges_per_connection" => {

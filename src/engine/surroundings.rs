@@ -38,6 +38,7 @@ impl Notices {
     pub(super) fn of_config(config: &Config, now: Timestamp) -> Self {
         let notices = Self::default();
         notices.add_metrics(config, now);
+        notices.add_insecure(config, now);
         for address in config.listen.iter().filter(|address| address.is_open_to_others()) {
             let text = format!(
                 "{address} can be reached from other machines: everyone there can use the upstreams and is seen here. Listen on 127.0.0.1 if that is not wanted."
@@ -70,6 +71,23 @@ impl Notices {
             });
         }
         notices
+    }
+
+    fn add_insecure(&self, config: &Config, now: Timestamp) {
+        let hosts: Vec<String> = config.forward.insecure.iter().map(ToString::to_string).collect();
+        if hosts.is_empty() {
+            return;
+        }
+        let hosts = hosts.join(", ");
+        tracing::warn!(hosts, "certificates of these hosts are NOT checked (--insecure)");
+        let text = format!(
+            "The certificates of {hosts} are NOT checked (--insecure): whoever is on the way can read and change that traffic."
+        );
+        self.add(Notice {
+            at: now,
+            severity: Severity::Warning,
+            text,
+        });
     }
 
     fn add_metrics(&self, config: &Config, now: Timestamp) {
@@ -216,6 +234,9 @@ impl Surroundings for LiveSurroundings {
         }
         self.notices
             .follow_recorder(&self.recorder.state(), self.hub.clock.now());
+        for (subject, notice) in self.hub.interception.take_notices() {
+            self.notices.add_about(subject, notice);
+        }
         for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
             for turn in state.gate.take_turns() {
                 self.notices

@@ -123,6 +123,8 @@ pub struct Meters {
     pub exchanges_per_connection: Watermark,
     /// Upstream connections closed for want of room among the idle ones (`max_idle_per_upstream`).
     pub idle_upstreams: Level,
+    /// Certificates kept for intercepted connections (`max_certificates`).
+    pub certificates: Level,
     /// SSE event ids remembered of one session (`max_event_tracker_events`).
     pub event_ids: Watermark,
     /// Their age (`event_tracker_age`).

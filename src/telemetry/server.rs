@@ -116,6 +116,7 @@ async fn answer(
         uri: request.uri(),
         headers: request.headers(),
         local,
+        within: None,
     };
     if let Some(refusal) = server.hub.routes.refusal(asked) {
         let answer = OwnAnswer::nowhere(&refusal, &local.to_string());

@@ -11,6 +11,8 @@ use super::route::Nowhere;
 
 /// Marks a response as ours.
 pub(crate) const MARKER: &str = "shadowcat-error";
+/// The same for what is no error.
+const ANSWER_MARKER: &str = "shadowcat-answer";
 /// JSON-RPC code of errors made here: outside of everything JSON-RPC and MCP reserve.
 pub(crate) const RPC_CODE: i64 = -33_001;
 
@@ -66,6 +68,16 @@ impl OwnAnswer {
         }
     }
 
+    /// The certificate of the local authority, for clients that are to trust it.
+    pub(crate) fn certificate(pem: &str) -> Self {
+        Self::new(StatusCode::OK, "ca_certificate", pem.trim_end().to_owned())
+    }
+
+    /// There is no certificate, and why.
+    pub(crate) fn no_certificate(text: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_ca_certificate", text)
+    }
+
     /// The answer to a request that goes nowhere. `own` is the address the client used.
     pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
         let (status, reason, text) = match nowhere {
@@ -91,7 +103,22 @@ impl OwnAnswer {
             Nowhere::OpenProxy => (
                 StatusCode::FORBIDDEN,
                 "open_proxy",
-                "Forward proxying is for clients on this machine only: connect to a loopback address of the proxy.".to_owned(),
+                "Forward proxying is for clients on this machine only: connect to a loopback address of the proxy, or start it with --proxy-auth USER:PASSWORD.".to_owned(),
+            ),
+            Nowhere::ProxyAuth => (
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+                "proxy_auth",
+                format!("This proxy was started with --proxy-auth: use it as http://USER:PASSWORD@{own}."),
+            ),
+            Nowhere::NotAllowed { authority } => (
+                StatusCode::FORBIDDEN,
+                "connect_not_allowed",
+                format!("No tunnel may be opened to {authority}. If one should, start with --allow-connect {authority}."),
+            ),
+            Nowhere::Misdirected { asked, tunnel } => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                format!("The request names {asked}, but it came through a tunnel to {tunnel}; open one to {asked} for it."),
             ),
             Nowhere::Loop => (
                 StatusCode::FORBIDDEN,
@@ -112,19 +139,27 @@ impl OwnAnswer {
 
     /// The response. `rpc_id` is the raw JSON-RPC id if it is known; `is_rpc`: the client speaks JSON-RPC here.
     pub(crate) fn response(&self, is_rpc: bool, rpc_id: Option<&str>) -> Response<ReplyBody> {
-        let body = if is_rpc {
+        let is_error = !self.status.is_success();
+        let body = if is_rpc && is_error {
             self.rpc_body(rpc_id)
         } else {
             format!("{}\n", self.text)
         };
-        let media_type = if is_rpc {
+        let media_type = if !is_error {
+            "application/x-pem-file"
+        } else if is_rpc {
             "application/json"
         } else {
             "text/plain; charset=utf-8"
         };
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-        headers.insert(MARKER, HeaderValue::from_static(self.reason));
+        let marker = if is_error { MARKER } else { ANSWER_MARKER };
+        headers.insert(marker, HeaderValue::from_static(self.reason));
+        if self.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let challenge = HeaderValue::from_static(r#"Basic realm="shadowcat-tui""#);
+            headers.insert(header::PROXY_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
@@ -168,7 +203,9 @@ fn no_upstream(own: &str) -> String {
         "shadowcat-tui is running here, as a forward proxy: there is no server to which this request could go.\n\n\
          Reverse proxy: start it with   shadowcat-tui --listen {own} --upstream http://127.0.0.1:3001/mcp\n\
                         and let the client use   http://{own}/mcp\n\
-         Forward proxy: set   HTTP_PROXY=http://{own}   for the client and let it use the server's own URL."
+         Forward proxy: set   HTTP_PROXY=http://{own} and HTTPS_PROXY=http://{own}   for the client and let it use the server's own URL.\n\
+         HTTPS: the client has to trust the certificate at   http://{own}/shadowcat-ca.pem   (shadowcat-tui ca says how;\n\
+                shadowcat-tui exec -- CLIENT   starts a client with all of this set)."
     )
 }
 

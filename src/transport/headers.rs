@@ -55,6 +55,17 @@ pub(crate) fn end_to_end(headers: HeaderMap) -> HeaderMap {
     kept
 }
 
+/// `headers` without `Proxy-Authorization`, in their order. None if there is none.
+pub(crate) fn without_proxy_authorization(headers: &HeaderMap) -> Option<HeaderMap> {
+    if !headers.contains_key(header::PROXY_AUTHORIZATION) {
+        return None;
+    }
+    let kept = headers
+        .iter()
+        .filter(|(name, _)| **name != header::PROXY_AUTHORIZATION);
+    Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }

@@ -14,6 +14,7 @@ use crate::tasks::Tasks;
 
 use super::gate::Gate;
 use super::route::Routes;
+use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
 
@@ -77,6 +78,7 @@ pub(crate) struct Hub {
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
+    pub(crate) interception: Interception,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
 }
 

@@ -1,6 +1,8 @@
 //! Accepts clients and drives their connections.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,6 +20,7 @@ use crate::tasks::{TaskKind, TasksExecutor};
 use super::exchange::Peer;
 use super::hub::Hub;
 use super::place::ConnectionPlace;
+use super::route::Within;
 use super::serve::{ClientConnection, serve};
 use super::tap::{ClientTap, RequestHeads};
 use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
@@ -60,26 +64,37 @@ fn start(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr, permit: OwnedSe
     let hub = Arc::clone(hub);
     hub.clone().tasks.spawn(TaskKind::Connection, async move {
         let place = ConnectionPlace::new(Arc::clone(&hub), permit);
-        if let Err(error) = drive(&hub, socket, address, place).await {
-            tell_failure(address, error.as_ref());
+        if let Err(error) = welcome(&hub, socket, address, place).await {
+            tell_failure(&address.to_string(), error.as_ref());
         }
     });
 }
 
 /// What cannot be read as HTTP has no exchange to show it in, so the log says it; a client that goes away is everyday.
-fn tell_failure(address: SocketAddr, error: &(dyn std::error::Error + 'static)) {
+fn tell_failure(address: &str, error: &(dyn std::error::Error + 'static)) {
     let hyper = error.downcast_ref::<hyper::Error>();
     let error = super::relay::describe(error);
     if hyper.is_some_and(hyper::Error::is_parse) {
-        tracing::warn!(%address, %error, "a client sent what is no HTTP request, or a head above max_head_bytes or max_headers");
+        tracing::warn!(address, %error, "a client sent what is no HTTP request, or a head above max_head_bytes or max_headers");
     } else {
-        tracing::debug!(%address, %error, "a client's connection ended");
+        tracing::debug!(address, %error, "a client's connection ended");
     }
 }
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn drive(
+/// A connection that can be served: a client's, or what is in a tunnel.
+pub(super) struct Accepted {
+    pub(super) peer: Peer,
+    pub(super) local: SocketAddr,
+    pub(super) place: Arc<ConnectionPlace>,
+    /// Why no request can be served on it.
+    pub(super) refusal: Option<String>,
+    /// The tunnel that it is in.
+    pub(super) within: Option<Within>,
+}
+
+async fn welcome(
     hub: &Arc<Hub>,
     socket: TcpStream,
     address: SocketAddr,
@@ -91,21 +106,68 @@ async fn drive(
         .tasks
         .permit(TaskKind::Connection, hub.limits.queue_timeout)
         .await;
-    let (max_head, patience) = (hub.limits.max_head_bytes, hub.limits.head_timeout);
-    let (tap, heads) = ClientTap::new(socket, max_head, patience, &hub.meters);
-    let seen = heads.clone();
-    let connection = Arc::new(ClientConnection {
-        hub: Arc::clone(hub),
+    let accepted = Accepted {
         peer: Peer {
             connection: ConnectionId::from(hub.ids.connections.next()),
             address: address.to_string().into(),
             host: address.ip().to_string().into(),
         },
         local,
-        heads,
         place: Arc::new(place),
-        in_flight: AtomicU64::new(0),
         refusal: permit.as_ref().err().map(ToString::to_string),
+        within: None,
+    };
+    drive(hub, socket, accepted).await.0
+}
+
+/// Serves what is in a tunnel. False if the client left without a word. Boxed, since a tunnel is opened by what is served itself.
+pub(super) fn drive_boxed<S>(
+    hub: Arc<Hub>,
+    stream: S,
+    accepted: Accepted,
+) -> Pin<Box<dyn Future<Output = bool> + Send>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    Box::pin(async move {
+        let address = Arc::clone(&accepted.peer.address);
+        let (outcome, heads) = drive(&hub, stream, accepted).await;
+        let mut is_ours = hub.tasks.stopping().is_cancelled();
+        if let Err(error) = outcome {
+            tell_failure(&address, error.as_ref());
+            is_ours |= is_timeout(error.as_ref());
+        }
+        is_ours || heads.has_begun()
+    })
+}
+
+/// Whether we were the one who did not wait any longer.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = super::relay::chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+}
+
+/// Serves a connection to its end.
+async fn drive<S>(
+    hub: &Arc<Hub>,
+    stream: S,
+    accepted: Accepted,
+) -> (Result<(), ConnectionError>, RequestHeads)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (max_head, patience) = (hub.limits.max_head_bytes, hub.limits.head_timeout);
+    let (tap, heads) = ClientTap::new(stream, max_head, patience, &hub.meters);
+    let seen = heads.clone();
+    let connection = Arc::new(ClientConnection {
+        hub: Arc::clone(hub),
+        peer: accepted.peer,
+        local: accepted.local,
+        heads,
+        place: accepted.place,
+        in_flight: AtomicU64::new(0),
+        refusal: accepted.refusal,
+        within: accepted.within,
     });
     let builder = builder(hub);
     let service = service_fn(move |request| serve(Arc::clone(&connection), request));
@@ -123,7 +185,7 @@ async fn drive(
         None => served.await,
     };
     note_large_head(hub, &seen, outcome.as_ref().err());
-    outcome
+    (outcome, seen)
 }
 
 /// The limits on heads bind within hyper, which only says afterwards that one of them did.

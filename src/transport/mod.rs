@@ -16,6 +16,8 @@ pub(crate) mod run;
 pub(crate) mod serve;
 mod stated;
 pub(crate) mod tap;
+pub(crate) mod tls;
 pub(crate) mod tunnel;
 pub(crate) mod upstream;
+mod via;
 pub(crate) mod watchers;

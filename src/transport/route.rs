@@ -8,6 +8,8 @@ use std::sync::Arc;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
+use crate::ca::CERTIFICATE_FILE;
+use crate::config::forward::ForwardConfig;
 use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
 
 use super::headers::host_value;
@@ -29,6 +31,19 @@ pub(crate) struct Routes {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
+    forward: ForwardConfig,
+}
+
+/// The host that this proxy is called by those who ask it for its certificate through itself. Never resolves (RFC 6761
+/// §6.4).
+const OWN_NAME: &str = "shadowcat.invalid";
+
+/// The tunnel in which a request came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Within {
+    pub(crate) scheme: Scheme,
+    /// Where it goes, without a port that the scheme implies.
+    pub(crate) authority: Authority,
 }
 
 /// What the routing needs to know of a request.
@@ -39,6 +54,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Our end of the connection.
     pub(crate) local: SocketAddr,
+    pub(crate) within: Option<&'a Within>,
 }
 
 /// Where a request goes.
@@ -55,7 +71,9 @@ pub(crate) enum Route {
     },
     /// To where the client says.
     Forward { target: Uri, authority: Authority },
-    /// Blindly to where the client says.
+    /// To the certificate of the local authority.
+    Certificate,
+    /// To where the client says, as a tunnel.
     Connect { authority: Authority },
     /// Nowhere: the reason and what to do.
     Nowhere(Nowhere),
@@ -74,6 +92,12 @@ pub(crate) enum Nowhere {
     ForeignOrigin { origin: String },
     /// A forward request over a connection from beyond this machine.
     OpenProxy,
+    /// A forward request without the credentials that are asked for.
+    ProxyAuth,
+    /// A tunnel to where none may go.
+    NotAllowed { authority: String },
+    /// A request for another server than the one that its tunnel goes to.
+    Misdirected { asked: String, tunnel: String },
     /// The destination is this listener.
     Loop,
     /// TRACE.
@@ -104,6 +128,7 @@ impl Routes {
                 .iter()
                 .map(|origin| origin.to_ascii_lowercase())
                 .collect(),
+            forward: config.forward.clone(),
         }
     }
 
@@ -112,11 +137,15 @@ impl Routes {
         if asked.method == Method::TRACE {
             return Route::Nowhere(Nowhere::Trace);
         }
+        if let Some(within) = asked.within {
+            return tunnelled(asked, within);
+        }
         if asked.method == Method::CONNECT {
             return self.connect(asked);
         }
         match asked.uri.authority() {
-            Some(authority) if !self.names_us(authority, asked.local) => forward(asked, authority),
+            Some(authority) if authority.host().eq_ignore_ascii_case(OWN_NAME) => own_page(asked),
+            Some(authority) if !self.names_us(authority, asked.local) => self.forward(asked, authority),
             named => self.reverse(asked, named.cloned().or_else(|| host_of(asked.headers))),
         }
     }
@@ -130,12 +159,41 @@ impl Routes {
         if self.names_us(authority, asked.local) {
             return Route::Nowhere(Nowhere::Loop);
         }
-        if !asked.local.ip().is_loopback() {
-            return Route::Nowhere(Nowhere::OpenProxy);
+        if let Some(refused) = self.forward_guard(asked) {
+            return Route::Nowhere(refused);
+        }
+        if !self.forward.allows_connect(authority) {
+            return Route::Nowhere(Nowhere::NotAllowed {
+                authority: authority.to_string(),
+            });
         }
         Route::Connect {
             authority: authority.clone(),
         }
+    }
+
+    fn forward(&self, asked: Asked<'_>, authority: &Authority) -> Route {
+        match self.forward_guard(asked) {
+            Some(refused) => Route::Nowhere(refused),
+            None => forward(asked, authority),
+        }
+    }
+
+    /// Who may use the forward side: this machine, or whoever has the credentials if there are any.
+    fn forward_guard(&self, asked: Asked<'_>) -> Option<Nowhere> {
+        let Some(credentials) = &self.forward.proxy_auth else {
+            return (!asked.local.ip().is_loopback()).then_some(Nowhere::OpenProxy);
+        };
+        let proof = asked.headers.get(header::PROXY_AUTHORIZATION);
+        let is_proved = proof.is_some_and(|proof| credentials.are_proved_by(proof.as_bytes()));
+        (!is_proved).then_some(Nowhere::ProxyAuth)
+    }
+
+    /// Whether `Proxy-Authorization` of forward requests is meant for us: always, unless another proxy that we do not
+    /// prove anything to ourselves comes next.
+    pub(crate) fn takes_proxy_authorization(&self) -> bool {
+        let via = self.forward.via.as_ref();
+        self.forward.proxy_auth.is_some() || via.is_none_or(|via| via.credentials().is_some())
     }
 
     fn reverse(&self, asked: Asked<'_>, own_authority: Option<Authority>) -> Route {
@@ -163,6 +221,7 @@ impl Routes {
             .find(|upstream| upstream.config.name.is_none())
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
+            None if is_certificate(path.path()) => Route::Certificate,
             None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
@@ -251,10 +310,63 @@ fn host_of(headers: &HeaderMap) -> Option<Authority> {
     (hosts.next().is_none() && !authority.as_str().contains('@')).then_some(authority)
 }
 
-fn forward(asked: Asked<'_>, authority: &Authority) -> Route {
-    if !asked.local.ip().is_loopback() {
-        return Route::Nowhere(Nowhere::OpenProxy);
+fn is_certificate(path: &str) -> bool {
+    path.strip_prefix('/') == Some(CERTIFICATE_FILE)
+}
+
+/// What this proxy has to say through itself.
+fn own_page(asked: Asked<'_>) -> Route {
+    if is_certificate(asked.uri.path()) {
+        Route::Certificate
+    } else {
+        Route::Nowhere(Nowhere::NoUpstream)
     }
+}
+
+/// A request inside a tunnel goes to where the tunnel goes. One that names another server is turned away with 421 (RFC
+/// 9110 §15.5.20), so that nobody gets anywhere else through a tunnel that was allowed.
+fn tunnelled(asked: Asked<'_>, within: &Within) -> Route {
+    let bad_target = || {
+        Route::Nowhere(Nowhere::BadTarget {
+            target: asked.uri.to_string(),
+        })
+    };
+    if asked.method == Method::CONNECT {
+        return bad_target();
+    }
+    if let Some(authority) = asked.uri.authority()
+        && !is_same_server(asked.uri.scheme(), authority, within)
+    {
+        return Route::Nowhere(Nowhere::Misdirected {
+            asked: authority.to_string(),
+            tunnel: within.authority.to_string(),
+        });
+    }
+    let path = asked.uri.path_and_query().cloned();
+    let target = Uri::builder()
+        .scheme(within.scheme.clone())
+        .authority(within.authority.clone())
+        .path_and_query(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
+        .build();
+    match target {
+        Ok(target) => Route::Forward {
+            target,
+            authority: within.authority.clone(),
+        },
+        Err(_) => bad_target(),
+    }
+}
+
+fn is_same_server(scheme: Option<&Scheme>, authority: &Authority, within: &Within) -> bool {
+    let default = if within.scheme == Scheme::HTTPS { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    scheme.is_none_or(|scheme| *scheme == within.scheme)
+        && !authority.as_str().contains('@')
+        && authority.host().eq_ignore_ascii_case(within.authority.host())
+        && port(authority) == port(&within.authority)
+}
+
+fn forward(asked: Asked<'_>, authority: &Authority) -> Route {
     let is_http = asked
         .uri
         .scheme()
@@ -347,11 +459,17 @@ mod tests {
             uri: &target.parse().unwrap(),
             headers: &headers,
             local: "127.0.0.1:8080".parse().unwrap(),
+            within: None,
         };
-        match routes.route(asked) {
+        shown(routes.route(asked))
+    }
+
+    fn shown(route: Route) -> String {
+        match route {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
             Route::Forward { target, .. } => format!("forward {target}"),
             Route::Connect { authority } => format!("connect {authority}"),
+            Route::Certificate => "certificate".to_owned(),
             Route::Nowhere(nowhere) => format!("{nowhere:?}"),
         }
     }
@@ -450,10 +568,87 @@ mod tests {
             uri: &"http://x.dev/".parse().unwrap(),
             headers: &HeaderMap::new(),
             local: "10.0.0.5:8080".parse().unwrap(),
+            within: None,
         };
         assert!(matches!(
             routes(&[]).route(asked),
             Route::Nowhere(Nowhere::OpenProxy)
         ));
+    }
+
+    #[test]
+    fn credentials_are_asked_of_forward_requests_only() {
+        let mut routes = routes(&["http://up:3001/mcp"]);
+        routes.forward.proxy_auth = Some("me:secret".parse().unwrap());
+        let proof = &[("proxy-authorization", "Basic bWU6c2VjcmV0")];
+        for (method, target) in [("GET", "http://x.dev/a"), ("CONNECT", "x.dev:443")] {
+            assert_eq!(ask(&routes, method, target, &[]), "ProxyAuth");
+            let wrong = &[("proxy-authorization", "Basic bWU6d3Jvbmc=")];
+            assert_eq!(ask(&routes, method, target, wrong), "ProxyAuth");
+            assert_ne!(ask(&routes, method, target, proof), "ProxyAuth");
+        }
+        assert!(ask(&routes, "POST", "/mcp", OURS).starts_with("reverse"));
+        assert!(routes.takes_proxy_authorization());
+    }
+
+    #[test]
+    fn tunnels_go_where_they_may() {
+        let mut routes = routes(&[]);
+        routes.forward.allow_connect = vec!["*.dev:443".parse().unwrap()];
+        assert_eq!(ask(&routes, "CONNECT", "x.dev:443", &[]), "connect x.dev:443");
+        for place in ["x.dev:22", "x.com:443"] {
+            assert!(ask(&routes, "CONNECT", place, &[]).starts_with("NotAllowed"));
+        }
+    }
+
+    #[test]
+    fn inside_a_tunnel_nobody_gets_anywhere_else() {
+        let within = Within {
+            scheme: Scheme::HTTPS,
+            authority: "x.dev".parse().unwrap(),
+        };
+        let go = |method: &str, target: &str| {
+            shown(routes(&["http://up:3001/mcp"]).route(Asked {
+                method: &method.parse().unwrap(),
+                uri: &target.parse().unwrap(),
+                headers: &HeaderMap::new(),
+                local: "127.0.0.1:8080".parse().unwrap(),
+                within: Some(&within),
+            }))
+        };
+        for target in ["/mcp?a=//b", "//evil.dev/", "/@evil.dev", "/..%2f"] {
+            assert_eq!(go("POST", target), format!("forward https://x.dev{target}"));
+        }
+        for target in ["https://x.dev/a", "https://X.dev:443/a"] {
+            assert_eq!(go("GET", target), "forward https://x.dev/a");
+        }
+        for target in [
+            "https://evil.dev/",
+            "http://x.dev/",
+            "https://x.dev:444/",
+            "https://a@x.dev/",
+            "http://127.0.0.1:8080/mcp",
+        ] {
+            assert!(go("GET", target).starts_with("Misdirected"), "{target}");
+        }
+        assert!(go("CONNECT", "x.dev:443").starts_with("BadTarget"));
+        assert_eq!(go("TRACE", "/"), "Trace");
+    }
+
+    #[test]
+    fn the_certificate_is_where_no_upstream_has_its_place() {
+        let nobody = routes(&[]);
+        assert_eq!(ask(&nobody, "GET", "/shadowcat-ca.pem", OURS), "certificate");
+        assert!(ask(&nobody, "GET", "/shadowcat-ca.pem", &[]).starts_with("ForeignHost"));
+        let server = routes(&["http://up:3001/mcp"]);
+        assert!(ask(&server, "GET", "/shadowcat-ca.pem", OURS).starts_with("reverse"));
+        assert_eq!(
+            ask(&server, "GET", "http://shadowcat.invalid/shadowcat-ca.pem", &[]),
+            "certificate"
+        );
+        assert_eq!(
+            ask(&server, "GET", "http://shadowcat.invalid/", &[]),
+            "NoUpstream"
+        );
     }
 }

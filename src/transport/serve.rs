@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -27,10 +27,10 @@ use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Route, Upstream};
+use super::route::{Asked, Route, Upstream, Within};
 use super::tap::RequestHeads;
 use super::tunnel;
-use super::upstream::ConnectionFacts;
+use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
@@ -48,6 +48,8 @@ pub(crate) struct ClientConnection {
     pub(crate) in_flight: AtomicU64,
     /// Why no request can be served on it.
     pub(crate) refusal: Option<String>,
+    /// The tunnel that it is in.
+    pub(crate) within: Option<Within>,
 }
 
 /// Where a request is sent, and what has to be changed in its response.
@@ -56,6 +58,7 @@ struct Destination {
     server: Arc<str>,
     target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
+    speaks: Speaks,
 }
 
 impl Destination {
@@ -103,12 +106,14 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        within: connection.within.as_ref(),
     };
     let response = match connection.hub.routes.route(asked) {
         Route::Nowhere(nowhere) => {
             let answer = OwnAnswer::nowhere(&nowhere, &connection.local.to_string());
             refuse(&connection, &request, head, answer).await
         }
+        Route::Certificate => give_certificate(&connection, &request, head).await,
         Route::Connect { authority } => tunnel::open(&connection, request, head, authority).await,
         Route::Forward { target, authority } => {
             let server: Arc<str> = authority.as_str().into();
@@ -117,6 +122,7 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
+                speaks: spoken_within(connection.within.as_ref(), request.version()),
             };
             pass(&connection, request, head, destination, place).await
         }
@@ -127,6 +133,11 @@ pub(crate) async fn serve(
             own_authority,
         } => {
             let server = Arc::clone(&upstream.label);
+            let speaks = if upstream.is_h2c() {
+                Speaks::PriorH2
+            } else {
+                Speaks::Negotiated
+            };
             let upstream = Some((upstream, mount, own_authority));
             pass(
                 &connection,
@@ -137,6 +148,7 @@ pub(crate) async fn serve(
                     server,
                     target,
                     upstream,
+                    speaks,
                 },
                 place,
             )
@@ -144,6 +156,15 @@ pub(crate) async fn serve(
         }
     };
     Ok(response)
+}
+
+/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
+fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
+    match within {
+        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
+        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
+        _ => Speaks::Negotiated,
+    }
 }
 
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
@@ -167,13 +188,17 @@ async fn pass(
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(&parts, &destination);
+    let mut host = host_change(connection, &parts, &destination);
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
         server: Arc::clone(&destination.server),
         method: &parts.method,
-        target: shown_target(&parts.uri),
+        target: if connection.within.is_some() {
+            destination.target.to_string()
+        } else {
+            shown_target(&parts.uri)
+        },
         headers: &parts.headers,
         head,
         rewrites: std::mem::take(&mut host.rewrites),
@@ -193,16 +218,13 @@ async fn pass(
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
-    let mut fields = headers::end_to_end(std::mem::take(&mut parts.headers));
+    let fields = std::mem::take(&mut parts.headers);
+    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
     host.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
-    let is_prior_h2 = destination
-        .upstream
-        .as_ref()
-        .is_some_and(|(upstream, ..)| upstream.is_h2c());
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let response = hub.clients.speaking(is_prior_h2).request(onward);
+    let response = hub.clients.speaking(destination.speaks).request(onward);
     match attempt.wait(response, sent_on).await {
         Ok(response) => {
             attempt.answered();
@@ -264,12 +286,36 @@ struct AskedFor {
     is_rpc: bool,
 }
 
-fn host_change(parts: &Parts, destination: &Destination) -> HostChange {
+fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
+        // The tunnel decides where it goes; what the client calls the server there is between the two.
+        _ if connection.within.is_some() && hosts == 1 => HostChange::default(),
         (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
         (None, None) => HostChange::default(),
     }
+}
+
+/// Takes out what a client proves to us, and puts in what we prove to the next proxy.
+fn prove_to_proxies(
+    connection: &ClientConnection,
+    destination: &Destination,
+    mut fields: HeaderMap,
+) -> HeaderMap {
+    let hub = &connection.hub;
+    let is_forward = destination.side == Side::Forward && connection.within.is_none();
+    if is_forward && hub.routes.takes_proxy_authorization() {
+        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
+    }
+    let proof = hub
+        .clients
+        .forwarder_proof(&destination.target, destination.speaks);
+    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
+        proof.set_sensitive(true);
+        fields.insert(header::PROXY_AUTHORIZATION, proof);
+    }
+    fields
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -485,6 +531,26 @@ async fn refuse(
     answer_ourselves(&exchange, is_rpc, &answer, EndKind::CutByProxy).await
 }
 
+/// Gives the certificate of the local authority to who asks for it.
+async fn give_certificate(
+    connection: &ClientConnection,
+    request: &Request<Incoming>,
+    head: ObservedHead,
+) -> Response<ReplyBody> {
+    let hub = &connection.hub;
+    let answer = match hub.interception.certificate(&hub.tasks).await {
+        Ok(Some(pem)) => OwnAnswer::certificate(&pem),
+        Ok(None) => OwnAnswer::no_certificate("This proxy does not intercept TLS.".to_owned()),
+        Err(error) => OwnAnswer::no_certificate(describe(&error)),
+    };
+    if !answer.status.is_success() {
+        return refuse(connection, request, head, answer).await;
+    }
+    let (exchange, _) = begin_refused(connection, request, head).await;
+    exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
+    answer_ourselves(&exchange, false, &answer, EndKind::Complete).await
+}
+
 /// Answers an honest request for which there is no room. Its body is read for the id that the answer has to carry.
 async fn turn_away(
     connection: &ClientConnection,
@@ -511,7 +577,7 @@ async fn begin_refused(
     request: &Request<Incoming>,
     head: ObservedHead,
 ) -> (Arc<Exchange>, Outbox) {
-    let side = if request.uri().authority().is_some() {
+    let side = if request.uri().authority().is_some() || connection.within.is_some() {
         Side::Forward
     } else {
         Side::Reverse

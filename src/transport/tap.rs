@@ -36,6 +36,7 @@ struct Heads {
     waiting: VecDeque<WireHead>,
     has_overflowed: bool,
     is_too_large: bool,
+    has_begun: bool,
 }
 
 impl RequestHeads {
@@ -47,6 +48,11 @@ impl RequestHeads {
     /// Whether a head was larger than `max_head_bytes`.
     pub(crate) fn is_too_large(&self) -> bool {
         self.lock().is_too_large
+    }
+
+    /// Whether the client has sent anything.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.lock().has_begun
     }
 
     fn add(&self, heads: SmallVec<[WireHead; 1]>) {
@@ -110,7 +116,11 @@ impl<S> ClientTap<S> {
     }
 
     fn look(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
-        if std::mem::take(&mut self.is_fresh) && buffer.filled().get(before) == Some(&TLS_HANDSHAKE) {
+        let is_first = std::mem::take(&mut self.is_fresh);
+        if is_first {
+            self.heads.lock().has_begun = true;
+        }
+        if is_first && buffer.filled().get(before) == Some(&TLS_HANDSHAKE) {
             tracing::warn!(
                 "a client speaks TLS to this port, which speaks plain HTTP; use http:// in its URL"
             );

@@ -14,7 +14,6 @@ use http::{Uri, Version, header, response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::{Clock, Timestamp};
+use crate::config::forward::{ProxyCredentials, ViaProxy, plain_host};
 use crate::limits::ResourceLimits;
 use crate::resource::meters::Meters;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
@@ -29,6 +29,9 @@ use crate::tasks::{TaskKind, Tasks, TasksExecutor};
 use super::gate::Gate;
 use super::relay::RequestBody;
 use super::tap::{ResponseHead, UpstreamTap};
+use super::tls::ready::{KeptReady, Ready};
+use super::tls::trust::{Alpn, Trust};
+use super::via::{self, ViaError};
 
 /// How long an idle pooled connection is kept. Below the usual 100 s of servers and load balancers.
 const POOL_IDLE: Duration = Duration::from_secs(90);
@@ -56,11 +59,36 @@ pub(crate) enum ConnectError {
     NoTls(String),
     #[error("the URL has no host")]
     NoHost,
+    #[error("the proxy {via} on the way cannot be reached")]
+    NoVia { via: String, source: Box<ConnectError> },
+    #[error("the proxy {via} on the way opened no tunnel to {host}")]
+    Via {
+        via: String,
+        host: String,
+        source: ViaError,
+    },
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// What TLS negotiates; without TLS HTTP/1.1.
+    Negotiated,
+    /// HTTP/2 from the first byte.
+    PriorH2,
+    /// HTTP/1.1, whatever else the server offers.
+    Http1,
 }
 
 /// Dials upstreams.
 #[derive(Debug, Clone)]
-pub(crate) struct Dialler(Arc<Settings>);
+pub(crate) struct Dialler {
+    settings: Arc<Settings>,
+    speaks: Speaks,
+}
+
+/// How dialling went before anybody asked for it.
+type Early = Result<UpstreamConnection, ConnectError>;
 
 #[derive(Debug)]
 struct Settings {
@@ -69,7 +97,9 @@ struct Settings {
     clock: Clock,
     meters: Arc<Meters>,
     listening: Arc<OnceLock<Vec<SocketAddr>>>,
-    tls: OnceLock<Result<Arc<ClientConfig>, String>>,
+    trust: Trust,
+    via: Option<ViaProxy>,
+    ready: Arc<Ready<Early>>,
     gates: Vec<KnownUpstream>,
 }
 
@@ -88,19 +118,34 @@ impl Dialler {
         meters: &Arc<Meters>,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
         gates: Vec<KnownUpstream>,
+        way: Way,
     ) -> Self {
-        Self(Arc::new(Settings {
+        let settings = Settings {
             timeout: limits.upstream_connect_timeout,
             max_head_bytes: limits.max_head_bytes,
             clock,
             meters: Arc::clone(meters),
             listening,
-            tls: OnceLock::new(),
+            trust: way.trust,
+            via: way.via,
+            ready: Arc::new(Ready::new(limits.max_certificates)),
             gates,
-        }))
+        };
+        Self {
+            settings: Arc::new(settings),
+            speaks: Speaks::Negotiated,
+        }
     }
 
-    /// A TCP connection to the first address of `authority` that accepts one.
+    fn speaking(&self, speaks: Speaks) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            speaks,
+        }
+    }
+
+    /// A TCP connection to the first address of `authority` that accepts one, or a tunnel to it through the proxy on
+    /// the way.
     ///
     /// # Errors
     /// [`ConnectError`]; of several addresses the last one's.
@@ -109,13 +154,49 @@ impl Dialler {
         authority: &Authority,
         default_port: u16,
     ) -> Result<TcpStream, ConnectError> {
-        let dialling = self.dial_each(authority, authority.port_u16().unwrap_or(default_port));
-        self.within_timeout(dialling).await?
+        let port = authority.port_u16().unwrap_or(default_port);
+        let Some(via) = self.via_for(authority) else {
+            return self.within_timeout(self.dial_each(authority, port)).await?;
+        };
+        let mut stream = self.dial_via(via).await?;
+        let opening = via::open_tunnel(&mut stream, via, authority, port, self.settings.max_head_bytes);
+        let opened = self.within_timeout(opening).await?;
+        opened.map_err(|source| ConnectError::Via {
+            via: via.to_string(),
+            host: authority.to_string(),
+            source,
+        })?;
+        Ok(stream)
+    }
+
+    async fn dial_via(&self, via: &ViaProxy) -> Result<TcpStream, ConnectError> {
+        let port = via.authority().port_u16().unwrap_or(80);
+        let dialled = self.within_timeout(self.dial_each(via.authority(), port)).await;
+        dialled
+            .and_then(|dialled| dialled)
+            .map_err(|source| ConnectError::NoVia {
+                via: via.to_string(),
+                source: Box::new(source),
+            })
+    }
+
+    /// The proxy on the way to `authority`, if there is one.
+    fn via_for(&self, authority: &Authority) -> Option<&ViaProxy> {
+        let via = self.settings.via.as_ref()?;
+        via::is_on_the_way(via, authority.host()).then_some(via)
+    }
+
+    /// The proxy that gets requests for `uri` with their whole URL as the target.
+    fn forwarder_of(&self, uri: &Uri) -> Option<&ViaProxy> {
+        let is_plain = uri.scheme() != Some(&Scheme::HTTPS) && self.speaks != Speaks::PriorH2;
+        uri.authority()
+            .filter(|_| is_plain)
+            .and_then(|authority| self.via_for(authority))
     }
 
     /// Waits for a step towards a connection, and notes how long it took.
     async fn within_timeout<T>(&self, step: impl Future<Output = T>) -> Result<T, ConnectError> {
-        let Settings { timeout, meters, .. } = &*self.0;
+        let Settings { timeout, meters, .. } = &*self.settings;
         let started = tokio::time::Instant::now();
         let outcome = tokio::time::timeout(*timeout, step).await;
         meters.connect_time.note_time(started.elapsed().min(*timeout));
@@ -159,7 +240,12 @@ impl Dialler {
     }
 
     fn is_ourselves(&self, address: SocketAddr) -> bool {
-        let listening = self.0.listening.get().map(Vec::as_slice).unwrap_or_default();
+        let listening = self
+            .settings
+            .listening
+            .get()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let is_ours = |own: &SocketAddr| {
             own.port() == address.port()
                 && (own.ip() == address.ip() || own.ip().is_unspecified() && address.ip().is_loopback())
@@ -168,29 +254,74 @@ impl Dialler {
     }
 
     async fn connect(self, uri: Uri) -> Result<UpstreamConnection, ConnectError> {
-        let started = tokio::time::Instant::now();
         let authority = uri.authority().ok_or(ConnectError::NoHost)?;
-        let is_tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        let tcp = self.dial(authority, if is_tls { 443 } else { 80 }).await?;
+        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let suits = |early: &Early| match early {
+            Ok(connection) => !connection.is_h2 || self.speaks == Speaks::Negotiated,
+            Err(_) => true,
+        };
+        if is_tls && let Some(early) = self.settings.ready.take(authority, suits) {
+            return early;
+        }
+        self.connect_now(&uri, authority).await
+    }
+
+    /// Whether `authority` speaks HTTP/2 over TLS. If it is not known yet, it is dialled, and the connection, or the
+    /// failure, is kept for the first request.
+    pub(crate) async fn speaks_h2(&self, authority: &Authority) -> (bool, Option<impl Send + use<>>) {
+        let ready = &self.settings.ready;
+        if let Some(known) = ready.speaks_h2(authority) {
+            return (known, None);
+        }
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTPS)
+            .authority(authority.clone())
+            .path_and_query("/")
+            .build();
+        let early = match uri {
+            Ok(uri) => self.connect_now(&uri, authority).await,
+            Err(_) => Err(ConnectError::NoHost),
+        };
+        let speaks_h2 = early.as_ref().is_ok_and(|connection| connection.is_h2);
+        let kept: KeptReady<Early> = ready.keep(authority.clone(), early);
+        (speaks_h2, Some(kept))
+    }
+
+    async fn connect_now(
+        &self,
+        uri: &Uri,
+        authority: &Authority,
+    ) -> Result<UpstreamConnection, ConnectError> {
+        let started = tokio::time::Instant::now();
+        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let forwarder = self.forwarder_of(uri);
+        let tcp = match forwarder {
+            Some(via) => self.dial_via(via).await?,
+            None => self.dial(authority, if is_tls { 443 } else { 80 }).await?,
+        };
         let stream = if is_tls {
             self.wrap_in_tls(tcp, authority).await?
         } else {
             Stream::Plain(tcp)
         };
-        self.note_connected(&uri);
+        self.note_connected(uri);
         let is_h2 = stream.is_h2();
-        let (tap, head) = UpstreamTap::new(stream, self.0.max_head_bytes);
+        if is_tls && self.speaks == Speaks::Negotiated {
+            self.settings.ready.learn(authority, is_h2);
+        }
+        let (tap, head) = UpstreamTap::new(stream, self.settings.max_head_bytes);
         let facts = ConnectionFacts {
             head,
             connect: started.elapsed(),
             reuse: Arc::default(),
         };
-        self.0.meters.idle_upstreams.add(1);
+        self.settings.meters.idle_upstreams.add(1);
         Ok(UpstreamConnection {
             io: TokioIo::new(tap),
             facts,
             is_h2,
-            dialler: self,
+            is_forwarded: forwarder.is_some(),
+            dialler: self.clone(),
         })
     }
 
@@ -199,23 +330,19 @@ impl Dialler {
         let is_there = |known: &&KnownUpstream| {
             uri.scheme() == Some(&known.scheme) && uri.authority() == Some(&known.authority)
         };
-        for known in self.0.gates.iter().filter(is_there) {
+        for known in self.settings.gates.iter().filter(is_there) {
             known.gate.connected();
         }
     }
 
     async fn wrap_in_tls(&self, tcp: TcpStream, authority: &Authority) -> Result<Stream, ConnectError> {
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let config = self
-            .0
-            .tls
-            .get_or_init(tls_config)
-            .clone()
-            .map_err(ConnectError::NoTls)?;
+        let host = plain_host(authority.host());
+        let alpn = match self.speaks {
+            Speaks::Http1 => Alpn::Http1,
+            Speaks::Negotiated | Speaks::PriorH2 => Alpn::Both,
+        };
+        let config = self.settings.trust.config_for(&host, alpn);
+        let config = config.map_err(ConnectError::NoTls)?;
         let name =
             ServerName::try_from(host.clone()).map_err(|error| ConnectError::NoTls(error.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, tcp);
@@ -225,20 +352,11 @@ impl Dialler {
     }
 }
 
-/// Made when the first https upstream is used, since a machine without certificates can do without until then.
-pub(crate) fn tls_config() -> Result<Arc<ClientConfig>, String> {
-    use rustls_platform_verifier::BuilderVerifierExt as _;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let builder = builder
-        .with_platform_verifier()
-        .map_err(|error| error.to_string())?;
-    let mut config = builder.with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+/// How to get to upstreams, and whom to believe there.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) trust: Trust,
+    pub(crate) via: Option<ViaProxy>,
 }
 
 /// What is known of the connection that carried an exchange. Found among the response's extensions.
@@ -369,13 +487,15 @@ pub(crate) struct UpstreamConnection {
     io: TokioIo<UpstreamTap<Stream>>,
     facts: ConnectionFacts,
     is_h2: bool,
+    /// Another proxy takes requests on it for others.
+    is_forwarded: bool,
     dialler: Dialler,
 }
 
 impl UpstreamConnection {
     /// Counts a connection that is closed only because there are enough idle ones.
     fn note_closing(&self) {
-        let Settings { clock, meters, .. } = &*self.dialler.0;
+        let Settings { clock, meters, .. } = &*self.dialler.settings;
         let is_answered = self.io.inner().is_answered();
         if !self.is_h2 && is_answered && self.facts.reuse.finds_no_room(clock.now()) {
             meters.idle_upstreams.reach();
@@ -386,13 +506,15 @@ impl UpstreamConnection {
 
 impl Drop for UpstreamConnection {
     fn drop(&mut self) {
-        self.dialler.0.meters.idle_upstreams.sub(1);
+        self.dialler.settings.meters.idle_upstreams.sub(1);
     }
 }
 
 impl Connection for UpstreamConnection {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.facts.clone());
+        let connected = Connected::new()
+            .extra(self.facts.clone())
+            .proxy(self.is_forwarded);
         if self.is_h2 {
             connected.negotiated_h2()
         } else {
@@ -458,6 +580,7 @@ pub(crate) struct Clients {
     pub(crate) dialler: Dialler,
     negotiating: Client<Dialler, RequestBody>,
     prior_h2: Client<Dialler, RequestBody>,
+    http1: Client<Dialler, RequestBody>,
 }
 
 impl Clients {
@@ -468,9 +591,10 @@ impl Clients {
         meters: &Arc<Meters>,
         listening: Arc<OnceLock<Vec<SocketAddr>>>,
         gates: Vec<KnownUpstream>,
+        way: Way,
     ) -> Self {
-        let dialler = Dialler::new(limits, clock, meters, listening, gates);
-        let client = |is_prior_h2: bool| {
+        let dialler = Dialler::new(limits, clock, meters, listening, gates, way);
+        let client = |speaks: Speaks| {
             let mut builder =
                 Client::builder(TasksExecutor::new(tasks.clone(), TaskKind::UpstreamConnection));
             builder
@@ -482,26 +606,34 @@ impl Clients {
                 .http1_preserve_header_case(true)
                 .http1_max_headers(limits.max_headers)
                 .http1_max_buf_size(limits.max_head_bytes.max(MIN_READ_BUFFER))
-                .http2_only(is_prior_h2)
+                .http2_only(speaks == Speaks::PriorH2)
                 .http2_initial_stream_window_size(STREAM_WINDOW)
                 .http2_initial_connection_window_size(CONNECTION_WINDOW)
                 .http2_max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX));
-            builder.build(dialler.clone())
+            builder.build(dialler.speaking(speaks))
         };
         Self {
-            negotiating: client(false),
-            prior_h2: client(true),
+            negotiating: client(Speaks::Negotiated),
+            prior_h2: client(Speaks::PriorH2),
+            http1: client(Speaks::Http1),
             dialler,
         }
     }
 
-    /// The client that speaks to an upstream: with HTTP/2 from the first byte, or as TLS negotiates.
-    pub(crate) const fn speaking(&self, is_prior_h2: bool) -> &Client<Dialler, RequestBody> {
-        if is_prior_h2 {
-            &self.prior_h2
-        } else {
-            &self.negotiating
+    /// The client that speaks so.
+    pub(crate) const fn speaking(&self, speaks: Speaks) -> &Client<Dialler, RequestBody> {
+        match speaks {
+            Speaks::Negotiated => &self.negotiating,
+            Speaks::PriorH2 => &self.prior_h2,
+            Speaks::Http1 => &self.http1,
         }
+    }
+
+    /// What a request for `uri` has to prove to the proxy that forwards it.
+    pub(crate) fn forwarder_proof(&self, uri: &Uri, speaks: Speaks) -> Option<&str> {
+        let is_forwarded = speaks != Speaks::PriorH2;
+        let via = self.dialler.forwarder_of(uri).filter(|_| is_forwarded)?;
+        via.credentials().map(ProxyCredentials::field)
     }
 }
 

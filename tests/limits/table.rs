@@ -65,6 +65,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_connection_takes_no_more_exchanges_than_its_limit",
     ),
     (
+        "max_certificates",
+        "tests/intercept/certificates.rs",
+        "beyond_max_certificates_one_goes_and_is_made_again",
+    ),
+    (
         "max_tasks_per_kind",
         "tests/http2.rs",
         "a_request_that_finds_no_room_among_its_kind_gets_503_until_a_stream_ends",

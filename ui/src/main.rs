@@ -1,6 +1,7 @@
 //! A terminal debugger for Model Context Protocol traffic.
 
 mod app;
+mod ca;
 mod cli;
 mod complete;
 mod console;
@@ -10,6 +11,7 @@ mod descriptors;
 mod detail;
 mod document;
 mod effect;
+mod exec;
 #[cfg(test)]
 mod fake;
 mod format;
@@ -132,8 +134,11 @@ fn report(error: &anyhow::Error) {
 }
 
 fn run(invocation: Invocation) -> Result<(), Failure> {
-    if let Job::Print(text) = &invocation.job {
-        return print(text);
+    match &invocation.job {
+        Job::Print(text) => return print(text),
+        Job::Ca(job) => return print(&ca::run(job)?),
+        Job::Exec(job) => return exec::run(job),
+        _ => {}
     }
     check_terminal(&invocation.job)?;
     let ring = LogRing::new(invocation.limits.log_ring);
@@ -195,7 +200,7 @@ const fn has_screen(job: &Job) -> bool {
     match job {
         Job::Proxy { view, .. } | Job::Demo { view, .. } => matches!(view, View::Screen(_)),
         Job::Open { .. } => true,
-        Job::Show { .. } | Job::Print(_) => false,
+        Job::Show { .. } | Job::Exec(_) | Job::Ca(_) | Job::Print(_) => false,
     }
 }
 
@@ -240,6 +245,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
             lines,
             has_bodies,
         } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        Job::Exec(job) => exec::run(&job),
+        Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
     }
 }

@@ -417,8 +417,10 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         };
     }
     let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
+    // A tunnel that broke has carried what it was for; one that never came about says why.
+    let is_open = end.failure.is_none() || end.response_end == EndKind::UpstreamAborted;
     match end.response_end {
-        _ if is_tunnel => Outcome::Ok,
+        _ if is_tunnel && is_open => Outcome::Ok,
         // Closing is how a client ends a stream that it listened to.
         EndKind::ClientAborted if is_stream => Outcome::Cancelled,
         EndKind::ClientAborted => Outcome::ClientGone,

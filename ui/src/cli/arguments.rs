@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -7,8 +8,10 @@ use shadowcat::config::{ListenAddress, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
+use super::forward_flags::{CaArguments, ForwardArguments};
 use super::limit_flags::LimitArguments;
 use super::values::{LogLevel, ThemeName};
+use crate::exec::ProxyPlace;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
@@ -35,6 +38,45 @@ pub(super) enum Task {
     Show(ShowArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
+    /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
+    Exec(ExecArguments),
+    /// Show, export or renew the local certificate authority
+    Ca(CaTaskArguments),
+}
+
+/// A client of the proxy.
+#[derive(Debug, Args)]
+pub(super) struct ExecArguments {
+    /// Where the proxy is; with credentials as USER:PASSWORD@HOST:PORT [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "SHADOWCAT_CONNECT", hide_env_values = true)]
+    pub(super) connect: Option<ProxyPlace>,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
+    /// The client and its arguments
+    #[arg(value_name = "CLIENT", required = true, last = true)]
+    pub(super) client: Vec<OsString>,
+}
+
+/// The certificate authority.
+#[derive(Debug, Args)]
+pub(super) struct CaTaskArguments {
+    /// Write the certificate, never the key, to this new file
+    #[arg(long, value_name = "PATH")]
+    pub(super) export: Option<PathBuf>,
+    /// Make a fresh authority in place of the one that is there; clients have to trust it anew
+    #[arg(long)]
+    pub(super) new: bool,
+    /// Do not ask before --new
+    #[arg(long, requires = "new")]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) ca: CaArguments,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
+    pub(super) config: Vec<PathBuf>,
 }
 
 /// The proxy, which is what happens without a subcommand.
@@ -57,6 +99,8 @@ pub(super) struct ProxyArguments {
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    #[command(flatten)]
+    pub(super) forward: ForwardArguments,
     #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]
@@ -238,7 +282,7 @@ pub(super) struct SignArguments {
 }
 
 /// What every task takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
     /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]

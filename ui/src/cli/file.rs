@@ -12,6 +12,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use shadowcat::limits::ResourceLimits;
 use toml::Spanned;
 
+use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
 use super::values::{LogLevel, RecordChoice, ThemeName};
 
@@ -95,6 +96,15 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
         upstreams: content.upstreams.map(read_all).transpose()?,
         allow_hosts: content.allow_hosts.map(read_all).transpose()?,
         allow_origins: content.allow_origins.map(read_all).transpose()?,
+        forward: ForwardLayer {
+            no_intercept: content.no_intercept.map(read_all).transpose()?,
+            insecure: content.insecure.map(read_all).transpose()?,
+            upstream_ca: content.upstream_ca.map(read_all).transpose()?,
+            allow_connect: content.allow_connect.map(read_all).transpose()?,
+            proxy_auth: content.proxy_auth.map(read_one).transpose()?,
+            via: content.via.map(read_one).transpose()?,
+            ca_dir: content.ca_dir,
+        },
         record: content.record,
         metrics: content.metrics.map(read_one).transpose()?,
         otlp: content.otlp.map(read_one).transpose()?,
@@ -147,6 +157,13 @@ struct Content {
     upstreams: Option<Spanned<Texts>>,
     allow_hosts: Option<Spanned<Texts>>,
     allow_origins: Option<Spanned<Texts>>,
+    no_intercept: Option<Spanned<Texts>>,
+    insecure: Option<Spanned<Texts>>,
+    upstream_ca: Option<Spanned<Texts>>,
+    allow_connect: Option<Spanned<Texts>>,
+    proxy_auth: Option<Spanned<String>>,
+    via: Option<Spanned<String>>,
+    ca_dir: Option<PathBuf>,
     record: Option<RecordChoice>,
     metrics: Option<Spanned<String>>,
     otlp: Option<Spanned<String>>,
@@ -323,6 +340,9 @@ mod tests {
             ),
             ("lisen = \"x\"", "s.toml:1:1:", "unknown field `lisen`"),
             ("theme = \"pink\"", "s.toml:1:9:", "`dark`"),
+            ("via = \"socks5://x:1\"", "s.toml:1:7:", "http://HOST:PORT"),
+            ("insecure = [\"a b\"]", "s.toml:1:13:", "`a b` is no host"),
+            ("proxy_auth = \"secret\"", "s.toml:1:14:", "USER:PASSWORD"),
             ("metrics = \"9464\"", "s.toml:1:11:", "HOST:PORT"),
             ("otlp = \"c:4317\"", "s.toml:1:8:", "http://"),
             ("record = 3", "s.toml:1:10:", "true, false, or the path"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use shadowcat::config::{ListenAddress, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
+use super::forward_flags::ForwardLayer;
 use super::values::{LogLevel, RecordChoice, ThemeName};
 
 /// `None` where the place says nothing. A later layer replaces lists as a whole; limits and keys it replaces one by one.
@@ -14,6 +15,7 @@ pub(super) struct Layer {
     pub(super) upstreams: Option<Vec<UpstreamConfig>>,
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
+    pub(super) forward: ForwardLayer,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -38,6 +40,7 @@ impl Layer {
             upstreams: self.upstreams.or(below.upstreams),
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
+            forward: self.forward.over(below.forward),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),

@@ -3,6 +3,7 @@
 mod arguments;
 mod file;
 mod filter_text;
+mod forward_flags;
 mod layer;
 mod limit_flags;
 mod print;
@@ -12,7 +13,9 @@ mod values;
 use clap::Parser as _;
 
 use arguments::CommandLine;
-pub(crate) use settings::{Format, Invocation, Job, Lines, ScreenSettings, SettingsError, View};
+pub(crate) use settings::{
+    CaJob, ExecJob, Format, Invocation, Job, Lines, ScreenSettings, SettingsError, View,
+};
 pub(crate) use values::LogLevel;
 
 /// Reads the command line of this process, its environment and its configuration files.

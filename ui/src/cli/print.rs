@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use shadowcat::config::UpstreamConfig;
 use shadowcat::limits::{ResourceLimits, Unit, display_value};
 
+use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
 use super::settings::{self, DEFAULT_LISTEN};
 use super::values::RecordChoice;
@@ -27,6 +28,7 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     ] {
         let _ = writeln!(page, "{name} = {}", list(texts));
     }
+    forward(&mut page, &layer.forward);
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
@@ -60,6 +62,24 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         let _ = writeln!(page, "{} = {}", quoted(action), list(keys));
     }
     page
+}
+
+/// Passwords are not printed, so what needs one stands there as a comment.
+fn forward(page: &mut String, layer: &ForwardLayer) {
+    for (name, texts) in layer.lists() {
+        let _ = writeln!(page, "{name} = {}", list(&texts));
+    }
+    if let Some(credentials) = &layer.proxy_auth {
+        let _ = writeln!(page, "# proxy_auth = {}", quoted(&credentials.to_string()));
+    }
+    if let Some(via) = &layer.via {
+        let text = via.to_string();
+        let sign = if text.contains('@') { "# " } else { "" };
+        let _ = writeln!(page, "{sign}via = {}", quoted(&text));
+    }
+    if let Some(directory) = layer.ca_dir() {
+        let _ = writeln!(page, "ca_dir = {}", quoted(&directory.display().to_string()));
+    }
 }
 
 fn heading(sources: &[PathBuf]) -> String {

@@ -1,19 +1,23 @@
 //! From all layers to what is to be done.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
 use super::arguments::{
-    CommandLine, DemoArguments, GeneralArguments, HeadlessFormat, OpenArguments, ProxyArguments,
-    RecordArguments, ScreenArguments, ShowArguments, ShowFormat, SignArguments, Task, ViewArguments,
+    CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
+    OpenArguments, ProxyArguments, RecordArguments, ScreenArguments, ShowArguments, ShowFormat,
+    SignArguments, Task, ViewArguments,
 };
 use super::file::{self, FileError};
+use super::forward_flags::{CaArguments, ForwardLayer};
 use super::layer::Layer;
 use super::print;
 use super::values::{LogLevel, RecordChoice, ThemeName};
+use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
 
 /// Where clients connect unless something else is said.
@@ -45,8 +49,30 @@ pub(crate) enum Job {
         lines: Lines,
         has_bodies: bool,
     },
+    /// Run a client of the proxy.
+    Exec(ExecJob),
+    /// Show or change the certificate authority.
+    Ca(CaJob),
     /// Print a text.
     Print(String),
+}
+
+/// A client to be run.
+#[derive(Debug)]
+pub(crate) struct ExecJob {
+    pub(crate) connect: Option<ProxyPlace>,
+    pub(crate) ca_dir: Option<PathBuf>,
+    pub(crate) client: Vec<OsString>,
+}
+
+/// What to do with the certificate authority.
+#[derive(Debug)]
+pub(crate) struct CaJob {
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) export: Option<PathBuf>,
+    pub(crate) is_new: bool,
+    /// Without asking.
+    pub(crate) is_agreed: bool,
 }
 
 /// Where the traffic is shown.
@@ -113,6 +139,8 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
+        Some(Task::Exec(arguments)) => exec(arguments),
+        Some(Task::Ca(arguments)) => ca(arguments),
     }
 }
 
@@ -199,6 +227,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         upstreams: some_if_any(arguments.upstream),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
+        forward: arguments.forward.into(),
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -270,6 +299,43 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(job))
 }
 
+/// What is needed of the settings where there is neither proxy nor screen: the directory of the authority.
+fn only_ca(ca: CaArguments, config: Vec<PathBuf>) -> Result<Settings, SettingsError> {
+    let given = Layer {
+        forward: ForwardLayer {
+            ca_dir: ca.ca_dir,
+            ..ForwardLayer::default()
+        },
+        ..Layer::default()
+    };
+    let general = GeneralArguments {
+        config,
+        ..GeneralArguments::default()
+    };
+    settings(given, general)
+}
+
+fn exec(arguments: ExecArguments) -> Result<Invocation, SettingsError> {
+    let settings = only_ca(arguments.ca, arguments.config)?;
+    let job = Job::Exec(ExecJob {
+        connect: arguments.connect,
+        ca_dir: settings.layer.forward.ca_dir(),
+        client: arguments.client,
+    });
+    Ok(settings.invocation(job))
+}
+
+fn ca(arguments: CaTaskArguments) -> Result<Invocation, SettingsError> {
+    let settings = only_ca(arguments.ca, arguments.config)?;
+    let job = Job::Ca(CaJob {
+        directory: settings.layer.forward.ca_dir(),
+        export: arguments.export,
+        is_new: arguments.new,
+        is_agreed: arguments.yes,
+    });
+    Ok(settings.invocation(job))
+}
+
 fn some_if_any<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
@@ -310,6 +376,7 @@ fn config(layer: &Layer) -> Config {
         upstreams: layer.upstreams.clone().unwrap_or_default(),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
+        forward: layer.forward.config(),
         record,
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
@@ -409,6 +476,7 @@ mod tests {
     fn what_is_printed_reads_back_as_the_same() {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
+             no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
              metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
@@ -420,8 +488,21 @@ mod tests {
             (first.listen, first.upstreams, first.record, first.keys)
         );
         assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
+        assert_eq!(second.forward, first.forward);
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");
+    }
+
+    #[test]
+    fn no_password_is_printed() {
+        let printed = page_of(&layer(
+            "proxy_auth = \"me:secret\"\nvia = \"http://me:secret@p:1\"",
+        ));
+        assert!(
+            !printed.contains("secret") && !printed.contains("bWU6"),
+            "{printed}"
+        );
+        assert!(printed.contains("# via = \"http://me:***@p:1\""), "{printed}");
     }
 
     #[test]

@@ -1,0 +1,67 @@
+//! Through another proxy (`--via`): CONNECT, and what is known of the way.
+//!
+//! Source: RFC 9110 §9.3.6 (CONNECT), RFC 9112 §3.2.2 (absolute-form).
+
+use std::io;
+
+use http::uri::Authority;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::config::forward::{ViaProxy, is_loopback};
+
+/// The other proxy did not open a tunnel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ViaError {
+    #[error("it answered `{0}`")]
+    Refused(String),
+    #[error("it answered with something that is no HTTP")]
+    NoHttp,
+    #[error("it closed the connection or broke it off")]
+    Broken(#[from] io::Error),
+}
+
+/// Whether connections to `host` go through `via`. A proxy elsewhere cannot reach this machine's loopback addresses.
+pub(super) fn is_on_the_way(via: &ViaProxy, host: &str) -> bool {
+    via.is_here() || !is_loopback(host)
+}
+
+/// Asks the proxy at the other end of `stream` for a tunnel. Its answer has `max_head_bytes` at most.
+///
+/// # Cancel safety
+/// Not: a dropped future leaves the stream in the middle of an answer, so it goes with it.
+pub(super) async fn open_tunnel(
+    stream: &mut TcpStream,
+    via: &ViaProxy,
+    authority: &Authority,
+    port: u16,
+    max_head_bytes: usize,
+) -> Result<(), ViaError> {
+    let place = format!("{}:{port}", authority.host());
+    let proof = via
+        .credentials()
+        .map(|credentials| format!("Proxy-Authorization: {}\r\n", credentials.field()));
+    let proof = proof.unwrap_or_default();
+    let request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{proof}\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let head = read_head(stream, max_head_bytes).await?;
+    let line = head.lines().next().unwrap_or_default();
+    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
+    match status {
+        Some(status) if status.starts_with('2') => Ok(()),
+        Some(_) => Err(ViaError::Refused(line.to_owned())),
+        None => Err(ViaError::NoHttp),
+    }
+}
+
+/// Byte by byte, since what follows the head belongs to the tunnel.
+async fn read_head(stream: &mut TcpStream, max_head_bytes: usize) -> Result<String, ViaError> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == max_head_bytes {
+            return Err(ViaError::NoHttp);
+        }
+        head.push(stream.read_u8().await?);
+    }
+    String::from_utf8(head).map_err(|_| ViaError::NoHttp)
+}

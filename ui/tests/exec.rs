@@ -1,0 +1,169 @@
+//! A client that was started by `exec`, and the certificate authority that it believes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and its helpers too"
+)]
+#![cfg(unix)]
+
+#[path = "support/binary.rs"]
+mod binary;
+#[path = "support/tls.rs"]
+mod tls;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use binary::{Headless, Home, Ran};
+
+/// What a client finds in its environment.
+fn environment(home: &Home, connect: &str) -> BTreeMap<String, String> {
+    let ran = home.run(&["exec", "--connect", connect, "--", "env"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pairs = ran.stdout.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn mode(path: &str) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_client_reaches_an_https_server_through_the_proxy_and_believes_it() {
+    let home = Home::new();
+    let (server, authority) = tls::server(&[b"http/1.1"]).await;
+    let root = home.file("root.pem", &authority);
+    let lines = home.path().join("lines");
+    let proxy = Headless::of(
+        home.command(&[
+            "--headless",
+            "--listen",
+            "127.0.0.1:0",
+            "--format",
+            "text",
+            "--upstream-ca",
+            &root,
+        ])
+        .stdout(std::fs::File::create(&lines).unwrap()),
+    );
+    let found = environment(&home, &proxy.address);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+        assert_eq!(found[name], format!("http://{}", proxy.address));
+    }
+    assert_eq!((found["NO_PROXY"].as_str(), found["no_proxy"].as_str()), ("", ""));
+    assert_eq!(found["NODE_USE_ENV_PROXY"], "1");
+    for name in [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    ] {
+        assert_eq!(mode(&found[name]), 0o600);
+        let url = format!("https://localhost:{}/mcp", server.port());
+        let text = tls::get(&url, &found["https_proxy"], &found[name]).await;
+        assert_eq!(text, format!("HTTP/1.1 localhost:{}", server.port()));
+    }
+    let ended = proxy.terminate();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines = std::fs::read_to_string(lines).unwrap();
+    assert!(
+        lines.contains(&format!("https://localhost:{}/mcp", server.port())),
+        "{lines}"
+    );
+}
+
+#[test]
+fn the_clients_exit_code_and_signal_are_its_own() {
+    let home = Home::new();
+    let proxy = Headless::start(&home, &[]);
+    let connect = ["exec", "--connect", &proxy.address, "--"];
+    let ran = home.run(&[&connect[..], &["sh", "-c", "echo out; exit 7"]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "out\n"));
+    assert!(ran.stderr.contains("22.21"), "{ran:?}");
+    let ran = home
+        .command(&[&connect[..], &["sh", "-c", "kill -TERM $$"]].concat())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.signal(), Some(15));
+    let ran = home.run(&[&connect[..], &["no-such-program"]].concat());
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.stderr.contains("could not run no-such-program"), "{ran:?}");
+    proxy.terminate();
+}
+
+#[test]
+fn without_a_proxy_it_says_what_to_start() {
+    let home = Home::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let other = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut question = [0; 1024];
+            assert!(client.read(&mut question).unwrap() > 0);
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
+        });
+        home.run(&["exec", "--connect", &address, "--", "true"])
+    });
+    other.refused(3, &["there is no shadowcat-tui at", "something else answers"]);
+    drop(listener);
+    let nobody = home.run(&["exec", "--connect", &address, "--", "true"]);
+    nobody.refused(3, &[&format!("shadowcat-tui --listen {address}")]);
+}
+
+#[test]
+fn credentials_of_the_proxy_reach_the_client_and_no_screen() {
+    let home = Home::new();
+    let proxy = Headless::start(&home, &["--proxy-auth", "me:secret"]);
+    let found = environment(&home, &format!("me:secret@{}", proxy.address));
+    assert_eq!(found["HTTP_PROXY"], format!("http://me:secret@{}", proxy.address));
+    let ended = proxy.terminate();
+    assert!(!ended.stderr.contains("secret"), "{ended:?}");
+}
+
+#[test]
+fn the_authority_is_shown_exported_and_renewed_but_its_key_is_not() {
+    let home = Home::new();
+    let first = home.run(&["ca"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let directory = home.path().join("data/shadowcat/ca");
+    for word in [
+        "SHA-256",
+        "exec --",
+        "NODE_EXTRA_CA_CERTS",
+        "update-ca-certificates",
+        "undo",
+    ] {
+        assert!(first.stdout.contains(word), "{word} is not in {}", first.stdout);
+    }
+    assert!(first.stdout.contains(&directory.display().to_string()));
+    assert_eq!(first.stdout, home.run(&["ca"]).stdout, "it stays the same");
+    let copy = home.path().join("copy.pem").display().to_string();
+    assert_eq!(home.run(&["ca", "--export", &copy]).code, Some(0));
+    let text = std::fs::read_to_string(&copy).unwrap();
+    assert!(text.contains("BEGIN CERTIFICATE") && !text.contains("PRIVATE"));
+    home.run(&["ca", "--export", &copy])
+        .refused(3, &["not there yet"]);
+    home.run(&["ca", "--new"]).refused(2, &["--yes"]);
+    let renewed = home.run(&["ca", "--new", "--yes"]);
+    assert_eq!(renewed.code, Some(0), "{renewed:?}");
+    assert_ne!(fingerprint(&first), fingerprint(&renewed));
+    assert_eq!(
+        mode(&directory.join("shadowcat-ca-key.pem").display().to_string()),
+        0o600
+    );
+    let elsewhere = home.path().join("elsewhere").display().to_string();
+    home.run(&["ca", "--ca-dir", &elsewhere]);
+    assert!(Path::new(&elsewhere).join("shadowcat-ca.pem").exists());
+}
+
+fn fingerprint(ran: &Ran) -> &str {
+    let line = ran.stdout.lines().find(|line| line.contains("SHA-256")).unwrap();
+    line.rsplit(' ').next().unwrap()
+}
