@@ -42,6 +42,8 @@ pub struct Config {
     pub records_secrets: bool,
     /// Where metrics can be scraped; nowhere if `None`.
     pub metrics: Option<ListenAddress>,
+    /// The directory of the control door, through which wrapped commands are shown; no door if `None`.
+    pub door: Option<PathBuf>,
     /// Where spans of calls are sent; nowhere if `None`.
     pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, UpstreamConfig};
+use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
@@ -253,6 +254,10 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
         }
+        #[cfg(unix)]
+        if let Some(directory) = config.door.clone() {
+            crate::door::server::start(&parts.proxy.hub, directory);
+        }
         telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
     Ok(EngineHandle {
@@ -325,6 +330,7 @@ fn start_parts(
         interception: Interception::new(&config.forward, &limits, clock, &meters),
         clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates, way),
         listening: Arc::clone(listening),
+        door: DoorNotes::default(),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -472,6 +478,26 @@ impl EngineHandle {
             let _inside = running.runtime.enter();
             self.tasks.spawn(kind, task);
         }
+    }
+
+    /// Serves `socket` as if somebody had come with it through the control door.
+    ///
+    /// # Errors
+    /// What the system says if the socket cannot be used.
+    #[cfg(unix)]
+    pub fn adopt(&self, socket: std::os::unix::net::UnixStream) -> io::Result<()> {
+        let Some((running, proxy)) = self
+            .running
+            .as_ref()
+            .and_then(|running| Some((running, running.proxy.as_ref()?)))
+        else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let _inside = running.runtime.enter();
+        socket.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(socket)?;
+        crate::door::server::adopt(&proxy.hub, socket);
+        Ok(())
     }
 
     /// The engine's runtime, for what has to be awaited on it.

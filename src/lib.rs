@@ -5,6 +5,7 @@ pub mod child;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod door;
 pub mod engine;
 pub mod frontend;
 pub mod ids;

@@ -177,6 +177,9 @@ limits! {
     max_exchanges_per_connection: usize = 512, Count, min 1,
         "Requests in flight on one HTTP/2 connection",
         "the connection takes no further request until one is done";
+    max_shims: usize = 256, Count, min 1,
+        "Links through the control door at once, one for each wrapped command; each costs a descriptor and a task",
+        "a further shim is refused and passes everything on unseen; it tries again";
     max_idle_per_upstream: usize = 64, Count, min 0,
         "Idle connections kept open to one upstream for the next request",
         "the connection is closed after its exchange";

@@ -44,11 +44,13 @@ pub enum TaskKind {
     Metrics,
     /// Exports spans.
     Export,
+    /// Opens the control door, and serves one link through it.
+    Door,
 }
 
 impl TaskKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Listener,
         Self::Connection,
         Self::ClientStream,
@@ -60,6 +62,7 @@ impl TaskKind {
         Self::Frontend,
         Self::Metrics,
         Self::Export,
+        Self::Door,
     ];
 
     /// The kinds that cannot go beyond `max_tasks_per_kind`. Connections are none of them: everything else needs one,
@@ -70,7 +73,7 @@ impl TaskKind {
     pub const fn is_traffic(self) -> bool {
         matches!(
             self,
-            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel
+            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel | Self::Door
         )
     }
 
@@ -88,6 +91,7 @@ impl TaskKind {
             Self::Frontend => "frontend",
             Self::Metrics => "metrics",
             Self::Export => "export",
+            Self::Door => "control door",
         }
     }
 }

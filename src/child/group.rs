@@ -7,8 +7,14 @@ pub enum ChildSignal {
     Hangup,
     /// SIGINT: Ctrl-C.
     Interrupt,
+    /// SIGQUIT: Ctrl-\.
+    Quit,
     /// SIGTERM: end in order.
     Terminate,
+    /// SIGUSR1: whatever the program makes of it.
+    User1,
+    /// SIGUSR2: whatever the program makes of it.
+    User2,
     /// SIGKILL: end at once.
     Kill,
 }
@@ -40,7 +46,10 @@ mod on_unix {
             match self {
                 Self::Hangup => Signal::HUP,
                 Self::Interrupt => Signal::INT,
+                Self::Quit => Signal::QUIT,
                 Self::Terminate => Signal::TERM,
+                Self::User1 => Signal::USR1,
+                Self::User2 => Signal::USR2,
                 Self::Kill => Signal::KILL,
             }
         }

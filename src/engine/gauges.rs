@@ -56,6 +56,7 @@ impl Measured<'_> {
         let reading = match name {
             "max_connections" => meters.connections.read(),
             "max_certificates" => meters.certificates.read(),
+            "max_shims" => self.shims(),
             "max_concurrent_tasks" => hub.tasks.permits().in_use(),
             "breaker_failures" | "breaker_pause" | "breaker_max_pause" => return self.breakers(name),
             "max_exchanges_per_connection" => {
@@ -205,6 +206,13 @@ impl Measured<'_> {
         let (used, share) = pool.common_share();
         let common = gauge(name, "for all", share, level(used, 0));
         Share::ALL.into_iter().map(own).chain([common]).collect()
+    }
+
+    /// Those that are refused count for a moment too.
+    fn shims(&self) -> Reading {
+        let (used, peak, reached) = self.hub.door.links.read();
+        let limit = self.hub.limits.max_shims as u64;
+        (used.min(limit), peak.min(limit), reached)
     }
 
     fn log_lines(&self) -> Reading {

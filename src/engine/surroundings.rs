@@ -237,6 +237,9 @@ impl Surroundings for LiveSurroundings {
         for (subject, notice) in self.hub.interception.take_notices() {
             self.notices.add_about(subject, notice);
         }
+        for (subject, word) in self.hub.door.take_words() {
+            self.notices.add_about(&subject, word);
+        }
         for (upstream, state) in self.hub.routes.upstreams.iter().zip(&self.hub.upstreams) {
             for turn in state.gate.take_turns() {
                 self.notices

@@ -324,19 +324,22 @@ mod tests {
 
     #[test]
     fn a_flooded_side_leaves_the_other_its_share() {
-        let pool = BufferPool::new(300);
+        let pool = BufferPool::new(400);
         let mut greedy = pool.lease(Side::Forward);
         assert!(greedy.resize(200));
         assert!(!greedy.resize(201));
         let mut modest = pool.lease(Side::Reverse);
         assert!(modest.resize(100));
         assert!(!modest.resize(101));
+        let mut lines = pool.lease(Share::Stdio);
+        assert!(lines.resize(100));
+        assert!(!lines.resize(101));
         assert_eq!(pool.usage(Share::Forward), (200, 200, 1));
     }
 
     #[test]
     fn what_one_holder_gives_back_another_of_the_same_side_gets() {
-        let pool = BufferPool::new(300);
+        let pool = BufferPool::new(400);
         let (mut first, mut second) = (pool.lease(Side::Forward), pool.lease(Side::Forward));
         assert!(first.resize(100) && second.resize(100));
         drop(first);
@@ -345,7 +348,7 @@ mod tests {
 
     #[test]
     fn all_bytes_come_back() {
-        let pool = BufferPool::new(300);
+        let pool = BufferPool::new(400);
         let mut lease = pool.lease(Side::Forward);
         assert!(lease.resize(150) && lease.resize(20) && lease.resize(180));
         drop(lease);

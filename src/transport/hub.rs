@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Clock;
+use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::{BufferPool, Meters};
@@ -79,6 +80,7 @@ pub(crate) struct Hub {
     pub(crate) upstreams: Vec<UpstreamState>,
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,
+    pub(crate) door: DoorNotes,
     pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
 }
 

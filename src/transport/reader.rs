@@ -810,6 +810,63 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_messages_and_what_else_a_command_prints_is_said_to_be_none() {
+        let output = "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{}}\r\n\nlistening on 80\n{\"a\":1}\n{\"jsonrpc\":\"2.0\",\"method\":\"ping\"}";
+        let frames = read(BodyKind::Lines, &[output], &ResourceLimits::default());
+        let shown: Vec<_> = frames
+            .iter()
+            .map(|frame| {
+                (
+                    frame.scan.messages.len(),
+                    frame.problem.as_deref(),
+                    &frame.payload[..],
+                )
+            })
+            .collect();
+        let no_json = "the line is no JSON: output that is not part of the protocol";
+        assert_eq!(
+            shown,
+            [
+                (1, None, RESULT.as_bytes()),
+                (0, None, &b""[..]),
+                (0, Some(no_json), b"listening on 80"),
+                (1, Some("the line is JSON, but no JSON-RPC message"), b"{\"a\":1}"),
+                (1, None, b"{\"jsonrpc\":\"2.0\",\"method\":\"ping\"}"),
+            ]
+        );
+        assert_eq!(&frames[0].wire[RESULT.len()..], b"\r\n");
+    }
+
+    #[test]
+    fn a_line_too_long_to_be_put_together_is_still_known_by_its_id() {
+        let limits = ResourceLimits {
+            max_message_bytes: 16,
+            ..ResourceLimits::default()
+        };
+        for chunks in [
+            &[RESULT, "\n"][..],
+            &["{\"jsonrpc\":\"2.0\",", "\"id\":7,\"result\":{}}\n"],
+        ] {
+            let frames = read(BodyKind::Lines, chunks, &limits);
+            assert_eq!(frames.len(), 1);
+            assert_eq!(frames[0].scan.messages[0].id.as_ref().unwrap().to_string(), "7");
+            assert!(frames[0].is_cut);
+        }
+    }
+
+    #[test]
+    fn error_output_is_text_whatever_is_in_it() {
+        let frames = read(
+            BodyKind::Text,
+            &["{\"jsonrpc\"\n", "bye"],
+            &ResourceLimits::default(),
+        );
+        let texts: Vec<_> = frames.iter().map(|frame| &frame.payload[..]).collect();
+        assert_eq!(texts, [&b"{\"jsonrpc\""[..], b"bye"]);
+        assert!(frames.iter().all(|frame| frame.problem.is_none()));
+    }
+
+    #[test]
     fn a_byte_order_mark_that_comes_alone_still_belongs_to_the_first_event() {
         let events = read(
             BodyKind::Events,

@@ -122,6 +122,8 @@ pub enum RunEnd {
     Stopped,
     /// Nobody knows: the shim that watched it has gone.
     Unknown,
+    /// It goes on without being watched: the proxy stops, and the command is a shim's.
+    Left,
 }
 
 impl fmt::Display for RunEnd {
@@ -133,13 +135,14 @@ impl fmt::Display for RunEnd {
             Self::Unknown => {
                 f.write_str("how the command ended is not known: the shim that watched it has gone")
             }
+            Self::Left => f.write_str("the command goes on without the proxy"),
         }
     }
 }
 
 impl RunEnd {
     const fn is_failure(self) -> bool {
-        !matches!(self, Self::Exited(0) | Self::Stopped)
+        !matches!(self, Self::Exited(0) | Self::Stopped | Self::Left)
     }
 }
 
@@ -192,13 +195,18 @@ impl Run {
         }
     }
 
+    /// Notes what is wrong with it; the first word counts.
+    pub(crate) fn fail(&self, failure: String) {
+        self.exchange.fail(failure);
+    }
+
     /// Notes how it ended. Its session is over with it, unless that goes on with another run (`ends_session`).
     pub async fn ended(self, end: RunEnd, ends_session: bool) {
         if end.is_failure() {
             self.exchange.fail(end.to_string());
         }
         for direction in [Direction::ClientToServer, Direction::ServerToClient] {
-            let how = if end == RunEnd::Stopped {
+            let how = if matches!(end, RunEnd::Stopped | RunEnd::Left) {
                 EndKind::CutByProxy
             } else {
                 EndKind::Complete
@@ -240,6 +248,13 @@ impl RunTap {
     /// The pipe is at its end.
     pub async fn finish(&mut self) {
         self.end();
+        self.outbox.flush().await;
+    }
+
+    /// Bytes are missing here. What there is of a line is told as it is, and what comes next begins a line.
+    pub(crate) async fn lost(&mut self) {
+        self.reader.finish(false, &mut self.drafts);
+        self.tell();
         self.outbox.flush().await;
     }
 

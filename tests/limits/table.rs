@@ -90,6 +90,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "where_connecting_hangs_most_clients_are_told_after_one_pause",
     ),
     (
+        "max_shims",
+        "tests/door.rs",
+        "beyond_max_shims_a_shim_is_refused_until_one_leaves",
+    ),
+    (
         "max_scrapes",
         "tests/metrics.rs",
         "one_scrape_too_many_waits_and_traffic_does_not",

@@ -10,7 +10,6 @@ use shadowcat::child::{GuardCommand, guard};
 const WORD: &str = "guard--child";
 
 /// How to start the guardian. `None` if the system does not say where our program is.
-#[expect(dead_code, reason = "for the commands that start children")]
 pub(crate) fn command() -> Option<GuardCommand> {
     let program = env::current_exe()
         .inspect_err(|error| tracing::warn!(%error, "no guardian: it is unknown where this program is"))

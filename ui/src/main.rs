@@ -39,6 +39,8 @@ mod text;
 mod theme;
 mod update;
 mod view;
+#[cfg(unix)]
+mod wrap;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
@@ -107,7 +109,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Failure::with_code(BAD_USAGE, error)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure { code, error }) => {
             report(&error);
             ExitCode::from(code)
@@ -133,21 +135,22 @@ fn report(error: &anyhow::Error) {
     }
 }
 
-fn run(invocation: Invocation) -> Result<(), Failure> {
+fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
     match &invocation.job {
-        Job::Print(text) => return print(text),
-        Job::Ca(job) => return print(&ca::run(job)?),
-        Job::Exec(job) => return exec::run(job),
+        Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
+        Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
+        Job::Exec(job) => return exec::run(job).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
     check_terminal(&invocation.job)?;
     let ring = LogRing::new(invocation.limits.log_ring);
     let logging = start_log(&invocation, ring.clone())?;
-    hook_panics(logging.place().map(PathBuf::from));
+    let place = logging.as_ref().and_then(Logging::place);
+    hook_panics(place.map(PathBuf::from));
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = work(invocation, ring);
-    if logging.dropped_lines() > 0 {
+    if let Some(logging) = logging.filter(|logging| logging.dropped_lines() > 0) {
         say(format_args!(
             "{} lines did not fit into the log",
             logging.dropped_lines()
@@ -186,22 +189,38 @@ fn check_terminal(job: &Job) -> Result<(), Failure> {
     Err(Failure::with_code(BAD_USAGE, error))
 }
 
-fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Logging, Failure> {
+/// Before a command only a log that was asked for is written: clients start many of them, and its stderr is not ours.
+fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Option<Logging>, Failure> {
+    let is_silent = is_before_a_command(&invocation.job);
+    if is_silent && invocation.log_file.is_none() {
+        return Ok(None);
+    }
     let options = LogOptions {
         file: invocation.log_file.clone(),
         level: invocation.log_level,
         bytes_a_day: invocation.limits.log_file_bytes as u64,
-        has_stderr: !has_screen(&invocation.job),
+        has_stderr: !is_silent && !has_screen(&invocation.job),
     };
-    logging::start(options, ring).map_err(|error| Failure::with_code(CANNOT_OPEN, error))
+    let started = logging::start(options, ring).map_err(|error| Failure::with_code(CANNOT_OPEN, error));
+    started.map(Some)
 }
 
 const fn has_screen(job: &Job) -> bool {
     match job {
         Job::Proxy { view, .. } | Job::Demo { view, .. } => matches!(view, View::Screen(_)),
         Job::Open { .. } => true,
-        Job::Show { .. } | Job::Exec(_) | Job::Ca(_) | Job::Print(_) => false,
+        _ => false,
     }
+}
+
+#[cfg(unix)]
+const fn is_before_a_command(job: &Job) -> bool {
+    matches!(job, Job::Wrap(_))
+}
+
+#[cfg(not(unix))]
+const fn is_before_a_command(_job: &Job) -> bool {
+    false
 }
 
 /// A panic is a mistake of ours: it goes to the log too, and whoever sees it learns where that is.
@@ -219,16 +238,16 @@ fn hook_panics(log: Option<PathBuf>) {
     }));
 }
 
-fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
+fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
     let Invocation {
         job,
         limits,
         asked_limits,
         ..
     } = invocation;
-    match job {
+    let done = match job {
         Job::Proxy { config, view } => {
-            let config = with_rest(config, limits, ring);
+            let config = with_door(with_rest(config, limits, ring));
             proxy(fit_to_machine(config, &asked_limits)?, view, None)
         }
         Job::Demo { config, view } => {
@@ -248,6 +267,18 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<(), Failure> {
         Job::Exec(job) => exec::run(&job),
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
+        #[cfg(unix)]
+        Job::Wrap(options) => return wrap(options),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Stands in for a command, whose exit code it passes on.
+#[cfg(unix)]
+fn wrap(options: wrap::WrapOptions) -> Result<ExitCode, Failure> {
+    match wrap::run(options) {
+        Ok(code) => Ok(ExitCode::from(code)),
+        Err(error) => Err(Failure::with_code(error.exit_code(), error)),
     }
 }
 
@@ -257,6 +288,20 @@ fn with_rest(config: Config, limits: ResourceLimits, log: LogRing) -> Config {
         log,
         ..config
     }
+}
+
+/// Lets wrapped commands find this proxy.
+#[cfg(unix)]
+fn with_door(config: Config) -> Config {
+    Config {
+        door: Some(shadowcat::door::place::directory()),
+        ..config
+    }
+}
+
+#[cfg(not(unix))]
+fn with_door(config: Config) -> Config {
+    config
 }
 
 /// Lowers defaults that need more open files than there are.

@@ -110,6 +110,7 @@ fn recording(home: &Path) -> PathBuf {
         .args(["demo", "--headless", "--listen", "127.0.0.1:0", &record])
         .env("HOME", home)
         .env("XDG_STATE_HOME", home.join("state"))
+        .env("SHADOWCAT_DOOR_DIR", home.join("door"))
         .env("XDG_CONFIG_HOME", home.join("config"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

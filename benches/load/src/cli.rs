@@ -57,6 +57,8 @@ pub(crate) enum Job {
     BigEvent,
     /// Calls beside 5,000 events a second, without and with the screen
     Keys,
+    /// Tool calls over a command's pipes: direct, wrapped, wrapped and watched; and over HTTP in front of a command
+    Stdio,
     /// From the start of the process until clients can connect
     Start,
     /// Rising numbers of sessions that call and listen, twice over, in reverse and forward mode
@@ -69,6 +71,9 @@ pub(crate) enum Job {
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock,
+    /// The same server as a command
+    #[command(hide = true)]
+    StdioMock,
     /// The proxy that parses nothing
     #[command(hide = true)]
     Bare {

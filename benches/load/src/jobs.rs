@@ -25,7 +25,8 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
         Job::Keys => workloads::keys(context, Duration::from_secs(if quick { 2 } else { 5 }), 3).await,
         Job::Ramp(arguments) => workloads::ramp(context, &ramp_plan(&arguments, quick)).await,
         Job::Soak(arguments) => workloads::soak(context, arguments.minutes, arguments.record).await,
-        Job::Mock | Job::Bare { .. } => Ok(()),
+        Job::Stdio => workloads::stdio(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
+        Job::Mock | Job::StdioMock | Job::Bare { .. } => Ok(()),
     }
 }
 
@@ -45,6 +46,7 @@ async fn all(context: &mut Context, quick: bool) -> Result<()> {
         Job::BigEvent,
         Job::Churn,
         Job::Keys,
+        Job::Stdio,
         Job::Ramp(ramp),
     ];
     for job in jobs {

@@ -56,6 +56,7 @@ fn run(Cli { job, common }: Cli) -> Result<bool> {
     limits::raise_open_files()?;
     match job {
         Job::Mock => one_thread()?.block_on(mock::run()).map(|()| true),
+        Job::StdioMock => mock::stdio::run().map(|()| true),
         Job::Bare { upstream } => Builder::new_multi_thread()
             .enable_all()
             .build()?

@@ -12,12 +12,22 @@ use super::forward_flags::{CaArguments, ForwardArguments};
 use super::limit_flags::LimitArguments;
 use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
+#[cfg(unix)]
+use crate::wrap::Connect;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
 for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME.
 
 Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port or file could not be opened.";
+
+#[cfg(unix)]
+const WRAP_HELP: &str = "\
+Standard input and output carry the command's bytes only, as they are; arguments, environment and directory are passed on. \
+Without a proxy everything passes all the same. See docs/stdio.md.
+
+Exit codes: that of the command, 128 and the signal's number if one ended it; 127 if there is no such command, 126 if it \
+cannot be run, 3 if the recording cannot be written.";
 
 /// See and record every message between MCP clients and servers
 #[derive(Debug, Parser)]
@@ -36,6 +46,9 @@ pub(super) enum Task {
     Open(OpenArguments),
     /// Print a recording, one line a message
     Show(ShowArguments),
+    /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
+    #[cfg(unix)]
+    Wrap(WrapArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
     /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
@@ -133,6 +146,27 @@ pub(super) struct DemoArguments {
     pub(super) view: ViewArguments,
     #[command(flatten)]
     pub(super) general: GeneralArguments,
+}
+
+/// A server's command, wrapped.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(after_help = WRAP_HELP)]
+pub(super) struct WrapArguments {
+    /// Tell this proxy, by the address where it accepts clients or by the path of its socket [default: the newest one that runs]
+    #[arg(long, value_name = "ADDR|PATH", help_heading = "Proxy")]
+    pub(super) connect: Option<Connect>,
+    /// What the server is called on screen [default: what the command runs]
+    #[arg(long, value_name = "NAME", help_heading = "Proxy")]
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
+    /// Write what happens to the link with the proxy to this file; nothing is logged otherwise
+    #[arg(long, value_name = "PATH", help_heading = "General")]
+    pub(super) log_file: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND", num_args = 1..)]
+    pub(super) command: Vec<OsString>,
 }
 
 /// A recording on the screen.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
+#[cfg(unix)]
+use super::arguments::WrapArguments;
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
     OpenArguments, ProxyArguments, RecordArguments, ScreenArguments, ShowArguments, ShowFormat,
@@ -19,6 +21,8 @@ use super::print;
 use super::values::{LogLevel, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
+#[cfg(unix)]
+use crate::wrap::WrapOptions;
 
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -53,6 +57,9 @@ pub(crate) enum Job {
     Exec(ExecJob),
     /// Show or change the certificate authority.
     Ca(CaJob),
+    /// Stand in for a command.
+    #[cfg(unix)]
+    Wrap(WrapOptions),
     /// Print a text.
     Print(String),
 }
@@ -136,6 +143,8 @@ pub(crate) enum SettingsError {
 pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
     match line.command {
         None => proxy(line.proxy),
+        #[cfg(unix)]
+        Some(Task::Wrap(arguments)) => Ok(wrap(arguments)),
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
@@ -248,6 +257,27 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(Job::Proxy { config, view }))
 }
 
+#[cfg(unix)]
+/// Files have no word here: whatever is wrong with them, the client's server has to start.
+fn wrap(arguments: WrapArguments) -> Invocation {
+    let records_secrets = arguments.record.record_secrets;
+    let record = record_choice(arguments.record);
+    let options = WrapOptions {
+        command: arguments.command,
+        name: arguments.name,
+        connect: arguments.connect,
+        record: record_config(record.as_ref()),
+        records_secrets,
+    };
+    Invocation {
+        job: Job::Wrap(options),
+        log_file: arguments.log_file,
+        log_level: LogLevel::default(),
+        limits: ResourceLimits::default(),
+        asked_limits: BTreeSet::new(),
+    }
+}
+
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let records_secrets = arguments.record.record_secrets;
     let given = Layer {
@@ -346,6 +376,16 @@ fn record_choice(arguments: RecordArguments) -> Option<RecordChoice> {
         .map(|path| path.map_or(RecordChoice::NewFile, RecordChoice::File))
 }
 
+fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {
+    match choice {
+        None | Some(RecordChoice::Off) => None,
+        Some(RecordChoice::NewFile) => Some(RecordConfig { path: None }),
+        Some(RecordChoice::File(path)) => Some(RecordConfig {
+            path: Some(path.clone()),
+        }),
+    }
+}
+
 /// What flags say about looks.
 fn looks(screen: &ScreenArguments, signs: &SignArguments) -> Layer {
     Layer {
@@ -365,19 +405,12 @@ fn listen(layer: &Layer) -> Result<Vec<ListenAddress>, ConfigError> {
 
 /// The part of the engine's configuration that the layers decide.
 fn config(layer: &Layer) -> Config {
-    let record = match &layer.record {
-        None | Some(RecordChoice::Off) => None,
-        Some(RecordChoice::NewFile) => Some(RecordConfig { path: None }),
-        Some(RecordChoice::File(path)) => Some(RecordConfig {
-            path: Some(path.clone()),
-        }),
-    };
     Config {
         upstreams: layer.upstreams.clone().unwrap_or_default(),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         forward: layer.forward.config(),
-        record,
+        record: record_config(layer.record.as_ref()),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
         ..Config::default()

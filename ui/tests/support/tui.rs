@@ -51,6 +51,7 @@ pub(crate) fn command(home: &Path, arguments: &[&str]) -> CommandBuilder {
         command.env(name, value);
     }
     command.env("XDG_STATE_HOME", home.join("state"));
+    command.env("SHADOWCAT_DOOR_DIR", home.join("door"));
     command.env("TERM", "xterm-256color");
     command
 }

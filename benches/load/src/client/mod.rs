@@ -5,6 +5,7 @@ mod calls;
 mod download;
 mod link;
 mod listener;
+mod pipe;
 mod quitter;
 mod session;
 #[cfg(test)]
@@ -15,5 +16,6 @@ pub(crate) use calls::{Callers, Calls, Mix};
 pub(crate) use download::Download;
 pub(crate) use link::{Link, Target};
 pub(crate) use listener::{Heard, Listener, new_stream};
+pub(crate) use pipe::Pipe;
 pub(crate) use quitter::Leave;
 pub(crate) use session::Session;

@@ -13,8 +13,8 @@ use super::Link;
 /// Call ids are unique in the whole run, so that an answer to another session's call is noticed.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"load","version":"1"}}}"#;
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+pub(super) const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"load","version":"1"}}}"#;
+pub(super) const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// The name of a session, for all that is no call.
 #[derive(Clone, Debug)]
@@ -86,6 +86,17 @@ impl Session {
             last: (0, 0),
             message: Vec::new(),
         })
+    }
+
+    /// A session that nothing but its pipe identifies.
+    pub(super) fn unnamed() -> Self {
+        let fields = Arc::from("");
+        Self {
+            handle: Handle { fields },
+            calls: 0,
+            last: (0, 0),
+            message: Vec::new(),
+        }
     }
 
     /// Makes the next call's message, to be answered with `answer_bytes`.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod state;
+pub(crate) mod stdio;
 mod stream;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -90,6 +90,10 @@ pub(crate) struct Setup {
     pub(crate) metrics: bool,
     /// Arguments for other limits than the defaults of shadowcat-tui.
     pub(crate) limits: Vec<String>,
+    /// A command to serve in place of the upstream. Only shadowcat-tui does.
+    pub(crate) command: Vec<String>,
+    /// Where shims find it; somewhere of its own if `None`.
+    pub(crate) door: Option<PathBuf>,
 }
 
 /// A running proxy. It ends when this is dropped.

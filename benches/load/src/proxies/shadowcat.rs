@@ -69,7 +69,7 @@ impl Shadowcat {
                 home,
             });
         }
-        let (mut process, address) = headless(programs, home.path(), &arguments).await?;
+        let (mut process, address) = headless(programs, home.path(), setup, &arguments).await?;
         let metrics = if setup.metrics {
             Some(metrics_address(&mut process).await?)
         } else {
@@ -118,7 +118,7 @@ impl Shadowcat {
 
 fn arguments(kind: Kind, home: &Path, upstream: SocketAddr, setup: &Setup) -> Vec<String> {
     let mut arguments = vec!["--log-file".to_owned(), path_in(home, "log")];
-    if !setup.forward {
+    if !setup.forward && setup.command.is_empty() {
         arguments.extend(["--upstream".to_owned(), format!("http://{upstream}/mcp")]);
     }
     if kind == Kind::Recording {
@@ -128,6 +128,10 @@ fn arguments(kind: Kind, home: &Path, upstream: SocketAddr, setup: &Setup) -> Ve
         arguments.extend(["--metrics".to_owned(), "127.0.0.1:0".to_owned()]);
     }
     arguments.extend(setup.limits.iter().cloned());
+    if !setup.command.is_empty() {
+        arguments.push("--".to_owned());
+        arguments.extend(setup.command.iter().cloned());
+    }
     arguments
 }
 
@@ -148,13 +152,22 @@ fn path_in(home: &Path, name: &str) -> String {
     home.join(name).display().to_string()
 }
 
-async fn headless(programs: &Programs, home: &Path, arguments: &[String]) -> Result<(Process, SocketAddr)> {
+async fn headless(
+    programs: &Programs,
+    home: &Path,
+    setup: &Setup,
+    arguments: &[String],
+) -> Result<(Process, SocketAddr)> {
     let mut command = Command::new(&programs.shadowcat);
     command
         .args(["--headless", "--format", "none", "--listen", "127.0.0.1:0"])
         .args(arguments);
     // No configuration of the user's has a say.
-    command.current_dir(home).env("XDG_CONFIG_HOME", home);
+    let door = setup.door.clone().unwrap_or_else(|| home.join("door"));
+    command
+        .current_dir(home)
+        .env("XDG_CONFIG_HOME", home)
+        .env("SHADOWCAT_DOOR_DIR", door);
     let mut process = Process::start(&mut command)?;
     let address = process
         .line("listening on http://")

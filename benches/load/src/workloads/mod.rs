@@ -12,6 +12,7 @@ mod soak;
 mod sse;
 mod stalled;
 mod start;
+mod stdio;
 
 use anyhow::Result;
 
@@ -30,6 +31,7 @@ pub(crate) use soak::soak;
 pub(crate) use sse::{Case as SseCase, sse};
 pub(crate) use stalled::stalled;
 pub(crate) use start::start;
+pub(crate) use stdio::stdio;
 
 /// What every workload needs.
 #[derive(Debug)]

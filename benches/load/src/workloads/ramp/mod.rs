@@ -64,6 +64,7 @@ fn setup(plan: &Plan, forward: bool) -> Setup {
         forward,
         metrics: true,
         limits: limits.map(str::to_owned).to_vec(),
+        ..Setup::default()
     }
 }
 

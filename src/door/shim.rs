@@ -1,0 +1,231 @@
+//! The proxy's side of a shim: what it tells becomes the run of a command.
+
+use std::sync::Arc;
+
+use super::frame::Frame;
+use super::link::{FrameReader, LinkError};
+use super::message::{GapReason, RunBegin, RunExit, RunPipe, ToProxy, read_message};
+use crate::ids::Side;
+use crate::snapshot::Severity;
+use crate::transport::hub::Hub;
+use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
+
+/// What notices about gaps are about.
+const GAPS: &str = "shim gaps";
+
+/// Shows the run that the shim tells of, until that ends, the shim goes, or the engine stops.
+pub(super) async fn observe(hub: &Arc<Hub>, mut reader: FrameReader) -> Result<(), LinkError> {
+    let stopping = hub.tasks.stopping().clone();
+    let beginning = async {
+        while let Some(frame) = reader.next().await? {
+            if let ToProxy::Begin(begin) = read_message(&frame)? {
+                return Ok(Some(begin));
+            }
+        }
+        Ok::<_, LinkError>(None)
+    };
+    let Some(Some(begin)) = stopping.run_until_cancelled(beginning).await.transpose()? else {
+        return Ok(());
+    };
+    let mut observed = Observed::begin(hub, *begin).await;
+    let told = stopping.run_until_cancelled(observed.follow(&mut reader)).await;
+    let end = match &told {
+        None => RunEnd::Left,
+        Some(Ok(end)) => *end,
+        Some(Err(_)) => RunEnd::Unknown,
+    };
+    observed.end(end).await;
+    told.transpose().map(|_| ())
+}
+
+/// A run that a shim tells of.
+struct Observed {
+    hub: Arc<Hub>,
+    name: Arc<str>,
+    run: Run,
+    taps: [RunTap; RunPipe::ALL.len()],
+    lost: (u64, u64),
+}
+
+impl Observed {
+    async fn begin(hub: &Arc<Hub>, begin: RunBegin) -> Self {
+        let facts = facts(begin);
+        let name = Arc::clone(&facts.server);
+        let run = Run::begin(hub, facts, None).await;
+        Self {
+            hub: Arc::clone(hub),
+            name,
+            taps: RunPipe::ALL.map(|pipe| run.tap(stream(pipe))),
+            run,
+            lost: (0, 0),
+        }
+    }
+
+    /// Takes all that is told. The result is how the run ended.
+    async fn follow(&mut self, reader: &mut FrameReader) -> Result<RunEnd, LinkError> {
+        while let Some(frame) = reader.next().await? {
+            match read_message(&frame)? {
+                ToProxy::Exit(exit) => return Ok(ended(exit)),
+                message => self.take(message, &frame).await,
+            }
+        }
+        Ok(RunEnd::Unknown)
+    }
+
+    async fn take(&mut self, message: ToProxy, frame: &Frame) {
+        match message {
+            ToProxy::Bytes { stream } => self.tap(stream).push(&frame.payload).await,
+            ToProxy::End { stream } => self.tap(stream).finish().await,
+            ToProxy::Gap {
+                stream,
+                reason,
+                chunks,
+                bytes,
+            } => {
+                self.tap(stream).lost().await;
+                self.note_gap(reason, chunks, bytes);
+            }
+            // Nothing that concerns a run under way, or newer than this build.
+            ToProxy::Hello(_) | ToProxy::Begin(_) | ToProxy::Exit(_) | ToProxy::Unknown => {}
+        }
+    }
+
+    fn tap(&mut self, pipe: RunPipe) -> &mut RunTap {
+        let [input, output, errors] = &mut self.taps;
+        match pipe {
+            RunPipe::In => input,
+            RunPipe::Out => output,
+            RunPipe::Err => errors,
+        }
+    }
+
+    fn note_gap(&mut self, reason: GapReason, chunks: u64, bytes: u64) {
+        let name = &self.name;
+        if reason == GapReason::Away {
+            tracing::info!(%name, chunks, bytes, "a command was under way already; what passed before is not shown");
+            return;
+        }
+        self.lost.0 += chunks;
+        self.lost.1 += bytes;
+        let text = format!("What passed of {name} is not all shown: {}.", self.missing());
+        tracing::warn!("{text}");
+        self.hub
+            .door
+            .say(GAPS, self.hub.clock.now(), Severity::Warning, text);
+    }
+
+    fn missing(&self) -> String {
+        let (chunks, bytes) = self.lost;
+        format!(
+            "this proxy was too slow for {chunks} chunks of {bytes} bytes together, which passed without it"
+        )
+    }
+
+    async fn end(mut self, end: RunEnd) {
+        for tap in &mut self.taps {
+            tap.finish().await;
+        }
+        let missing = (self.lost.0 > 0).then(|| self.missing());
+        drop(self.taps);
+        if let Some(missing) = missing {
+            self.run.fail(missing);
+        }
+        self.run.ended(end, true).await;
+    }
+}
+
+const fn stream(pipe: RunPipe) -> RunStream {
+    match pipe {
+        RunPipe::In => RunStream::Input,
+        RunPipe::Out => RunStream::Output,
+        RunPipe::Err => RunStream::Errors,
+    }
+}
+
+const fn ended(exit: RunExit) -> RunEnd {
+    match exit {
+        RunExit {
+            signal: Some(number), ..
+        } => RunEnd::Killed(number),
+        RunExit { code: Some(code), .. } => RunEnd::Exited(code),
+        RunExit { .. } => RunEnd::Unknown,
+    }
+}
+
+fn facts(begin: RunBegin) -> RunFacts {
+    let name = begin.name.unwrap_or_else(|| server_name(&begin.argv));
+    let parent = begin.parent.unwrap_or_else(|| "a client".to_owned());
+    RunFacts {
+        side: Side::Forward,
+        server: name.into(),
+        client: match begin.parent_pid {
+            Some(pid) => format!("{parent} (pid {pid})"),
+            None => parent,
+        },
+        argv: begin.argv,
+        cwd: begin.cwd,
+        env_names: begin.env_names,
+        pid: Some(begin.child_pid),
+        is_bridged: false,
+    }
+}
+
+/// Programs that say nothing about the server that they run.
+const RUNNERS: [&str; 16] = [
+    "npx", "uvx", "bunx", "pnpx", "node", "deno", "bun", "python", "python3", "uv", "sh", "bash", "env",
+    "npm", "pnpm", "java",
+];
+
+/// What a server is called that nobody gave a name: its program, or what its runner runs.
+fn server_name(argv: &[String]) -> String {
+    let program = argv.first().map_or("", |word| last_part(word));
+    let is_runner = RUNNERS.contains(&program);
+    let run = argv
+        .iter()
+        .skip(1)
+        .find(|word| is_runner && !word.starts_with('-') && !is_verb(word));
+    let name = run.map_or(program, |word| package_or_file(word));
+    if name.is_empty() {
+        "command".to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
+fn is_verb(word: &str) -> bool {
+    ["run", "exec", "x", "tool", "start"].contains(&word)
+}
+
+/// `@scope/package@version` stays as it is without its version; of a path the last part stays.
+fn package_or_file(word: &str) -> &str {
+    if !word.starts_with('@') {
+        return last_part(word);
+    }
+    match word.rsplit_once('@') {
+        Some((package, _version)) if !package.is_empty() => package,
+        _ => word,
+    }
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_called_after_what_its_runner_runs() {
+        let name = |line: &str| server_name(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(name("/usr/bin/my-server --port 1"), "my-server");
+        assert_eq!(
+            name("npx -y @modelcontextprotocol/server-everything@1.2 stdio"),
+            "@modelcontextprotocol/server-everything"
+        );
+        assert_eq!(name("node /opt/app/dist/server.js"), "server.js");
+        assert_eq!(name("uv run tools/weather.py"), "weather.py");
+        assert_eq!(name("python3"), "python3");
+        assert_eq!(server_name(&[]), "command");
+    }
+}

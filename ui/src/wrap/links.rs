@@ -1,0 +1,169 @@
+//! Finding who wants to know, telling them, and finding them again.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shadowcat::door::message::{RunBegin, SHIM, ToProxy};
+use shadowcat::door::{
+    ConnectDoorError, DoorLink, FrameReader, FrameWriter, LinkError, connect, greet, place,
+};
+use tokio::time::timeout;
+
+use super::Connect;
+use super::queue::{Item, Queue};
+
+/// How long after a failure it is looked for a proxy again, doubling up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(125);
+/// A proxy that comes up is found within this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who is to be told.
+#[derive(Debug)]
+pub(super) enum Goal {
+    /// The newest proxy that runs.
+    Newest,
+    /// The proxy with this door.
+    Socket(PathBuf),
+    /// The proxy that accepts clients here.
+    Address(String),
+    /// Our own engine, which is there once.
+    Recorder(Option<UnixStream>),
+}
+
+impl Goal {
+    pub(super) fn of(connect: Option<&Connect>) -> Self {
+        match connect {
+            None => Self::Newest,
+            Some(Connect::Socket(path)) => Self::Socket(path.clone()),
+            Some(Connect::Address(address)) => Self::Address(address.clone()),
+        }
+    }
+
+    async fn find(&mut self) -> Option<DoorLink> {
+        match self {
+            Self::Newest => among_all(|_| true).await,
+            Self::Address(address) => {
+                among_all(|link| link.welcome.listen.iter().any(|listen| listen == address)).await
+            }
+            Self::Socket(path) => noted(connect(path, SHIM).await),
+            Self::Recorder(socket) => {
+                let socket = socket.take()?;
+                socket.set_nonblocking(true).ok()?;
+                noted(greet(tokio::net::UnixStream::from_std(socket).ok()?, SHIM).await)
+            }
+        }
+    }
+
+    /// Whether there is somebody to be found another time.
+    const fn can_come_back(&self) -> bool {
+        !matches!(self, Self::Recorder(_))
+    }
+}
+
+async fn among_all(fits: impl Fn(&DoorLink) -> bool) -> Option<DoorLink> {
+    for path in place::sockets(&place::directory()) {
+        let link = noted(connect(&path, SHIM).await);
+        if let Some(link) = link.filter(|link| fits(link)) {
+            return Some(link);
+        }
+    }
+    None
+}
+
+fn noted(came: Result<DoorLink, ConnectDoorError>) -> Option<DoorLink> {
+    came.inspect_err(|error| tracing::debug!(%error, "no proxy here"))
+        .ok()
+}
+
+/// Tells what is in `queue` to whoever `goal` is, as long as the command runs. Ends when its end was told, or when the
+/// command has ended and nobody is there.
+pub(super) async fn keep(mut goal: Goal, begin: &RunBegin, queue: &Queue) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(link) = goal.find().await {
+            tracing::info!(proxy = link.welcome.pid, "a proxy listens");
+            pause = FIRST_PAUSE;
+            match tell_all(link, begin, queue).await {
+                Ok(()) => return,
+                Err(error) => tracing::info!(%error, "the proxy has gone"),
+            }
+        }
+        queue.idle();
+        if !goal.can_come_back() || rest(pause, queue).await {
+            return;
+        }
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+/// Waits for `pause`. True, at once, if the command has ended.
+async fn rest(pause: Duration, queue: &Queue) -> bool {
+    let exit = async {
+        while !queue.has_exit() {
+            queue.changed().await;
+        }
+    };
+    timeout(pause, exit).await.is_ok()
+}
+
+async fn tell_all(link: DoorLink, begin: &RunBegin, queue: &Queue) -> Result<(), LinkError> {
+    let DoorLink {
+        mut reader,
+        mut writer,
+        ..
+    } = link;
+    queue.wake();
+    let said = async {
+        say_all(&mut writer, begin, queue).await?;
+        writer.close().await
+    };
+    tokio::select! {
+        said = said => said?,
+        gone = hear_end(&mut reader) => return gone.and(Err(LinkError::Torn)),
+    }
+    // It has heard everything once it closes too.
+    hear_end(&mut reader).await
+}
+
+/// Tells all up to the end of the command.
+async fn say_all(writer: &mut FrameWriter, begin: &RunBegin, queue: &Queue) -> Result<(), LinkError> {
+    writer.put(&ToProxy::Begin(Box::new(begin.clone())), b"")?;
+    loop {
+        writer.flush().await?;
+        let batch = queue.take();
+        if batch.is_empty() {
+            queue.changed().await;
+        }
+        for item in batch {
+            say(writer, &item)?;
+            if matches!(item, Item::Exit(_)) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn say(writer: &mut FrameWriter, item: &Item) -> Result<(), LinkError> {
+    match item {
+        Item::Bytes(stream, bytes) => writer.put(&ToProxy::Bytes { stream: *stream }, bytes),
+        Item::Gap(stream, missed) => {
+            let gap = ToProxy::Gap {
+                stream: *stream,
+                reason: missed.reason,
+                chunks: missed.chunks,
+                bytes: missed.bytes,
+            };
+            writer.put(&gap, b"")
+        }
+        Item::End(stream) => writer.put(&ToProxy::End { stream: *stream }, b""),
+        Item::Exit(exit) => writer.put(&ToProxy::Exit(*exit), b""),
+    }
+}
+
+/// Waits until the proxy has closed the link. What it says until then is of a later version, and asks nothing that has
+/// to be answered.
+async fn hear_end(reader: &mut FrameReader) -> Result<(), LinkError> {
+    while reader.next().await?.is_some() {}
+    Ok(())
+}

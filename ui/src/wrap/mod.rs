@@ -1,0 +1,250 @@
+//! The shim: started by a client in place of a server's command, passes everything on, and tells a proxy of it.
+//!
+//! Bytes are moved by one thread for each pipe, which never waits for a proxy, a disk or this program's runtime. What
+//! passes is noted in queues ([`queue`]); their links ([`links`]) run on a runtime of one thread beside it.
+//!
+//! Nothing is ever written to stdout or stderr but what the command writes, unless the command cannot be started at all.
+
+mod facts;
+mod links;
+mod pump;
+mod queue;
+mod signals;
+
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use shadowcat::child::{ChildEnd, ChildProcess, CommandConfig, StartChildError};
+use shadowcat::config::{Config, RecordConfig};
+use shadowcat::door::message::RunBegin;
+use shadowcat::engine::{Engine, EngineHandle, StartError};
+use tokio::time::timeout;
+
+use crate::guard;
+use links::Goal;
+use pump::Pumps;
+use queue::Observers;
+use signals::PassedOn;
+
+/// How long the end waits for a proxy to take the last words. It may have been stopped.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long the end waits for a recording of our own, which is ours to finish.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+
+/// What to wrap and where to tell of it.
+#[derive(Debug)]
+pub(crate) struct WrapOptions {
+    /// The command and its arguments.
+    pub(crate) command: Vec<OsString>,
+    /// What the server is called on screen.
+    pub(crate) name: Option<String>,
+    /// The proxy; the newest one that runs if `None`.
+    pub(crate) connect: Option<Connect>,
+    /// Write a recording of our own.
+    pub(crate) record: Option<RecordConfig>,
+    /// With secrets in it.
+    pub(crate) records_secrets: bool,
+}
+
+/// Which proxy to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connect {
+    /// The one whose door has this socket.
+    Socket(PathBuf),
+    /// The one that accepts clients at this address.
+    Address(String),
+}
+
+impl std::str::FromStr for Connect {
+    type Err = std::convert::Infallible;
+
+    /// What has a `/` is a path, anything else an address; `:PORT` stands for the loopback address.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text.contains('/') {
+            Self::Socket(PathBuf::from(text))
+        } else if text.starts_with(':') {
+            Self::Address(format!("127.0.0.1{text}"))
+        } else {
+            Self::Address(text.replacen("localhost:", "127.0.0.1:", 1))
+        })
+    }
+}
+
+/// The command could not be wrapped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WrapError {
+    /// It could not be started.
+    #[error(transparent)]
+    Child(#[from] StartChildError),
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] StartError),
+    /// The system refuses what we need ourselves.
+    #[error("the command was not started: the system refuses what wrapping it needs")]
+    System(#[from] io::Error),
+}
+
+impl WrapError {
+    /// 127 and 126 as a shell says it, otherwise our own codes.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Child(error) => error.shell_code(),
+            Self::Record(error) => error.exit_code(),
+            Self::System(_) => 126,
+        }
+    }
+}
+
+/// Runs the command to its end. The result is the exit code to pass on.
+///
+/// # Errors
+/// [`WrapError`] if the command was not started.
+pub(crate) fn run(options: WrapOptions) -> Result<u8, WrapError> {
+    let recording = options
+        .record
+        .clone()
+        .map(|record| recorder(record, options.records_secrets))
+        .transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(wrap(&options, recording.as_ref()))?;
+    if let Some(engine) = recording {
+        let report = engine.shut_down().to_string();
+        tracing::info!(%report, "the recording has ended");
+    }
+    Ok(ended.shell_code())
+}
+
+/// An engine without listeners, which writes the recording.
+fn recorder(record: RecordConfig, records_secrets: bool) -> Result<EngineHandle, StartError> {
+    Engine::start(Config {
+        record: Some(record),
+        records_secrets,
+        ..Config::default()
+    })
+}
+
+async fn wrap(options: &WrapOptions, recording: Option<&EngineHandle>) -> Result<ChildEnd, WrapError> {
+    // First of all, so that no signal meets us without ears.
+    let mut signals = PassedOn::listen()?;
+    let (mut child, pipes) = ChildProcess::start(&command(options))?;
+    let begin = facts::gather(options, &child);
+    let observers = Observers::new(1 + usize::from(recording.is_some()));
+    let pumps = Pumps::start(pipes, &observers)?;
+    let mut links = Links::new(options, recording, &observers, &begin)?;
+    let watched = async {
+        let ended = watch(&mut child, &mut signals, &pumps).await;
+        observers.exit(ended);
+        ended
+    };
+    let ended = links.beside(watched).await;
+    pumps.close_output();
+    child.leave_group();
+    links.finish().await;
+    Ok(ended)
+}
+
+fn command(options: &WrapOptions) -> CommandConfig {
+    let mut words = options.command.iter().cloned();
+    let program = words.next().unwrap_or_default();
+    CommandConfig {
+        guard: guard::command(),
+        ..CommandConfig::new(program, words)
+    }
+}
+
+/// Passes signals on until the command has ended and its pipes are empty.
+async fn watch(child: &mut ChildProcess, signals: &mut PassedOn, pumps: &Pumps) -> ChildEnd {
+    let ended = loop {
+        tokio::select! {
+            ended = child.ended() => break ended,
+            signal = signals.next() => {
+                child.signal(signal);
+            }
+        }
+    };
+    let drained = pumps.drained();
+    tokio::pin!(drained);
+    loop {
+        tokio::select! {
+            () = &mut drained => return ended,
+            signal = signals.next() => {
+                child.signal(signal);
+            }
+        }
+    }
+}
+
+type LinkFuture<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// A link on its way, and how long its last words may take.
+struct Linking<'a> {
+    link: Option<LinkFuture<'a>>,
+    patience: Duration,
+}
+
+impl Linking<'_> {
+    /// Ready once the link has ended, then always.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(link) = &mut self.link {
+            ready!(link.as_mut().poll(cx));
+            self.link = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// What tells the proxy and the recording, each on its own.
+struct Links<'a>(Vec<Linking<'a>>);
+
+impl<'a> Links<'a> {
+    fn new(
+        options: &WrapOptions,
+        recording: Option<&EngineHandle>,
+        observers: &'a Observers,
+        begin: &'a RunBegin,
+    ) -> io::Result<Self> {
+        let mut goals = vec![(Goal::of(options.connect.as_ref()), LAST_WORDS)];
+        if let Some(engine) = recording {
+            let (ours, theirs) = UnixStream::pair()?;
+            engine.adopt(theirs)?;
+            goals.push((Goal::Recorder(Some(ours)), LAST_RECORDS));
+        }
+        let links = goals.into_iter().zip(observers.queues());
+        let linking = links.map(|((goal, patience), queue)| Linking {
+            link: Some(Box::pin(links::keep(goal, begin, queue))),
+            patience,
+        });
+        Ok(Self(linking.collect()))
+    }
+
+    /// Keeps the links going while `work` is under way.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            for linking in &mut self.0 {
+                let _ = linking.poll_end(cx);
+            }
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Lets them say what is left, in the time that each has.
+    async fn finish(self) {
+        for mut linking in self.0 {
+            let patience = linking.patience;
+            let ended = poll_fn(|cx| linking.poll_end(cx));
+            if timeout(patience, ended).await.is_err() {
+                tracing::warn!("not all of what passed could be told before the end");
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Moves bytes between the client and the command: a thread for each pipe, which reads, notes and writes.
+//!
+//! Threads and not tasks: nothing that this program does beside it can make a message wait, and a read that blocks needs
+//! no further thread to do so. What could not be written goes nowhere, as it would without us: the side that does not
+//! read any more is closed to the other side as well.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+use shadowcat::child::ChildPipes;
+use shadowcat::door::message::RunPipe;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::queue::Observers;
+
+/// Bytes that are moved at once; what a pipe of the system holds.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Once the command has ended, its pipes are waited for as long as something comes out of them at least this often.
+/// A process that it left behind may hold them.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The three threads.
+#[derive(Debug)]
+pub(super) struct Pumps {
+    output: Arc<Progress>,
+    errors: Arc<Progress>,
+}
+
+/// How far a thread is.
+#[derive(Debug, Default)]
+struct Progress {
+    reads: AtomicU64,
+    is_writing: AtomicBool,
+    is_done: AtomicBool,
+    done: Notify,
+}
+
+impl Progress {
+    async fn ended(&self) {
+        while !self.is_done.load(Ordering::Acquire) {
+            self.done.notified().await;
+        }
+    }
+}
+
+impl Pumps {
+    /// Starts to move.
+    ///
+    /// # Errors
+    /// What the system says if it gives no threads.
+    pub(super) fn start(pipes: ChildPipes, observers: &Observers) -> io::Result<Self> {
+        let input = pipes.input.into_owned_fd()?;
+        let output = pipes.output.into_owned_fd()?;
+        let errors = pipes.errors.into_owned_fd()?;
+        let pumps = Self {
+            output: Arc::default(),
+            errors: Arc::default(),
+        };
+        let (telling, progress) = (observers.clone(), Arc::default());
+        thread("input", move || {
+            pump(RunPipe::In, &stdin(), &input, &telling, &progress);
+            drop(input);
+            // The client is to notice that nobody reads.
+            close(|null| dup2_stdin(null));
+        })?;
+        let (telling, progress) = (observers.clone(), Arc::clone(&pumps.output));
+        thread("output", move || {
+            pump(RunPipe::Out, &output, &stdout(), &telling, &progress);
+            drop(output);
+            close(|null| dup2_stdout(null));
+            progress.finish();
+        })?;
+        let (telling, progress) = (observers.clone(), Arc::clone(&pumps.errors));
+        thread("errors", move || {
+            pump(RunPipe::Err, &errors, &stderr(), &telling, &progress);
+            drop(errors);
+            close(|null| dup2_stderr(null));
+            progress.finish();
+        })?;
+        Ok(pumps)
+    }
+
+    /// Waits until the command's output and error output have been passed on to their end, or nothing has come out of them
+    /// for a while although they are open. Not while the client takes its time to read.
+    pub(super) async fn drained(&self) {
+        let mut seen = self.reads();
+        loop {
+            let both = async {
+                self.output.ended().await;
+                self.errors.ended().await;
+            };
+            if timeout(QUIET, both).await.is_ok() {
+                return;
+            }
+            let now = self.reads();
+            if now == seen && !self.is_writing() {
+                return;
+            }
+            seen = now;
+        }
+    }
+
+    /// Closes our stdout to the client, if that has not happened yet: from here on nothing more is passed on.
+    pub(super) fn close_output(&self) {
+        if !self.output.is_done.load(Ordering::Acquire) {
+            close(|null| dup2_stdout(null));
+        }
+    }
+
+    fn reads(&self) -> u64 {
+        self.output.reads.load(Ordering::Acquire) + self.errors.reads.load(Ordering::Acquire)
+    }
+
+    fn is_writing(&self) -> bool {
+        self.output.is_writing.load(Ordering::Acquire) || self.errors.is_writing.load(Ordering::Acquire)
+    }
+}
+
+impl Progress {
+    fn finish(&self) {
+        self.is_done.store(true, Ordering::Release);
+        self.done.notify_one();
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name(format!("shadowcat-{name}"));
+    thread.spawn(work).map(drop)
+}
+
+/// Puts the null device in place of one of our three streams, which closes that to whoever is at its other end.
+fn close(replace: impl FnOnce(OwnedFd) -> rustix::io::Result<()>) {
+    let null = File::options().read(true).write(true).open("/dev/null");
+    if let Ok(null) = null {
+        // What cannot be closed now is closed when we end.
+        let _ = replace(null.into());
+    }
+}
+
+/// Moves bytes until there are no more, or nobody takes them.
+fn pump(pipe: RunPipe, from: &impl AsFd, to: &impl AsFd, observers: &Observers, progress: &Progress) {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match read(from, &mut chunk) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => read,
+        };
+        progress.is_writing.store(true, Ordering::Release);
+        progress.reads.fetch_add(1, Ordering::Release);
+        let bytes = chunk.get(..read).unwrap_or_default();
+        observers.passed(pipe, bytes);
+        let written = write_all(to, bytes);
+        progress.is_writing.store(false, Ordering::Release);
+        if written.is_err() {
+            break;
+        }
+    }
+    observers.ended(pipe);
+}
+
+fn read(from: &impl AsFd, chunk: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::io::read(from, &mut *chunk) {
+            Err(Errno::INTR) => {}
+            // Whoever started us may have left a pipe of theirs so.
+            Err(Errno::AGAIN) => wait(from, PollFlags::IN)?,
+            other => return other,
+        }
+    }
+}
+
+fn write_all(to: &impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(0) => return Err(Errno::PIPE),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(to, PollFlags::OUT)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn wait(on: &impl AsFd, what: PollFlags) -> Result<(), Errno> {
+    match poll(&mut [PollFd::new(on, what)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
