@@ -1,4 +1,7 @@
 // Runs each session directly and through the proxy and compares what the client saw. `--full` runs every combination.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SECRET } from './lib/clients.mjs';
 import { killAll } from './lib/children.mjs';
 import { differences } from './lib/compare.mjs';
@@ -12,6 +15,10 @@ import { SCENARIOS } from './scenarios.mjs';
 const full = process.argv.includes('--full');
 const only = process.argv.slice(2).find(argument => !argument.startsWith('--'));
 const totals = { passed: 0, failed: 0 };
+
+/** Wrapped commands find the proxies of this run, and no others. All programs have the same environment, which some servers tell of. */
+process.env.SHADOWCAT_DOOR_DIR = mkdtempSync(join(tmpdir(), 'shadowcat-door-'));
+process.once('exit', () => rmSync(process.env.SHADOWCAT_DOOR_DIR, { recursive: true, force: true }));
 
 const SESSION_MILLISECONDS = 60_000;
 const TOTAL_MILLISECONDS = (full ? 15 : 4) * 60_000;

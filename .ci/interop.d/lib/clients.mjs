@@ -75,6 +75,8 @@ function overPipes({ command: [command, ...args], observer }, Stdio) {
     observer.sent(message);
     return send(message, options);
   };
+  // The first generation tells a transport what was agreed, if it wants to know.
+  transport.setProtocolVersion ??= version => { transport.protocolVersion = version; };
   return transport;
 }
 

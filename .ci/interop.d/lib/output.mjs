@@ -47,12 +47,12 @@ function parsed(lines) {
   return { values, problems: problems.slice(0, 3) };
 }
 
-/** The messages in the recorded bodies, each put together from its frames, and the requests for tunnels. */
+/** The messages in the recorded bodies and lines, each put together from its frames, and the requests for tunnels. */
 function recorded(values) {
   const bodies = new Map();
-  for (const { type, exchange, direction, text = '', base64 } of values) {
-    if (type !== 'frame') continue;
-    const body = `${exchange} ${direction}`;
+  for (const { type, exchange, direction, transport, frame, text = '', base64 } of values) {
+    if (type !== 'frame' || transport === 'stderr') continue;
+    const body = `${exchange} ${direction} ${transport === 'stdio' ? frame : ''}`;
     if (!bodies.has(body)) bodies.set(body, []);
     bodies.get(body).push(base64 === undefined ? Buffer.from(text) : Buffer.from(base64, 'base64'));
   }
