@@ -12,6 +12,7 @@ pub mod ids;
 pub mod intercept;
 pub mod limits;
 pub mod mcp;
+pub mod outward;
 pub mod recording;
 pub mod resource;
 pub mod session;

@@ -90,7 +90,10 @@ mod tests {
                 .map(Result::unwrap)
                 .collect()
         };
-        assert_eq!(certificates(&files.certificate), [authority.certificate.clone()]);
+        assert_eq!(
+            certificates(&files.certificate),
+            std::slice::from_ref(&authority.certificate)
+        );
         assert_eq!(certificates(&files.bundle).last(), Some(&authority.certificate));
         assert!(ClientFiles::write(home.path(), "hello").is_err());
     }

@@ -218,8 +218,11 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 /// What recent verifiers ask for: critical basic constraints and key usage, and key identifiers (RFC 5280 §4.2.1).
 fn authority_params(key: &KeyPair, now: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let number = params.key_identifier(key);
-    let number: String = number.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let identifier = params.key_identifier(key);
+    let mut number = String::new();
+    for byte in identifier.iter().take(4) {
+        let _ = write!(number, "{byte:02x}");
+    }
     params.distinguished_name = DistinguishedName::new();
     let organization = DnType::OrganizationName;
     params.distinguished_name.push(organization, "shadowcat-tui");

@@ -6,11 +6,13 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{Clock, Timestamp};
 use crate::codec::event::{SseEvent, single_data_line};
+use crate::codec::lines::line_content;
 use crate::frontend::CommandEnvelope;
 use crate::ids::{ExchangeId, IdSource, ProxySessionId};
 use crate::limits::ResourceLimits;
@@ -230,8 +232,9 @@ impl Placer {
 
     fn place(&mut self, message: &Unplaced<'_>) -> Placement {
         if message.direction == Direction::ClientToServer {
-            self.modern
-                .insert(message.exchange, era::is_modern(message.envelope));
+            // On a pipe ids count for all of it, whatever the era.
+            let is_modern = message.carrier != Carrier::Stdio && era::is_modern(message.envelope);
+            self.modern.insert(message.exchange, is_modern);
         }
         let carriage = Carriage {
             at: message.at,
@@ -263,27 +266,29 @@ struct FileBodies {
 
 impl BodySource for FileBodies {
     fn fetch(&self, locator: BodyLocator) -> io::Result<FrameBytes> {
-        let (range, is_event) = self.range(locator)?;
+        let range = self.range(locator)?;
         let wire = read_body(&self.path, &range, MAX_BODY_BYTES).map_err(io::Error::other)?;
-        if !is_event {
-            return Ok(FrameBytes {
-                payload: wire.clone(),
-                wire,
-            });
-        }
-        let payload = match single_data_line(&wire) {
-            Some(line) => wire.slice(line),
-            None => SseEvent::parse(&wire, range.frame == 0)
-                .event
-                .map_or_else(Default::default, |event| event.data.into()),
+        let payload = match range.carrier {
+            Carrier::Sse => event_data(&wire, range.frame == 0),
+            Carrier::Stdio | Carrier::Stderr => wire.slice(..line_content(&wire).len()),
+            Carrier::Http | Carrier::Tunnel | Carrier::WebSocket => wire.clone(),
         };
         Ok(FrameBytes { wire, payload })
     }
 }
 
+fn event_data(block: &Bytes, is_first: bool) -> Bytes {
+    match single_data_line(block) {
+        Some(line) => block.slice(line),
+        None => SseEvent::parse(block, is_first)
+            .event
+            .map_or_else(Bytes::new, |event| event.data.into()),
+    }
+}
+
 impl FileBodies {
     /// Whose frame stands at `locator`: its first line says.
-    fn range(&self, locator: BodyLocator) -> io::Result<(BodyRange, bool)> {
+    fn range(&self, locator: BodyLocator) -> io::Result<BodyRange> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(locator.offset))?;
         let mut text = Vec::new();
@@ -293,7 +298,7 @@ impl FileBodies {
                 "the recording was changed while it was open; open it again",
             ));
         };
-        let range = BodyRange {
+        Ok(BodyRange {
             carrier: frame.transport,
             offset: locator.offset,
             length: locator.len,
@@ -301,8 +306,7 @@ impl FileBodies {
             exchange: frame.exchange,
             direction: frame.direction,
             frame: frame.frame,
-        };
-        Ok((range, frame.transport == Carrier::Sse))
+        })
     }
 }
 

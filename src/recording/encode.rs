@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::format::{
     EndLine, ExchangeEndLine, FrameLine, GapLine, HeaderLine, Line, RECORDING_FORMAT, RECORDING_VERSION,
-    RequestKind, RequestLine, ResponseLine, RewriteLine, SessionEndLine, SessionLine, SseFieldsLine, TimingLine,
+    RequestKind, RequestLine, ResponseLine, RewriteLine, SessionEndLine, SessionLine, SseFieldsLine,
+    TimingLine,
 };
 use super::gap::Gap;
 use super::head_line::HeadLine;

@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::assembly::{Assembled, Assemblies};
 use super::body::BodyRange;
-use super::format::{ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine};
+use super::format::{
+    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine,
+};
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Scan, scan};
@@ -36,6 +38,8 @@ pub struct Unplaced<'a> {
     pub direction: Direction,
     /// The exchange that carried it.
     pub exchange: ExchangeId,
+    /// What carried it.
+    pub carrier: Carrier,
     /// `MCP-Protocol-Version` of the exchange's request.
     pub protocol_version: Option<&'a str>,
     /// The message.
@@ -266,6 +270,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
                 at,
                 direction: frame.direction,
                 exchange: frame.exchange,
+                carrier: frame.carrier,
                 protocol_version: version,
                 envelope: &envelope,
             });

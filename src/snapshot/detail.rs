@@ -72,6 +72,9 @@ pub struct ExchangeDetail {
     pub side: Side,
     /// Name of the upstream, or authority of the destination.
     pub server: String,
+    /// It is the run of a command, whose head is the command line.
+    #[serde(default)]
+    pub is_run: bool,
     /// Request as the client sent it.
     pub request: Head,
     /// What we changed before sending it on: one line a change, `Host: a → b`.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, header};
-use rustls::{ClientConfig, RootCertStore};
 
+use crate::transport::own_client;
 use crate::transport::relay::describe;
-use crate::transport::tls::trust::checked;
 
 use super::span::{Span, export_request};
 use super::spans::SpanQueue;
@@ -205,33 +204,9 @@ fn rejected_spans(answer: &[u8]) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A client that asks nobody but the receiver, and changes nothing on its own.
 fn client(url: &str) -> Result<Client, String> {
-    let tls = if url.starts_with("https:") {
-        checked(Vec::new())?
-    } else {
-        without_trust()?
-    };
-    Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .timeout(PATIENCE)
-        .user_agent(concat!("shadowcat-tui/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls)
-        .build()
-        .map_err(|error| describe(&error))
-}
-
-/// For a client that never uses TLS, which has to be given a configuration all the same.
-fn without_trust() -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth())
+    let builder = own_client::builder(url)?.timeout(PATIENCE);
+    builder.build().map_err(|error| describe(&error))
 }
 
 #[cfg(test)]

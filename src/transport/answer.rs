@@ -193,7 +193,7 @@ fn unknown_mount(name: &str, known: &[String], own: &str) -> String {
         format!("No upstream is called `{name}`")
     };
     format!(
-        "{asked}; here are {}. A server that hands out paths of its own (such as an HTTP+SSE endpoint) has to be the only upstream, without a NAME.",
+        "{asked}; here are {}. A server that hands out further paths of its own (links, OAuth endpoints) has to be the only upstream, without a NAME.",
         places.join(", ")
     )
 }

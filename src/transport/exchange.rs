@@ -297,7 +297,12 @@ impl Exchange {
     }
 
     /// How an HTTP+SSE address has to read for the client, if this response may begin with one.
-    pub(crate) fn endpoint_map(&self, mount: Mount, target: &http::Uri, fields: &HeaderMap) -> Option<EndpointMap> {
+    pub(crate) fn endpoint_map(
+        &self,
+        mount: Mount,
+        target: &http::Uri,
+        fields: &HeaderMap,
+    ) -> Option<EndpointMap> {
         let may_be = self.stated.is_get
             && self.stated.session_id.is_none()
             && BodyKind::of_fields(fields) == BodyKind::Events;

@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hub;
 pub(crate) mod listener;
+pub(crate) mod own_client;
 pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod relay;

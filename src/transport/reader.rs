@@ -1,6 +1,9 @@
 //! Reads a copy of a body while its bytes go on: cuts it into frames and says what is in them. Never slows, changes or
 //! ends the traffic; what it cannot keep or understand it says so of.
 
+mod document;
+mod lines;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,22 +11,18 @@ use http::{HeaderMap, header};
 
 use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
-use crate::codec::envelope::{EnvelopeScanner, Scan, Shape, scan};
+use crate::codec::envelope::{Scan, Shape, scan};
 use crate::codec::event::{SseEvent, single_data_line};
-use crate::codec::lines::{LineCutter, line_content};
 use crate::codec::sse::SseCutter;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::Lease;
 use crate::session::observation::SseObserved;
 
+use document::{Document, document_problem};
+use lines::Lines;
+
 /// Slices below this are copied for the recorder too: they would pin a read buffer many times their size.
 const COPIED_BELOW_BYTES: usize = 4096;
-
-/// The longest line of standard error output that is shown as one.
-const MAX_TEXT_LINE: usize = 64 * 1024;
-
-/// Of a stated length so much is believed before anything has come.
-const BELIEVED_BYTES: usize = 64 * 1024;
 
 /// What a body turned out to hold so far.
 #[derive(Debug)]
@@ -120,27 +119,6 @@ enum Body {
     Lines(Box<Lines>),
 }
 
-/// Reads lines; blank ones and those that are no message too.
-#[derive(Debug)]
-struct Lines {
-    cutter: LineCutter,
-    pieces: Vec<Piece>,
-    /// Of a line that is too large to be put together.
-    scanner: EnvelopeScanner,
-    has_messages: bool,
-}
-
-#[derive(Debug, Default)]
-struct Document {
-    scanner: EnvelopeScanner,
-    kept: Vec<u8>,
-    /// Bytes that are to come, as far as the head tells; 0 if it does not.
-    expected: usize,
-    size: u64,
-    is_cut: bool,
-    is_json: bool,
-}
-
 impl BodyReader {
     /// A reader for a body of `kind`, whose `Content-Encoding` is undone first.
     pub(crate) fn new(kind: BodyKind, encoding: Option<&str>, limits: &ResourceLimits, lease: Lease) -> Self {
@@ -160,29 +138,14 @@ impl BodyReader {
             None => (None, None),
         };
         let body = match kind {
-            BodyKind::Document { is_json } => Body::Document(Box::new(Document {
-                is_json,
-                ..Document::default()
-            })),
+            BodyKind::Document { is_json } => Body::Document(Box::new(Document::new(is_json))),
             BodyKind::Events => Body::Events {
                 cutter: SseCutter::new(limits.max_message_bytes),
                 pieces: Vec::new(),
                 is_first: true,
             },
-            BodyKind::Lines | BodyKind::Text => {
-                let has_messages = kind == BodyKind::Lines;
-                let max = if has_messages {
-                    limits.max_message_bytes
-                } else {
-                    limits.max_body_kept.min(MAX_TEXT_LINE)
-                };
-                Body::Lines(Box::new(Lines {
-                    cutter: LineCutter::new(max),
-                    pieces: Vec::new(),
-                    scanner: EnvelopeScanner::default(),
-                    has_messages,
-                }))
-            }
+            BodyKind::Lines => Body::Lines(Box::new(Lines::new(true, limits))),
+            BodyKind::Text => Body::Lines(Box::new(Lines::new(false, limits))),
         };
         Self {
             body,
@@ -244,7 +207,7 @@ impl BodyReader {
                 self.take_pieces(out);
             }
             Body::Lines(lines) => {
-                lines.cutter.finish(&mut lines.pieces);
+                lines.end();
                 self.take_lines(out);
             }
         }
@@ -481,153 +444,10 @@ impl BodyReader {
     }
 }
 
-/// Lines of standard input, output and error output.
-impl BodyReader {
-    fn push_lines(&mut self, chunk: &Bytes, out: &mut Vec<Draft>) {
-        if let Body::Lines(lines) = &mut self.body {
-            lines.cutter.push(chunk, &mut lines.pieces);
-            if !self.lease.resize(lines.cutter.reserved()) {
-                lines.cutter.give_up(&mut lines.pieces);
-                self.lease.resize(0);
-            }
-        }
-        self.take_lines(out);
-    }
-
-    fn take_lines(&mut self, out: &mut Vec<Draft>) {
-        let Body::Lines(lines) = &mut self.body else {
-            return;
-        };
-        let has_messages = lines.has_messages;
-        for piece in std::mem::take(&mut lines.pieces) {
-            match piece {
-                // Peers mean an unterminated last line as a line too.
-                Piece::Frame(line) | Piece::Tail(line) => self.put_line(&line, has_messages, out),
-                Piece::Part(bytes) => {
-                    if let Body::Lines(lines) = &mut self.body {
-                        lines.scanner.push(&bytes);
-                    }
-                    if self.wants_parts {
-                        self.put_part(&bytes, out);
-                    }
-                }
-                Piece::Oversize { head, bytes, .. } => self.put_long_line(&head, bytes, has_messages, out),
-            }
-        }
-    }
-
-    fn put_line(&mut self, line: &Bytes, has_messages: bool, out: &mut Vec<Draft>) {
-        self.pass_beyond_kept(line, out);
-        let content = line_content(line);
-        let found = scan(if has_messages { content } else { b"" });
-        let wire = Bytes::copy_from_slice(&line[..line.len().min(self.max_kept)]);
-        let payload = wire.slice(..content.len().min(wire.len()));
-        let problem = line_problem(&found, content).filter(|_| has_messages);
-        let draft = FrameDraft {
-            frame: 0,
-            parts: 0,
-            is_cut: wire.len() < line.len(),
-            wire,
-            payload,
-            size: line.len() as u64,
-            payload_size: content.len() as u64,
-            is_fragment: false,
-            sse: None,
-            scan: found,
-            problem,
-        };
-        self.put_frame(draft, out);
-    }
-
-    /// A line too large to be put together was scanned as it passed.
-    fn put_long_line(&mut self, head: &Bytes, bytes: u64, has_messages: bool, out: &mut Vec<Draft>) {
-        let scanner = match &mut self.body {
-            Body::Lines(lines) => std::mem::take(&mut lines.scanner),
-            Body::Document(_) | Body::Events { .. } => return,
-        };
-        let found = if has_messages { scanner.finish() } else { scan(b"") };
-        let problem = line_problem(&found, head).filter(|_| has_messages);
-        let draft = FrameDraft {
-            frame: 0,
-            parts: 0,
-            wire: head.clone(),
-            payload: head.clone(),
-            size: bytes,
-            payload_size: bytes,
-            is_cut: true,
-            is_fragment: false,
-            sse: None,
-            scan: found,
-            problem,
-        };
-        self.put_frame(draft, out);
-    }
-}
-
-fn line_problem(found: &Scan, content: &[u8]) -> Option<String> {
-    let text = match found.shape {
-        _ if content.trim_ascii().is_empty() || found.is_json_rpc() => return None,
-        Shape::Cut | Shape::Broken => "the line is broken JSON",
-        Shape::Single | Shape::Batch => "the line is JSON, but no JSON-RPC message",
-        Shape::NotJson | Shape::Empty => "the line is no JSON: output that is not part of the protocol",
-    };
-    Some(text.to_owned())
-}
-
-impl Document {
-    fn keep(&mut self, chunk: &Bytes, max_kept: usize, lease: &mut Lease) {
-        self.scanner.push(chunk);
-        self.size += chunk.len() as u64;
-        // Once something is missing, what comes later would stand in a wrong place.
-        let wanted = if self.is_cut {
-            0
-        } else {
-            chunk.len().min(max_kept.saturating_sub(self.kept.len()))
-        };
-        let needed = self.kept.len() + wanted;
-        let room = if needed <= self.kept.capacity() || self.grow(needed, max_kept, lease) {
-            wanted
-        } else {
-            0
-        };
-        self.kept.extend_from_slice(&chunk[..room]);
-        self.is_cut |= room < chunk.len();
-    }
-
-    /// Makes room for `needed` bytes in all: at best for as many as are to come, so that they are copied once.
-    fn grow(&mut self, needed: usize, max_kept: usize, lease: &mut Lease) -> bool {
-        let doubled = 2 * self.kept.capacity();
-        // A length is only said: more than this is believed as it comes.
-        let expected = self.expected.min(BELIEVED_BYTES.max(4 * needed));
-        let ample = needed.max(expected.max(doubled).min(max_kept));
-        let capacity = [ample, needed].into_iter().find(|bytes| lease.resize(*bytes));
-        if let Some(capacity) = capacity {
-            self.kept.reserve_exact(capacity - self.kept.len());
-        }
-        capacity.is_some()
-    }
-
-    /// What was kept, without room to spare.
-    fn take_kept(&mut self) -> Bytes {
-        std::mem::take(&mut self.kept).into_boxed_slice().into()
-    }
-}
-
 fn cut_to(mut bytes: Vec<u8>, max: usize) -> Bytes {
     bytes.truncate(max);
     bytes.shrink_to_fit();
     bytes.into()
-}
-
-fn document_problem(found: &Scan, is_json: bool) -> Option<String> {
-    let text = match found.shape {
-        Shape::NotJson if is_json => "the media type says JSON, the body is none",
-        Shape::Cut if is_json => "the JSON ends too early",
-        Shape::Broken if is_json => "the JSON is broken",
-        Shape::Single | Shape::Batch if is_json && !found.is_json_rpc() => "JSON, but no JSON-RPC message",
-        _ => return None,
-    };
-    Some(text.to_owned())
 }
 
 /// Only `message` events carry messages; an empty one is a resume point (MCP 2025-11-25, Transports).

@@ -245,7 +245,8 @@ impl Relay {
 
     /// Nothing more is to come.
     fn is_over(&self) -> bool {
-        self.has_ended || self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_)))
+        self.has_ended
+            || self.is_done && (self.incoming.is_end_stream() || matches!(self.incoming, Source::Made(_)))
     }
 
     /// How this direction ends when its sender breaks off.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, Side};
+use crate::recording::redact::secret_of_argument;
 use crate::resource::meters::Share;
 use crate::session::observation::COMMAND_ENDED;
 use crate::session::registry::Session;
@@ -40,9 +41,18 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
-    /// The command line in one text, as a shell would take it.
+    /// The command line in one text, as a shell would take it, without the secrets among its arguments.
     fn command_line(&self) -> String {
-        let words: Vec<String> = self.argv.iter().map(|word| quoted(word)).collect();
+        let mut is_value = false;
+        let word = |word: &String| {
+            let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+            is_value = is_value_next;
+            match secret.and_then(|start| word.get(..start)) {
+                Some(open) => format!("{open}***"),
+                None => quoted(word),
+            }
+        };
+        let words: Vec<String> = self.argv.iter().map(word).collect();
         words.join(" ")
     }
 
@@ -290,12 +300,14 @@ mod tests {
             side: Side::Reverse,
             server: "x".into(),
             client: String::new(),
-            argv: ["npx", "-y", "a b", "it's", ""].map(str::to_owned).to_vec(),
+            argv: ["npx", "-y", "a b", "it's", "", "--api-key", "k"]
+                .map(str::to_owned)
+                .to_vec(),
             cwd: None,
             env_names: Vec::new(),
             pid: None,
             is_bridged: false,
         };
-        assert_eq!(facts.command_line(), r"npx -y 'a b' 'it'\''s' ''");
+        assert_eq!(facts.command_line(), r"npx -y 'a b' 'it'\''s' '' --api-key ***");
     }
 }

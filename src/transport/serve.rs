@@ -410,7 +410,9 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if error.is_connect() {
+    let advice = if is_distrusted(error) {
+        "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
+    } else if error.is_connect() {
         "Check that the server runs and that the URL is right."
     } else {
         "The server accepted the connection and then failed; its own log may say why."
@@ -420,6 +422,19 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server
     )
+}
+
+/// Whether the server's certificate was the reason.
+fn is_distrusted(error: &SendError) -> bool {
+    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
+        Some(io) => io
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .cloned(),
+        None => cause.downcast_ref::<rustls::Error>().cloned(),
+    };
+    let mut causes = chain(error).filter_map(cause);
+    causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
 }
 
 async fn relay_response(
@@ -524,7 +539,7 @@ async fn refuse(
     head: ObservedHead,
     answer: OwnAnswer,
 ) -> Response<ReplyBody> {
-    let (exchange, _) = begin_refused(connection, request, head).await;
+    let (exchange, _) = begin_own(connection, request, head, REFUSED).await;
     exchange.fail(answer.text.clone());
     exchange.end_direction(Direction::ClientToServer, EndKind::CutByProxy);
     let is_rpc = BodyKind::of_fields(request.headers()).is_json();
@@ -546,7 +561,7 @@ async fn give_certificate(
     if !answer.status.is_success() {
         return refuse(connection, request, head, answer).await;
     }
-    let (exchange, _) = begin_refused(connection, request, head).await;
+    let (exchange, _) = begin_own(connection, request, head, "(shadowcat)").await;
     exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
     answer_ourselves(&exchange, false, &answer, EndKind::Complete).await
 }
@@ -558,7 +573,7 @@ async fn turn_away(
     head: ObservedHead,
     text: String,
 ) -> Response<ReplyBody> {
-    let (exchange, outbox) = begin_refused(connection, &request, head).await;
+    let (exchange, outbox) = begin_own(connection, &request, head, REFUSED).await;
     exchange.fail(text.clone());
     let (parts, incoming) = request.into_parts();
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
@@ -572,10 +587,15 @@ async fn turn_away(
     .await
 }
 
-async fn begin_refused(
+/// What stands in place of a server that a request was not sent to.
+const REFUSED: &str = "(refused)";
+
+/// Begins an exchange that ends here.
+async fn begin_own(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
+    server: &str,
 ) -> (Arc<Exchange>, Outbox) {
     let side = if request.uri().authority().is_some() || connection.within.is_some() {
         Side::Forward
@@ -585,7 +605,7 @@ async fn begin_refused(
     let mut outbox = Outbox::new(Arc::clone(&connection.hub.watchers));
     let beginning = Beginning {
         side,
-        server: "(refused)".into(),
+        server: server.into(),
         method: request.method(),
         target: shown_target(request.uri()),
         headers: request.headers(),

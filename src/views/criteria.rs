@@ -113,10 +113,7 @@ impl<'a, H: History> RowSubject<'a, H> {
         let is_cut = self.row.kept_body().is_some_and(|body| body.is_cut);
         let marks = [
             ("error", self.outcome().is_some_and(Outcome::is_error)),
-            (
-                "warning",
-                self.row.has_finding(Severity::Warning),
-            ),
+            ("warning", self.row.has_finding(Severity::Warning)),
             ("progress", self.row.progress().is_some()),
             ("cut", is_cut),
         ];

@@ -198,6 +198,7 @@ async fn a_server_that_nobody_vouches_for_is_a_502_that_names_it() {
             answer.starts_with("HTTP/1.1 502 ") && answer.contains("\"id\":1"),
             "{answer}"
         );
+        assert!(answer.contains("--upstream-ca FILE"), "{answer}");
         assert!(
             answer.contains("the TLS handshake with localhost failed"),
             "{answer}"

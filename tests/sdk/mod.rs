@@ -17,10 +17,10 @@ use std::sync::Arc;
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, RoleClient, RoleServer, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _, ErrorData, ServerHandler};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -271,6 +271,15 @@ pub async fn connect(way: &Way, speaks: Speaks, name: &str) -> Running {
     };
     let config = StreamableHttpClientTransportConfig::with_uri(way.url.as_str());
     let transport = StreamableHttpClientTransport::with_client(http.build().unwrap(), config);
+    connect_over(transport, speaks, name).await
+}
+
+/// The same over any transport.
+pub async fn connect_over<E: std::error::Error + Send + Sync + 'static, A>(
+    transport: impl IntoTransport<RoleClient, E, A>,
+    speaks: Speaks,
+    name: &str,
+) -> Running {
     let client = Client {
         name: name.to_owned().into(),
         progress: watch::Sender::default(),

@@ -215,7 +215,7 @@ const fn has_screen(job: &Job) -> bool {
 
 #[cfg(unix)]
 const fn is_before_a_command(job: &Job) -> bool {
-    matches!(job, Job::Wrap(_))
+    matches!(job, Job::Wrap(_) | Job::WrapServer(..))
 }
 
 #[cfg(not(unix))]
@@ -268,15 +268,17 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(options),
+        Job::Wrap(options) => return wrap(wrap::run(options)),
+        #[cfg(unix)]
+        Job::WrapServer(options, server) => return wrap(wrap::run_outward(options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Stands in for a command, whose exit code it passes on.
 #[cfg(unix)]
-fn wrap(options: wrap::WrapOptions) -> Result<ExitCode, Failure> {
-    match wrap::run(options) {
+fn wrap(ended: Result<u8, wrap::WrapError>) -> Result<ExitCode, Failure> {
+    match ended {
         Ok(code) => Ok(ExitCode::from(code)),
         Err(error) => Err(Failure::with_code(error.exit_code(), error)),
     }

@@ -1,10 +1,9 @@
 //! A socket with a buffer for what was read beyond the last message.
 
+use crate::socket::Socket;
+use crate::wire::{Chunked, Framing, Head};
 use anyhow::{Context as _, Result, bail};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-
-use crate::wire::{Chunked, Framing, Head};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -14,16 +13,16 @@ const FIRST_BYTES: usize = 2 * 1024;
 /// One end of an HTTP/1.1 connection.
 #[derive(Debug)]
 pub(crate) struct Buffered {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Socket,
     input: Vec<u8>,
     /// Bytes of `input` that are taken.
     taken: usize,
 }
 
 impl Buffered {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: impl Into<Socket>) -> Self {
         Self {
-            stream,
+            stream: stream.into(),
             input: Vec::new(),
             taken: 0,
         }
@@ -174,7 +173,7 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -59,6 +59,10 @@ pub(crate) enum Job {
     Keys,
     /// Tool calls over a command's pipes: direct, wrapped, wrapped and watched; and over HTTP in front of a command
     Stdio,
+    /// Tool calls over the two endpoints of 2024-11-05, direct and through the proxy
+    LegacySse,
+    /// Tool calls over TLS: direct, through a blind tunnel, and looked into
+    Tls,
     /// From the start of the process until clients can connect
     Start,
     /// Rising numbers of sessions that call and listen, twice over, in reverse and forward mode
@@ -70,7 +74,11 @@ pub(crate) enum Job {
     Soak(SoakArgs),
     /// The server that everything is measured against
     #[command(hide = true)]
-    Mock,
+    Mock {
+        /// Serve TLS too, and put the certificate to trust into this folder
+        #[arg(long, value_name = "FOLDER")]
+        tls: Option<PathBuf>,
+    },
     /// The same server as a command
     #[command(hide = true)]
     StdioMock,

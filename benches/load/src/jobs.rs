@@ -26,7 +26,11 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
         Job::Ramp(arguments) => workloads::ramp(context, &ramp_plan(&arguments, quick)).await,
         Job::Soak(arguments) => workloads::soak(context, arguments.minutes, arguments.record).await,
         Job::Stdio => workloads::stdio(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
-        Job::Mock | Job::StdioMock | Job::Bare { .. } => Ok(()),
+        Job::LegacySse => {
+            workloads::legacy_sse(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await
+        }
+        Job::Tls => workloads::tls(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
+        Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
     }
 }
 
@@ -47,6 +51,8 @@ async fn all(context: &mut Context, quick: bool) -> Result<()> {
         Job::Churn,
         Job::Keys,
         Job::Stdio,
+        Job::LegacySse,
+        Job::Tls,
         Job::Ramp(ramp),
     ];
     for job in jobs {

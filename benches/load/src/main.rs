@@ -24,6 +24,7 @@ mod proc;
 mod proxies;
 mod report;
 mod shared;
+mod socket;
 mod stats;
 mod wire;
 mod workloads;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
 fn run(Cli { job, common }: Cli) -> Result<bool> {
     limits::raise_open_files()?;
     match job {
-        Job::Mock => one_thread()?.block_on(mock::run()).map(|()| true),
+        Job::Mock { tls } => one_thread()?.block_on(mock::run(tls.as_deref())).map(|()| true),
         Job::StdioMock => mock::stdio::run().map(|()| true),
         Job::Bare { upstream } => Builder::new_multi_thread()
             .enable_all()

@@ -153,12 +153,16 @@ const KINDS: &[Word] = &[
     ),
     word("event", &["event"], "an SSE event that holds no JSON-RPC message"),
     word("http", &["http"], "an HTTP exchange that is not MCP"),
-    word("tunnel", &["tunnel"], "a CONNECT tunnel; what is served in it has rows of its own"),
     word("run", &["run"], "a run of a command"),
     word(
         "stderr",
         &["stderr"],
         "a line of a command's standard error output",
+    ),
+    word(
+        "tunnel",
+        &["tunnel"],
+        "a CONNECT tunnel; what is served in it has rows of its own",
     ),
 ];
 

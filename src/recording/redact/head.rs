@@ -22,23 +22,31 @@ pub(crate) fn redact_field(name: &[u8], value: &[u8], out: &mut Output<'_>) {
     }
 }
 
-/// Writes an argument of a command without its secret: `--token=x`, `TOKEN=x`, or all of it if the one before it was
-/// `--token` (`is_value`). True if the next one is the value of this one.
-pub(crate) fn redact_argument(argument: &[u8], is_value: bool, out: &mut Output<'_>) -> bool {
+/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, or all of it if the one before it was
+/// `--token` (`is_value`). Also whether the next one is the value of this one.
+pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bool) {
     let is_option = argument.starts_with(b"-");
     if is_value && !is_option {
-        out.replace(argument);
-        return false;
+        return (Some(0), false);
     }
-    if let Some(at) = memchr::memchr(b'=', argument)
-        && is_secret_parameter(&argument[..at])
-    {
-        out.pass(&argument[..=at]);
-        out.replace(&argument[at + 1..]);
-        return false;
+    match memchr::memchr(b'=', argument) {
+        Some(at) if is_secret_parameter(&argument[..at]) => (Some(at + 1), false),
+        Some(_) => (None, false),
+        None => (None, is_option && is_secret_parameter(argument)),
     }
-    redact_urls(argument, out);
-    is_option && is_secret_parameter(argument)
+}
+
+/// Writes an argument of a command without its secret; see [`secret_of_argument`]. True if the next one is its value.
+pub(crate) fn redact_argument(argument: &[u8], is_value: bool, out: &mut Output<'_>) -> bool {
+    let (secret, is_value_next) = secret_of_argument(argument, is_value);
+    match secret {
+        Some(start) => {
+            out.pass(&argument[..start]);
+            out.replace(&argument[start..]);
+        }
+        None => redact_urls(argument, out),
+    }
+    is_value_next
 }
 
 /// Writes a whole text without the secrets of the URLs in it.

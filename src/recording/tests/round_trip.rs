@@ -6,8 +6,8 @@ use super::support::{
 };
 use crate::limits::ResourceLimits;
 use crate::recording::{BodyRange, read_body};
-use crate::session::observation::{Event, FrameObserved, Observation};
-use crate::snapshot::{Carrier, Direction};
+use crate::session::observation::{Event, FrameObserved, Observation, RewrittenObserved};
+use crate::snapshot::{Carrier, Direction, Finding, Severity};
 
 const UP: Direction = Direction::ClientToServer;
 const DOWN: Direction = Direction::ServerToClient;
@@ -23,6 +23,15 @@ fn typical() -> Vec<Observation> {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#,
         ),
         response(1, &[("content-type", "text/event-stream")], Some(9)),
+        Event::Rewritten(Box::new(RewrittenObserved {
+            exchange: exchange(1),
+            session: Some(session()),
+            rewrites: vec!["endpoint: /a \u{2192} /b".to_owned()],
+            findings: vec![Finding {
+                severity: Severity::Warning,
+                text: "odd".to_owned(),
+            }],
+        })),
         event(1, 0, ": hi\r\nid: 1\r\nretry: 15\r\ndata:\r\n\r\n"),
         event(
             1,

@@ -275,6 +275,7 @@ impl ExchangeRecord {
             client: self.client.to_string(),
             side: self.side,
             server: self.server.to_string(),
+            is_run: matches!(self.kind, ExchangeKind::Run | ExchangeKind::BridgedRun),
             request: self
                 .request
                 .as_ref()

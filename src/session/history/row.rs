@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
 use crate::resource::heap::{self, ARC_BYTES};
-use crate::snapshot::{Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState, Severity};
+use crate::snapshot::{
+    Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState, Severity,
+};
 
 use super::body::KeptBody;
 use super::exchange::ExchangeRecord;

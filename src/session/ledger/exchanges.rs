@@ -9,7 +9,9 @@ use crate::session::history::exchange::ExchangeRecord;
 use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
-use crate::session::observation::{ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved};
+use crate::session::observation::{
+    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved,
+};
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
 use super::Ledger;
@@ -458,6 +460,7 @@ fn own_answer(end: &ExchangeEnded, record: &ExchangeRecord) -> Option<u16> {
         .status()
         .filter(|status| record.is_our_answer() && *status >= 400);
     end.our_status
+        .filter(|status| *status >= 400)
         .or(answered)
         .filter(|_| end.response_end != EndKind::ClientAborted)
 }

@@ -43,7 +43,11 @@ impl EndpointMap {
         if meant.origin() != self.stream.origin() || self.leads_to(endpoint, &meant) {
             return None;
         }
-        let candidates = [self.mount.url(endpoint), self.under_mount(endpoint), self.resolved(endpoint, &meant)];
+        let candidates = [
+            self.mount.url(endpoint),
+            self.under_mount(endpoint),
+            self.resolved(endpoint, &meant),
+        ];
         candidates
             .into_iter()
             .flatten()
@@ -56,7 +60,8 @@ impl EndpointMap {
             return false;
         };
         let reached = self.mount.leads_to(&path_and_query(&url));
-        url.origin() == self.client.origin() && reached.is_some_and(|path| path.as_str() == path_and_query(meant))
+        url.origin() == self.client.origin()
+            && reached.is_some_and(|path| path.as_str() == path_and_query(meant))
     }
 
     fn under_mount(&self, endpoint: &str) -> Option<String> {
@@ -133,8 +138,9 @@ impl EndpointRewrite {
     fn give_up(&mut self, on: &mut Onward) {
         let parsed = SseEvent::parse(&self.held, self.is_first);
         if parsed.event.is_some_and(|event| event.name == "endpoint") {
-            on.changes
-                .warn(format!("the endpoint event is longer than {MAX_HELD} bytes: it is passed on as it is"));
+            on.changes.warn(format!(
+                "the endpoint event is longer than {MAX_HELD} bytes: it is passed on as it is"
+            ));
         }
         self.is_done = true;
         on.pass(std::mem::take(&mut self.held));
@@ -226,7 +232,12 @@ mod tests {
             (PLAIN, "/sse", "/messages?s=1", None),
             (PLAIN, "/sse", "messages/x", None),
             (PLAIN, "/sse", "?s=1", None),
-            (PLAIN, "/sse", "http://up:3001/m?s=1", Some("http://127.0.0.1:8080/m?s=1")),
+            (
+                PLAIN,
+                "/sse",
+                "http://up:3001/m?s=1",
+                Some("http://127.0.0.1:8080/m?s=1"),
+            ),
             (PLAIN, "/sse", "HTTP://UP:3001/m", Some("http://127.0.0.1:8080/m")),
             (PLAIN, "/sse", "//up:3001/m", Some("//127.0.0.1:8080/m")),
             (PLAIN, "/sse", "http://other/m", None),
@@ -239,7 +250,12 @@ mod tests {
             (NAMED, "/ev", "?s=1", None),
             (NAMED, "/ev", "", None),
             (NAMED, "/ev", "sse?s=1", Some("/ev/sse?s=1")),
-            (NAMED, "/ev", "http://up:3001/m?s=1", Some("http://127.0.0.1:8080/ev/m?s=1")),
+            (
+                NAMED,
+                "/ev",
+                "http://up:3001/m?s=1",
+                Some("http://127.0.0.1:8080/ev/m?s=1"),
+            ),
             (NAMED, "/ev", "//up:3001/m", Some("//127.0.0.1:8080/ev/m")),
             (NAMED, "/ev", "//other/m", None),
             (NAMED, "/ev?x=1", "messages", Some("/ev/messages")),

@@ -2,7 +2,6 @@
 //!
 //! A change is only ever one that the documentation names: an upstream's URL that has to be ours for the client.
 
-
 pub(crate) mod endpoint;
 pub(crate) mod mount;
 
@@ -56,8 +55,7 @@ impl Onward {
 impl Changes {
     /// `name: before → after`.
     pub(crate) fn rewrote(&mut self, name: &str, before: &str, after: &str) {
-        self.rewrites
-            .push([name, ": ", before, " → ", after].concat());
+        self.rewrites.push([name, ": ", before, " → ", after].concat());
     }
 
     pub(crate) fn warn(&mut self, text: impl Into<String>) {

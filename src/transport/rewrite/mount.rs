@@ -102,7 +102,10 @@ mod tests {
     fn only_urls_of_the_upstreams_own_origin_become_ours() {
         let named = mount("db=https://up.example/mcp");
         for (theirs, ours) in [
-            ("https://up.example/mcp?x=1", Some("http://127.0.0.1:8080/db/mcp?x=1")),
+            (
+                "https://up.example/mcp?x=1",
+                Some("http://127.0.0.1:8080/db/mcp?x=1"),
+            ),
             ("https://UP.example:443/mcp", Some("http://127.0.0.1:8080/db/mcp")),
             ("https://up.example", Some("http://127.0.0.1:8080/db")),
             ("http://up.example/mcp", None),

@@ -8,7 +8,6 @@ pub(crate) mod trust;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::{AlertDescription, ServerConfig};
@@ -92,7 +91,7 @@ impl Interception {
     }
 
     async fn open(&self, tasks: &Tasks) -> Result<Leaves, CaError> {
-        let directory = self.forward.ca_dir.clone().unwrap_or_else(PathBuf::new);
+        let directory = self.forward.ca_dir.clone().unwrap_or_default();
         let now = self.clock.now();
         let opening = move || Authority::open_or_create(&directory, now);
         let opened = tasks.run_blocking(TaskKind::File, opening).await;

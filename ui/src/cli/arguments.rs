@@ -1,5 +1,6 @@
 //! The command line's grammar.
 
+#[cfg(unix)]
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::wrap::Connect;
+#[cfg(unix)]
+use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
@@ -164,9 +167,32 @@ pub(super) struct WrapArguments {
     /// Write what happens to the link with the proxy to this file; nothing is logged otherwise
     #[arg(long, value_name = "PATH", help_heading = "General")]
     pub(super) log_file: Option<PathBuf>,
+    /// In place of a command: a server that speaks HTTP (or the older HTTP+SSE), for a client that speaks stdio
+    #[arg(long, value_name = "URL", help_heading = "Server", conflicts_with = "command")]
+    pub(super) upstream: Option<UpstreamConfig>,
+    /// A header for every request to it [repeatable]; for a secret rather --header-env
+    #[arg(
+        long,
+        value_name = "'NAME: VALUE'",
+        help_heading = "Server",
+        requires = "upstream"
+    )]
+    pub(super) header: Vec<StaticHeader>,
+    /// A header whose value is in the environment variable VAR, where no list of processes shows it [repeatable]
+    #[arg(long, value_name = "NAME=VAR", help_heading = "Server", requires = "upstream", value_parser = header_from_environment)]
+    pub(super) header_env: Vec<StaticHeader>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND", num_args = 1..)]
+    #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND", num_args = 1..)]
     pub(super) command: Vec<OsString>,
+}
+
+/// Reads `NAME=VAR`.
+#[cfg(unix)]
+fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
+    let (name, variable) = text.split_once('=').ok_or("it is written as NAME=VAR")?;
+    let value = std::env::var(variable)
+        .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;
+    StaticHeader::new(name, &value).map_err(|error| error.to_string())
 }
 
 /// A recording on the screen.

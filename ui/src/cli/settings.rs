@@ -23,6 +23,10 @@ use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
 use crate::wrap::WrapOptions;
+#[cfg(unix)]
+use shadowcat::config::UpstreamConfig;
+#[cfg(unix)]
+use shadowcat::outward::OutwardConfig;
 
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -60,6 +64,9 @@ pub(crate) enum Job {
     /// Stand in for a command.
     #[cfg(unix)]
     Wrap(WrapOptions),
+    /// Stand in for a command, in front of a server that speaks HTTP.
+    #[cfg(unix)]
+    WrapServer(WrapOptions, OutwardConfig),
     /// Print a text.
     Print(String),
 }
@@ -262,20 +269,42 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
 fn wrap(arguments: WrapArguments) -> Invocation {
     let records_secrets = arguments.record.record_secrets;
     let record = record_choice(arguments.record);
+    let upstream = arguments.upstream;
+    let place = upstream
+        .as_ref()
+        .map(|server| (server.label().to_string(), shown(server)));
+    let (label, command) = place.map_or((None, arguments.command), |(label, shown)| {
+        (Some(label), vec![shown.into()])
+    });
     let options = WrapOptions {
-        command: arguments.command,
-        name: arguments.name,
+        command,
+        name: arguments.name.or(label),
         connect: arguments.connect,
         record: record_config(record.as_ref()),
         records_secrets,
     };
+    let headers = arguments.header.into_iter().chain(arguments.header_env);
+    let job = match upstream {
+        None => Job::Wrap(options),
+        Some(server) => {
+            let mut config = OutwardConfig::new(server);
+            headers.for_each(|header| config.add(header));
+            Job::WrapServer(options, config)
+        }
+    };
     Invocation {
-        job: Job::Wrap(options),
+        job,
         log_file: arguments.log_file,
         log_level: LogLevel::default(),
         limits: ResourceLimits::default(),
         asked_limits: BTreeSet::new(),
     }
+}
+
+/// A server's URL without its query, which may be a secret.
+#[cfg(unix)]
+fn shown(server: &UpstreamConfig) -> String {
+    format!("{}{}", server.origin(), server.path.path())
 }
 
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {

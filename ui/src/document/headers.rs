@@ -1,5 +1,6 @@
 //! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
 
+use shadowcat::recording::redact::secret_of_argument;
 use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail};
 
 use super::Look;
@@ -23,16 +24,24 @@ const SECRETS: [&str; 10] = [
 
 pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     let Some(exchange) = &message.exchange else {
-        return vec![Line::of(Role::Dim, "history no longer has the HTTP exchange")];
+        return vec![Line::of(Role::Dim, "history no longer has the exchange")];
     };
     let mut lines = vec![summary(exchange)];
     if let Some(failure) = &exchange.failure {
         lines.push(Line::of(Role::Bad, "failed: ").say(Role::Text, failure));
     }
     lines.push(Line::default());
+    if exchange.is_run {
+        lines.extend(run(exchange, look));
+        return lines;
+    }
     lines.extend(head(&exchange.request, look));
     lines.extend(exchange.rewrites.iter().map(|change| rewrite(change, look)));
-    lines.push(ended("request", exchange.request_end, exchange.request_bytes));
+    lines.push(ended(
+        "request body",
+        exchange.request_end,
+        exchange.request_bytes,
+    ));
     lines.push(Line::default());
     match &exchange.response {
         Some(response) => {
@@ -46,7 +55,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
         }
         None => lines.push(Line::of(Role::Wait, "no response yet")),
     }
-    lines.push(ended("response", exchange.response_end, exchange.response_bytes));
+    lines.push(ended(
+        "response body",
+        exchange.response_end,
+        exchange.response_bytes,
+    ));
     lines
 }
 
@@ -60,6 +73,28 @@ fn summary(exchange: &ExchangeDetail) -> Line {
         exchange.side.name()
     );
     Line::default().say(Role::Dim, &text)
+}
+
+/// A command, its arguments and its surroundings. Secrets among the arguments are masked like those of heads.
+fn run(exchange: &ExchangeDetail, look: &Look<'_>) -> Vec<Line> {
+    let mut lines = vec![Line::default().say(Role::Strong, &exchange.request.line)];
+    let mut is_value = false;
+    for (name, value) in &exchange.request.fields {
+        let mut shown = value.clone();
+        if name == "argument" {
+            let (secret, is_value_next) = secret_of_argument(value.as_bytes(), is_value);
+            is_value = is_value_next;
+            let open = secret.and_then(|start| value.get(..start));
+            if let Some(open) = open.filter(|_| !look.switches.is_unmasked) {
+                shown = format!("{open}***");
+            }
+        }
+        let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
+        lines.push(line.say(Role::Text, &shown));
+    }
+    lines.push(ended("input", exchange.request_end, exchange.request_bytes));
+    lines.push(ended("output", exchange.response_end, exchange.response_bytes));
+    lines
 }
 
 fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
@@ -160,7 +195,7 @@ fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {
         Some(EndKind::CutByProxy) => (Role::Bad, "cut by the proxy: shutdown or a limit"),
     };
     let size = format::size(bytes);
-    Line::default().say(role, &format!("{what} body {size}, {text}"))
+    Line::default().say(role, &format!("{what} {size}, {text}"))
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
         client: "127.0.0.1:50312".to_owned(),
         side: Side::Reverse,
         server: row.server.clone(),
+        is_run: false,
         request: Head {
             line: "POST /mcp?api_key=s3cret HTTP/1.1".to_owned(),
             fields: vec![

@@ -10,6 +10,11 @@ use super::WrapOptions;
 
 /// What there is to tell of `child`: of the environment the names only.
 pub(super) fn gather(options: &WrapOptions, child: &ChildProcess) -> RunBegin {
+    gather_for(options, child.id())
+}
+
+/// The same of a process by its number.
+pub(super) fn gather_for(options: &WrapOptions, child_pid: u32) -> RunBegin {
     let lossy = |word: &std::ffi::OsStr| word.to_string_lossy().into_owned();
     let mut env_names: Vec<String> = env::vars_os().map(|(name, _)| lossy(&name)).collect();
     env_names.sort_unstable();
@@ -20,7 +25,7 @@ pub(super) fn gather(options: &WrapOptions, child: &ChildProcess) -> RunBegin {
         cwd: env::current_dir().ok().map(|place| lossy(place.as_os_str())),
         env_names,
         shim_pid: std::process::id(),
-        child_pid: child.id(),
+        child_pid,
         parent: process_name(parent_pid),
         parent_pid: Some(parent_pid),
     };

@@ -7,6 +7,7 @@
 
 mod facts;
 mod links;
+mod outward;
 mod pump;
 mod queue;
 mod signals;
@@ -24,10 +25,12 @@ use shadowcat::child::{ChildEnd, ChildProcess, CommandConfig, StartChildError};
 use shadowcat::config::{Config, RecordConfig};
 use shadowcat::door::message::RunBegin;
 use shadowcat::engine::{Engine, EngineHandle, StartError};
+use shadowcat::outward::OutwardError;
 use tokio::time::timeout;
 
 use crate::guard;
 use links::Goal;
+pub(crate) use outward::run_outward;
 use pump::Pumps;
 use queue::Observers;
 use signals::PassedOn;
@@ -85,6 +88,9 @@ pub(crate) enum WrapError {
     /// The recording cannot be written.
     #[error(transparent)]
     Record(#[from] StartError),
+    /// The server cannot be spoken to at all, or not any more.
+    #[error(transparent)]
+    Outward(#[from] OutwardError),
     /// The system refuses what we need ourselves.
     #[error("the command was not started: the system refuses what wrapping it needs")]
     System(#[from] io::Error),
@@ -96,6 +102,7 @@ impl WrapError {
         match self {
             Self::Child(error) => error.shell_code(),
             Self::Record(error) => error.exit_code(),
+            Self::Outward(_) => 3,
             Self::System(_) => 126,
         }
     }

@@ -60,6 +60,19 @@ impl Pumps {
         let input = pipes.input.into_owned_fd()?;
         let output = pipes.output.into_owned_fd()?;
         let errors = pipes.errors.into_owned_fd()?;
+        Self::between(input, output, errors, observers)
+    }
+
+    /// Starts to move from our stdin to `input`, and from `output` and `errors` to our stdout and stderr.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(super) fn between(
+        input: OwnedFd,
+        output: OwnedFd,
+        errors: OwnedFd,
+        observers: &Observers,
+    ) -> io::Result<Self> {
         let pumps = Self {
             output: Arc::default(),
             errors: Arc::default(),

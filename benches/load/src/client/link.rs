@@ -9,7 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::buffered::Buffered;
 use crate::message::put;
+use crate::socket::Socket;
 use crate::wire::Head;
+
+use super::Secure;
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct Target {
     host: String,
     /// The request target.
     path: String,
+    /// With TLS, and how.
+    secure: Option<Secure>,
 }
 
 impl Target {
@@ -29,6 +34,7 @@ impl Target {
             address,
             host: address.to_string(),
             path: "/mcp".to_owned(),
+            secure: None,
         }
     }
 
@@ -38,6 +44,25 @@ impl Target {
             address: proxy,
             host: server.to_string(),
             path: format!("http://{server}/mcp"),
+            secure: None,
+        }
+    }
+
+    /// A server with TLS: the one at `address`, or the one behind the proxy at `address`.
+    pub(crate) fn secure(address: SocketAddr, secure: Secure) -> Self {
+        let port = secure.through.unwrap_or(address).port();
+        Self {
+            host: format!("localhost:{port}"),
+            secure: Some(secure),
+            ..Self::direct(address)
+        }
+    }
+
+    /// Another path of the same server.
+    pub(crate) fn at_path(&self, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..self.clone()
         }
     }
 
@@ -63,6 +88,18 @@ impl Target {
         let stream = stream.with_context(|| format!("could not connect to {}", self.address))?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Connects, with TLS if the server wants that.
+    ///
+    /// # Errors
+    /// Nobody listens there, or is not who it should be.
+    pub(crate) async fn open(&self) -> Result<Socket> {
+        let stream = self.connect().await?;
+        match &self.secure {
+            Some(secure) => Ok(secure.wrap(stream).await?.into()),
+            None => Ok(stream.into()),
+        }
     }
 
     /// Replaces `out` by a request head with these further fields and without its last empty line.
@@ -93,13 +130,18 @@ impl Link {
     /// # Errors
     /// Nobody listens there.
     pub(crate) async fn open(target: &Arc<Target>) -> Result<Self> {
-        let wire = Buffered::new(target.connect().await?);
+        let wire = Buffered::new(target.open().await?);
         Ok(Self {
             wire,
             target: Arc::clone(target),
             request: Vec::new(),
             body: Vec::new(),
         })
+    }
+
+    /// Lets the next requests go elsewhere on the same server.
+    pub(super) fn aim(&mut self, target: Arc<Target>) {
+        self.target = target;
     }
 
     /// Body of the last answer.
@@ -147,7 +189,8 @@ impl Link {
             .stream
             .write_all(&self.request)
             .await
-            .context("the connection broke under a request")
+            .context("the connection broke under a request")?;
+        Ok(self.wire.stream.flush().await?)
     }
 
     async fn answer(&mut self) -> Result<Head> {

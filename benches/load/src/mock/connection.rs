@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use memchr::memmem;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-
 use crate::buffered::Buffered;
 use crate::events::Spec;
 use crate::message::{self, put};
+use crate::socket::Socket;
 use crate::wire::Head;
+use anyhow::{Result, bail};
+use memchr::memmem;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
 
 use super::state::State;
-use super::stream::{Ending, Sender, send_plain};
+use super::stream::{Ending, HEAD, Sender, append_chunk, send_plain};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"load-mock","version":"1"}}}"#;
 
 /// Serves one connection until its peer leaves. A peer that breaks the rules is cut off: its end sees that.
-pub(super) async fn serve(stream: TcpStream, state: Arc<State>) {
+pub(super) async fn serve(stream: impl Into<Socket>, state: Arc<State>) {
     let (body, answer, out) = (Vec::new(), Vec::new(), Vec::new());
     let mut connection = Connection {
         wire: Buffered::new(stream),
@@ -63,6 +63,8 @@ impl Connection {
         self.wire.body(head.request_framing(), &mut self.body).await?;
         match (head.line.split(' ').next().unwrap_or_default(), spec) {
             ("GET", Some(spec)) => self.stream(head, spec).await,
+            ("GET", None) if head.line.contains(" /sse ") => self.legacy_stream().await,
+            ("POST", None) if head.line.contains(" /messages?") => self.legacy_post(head).await,
             ("GET", None) if head.line.contains(" /begun ") => {
                 self.answer = self.state.take_begun().into_bytes();
                 self.json("").await
@@ -137,6 +139,57 @@ impl Connection {
         }
     }
 
+    /// The stream of a session of 2024-11-05: where to post, then all answers.
+    async fn legacy_stream(&mut self) -> Result<()> {
+        let (number, mut answers) = self.state.endpoints.open();
+        let outcome = self.answers_of(number, &mut answers).await;
+        self.state.endpoints.close(number);
+        outcome
+    }
+
+    async fn answers_of(&mut self, number: u64, answers: &mut mpsc::Receiver<Vec<u8>>) -> Result<()> {
+        self.wire.stream.write_all(HEAD).await?;
+        let endpoint = format!("event: endpoint\ndata: /messages?s={number}\n\n");
+        self.chunk(endpoint.as_bytes()).await?;
+        loop {
+            tokio::select! {
+                answer = answers.recv() => {
+                    let Some(answer) = answer else { bail!("the session is gone") };
+                    let event = [b"event: message\ndata: ", &answer[..], b"\n\n"].concat();
+                    self.chunk(&event).await?;
+                }
+                left = self.wire.closed() => return Err(left),
+            }
+        }
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.clear();
+        append_chunk(bytes, &mut self.out);
+        self.wire.stream.write_all(&self.out).await?;
+        Ok(self.wire.stream.flush().await?)
+    }
+
+    async fn legacy_post(&mut self, head: &Head) -> Result<()> {
+        let start = self.body.get(..self.body.len().min(128)).unwrap_or_default();
+        let is_call = memmem::find(start, b"\"tools/call\"").is_some();
+        let Some((answers, nth)) = self.state.endpoints.of(&head.line, is_call) else {
+            return self.plain("404 Not Found").await;
+        };
+        self.plain("202 Accepted").await?;
+        let Some(id) = message::number(&self.body, "id") else {
+            return Ok(());
+        };
+        let mut answer = INITIALIZED.to_vec();
+        if is_call {
+            match message::checked_call(id, &self.body) {
+                Some(bytes) => message::answer(id, nth, bytes, &mut answer),
+                None => message::damaged(id, &mut answer),
+            }
+        }
+        Ok(answers.send(answer).await?)
+    }
+
     /// Sends `answer` with further header fields.
     async fn json(&mut self, fields: &str) -> Result<()> {
         self.out.clear();
@@ -150,12 +203,14 @@ impl Connection {
             format_args!("content-length: {length}\r\n{fields}\r\n"),
         );
         self.out.extend_from_slice(&self.answer);
-        Ok(self.wire.stream.write_all(&self.out).await?)
+        self.wire.stream.write_all(&self.out).await?;
+        Ok(self.wire.stream.flush().await?)
     }
 
     /// Sends an answer without a body.
     async fn plain(&mut self, status: &str) -> Result<()> {
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-        Ok(self.wire.stream.write_all(answer.as_bytes()).await?)
+        self.wire.stream.write_all(answer.as_bytes()).await?;
+        Ok(self.wire.stream.flush().await?)
     }
 }

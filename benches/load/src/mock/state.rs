@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::now_ns;
 use crate::shared::locked;
 
+use super::legacy::Endpoints;
+
 #[derive(Debug, Default)]
 struct Session {
     calls: u64,
@@ -25,6 +27,7 @@ pub(super) struct State {
     /// Streams, downloads and uploads that are under way or were left: when their peer closed the connection.
     begun: Mutex<HashMap<u64, Option<u64>>>,
     hang_up: Notify,
+    pub(super) endpoints: Endpoints,
 }
 
 impl State {

@@ -16,7 +16,7 @@ use crate::pattern;
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// Starts the head of every answer that is sent in chunks.
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+pub(super) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
     cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// What comes after the events.
@@ -121,12 +121,14 @@ impl<'a> Sender<'a> {
 
     async fn flush(&mut self) -> Result<()> {
         self.wire.stream.write_all(&self.out).await?;
+        // TLS keeps what is not flushed.
+        self.wire.stream.flush().await?;
         self.out.clear();
         Ok(())
     }
 }
 
-fn append_chunk(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn append_chunk(bytes: &[u8], out: &mut Vec<u8>) {
     put(out, format_args!("{:x}\r\n", bytes.len()));
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");

@@ -1,6 +1,7 @@
 //! The mock server as a process.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::child::Process;
 use crate::client::{Link, Target};
+use crate::mock::CERTIFICATE;
 
 /// A running mock server.
 #[derive(Debug)]
@@ -22,7 +24,23 @@ impl Mock {
     /// # Errors
     /// It cannot be started.
     pub(crate) async fn start() -> Result<Self> {
-        let mut process = Process::start(Command::new(std::env::current_exe()?).arg("mock"))?;
+        Self::started(Command::new(std::env::current_exe()?).arg("mock")).await
+    }
+
+    /// Starts one that serves TLS too; where, and the file with the certificate to trust, come with it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) async fn start_secure(folder: &Path) -> Result<(Self, SocketAddr, PathBuf)> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut mock = Self::started(command.arg("mock").arg("--tls").arg(folder)).await?;
+        let address = mock.process.line("TLS on ").await?;
+        let address = address.parse().context("the mock server's address for TLS")?;
+        Ok((mock, address, folder.join(CERTIFICATE)))
+    }
+
+    async fn started(command: &mut Command) -> Result<Self> {
+        let mut process = Process::start(command)?;
         let address = process
             .line("listening on ")
             .await?

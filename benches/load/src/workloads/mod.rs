@@ -2,6 +2,7 @@
 
 mod big_event;
 mod calls;
+mod carriers;
 mod churn;
 mod flood;
 mod idle;
@@ -22,6 +23,7 @@ use crate::stats::median;
 
 pub(crate) use big_event::{Case as BigEventCase, big_event};
 pub(crate) use calls::{Plan as CallsPlan, calls};
+pub(crate) use carriers::{legacy_sse, tls};
 pub(crate) use churn::churn;
 pub(crate) use flood::flood;
 pub(crate) use keys::keys;

@@ -1,0 +1,121 @@
+//! The shim in front of a server that speaks HTTP: in place of a command there is our own client of it.
+
+use std::io::{self, PipeReader, PipeWriter, pipe};
+use std::os::fd::OwnedFd;
+
+use shadowcat::child::{ChildEnd, ChildSignal};
+use shadowcat::door::message::RunBegin;
+use shadowcat::engine::EngineHandle;
+use shadowcat::outward::{self, OutwardConfig, OutwardEnd, OutwardError};
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio_util::sync::CancellationToken;
+
+use super::pump::Pumps;
+use super::queue::Observers;
+use super::signals::PassedOn;
+use super::{Links, WrapError, WrapOptions, facts, recorder};
+
+/// What the client's exit code says if the server has forgotten the session.
+const SESSION_LOST: i32 = 1;
+const FAILED: i32 = 3;
+
+/// Speaks with the server for the client on our stdin and stdout. The result is the exit code.
+///
+/// # Errors
+/// [`WrapError`] if it cannot begin, or input or output fail.
+pub(crate) fn run_outward(options: WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
+    let recording = options
+        .record
+        .clone()
+        .map(|record| recorder(record, options.records_secrets))
+        .transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(speak(&options, server, recording.as_ref()));
+    if let Some(engine) = recording {
+        let report = engine.shut_down().to_string();
+        tracing::info!(%report, "the recording has ended");
+    }
+    ended
+}
+
+async fn speak(
+    options: &WrapOptions,
+    server: OutwardConfig,
+    recording: Option<&EngineHandle>,
+) -> Result<u8, WrapError> {
+    let mut signals = PassedOn::listen()?;
+    let begin = begin(options);
+    let observers = Observers::new(1 + usize::from(recording.is_some()));
+    let (input, output, errors) = (pipe()?, pipe()?, pipe()?);
+    let pumps = Pumps::between(input.1.into(), output.0.into(), errors.0.into(), &observers)?;
+    let mut links = Links::new(options, recording, &observers, &begin)?;
+    let ends = (receiver(input.0)?, sender(output.1)?, sender(errors.1)?);
+    let speaking = async {
+        let ended = until_signal(server, ends, &mut signals).await;
+        pumps.drained().await;
+        observers.exit(match &ended {
+            Ok(end) => *end,
+            Err(_) => ChildEnd::Code(FAILED),
+        });
+        ended
+    };
+    let ended = links.beside(speaking).await;
+    pumps.close_output();
+    links.finish().await;
+    Ok(ended?.shell_code())
+}
+
+async fn until_signal(
+    server: OutwardConfig,
+    (input, output, errors): (Receiver, Sender, Sender),
+    signals: &mut PassedOn,
+) -> Result<ChildEnd, OutwardError> {
+    let stop = CancellationToken::new();
+    let mut speaking = std::pin::pin!(outward::run(server, input, output, errors, stop.clone()));
+    let mut ended_by = None;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut speaking => break ended?,
+            signal = signals.next() => {
+                ended_by = number(signal).or(ended_by);
+                if ended_by.is_some() {
+                    stop.cancel();
+                }
+            }
+        }
+    };
+    Ok(match (ended, ended_by) {
+        (OutwardEnd::SessionLost { cause }, _) => {
+            tracing::warn!(cause, "the session is lost");
+            ChildEnd::Code(SESSION_LOST)
+        }
+        (OutwardEnd::Stopped, Some(signal)) => ChildEnd::Signal(signal),
+        _ => ChildEnd::Code(0),
+    })
+}
+
+/// The number of a signal that ends us.
+const fn number(signal: ChildSignal) -> Option<i32> {
+    match signal {
+        ChildSignal::Hangup => Some(1),
+        ChildSignal::Interrupt => Some(2),
+        ChildSignal::Quit => Some(3),
+        ChildSignal::Terminate => Some(15),
+        _ => None,
+    }
+}
+
+/// A run whose process is this one.
+fn begin(options: &WrapOptions) -> RunBegin {
+    facts::gather_for(options, std::process::id())
+}
+
+fn receiver(end: PipeReader) -> io::Result<Receiver> {
+    Receiver::from_owned_fd(OwnedFd::from(end))
+}
+
+fn sender(end: PipeWriter) -> io::Result<Sender> {
+    Sender::from_owned_fd(OwnedFd::from(end))
+}
