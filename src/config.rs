@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
+use crate::child::GuardCommand;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
@@ -26,6 +27,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// Servers of the reverse side that are commands, started here and served over HTTP.
     pub commands: Vec<CommandServer>,
+    /// What ends those commands if this process is killed; nothing does if `None`.
+    pub guard: Option<GuardCommand>,
     /// Further names (with or without port) that a `Host` header may have on a loopback listener.
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.

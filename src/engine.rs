@@ -33,6 +33,7 @@ use crate::session::ledger::{self, Ledger};
 use crate::session::registry::Registry;
 use crate::tasks::{TaskKind, Tasks};
 use crate::telemetry::{Exporter, ExporterError};
+use crate::transport::bridge::{BridgeServer, program};
 use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
@@ -104,6 +105,14 @@ pub enum StartError {
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// A command cannot be started.
+    #[error("cannot start the server {label}: {problem}")]
+    Command {
+        /// What it is called.
+        label: Arc<str>,
+        /// What is wrong, and what to do.
+        problem: String,
     },
     /// The recording cannot be begun.
     #[error("cannot record")]
@@ -209,6 +218,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
         via: config.forward.via.clone(),
     };
+    check_commands(config)?;
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
     let (listeners, metrics_listeners) = {
@@ -273,6 +283,18 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     })
 }
 
+/// A mistyped program is better told now than to the first client.
+fn check_commands(config: &Config) -> Result<(), StartError> {
+    let search = std::env::var_os("PATH");
+    for command in &config.commands {
+        program::check(command, search.as_deref()).map_err(|problem| StartError::Command {
+            label: command.label(),
+            problem: problem.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
 struct Parts {
     tasks: Tasks,
     proxy: Proxy,
@@ -329,6 +351,7 @@ fn start_parts(
             .collect(),
         interception: Interception::new(&config.forward, &limits, clock, &meters),
         clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates, way),
+        bridges: bridges(config),
         listening: Arc::clone(listening),
         door: DoorNotes::default(),
         limits: limits.clone(),
@@ -360,6 +383,12 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+/// The commands that are served, in their order.
+fn bridges(config: &Config) -> Vec<Arc<BridgeServer>> {
+    let served = |command| Arc::new(BridgeServer::new(command, config.guard.as_ref()));
+    config.commands.iter().map(served).collect()
 }
 
 /// A breaker for each upstream, in their order.

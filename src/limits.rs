@@ -38,7 +38,7 @@ pub struct LimitField {
 }
 
 /// Limits that may be full for hours without anything being wrong: the oldest goes, or less is kept.
-const EASY: [&str; 13] = [
+const EASY: [&str; 15] = [
     "max_certificates",
     "max_sessions",
     "max_open_calls",
@@ -50,6 +50,8 @@ const EASY: [&str; 13] = [
     "max_parse_bytes",
     "max_message_bytes",
     "max_ended_streams",
+    "replay_buffer",
+    "replay_buffer_bytes",
     "log_ring",
     "log_file_bytes",
 ];
@@ -258,6 +260,15 @@ limits! {
     queue_timeout: Duration = Duration::from_secs(30), Time, min 1,
         "How long an exchange waits for a free place",
         "503 with Retry-After and a JSON-RPC error";
+    max_children: usize = 256, Count, min 1,
+        "Programs of commands that run at once; each is a process with three pipes and a task",
+        "a client that needs another one gets 503 with Retry-After and a JSON-RPC error";
+    replay_buffer: usize = 1_000, Count, min 16,
+        "Messages of one command kept for its HTTP clients: not read yet, or read and kept so that a stream can be resumed",
+        "the oldest that was read goes; if none was, the command waits for its clients, and after five seconds the stream that was not read is closed";
+    replay_buffer_bytes: usize = 8 * MIB, Bytes, min 65_536,
+        "Bytes of those messages",
+        "as for replay_buffer; one message may be larger and is kept until it was read";
     drain_timeout: Duration = Duration::from_secs(5), Time, min 0,
         "How long running exchanges may take to finish when the program ends",
         "what is left is cut and reported";

@@ -32,6 +32,8 @@ pub enum TaskKind {
     UpstreamConnection,
     /// Relays one blind tunnel.
     Tunnel,
+    /// Moves the pipes of one program that was started for clients, and ends it.
+    Child,
     /// Owns history.
     Ledger,
     /// Writes the recording.
@@ -50,12 +52,13 @@ pub enum TaskKind {
 
 impl TaskKind {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Listener,
         Self::Connection,
         Self::ClientStream,
         Self::UpstreamConnection,
         Self::Tunnel,
+        Self::Child,
         Self::Ledger,
         Self::Recorder,
         Self::File,
@@ -73,7 +76,12 @@ impl TaskKind {
     pub const fn is_traffic(self) -> bool {
         matches!(
             self,
-            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel | Self::Door
+            Self::Listener
+                | Self::Connection
+                | Self::ClientStream
+                | Self::Tunnel
+                | Self::Door
+                | Self::Child
         )
     }
 
@@ -85,6 +93,7 @@ impl TaskKind {
             Self::ClientStream => "client stream",
             Self::UpstreamConnection => "upstream connection",
             Self::Tunnel => "tunnel",
+            Self::Child => "program",
             Self::Ledger => "ledger",
             Self::Recorder => "recorder",
             Self::File => "file work",

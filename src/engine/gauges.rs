@@ -59,6 +59,9 @@ impl Measured<'_> {
             "max_shims" => self.shims(),
             "max_concurrent_tasks" => hub.tasks.permits().in_use(),
             "breaker_failures" | "breaker_pause" | "breaker_max_pause" => return self.breakers(name),
+            "max_children" => meters.children.read(),
+            "replay_buffer" => return self.size(name, &meters.replay_messages, &meters.replay_messages),
+            "replay_buffer_bytes" => return self.size(name, &meters.replay_bytes, &meters.replay_bytes),
             "max_exchanges_per_connection" => {
                 return self.one(name, "most on one", self.mark(&meters.exchanges_per_connection));
             }

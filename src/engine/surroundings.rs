@@ -275,6 +275,7 @@ impl LiveSurroundings {
             .iter()
             .zip(&self.hub.upstreams)
             .map(row)
+            .chain(self.hub.bridges.iter().map(|bridge| bridge.row(&own)))
             .collect()
     }
 

@@ -22,6 +22,17 @@ impl Level {
         self.peak.fetch_max(now, Ordering::Relaxed);
     }
 
+    /// Goes up by one if that is within `limit`. False, and counted, if not.
+    pub fn try_add(&self, limit: u64) -> bool {
+        let more = |now: u64| (now < limit).then(|| now + 1);
+        let added = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        match added {
+            Ok(before) => self.raise_to(before + 1),
+            Err(_) => self.reach(),
+        }
+        added.is_ok()
+    }
+
     /// Goes down by `amount`.
     pub fn sub(&self, amount: u64) {
         self.now.fetch_sub(amount, Ordering::Relaxed);
@@ -141,6 +152,12 @@ pub struct Meters {
     pub head_fields: Watermark,
     /// How long heads took (`head_timeout`).
     pub head_time: Watermark,
+    /// Programs of commands that run (`max_children`).
+    pub children: Level,
+    /// Messages kept for the clients of one command (`replay_buffer`).
+    pub replay_messages: Watermark,
+    /// Their bytes (`replay_buffer_bytes`).
+    pub replay_bytes: Watermark,
     /// How long it took to connect to upstreams (`upstream_connect_timeout`).
     pub connect_time: Watermark,
 }

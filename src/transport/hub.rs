@@ -13,6 +13,7 @@ use crate::session::registry::Registry;
 use crate::snapshot::EndKind;
 use crate::tasks::Tasks;
 
+use super::bridge::BridgeServer;
 use super::gate::Gate;
 use super::route::Routes;
 use super::tls::Interception;
@@ -78,6 +79,8 @@ pub(crate) struct Hub {
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<UpstreamState>,
+    /// Commands that are served over HTTP, in the order of the configuration.
+    pub(crate) bridges: Vec<Arc<BridgeServer>>,
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,

@@ -1,6 +1,7 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+pub(crate) mod bridge;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod gate;

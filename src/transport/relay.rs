@@ -32,6 +32,11 @@ pub(crate) enum BodyError {
 pub(crate) trait MadeBody: std::fmt::Debug + Send {
     /// The next piece, `None` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+
+    /// Whether it is known that nothing more comes.
+    fn is_at_end(&self) -> bool {
+        false
+    }
 }
 
 /// Where a body comes from.
@@ -62,7 +67,7 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http(incoming) => incoming.is_end_stream(),
-            Self::Made(_) => false,
+            Self::Made(body) => body.is_at_end(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
 use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
 
+use super::bridge::Goal;
 use super::headers::host_value;
 
 /// A configured upstream with its counters' place.
@@ -29,6 +30,8 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// The names of commands, in the order of the configuration.
+    commands: Vec<Option<String>>,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
     forward: ForwardConfig,
@@ -69,6 +72,8 @@ pub(crate) enum Route {
         /// What the client calls us: for URLs that we rewrite.
         own_authority: Option<Authority>,
     },
+    /// To a command that is served here.
+    Bridge(Goal),
     /// To where the client says.
     Forward { target: Uri, authority: Authority },
     /// To the certificate of the local authority.
@@ -118,6 +123,11 @@ impl Routes {
         };
         Self {
             upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
+            commands: config
+                .commands
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
             allowed_hosts: config
                 .allowed_hosts
                 .iter()
@@ -215,6 +225,9 @@ impl Routes {
                 return to_upstream(upstream, &path, mount, own_authority);
             }
         }
+        if let Some(goal) = self.named_command(path.path()) {
+            return Route::Bridge(goal);
+        }
         match self
             .upstreams
             .iter()
@@ -222,18 +235,46 @@ impl Routes {
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
             None if is_certificate(path.path()) => Route::Certificate,
-            None if self.upstreams.is_empty() => Route::Nowhere(Nowhere::NoUpstream),
+            None if self.commands.contains(&None) => Route::Bridge(self.unnamed_command(path.path())),
+            None if self.upstreams.is_empty() && self.commands.is_empty() => {
+                Route::Nowhere(Nowhere::NoUpstream)
+            }
             None => {
                 let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
                 let known = self
                     .upstreams
                     .iter()
-                    .filter_map(|upstream| upstream.config.name.clone());
+                    .filter_map(|upstream| upstream.config.name.clone())
+                    .chain(self.commands.iter().flatten().cloned());
                 Route::Nowhere(Nowhere::UnknownMount {
                     name,
                     known: known.collect(),
                 })
             }
+        }
+    }
+
+    /// The command whose name `path` begins with.
+    fn named_command(&self, path: &str) -> Option<Goal> {
+        let mut parts = path.trim_start_matches('/').splitn(2, '/');
+        let (name, rest) = (parts.next()?, parts.next().unwrap_or_default());
+        let index = self
+            .commands
+            .iter()
+            .position(|command| command.as_deref() == Some(name))?;
+        Some(Goal {
+            index,
+            endpoint: format!("/{name}"),
+            is_endpoint: rest.is_empty() || rest == "mcp",
+        })
+    }
+
+    /// The command without a name: it is served at `/mcp` and at the root.
+    fn unnamed_command(&self, path: &str) -> Goal {
+        Goal {
+            index: self.commands.iter().position(Option::is_none).unwrap_or_default(),
+            endpoint: "/mcp".to_owned(),
+            is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
         }
     }
 
@@ -467,6 +508,7 @@ mod tests {
     fn shown(route: Route) -> String {
         match route {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
+            Route::Bridge(goal) => format!("bridge {} {} {}", goal.index, goal.endpoint, goal.is_endpoint),
             Route::Forward { target, .. } => format!("forward {target}"),
             Route::Connect { authority } => format!("connect {authority}"),
             Route::Certificate => "certificate".to_owned(),
@@ -499,6 +541,34 @@ mod tests {
         ] {
             assert_eq!(ask(&routes, "POST", target, OURS), expected);
         }
+    }
+
+    #[test]
+    fn commands_live_under_their_name_or_at_mcp() {
+        let command = |name: Option<&str>| crate::config::CommandServer {
+            name: name.map(str::to_owned),
+            program: "x".to_owned(),
+            args: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+        };
+        let routes = Routes::new(&Config {
+            upstreams: vec!["db=http://up:1/mcp".parse().unwrap()],
+            commands: vec![command(Some("fs")), command(None)],
+            ..Config::default()
+        });
+        for (target, expected) in [
+            ("/db", "reverse /db http://up:1/mcp"),
+            ("/fs", "bridge 0 /fs true"),
+            ("/fs/mcp?x", "bridge 0 /fs true"),
+            ("/fs/other", "bridge 0 /fs false"),
+            ("/mcp", "bridge 1 /mcp true"),
+            ("/.well-known/oauth-protected-resource/mcp", "bridge 1 /mcp false"),
+        ] {
+            assert_eq!(ask(&routes, "POST", target, OURS), expected);
+        }
+        let foreign = ask(&routes, "POST", "/mcp", &[("host", "evil.example")]);
+        assert!(foreign.starts_with("ForeignHost"), "{foreign}");
     }
 
     #[test]

@@ -43,17 +43,7 @@ pub struct RunFacts {
 impl RunFacts {
     /// The command line in one text, as a shell would take it, without the secrets among its arguments.
     fn command_line(&self) -> String {
-        let mut is_value = false;
-        let word = |word: &String| {
-            let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
-            is_value = is_value_next;
-            match secret.and_then(|start| word.get(..start)) {
-                Some(open) => format!("{open}***"),
-                None => quoted(word),
-            }
-        };
-        let words: Vec<String> = self.argv.iter().map(word).collect();
-        words.join(" ")
+        command_line(&self.argv)
     }
 
     fn head(&self) -> Head {
@@ -76,6 +66,21 @@ impl RunFacts {
             fields,
         }
     }
+}
+
+/// Words as a shell would take them, without the secrets among them.
+pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
+    let mut is_value = false;
+    let word = |word: &str| {
+        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+        is_value = is_value_next;
+        match secret.and_then(|start| word.get(..start)) {
+            Some(open) => format!("{open}***"),
+            None => quoted(word),
+        }
+    };
+    let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();
+    words.join(" ")
 }
 
 fn quoted(word: &str) -> String {

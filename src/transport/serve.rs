@@ -18,6 +18,7 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::bridge;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HostChange};
@@ -27,7 +28,7 @@ use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Route, Upstream, Within};
+use super::route::{Asked, Nowhere, Route, Upstream, Within};
 use super::tap::RequestHeads;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
@@ -126,6 +127,18 @@ pub(crate) async fn serve(
             };
             pass(&connection, request, head, destination, place).await
         }
+        Route::Bridge(goal) => match connection.hub.bridges.get(goal.index) {
+            Some(server) => bridge::serve(&connection, request, head, (server, &goal), place).await,
+            None => {
+                refuse(
+                    &connection,
+                    &request,
+                    head,
+                    OwnAnswer::nowhere(&Nowhere::NoUpstream, ""),
+                )
+                .await
+            }
+        },
         Route::Reverse {
             upstream,
             target,
@@ -332,7 +345,7 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-fn request_body(
+pub(super) fn request_body(
     exchange: &Arc<Exchange>,
     fields: &HeaderMap,
     incoming: Incoming,
@@ -653,7 +666,7 @@ fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &m
 }
 
 /// The target as the client wrote it; on HTTP/2 with the scheme and authority that come beside it.
-fn shown_target(uri: &Uri) -> String {
+pub(super) fn shown_target(uri: &Uri) -> String {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(path)) => path.as_str().to_owned(),
         _ => uri.to_string(),
@@ -668,7 +681,7 @@ fn fields_of(request: &Request<Incoming>) -> ObservedHead {
     }))
 }
 
-fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
+pub(super) fn response_fields(version: Version, status: StatusCode, fields: &HeaderMap) -> ObservedHead {
     let reason = status.canonical_reason().unwrap_or_default();
     let line = format!("{version:?} {} {reason}", status.as_u16())
         .trim_end()

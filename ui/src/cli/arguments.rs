@@ -20,9 +20,10 @@ use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
 Without --upstream it is a forward proxy: clients set HTTP_PROXY to its address. With one --upstream it also stands in \
-for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME.
+for that server: clients dial the proxy in its place. Several upstreams have a NAME each and live under /NAME. A COMMAND behind `--` is started for its clients and served at \
+/mcp; see docs/bridge.md.
 
-Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port or file could not be opened.";
+Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port, file or COMMAND could not be opened.";
 
 #[cfg(unix)]
 const WRAP_HELP: &str = "\
@@ -128,6 +129,9 @@ pub(super) struct ProxyArguments {
     /// Print the configuration that is in force, as a shadowcat.toml, and end
     #[arg(long, help_heading = "General")]
     pub(super) print_config: bool,
+    /// Stand in for this MCP server, which speaks on its standard input and output: started here, served at /mcp
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Proxy")]
+    pub(super) command: Vec<String>,
 }
 
 /// The built-in demonstration.

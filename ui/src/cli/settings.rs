@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use shadowcat::config::{Config, ConfigError, ListenAddress, RecordConfig};
+use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
 #[cfg(unix)]
@@ -253,6 +253,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: listen(&settings.layer)?,
         records_secrets,
+        commands: command_server(arguments.command).into_iter().collect(),
+        guard: crate::guard::command(),
         ..config(&settings.layer)
     };
     config.check()?;
@@ -305,6 +307,18 @@ fn wrap(arguments: WrapArguments) -> Invocation {
 #[cfg(unix)]
 fn shown(server: &UpstreamConfig) -> String {
     format!("{}{}", server.origin(), server.path.path())
+}
+
+/// The command behind `--`.
+fn command_server(words: Vec<String>) -> Option<CommandServer> {
+    let mut words = words.into_iter();
+    Some(CommandServer {
+        name: None,
+        program: words.next()?,
+        args: words.collect(),
+        cwd: None,
+        env: Vec::new(),
+    })
 }
 
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {

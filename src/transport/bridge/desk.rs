@@ -1,0 +1,202 @@
+//! Where a child and its clients meet: the router behind its lock, and who has to be woken when.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::codec::envelope::Scan;
+use crate::resource::meters::Meters;
+
+use super::child_link::ChildLink;
+use super::routing::{Effect, Routing};
+use super::server::Tally;
+use super::spool::{Lane, Next};
+
+/// How long a client that does not read may keep its child's other clients waiting.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// Where a child and its clients meet.
+#[derive(Debug)]
+pub(super) struct Desk<R: Routing> {
+    router: Mutex<R>,
+    /// A message was read.
+    room: Notify,
+    /// A request was answered or given up.
+    settled: Notify,
+    link: OnceLock<ChildLink>,
+    meters: Arc<Meters>,
+    tally: Arc<Tally>,
+}
+
+impl<R: Routing> Desk<R> {
+    pub(super) fn new(router: R, meters: Arc<Meters>, tally: Arc<Tally>) -> Arc<Self> {
+        Arc::new(Self {
+            router: Mutex::new(router),
+            room: Notify::new(),
+            settled: Notify::new(),
+            link: OnceLock::new(),
+            meters,
+            tally,
+        })
+    }
+
+    /// The router. Held for moments only, never across an await.
+    pub(super) fn router(&self) -> MutexGuard<'_, R> {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to the child, once it was started.
+    pub(super) fn link(&self) -> Option<&ChildLink> {
+        self.link.get()
+    }
+
+    /// The child was started. Only the first one counts.
+    pub(super) fn connect(&self, link: ChildLink) {
+        // There is one child for a desk, started by whoever made the desk.
+        let _ = self.link.set(link);
+    }
+
+    /// Asks the child to end.
+    pub(super) fn stop(&self) {
+        if let Some(link) = self.link() {
+            link.stop();
+        }
+    }
+
+    /// Takes a line of the child, without its end.
+    pub(super) fn take(&self, line: &Bytes, scan: &Scan) {
+        let effects = self.router().route(line, scan);
+        self.carry_out(effects);
+    }
+
+    /// Takes note of a line that was too long to be held.
+    pub(super) fn take_too_long(&self, scan: &Scan, text: &str) {
+        let effects = self.router().route_too_long(scan, text);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Say(line) => {
+                    let is_said = self.link().is_some_and(|link| link.say(line));
+                    if !is_said {
+                        self.tally
+                            .find("the server does not read what it should be told at once");
+                    }
+                }
+                Effect::Finding(text) => self.tally.find(&text),
+            }
+        }
+        self.note_usage();
+        self.settled.notify_one();
+    }
+
+    fn note_usage(&self) {
+        let (messages, bytes) = self.router().spool().usage();
+        self.meters.replay_messages.note(messages as u64);
+        self.meters.replay_bytes.note(bytes as u64);
+    }
+
+    /// Waits until there is room for more of what the child says; who keeps the others waiting too long loses its stream.
+    pub(super) async fn make_room(&self) {
+        while self.router().spool().is_full() {
+            self.meters.replay_messages.reach();
+            self.meters.replay_bytes.reach();
+            if timeout(STALLED, self.room.notified()).await.is_err() {
+                self.shed();
+            }
+        }
+    }
+
+    fn shed(&self) {
+        let shed = self.router().spool().shed();
+        let Some((lane, lost)) = shed else { return };
+        let mut effects = super::routing::tell_lost(lost);
+        effects.extend(self.router().left(lane));
+        let text = "a client did not read its stream, which kept others waiting; the stream was closed";
+        effects.push(Effect::Finding(text.to_owned()));
+        self.carry_out(effects);
+    }
+
+    /// The child is gone.
+    pub(super) fn over(&self, text: &str) {
+        self.router().over(text);
+        self.room.notify_one();
+        self.settled.notify_one();
+    }
+
+    /// Ends streams that wait for nothing in particular, then waits until nobody waits for an answer.
+    pub(super) async fn run_dry(&self) {
+        self.router().close_idle_streams();
+        while !self.router().is_idle() {
+            self.settled.notified().await;
+        }
+    }
+
+    /// Makes the caller the reader of a lane; see [`super::spool::Spool::attach`].
+    pub(super) fn sit_down(self: &Arc<Self>, lane: Lane, after: Option<u64>) -> Option<Seat<R>> {
+        let reader = self.router().spool().attach(lane, after)?;
+        Some(self.seat(lane, reader))
+    }
+
+    /// The seat of a reader that is attached.
+    pub(super) fn seat(self: &Arc<Self>, lane: Lane, reader: u64) -> Seat<R> {
+        Seat {
+            desk: Arc::clone(self),
+            lane,
+            reader,
+        }
+    }
+
+    fn left(&self, lane: Lane, reader: u64) {
+        let mut router = self.router();
+        let was_reader = router.spool().detach(lane, reader);
+        let effects = if was_reader { router.left(lane) } else { Vec::new() };
+        drop(router);
+        self.room.notify_one();
+        self.carry_out(effects);
+    }
+}
+
+/// The reader of a lane, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat<R: Routing> {
+    desk: Arc<Desk<R>>,
+    lane: Lane,
+    reader: u64,
+}
+
+impl<R: Routing> Seat<R> {
+    pub(super) const fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let next = self.desk.router().spool().poll_next(self.lane, self.reader, cx);
+        if next.is_ready() {
+            self.desk.room.notify_one();
+        }
+        next
+    }
+
+    /// The next message. Cancel safe: what was not returned is still there.
+    pub(super) async fn next(&mut self) -> Next {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Nobody can resume what was read here: it need not be kept.
+    pub(super) fn forget(&self) {
+        self.desk.router().spool().forget_delivered(self.lane);
+    }
+}
+
+impl<R: Routing> Drop for Seat<R> {
+    fn drop(&mut self) {
+        self.desk.left(self.lane, self.reader);
+    }
+}

@@ -1,0 +1,181 @@
+//! A command that is served over HTTP: what it is, who talks to it, how it has fared.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::child::{CommandConfig, EnvironmentChange, GuardCommand};
+use crate::config::CommandServer;
+use crate::snapshot::{BreakerRow, UpstreamRow};
+
+use super::legacy::LegacySession;
+use super::modern::Shared;
+
+/// Findings that are said in the log; further ones are only counted.
+const SAID: u64 = 64;
+
+/// Counts what should not be, and says the first of it.
+#[derive(Debug)]
+pub(super) struct Tally {
+    label: Arc<str>,
+    findings: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn find(&self, text: &str) {
+        let count = self.findings.fetch_add(1, Ordering::Relaxed);
+        if count < SAID {
+            tracing::warn!(server = &*self.label, "{text}");
+        } else {
+            tracing::debug!(server = &*self.label, "{text}");
+        }
+    }
+}
+
+/// How a command has fared.
+#[derive(Debug, Default)]
+struct Fare {
+    /// The last start or end: `None` before the first.
+    last: Option<Result<(), String>>,
+    /// How the last one that ended did so.
+    last_exit: Option<String>,
+}
+
+/// A command that is served over HTTP.
+#[derive(Debug)]
+pub(crate) struct BridgeServer {
+    /// What it is called on screen.
+    pub(crate) label: Arc<str>,
+    /// Program and arguments, for people.
+    pub(crate) command_line: String,
+    config: CommandServer,
+    guard: Option<GuardCommand>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) shared: Shared,
+    sessions: Mutex<HashMap<Box<str>, LegacySession>>,
+    children: AtomicU64,
+    exchanges: AtomicU64,
+    failures: AtomicU64,
+    fare: Mutex<Fare>,
+}
+
+impl BridgeServer {
+    pub(crate) fn new(config: &CommandServer, guard: Option<&GuardCommand>) -> Self {
+        let label = config.label();
+        let words: Vec<&str> = std::iter::once(config.program.as_str())
+            .chain(config.args.iter().map(String::as_str))
+            .collect();
+        Self {
+            tally: Arc::new(Tally {
+                label: Arc::clone(&label),
+                findings: AtomicU64::new(0),
+            }),
+            label,
+            command_line: crate::transport::run::command_line(&words),
+            config: config.clone(),
+            guard: guard.cloned(),
+            shared: Shared::default(),
+            sessions: Mutex::default(),
+            children: AtomicU64::new(0),
+            exchanges: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            fare: Mutex::default(),
+        }
+    }
+
+    /// Programs of it that run now.
+    pub(crate) fn children(&self) -> u64 {
+        self.children.load(Ordering::Relaxed)
+    }
+
+    /// What was found that should not be: lines that are no messages, answers to nothing, streams that nobody read.
+    pub(crate) fn findings(&self) -> u64 {
+        self.tally.findings.load(Ordering::Relaxed)
+    }
+
+    /// How the last program that ended did so.
+    pub(crate) fn last_exit(&self) -> Option<String> {
+        self.fare().last_exit.clone()
+    }
+
+    /// Its row in the list of servers. `own` is the address that clients use.
+    pub(crate) fn row(&self, own: &str) -> UpstreamRow {
+        let last = self.fare().last.clone();
+        let mount = self.config.name.as_deref().unwrap_or("mcp");
+        UpstreamRow {
+            name: self.label.to_string(),
+            url: self.command_line.clone(),
+            client_url: format!("http://{own}/{mount}"),
+            is_healthy: last.as_ref().map(Result::is_ok),
+            last_error: last.and_then(Result::err),
+            exchanges: self.exchanges.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            breaker: BreakerRow::default(),
+        }
+    }
+
+    pub(super) fn note_exchange(&self) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A program of it was started, or could not be.
+    pub(super) fn note_start(&self, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            self.children.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        self.fare().last = Some(outcome);
+    }
+
+    /// A program of it has ended; `failure` if that was not as it should be.
+    pub(super) fn note_end(&self, how: String, failure: Option<String>) {
+        self.children.fetch_sub(1, Ordering::Relaxed);
+        let mut fare = self.fare();
+        fare.last_exit = Some(how);
+        if let Some(failure) = failure {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            fare.last = Some(Err(failure));
+        }
+    }
+
+    fn fare(&self) -> MutexGuard<'_, Fare> {
+        self.fare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn config(&self) -> &CommandServer {
+        &self.config
+    }
+
+    /// How it is started.
+    pub(super) fn command(&self) -> CommandConfig {
+        let args = self.config.args.iter().map(OsString::from);
+        let change = |(name, value): &(String, String)| EnvironmentChange {
+            name: name.into(),
+            value: Some(value.into()),
+        };
+        CommandConfig {
+            cwd: self.config.cwd.clone(),
+            environment: self.config.env.iter().map(change).collect(),
+            guard: self.guard.clone(),
+            ..CommandConfig::new(self.config.program.clone(), args)
+        }
+    }
+
+    pub(super) fn session(&self, id: &str) -> Option<LegacySession> {
+        self.sessions().get(id).cloned()
+    }
+
+    pub(super) fn keep(&self, session: LegacySession) {
+        self.sessions().insert(session.id.as_ref().into(), session);
+    }
+
+    pub(super) fn forget(&self, id: &str) -> Option<LegacySession> {
+        self.sessions().remove(id)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Box<str>, LegacySession>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
