@@ -1,6 +1,9 @@
 // Runs the official suite directly and through the proxy; the same checks have to come out the same.
 //
 //   node run.mjs [--routes=reverse,forward] [--sides=server,client] [PART OF A SCENARIO'S NAME]
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { killAll, start } from '../interop.d/lib/children.mjs';
 import { python } from '../interop.d/lib/python.mjs';
 import { CLIENT_LEGS, SERVER_LEGS } from './legs.mjs';
@@ -8,6 +11,10 @@ import { covers, knownFor } from './lib/known.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { CLIENT_ROUTES, ROUTES, SERVER_ROUTES } from './lib/routes.mjs';
 import { clientChecks, clientScenarios, serverChecks } from './lib/suite.mjs';
+
+/** Wrapped commands find the proxies of this run, and no others. */
+process.env.SHADOWCAT_DOOR_DIR = mkdtempSync(join(tmpdir(), 'shadowcat-door-'));
+process.once('exit', () => rmSync(process.env.SHADOWCAT_DOOR_DIR, { recursive: true, force: true }));
 
 const AT_ONCE = 3;
 const SHOWN = 4;
@@ -80,7 +87,7 @@ async function withServer({ generation }, use) {
 
 async function throughProxy(leg, name, url) {
   const route = ROUTES[name];
-  const proxy = await startProxy(route.options(url, leg), { command: route.command?.(url, leg), env: route.commandEnv?.(leg) });
+  const proxy = await startProxy(route.options(url), route.command?.(url, leg));
   const results = await serverChecks(leg, route.url(proxy.authority, url), route.env?.(proxy.authority));
   const { end, rows, errors } = await proxy.stop();
   const where = `server · ${leg.name} · ${name}`;

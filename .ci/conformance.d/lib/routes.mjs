@@ -1,6 +1,9 @@
 // The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
 // `url`, and what the client dials or is given then.
-import { ABSOLUTE_FORM } from './programs.mjs';
+import { python } from '../../interop.d/lib/python.mjs';
+import { ABSOLUTE_FORM, PROXY } from './programs.mjs';
+
+const endpoint = proxy => `http://${proxy}/mcp`;
 
 /** What an environment has to be for programs to use an HTTP proxy, also for the loopback. */
 export const proxyEnvironment = proxy => ({
@@ -28,8 +31,31 @@ export const ROUTES = {
     /** Nobody looks into a tunnel: what can be seen of it is that it was there. */
     kind: 'tunnel',
   },
+  /** HTTP in front of the server over its pipes. */
+  bridge: {
+    options: () => [],
+    command: (_url, leg) => overPipes(leg),
+    url: endpoint,
+  },
+  /** The same with a shim between. */
+  shim: {
+    options: () => [],
+    command: (_url, leg) => [PROXY, 'wrap', '--', ...overPipes(leg)],
+    url: endpoint,
+  },
+  /** HTTP to pipes, and pipes to HTTP again. */
+  outward: {
+    options: () => [],
+    command: url => [PROXY, 'wrap', '--upstream', url],
+    url: endpoint,
+  },
 };
 
 /** The routes on which a server is tested, and those on which a client is. */
-export const SERVER_ROUTES = ['reverse', 'named', 'forward', 'tunnel'];
+export const SERVER_ROUTES = Object.keys(ROUTES);
 export const CLIENT_ROUTES = ['reverse', 'named', 'forward'];
+
+function overPipes({ generation }) {
+  const { program, server, env } = python(generation);
+  return ['env', ...Object.entries(env).map(pair => pair.join('=')), program, server, 'stdio'];
+}
