@@ -1,17 +1,21 @@
 // Makes the recordings of this folder anew: real clients, real servers, the proxy between them.
 //
 //   cargo build && npm --prefix .ci/interop.d ci --ignore-scripts
-//   SHADOWCAT_BIN=target/debug/shadowcat-tui node recordings/make.mjs
+//   SHADOWCAT_BIN=target/debug/shadowcat-tui node recordings/make.mjs [NAME...]
 import { copyFile, chmod } from 'node:fs/promises';
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { CLIENTS, callTool, unknownMethod } from '../.ci/interop.d/lib/clients.mjs';
 import { Observer } from '../.ci/interop.d/lib/observe.mjs';
+import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
 
-async function record(name, server, session) {
-  const route = { ...await proxied('reverse', server), observer: new Observer() };
+const only = process.argv.slice(2);
+
+async function record(name, server, session, way = server => proxied('reverse', server)) {
+  if (only.length > 0 && !only.includes(name)) return;
+  const route = { ...await way(server), observer: new Observer() };
   await session(route);
   await route.close();
   const file = fileURLToPath(new URL(`${name}.jsonl`, import.meta.url));
@@ -33,6 +37,15 @@ async function legacy(route) {
   await callTool(client, { name: 'trigger-sampling-request', arguments: { prompt: 'Say hello', maxTokens: 10 } });
   await callTool(client, { name: 'trigger-elicitation-request', arguments: {} });
   await transport.terminateSession();
+  await client.close();
+}
+
+async function eventStream(route) {
+  const { client, transport } = CLIENTS['sdk 1.x (HTTP+SSE)'](route);
+  await client.connect(transport);
+  await client.ping();
+  await callTool(client, { name: 'echo', arguments: { message: 'hello ☃' } });
+  await callTool(client, { name: 'trigger-long-running-operation', arguments: { duration: 0.2, steps: 2 } }, { onprogress: () => {} });
   await client.close();
 }
 
@@ -74,11 +87,29 @@ async function unreachable(route) {
   await quietly(client.close());
 }
 
+async function overTls(route, generation, call) {
+  const { client, transport } = CLIENTS[generation](route);
+  await client.connect(transport);
+  await client.listTools();
+  await callTool(client, call, { onprogress: () => {} });
+  await transport.terminateSession?.();
+  await client.close();
+}
+
+const httpsLegacy = route => overTls(route, 'sdk 1.x', { name: 'echo', arguments: { message: 'hello ☃' } });
+const httpsModern = route => overTls(route, 'client 2.x modern', { name: 'steps', arguments: { count: 2 } });
+
 const everything = await startServer('everything');
 await record('legacy-http', everything, legacy);
+await record('https-legacy', everything, httpsLegacy, intercepted);
 await everything.stop();
+const streamServer = await startServer('everything (HTTP+SSE)');
+await record('http-sse', streamServer, eventStream);
+await record('http-sse-named', streamServer, eventStream, server => proxied('named', server));
+await streamServer.stop();
 const modernServer = await startServer('modern');
 await record('modern-http', modernServer, modern);
 await record('errors', modernServer, errors);
+await record('https-modern', modernServer, httpsModern, intercepted);
 await modernServer.stop();
 await record('unreachable', modernServer, unreachable);

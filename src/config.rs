@@ -1,6 +1,7 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
 pub mod forward;
+mod servers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
 use forward::{ForwardConfig, ForwardConfigError};
+pub use servers::{AddedHeaders, ServerPorts};
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +31,16 @@ pub struct Config {
     pub commands: Vec<CommandServer>,
     /// What ends those commands if this process is killed; nothing does if `None`.
     pub guard: Option<GuardCommand>,
+    /// Ports on which each server is alone, beside the common ones.
+    pub ports: Option<ServerPorts>,
     /// Further names (with or without port) that a `Host` header may have on a loopback listener.
     pub allowed_hosts: Vec<String>,
     /// Further origins that an `Origin` header may have; loopback origins always may.
     pub allowed_origins: Vec<String>,
     /// Interception of TLS, and who may use the forward side by which way.
     pub forward: ForwardConfig,
+    /// What is done for authorization in reverse mode.
+    pub oauth: OauthMode,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.
@@ -51,6 +57,41 @@ pub struct Config {
     pub otlp: Option<OtlpUrl>,
     /// Where the Log screen finds its lines.
     pub log: LogRing,
+}
+
+/// What is done for authorization in reverse mode, where a client dials another address than its server has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OauthMode {
+    /// The server's metadata names what the client dials; everything else stays as it is.
+    #[default]
+    Assist,
+    /// The same, and the proxy stands before the authorization server too, so that tokens are for the server's address.
+    Relay,
+    /// Nothing at all.
+    Off,
+}
+
+impl OauthMode {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Assist => "assist",
+            Self::Relay => "relay",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for OauthMode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Assist, Self::Relay, Self::Off];
+        let found = all.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| ConfigError::Oauth {
+            text: text.to_owned(),
+        })
+    }
 }
 
 /// Where a recording goes.
@@ -84,15 +125,49 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// Two upstreams with one name.
-    #[error("two upstreams are called `{name}`; give each its own NAME in --upstream NAME=URL")]
+    /// Two servers with one name.
+    #[error(
+        "two servers are called `{name}`; give each its own NAME, in --upstream NAME=URL or in the file that lists them"
+    )]
     DuplicateUpstream {
         /// The name.
         name: String,
     },
+    /// A header field that cannot be added to requests.
+    #[error("cannot add the header `{name}` to requests: {problem}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// More servers than there are ports.
+    #[error(
+        "there are not enough ports from {base} on for {servers} servers; begin lower, or write --ports alone for free ones"
+    )]
+    Ports {
+        /// The port of the first one.
+        base: u16,
+        /// How many servers there are.
+        servers: usize,
+    },
     /// Something about the forward side or about TLS.
     #[error(transparent)]
     Forward(#[from] ForwardConfigError),
+    /// A mode of authorization that there is not.
+    #[error("`{text}` is nothing that can be done for OAuth; write assist, relay or off")]
+    Oauth {
+        /// What was given.
+        text: String,
+    },
+    /// The authorization server would be relayed for others.
+    #[error(
+        "--oauth relay hands out authorization endpoints of its own and is for this machine only: listen on a loopback address instead of {address}"
+    )]
+    OpenRelay {
+        /// The address that others can reach.
+        address: String,
+    },
     /// An upstream that is this proxy itself.
     #[error(
         "upstream {url} is this proxy's own address; requests would run in a circle: point --upstream at the server"
@@ -114,6 +189,15 @@ impl ListenAddress {
     /// The addresses to bind, the first one mandatory; of `:PORT` and `localhost` a missing second family is no error.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The same hosts at another port.
+    pub(crate) fn at_port(&self, port: u16) -> Self {
+        let at = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
+        Self {
+            text: self.text.clone(),
+            addresses: self.addresses.iter().map(at).collect(),
+        }
     }
 
     /// Whether anyone but this machine can connect.
@@ -192,6 +276,8 @@ pub struct UpstreamConfig {
     pub authority: Authority,
     /// Path and query of its MCP endpoint.
     pub path: PathAndQuery,
+    /// Fields that each request to it gets.
+    pub headers: AddedHeaders,
 }
 
 impl UpstreamConfig {
@@ -284,6 +370,7 @@ impl FromStr for UpstreamConfig {
             protocol,
             authority,
             path,
+            headers: AddedHeaders::default(),
         })
     }
 }
@@ -330,7 +417,8 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice and for an upstream or a proxy on the way that is a listener of ours.
+    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, for a relay of
+    /// authorization servers that other machines could use, and for ports that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
         let commands = self.commands.iter().map(|command| &command.name);
         let names = self.upstreams.iter().map(|upstream| &upstream.name);
@@ -340,6 +428,12 @@ impl Config {
                 let name = name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
                 return Err(ConfigError::DuplicateUpstream { name });
             }
+        }
+        let open = self.listen.iter().find(|address| address.is_open_to_others());
+        if let Some(open) = open.filter(|_| self.oauth == OauthMode::Relay) {
+            return Err(ConfigError::OpenRelay {
+                address: open.to_string(),
+            });
         }
         for upstream in &self.upstreams {
             if self.is_own_address(&upstream.authority, upstream.port()) {
@@ -353,7 +447,23 @@ impl Config {
             let url = via.to_string();
             return Err(ForwardConfigError::ViaLoop { url }.into());
         }
-        Ok(())
+        match self.ports {
+            Some(ServerPorts::From(base)) if self.port_of(self.servers().saturating_sub(1)).is_none() => {
+                let servers = self.servers();
+                Err(ConfigError::Ports { base, servers })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many servers the reverse side has.
+    pub fn servers(&self) -> usize {
+        self.upstreams.len() + self.commands.len()
+    }
+
+    /// The port on which the server at `place` is alone: upstreams first, then commands.
+    pub(crate) fn port_of(&self, place: usize) -> Option<u16> {
+        self.ports?.of(place)
     }
 
     fn is_own_address(&self, authority: &Authority, port: u16) -> bool {
@@ -362,11 +472,15 @@ impl Config {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
+        let own_ports: Vec<u16> = (0..self.servers())
+            .filter_map(|place| self.port_of(place))
+            .collect();
         let mut addresses = self.listen.iter().flat_map(ListenAddress::addresses);
         addresses.any(|address| {
             let is_same_host = bare.parse() == Ok(address.ip())
                 || (bare.eq_ignore_ascii_case("localhost") && address.ip().is_loopback());
-            port != 0 && address.port() == port && is_same_host
+            let is_same_port = address.port() == port || own_ports.contains(&port);
+            port != 0 && is_same_port && is_same_host
         })
     }
 }

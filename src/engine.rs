@@ -4,6 +4,7 @@ mod binding;
 mod gauges;
 mod open;
 mod recording;
+mod servers;
 mod surroundings;
 mod telemetry;
 
@@ -20,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, UpstreamConfig};
+use crate::config::{CommandServer, Config, ConfigError, UpstreamConfig};
 use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
@@ -37,6 +38,7 @@ use crate::transport::bridge::{BridgeServer, program};
 use crate::transport::gate::Gate;
 use crate::transport::hub::{Hub, Ids, UpstreamState};
 use crate::transport::listener::accept;
+use crate::transport::oauth::Oauth;
 use crate::transport::route::Routes;
 use crate::transport::tls::Interception;
 use crate::transport::tls::trust::Trust;
@@ -44,6 +46,7 @@ use crate::transport::upstream::{Clients, KnownUpstream, Way};
 use crate::transport::watchers::Watchers;
 use crate::views::{self, AttachError, Door, Surroundings};
 
+use binding::Sockets;
 use surroundings::LiveSurroundings;
 
 /// How long the tasks that watch the traffic may take to finish once it has ended.
@@ -96,6 +99,18 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The port of one server cannot be listened on.
+    #[error(
+        "cannot listen on {address} for the server `{server}`; is another program using the port? Choose another first port with --ports BASE, or --ports alone for free ones"
+    )]
+    BindPort {
+        /// The server.
+        server: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The address for metrics cannot be listened on.
     #[error(
         "cannot serve metrics on {address}; is another program using the port? Choose another with --metrics, or port 0 for any free one"
@@ -129,6 +144,18 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The same failure, where it is about the port of one server.
+    fn of_server(self, server: &str) -> Self {
+        match self {
+            Self::Bind { address, source } => Self::BindPort {
+                server: server.to_owned(),
+                address,
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// The same failure, where it is about the address for metrics.
     fn of_metrics(self) -> Self {
         match self {
@@ -214,31 +241,26 @@ impl Engine {
 
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
+    check_commands(config)?;
     let way = Way {
         trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
         via: config.forward.via.clone(),
     };
-    check_commands(config)?;
     let exporter = telemetry::exporter(config)?;
     let runtime = runtime()?;
-    let (listeners, metrics_listeners) = {
+    let (sockets, metrics_listeners) = {
         let _inside = runtime.enter();
         let metrics = config.metrics.as_slice();
         (
-            binding::bind_all(&config.listen)?,
+            Sockets::open(config)?,
             binding::bind_all(metrics).map_err(StartError::of_metrics)?,
         )
     };
-    let listening: Arc<OnceLock<Vec<SocketAddr>>> = Arc::default();
-    let addresses = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect();
-    let addresses: &Vec<SocketAddr> = listening.get_or_init(|| addresses);
+    let addresses = sockets.addresses();
     let metrics_addresses = telemetry::addresses(&metrics_listeners);
     let parts = {
         let _inside = runtime.enter();
-        start_parts(config, &listening, &metrics_addresses, exporter, way)
+        start_parts(config, &sockets, &metrics_addresses, exporter, way)
     };
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -260,7 +282,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     ));
     {
         let _inside = runtime.enter();
-        for listener in listeners {
+        for listener in sockets.into_listeners() {
             let accepting = accept(Arc::clone(&parts.proxy.hub), listener, Arc::clone(&room));
             parts.tasks.spawn(TaskKind::Listener, accepting);
         }
@@ -271,7 +293,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         telemetry::serve_metrics(&parts.surroundings, metrics_listeners);
     }
     Ok(EngineHandle {
-        addresses: addresses.clone(),
+        addresses,
         metrics_addresses,
         door: parts.door,
         tasks: parts.tasks,
@@ -308,12 +330,16 @@ struct Parts {
 
 fn start_parts(
     config: &Config,
-    listening: &Arc<OnceLock<Vec<SocketAddr>>>,
+    sockets: &Sockets,
     metrics_addresses: &[SocketAddr],
     exporter: Option<Exporter>,
     way: Way,
 ) -> Parts {
     let limits = config.limits.clone();
+    let (common, ports) = (sockets.addresses(), sockets.ports());
+    let all = common.iter().chain(ports.iter().map(|(_, address)| address));
+    let listening: Arc<OnceLock<Vec<SocketAddr>>> =
+        Arc::new(OnceLock::from(all.copied().collect::<Vec<_>>()));
     let clock = Clock::start();
     let tasks = Tasks::within(&limits);
     let (ledger_queue, observations) = batch_queue(limits.observation_queue, limits.observation_queue_bytes);
@@ -325,7 +351,9 @@ fn start_parts(
     let (recorder, tap) = recorder(&limits, redaction, clock, &tasks);
     let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
     let spans = exporter.map(|exporter| telemetry::start_export(exporter, &tasks));
-    let ledger = Ledger::new(&limits).with_observer(telemetry::observer(spans.as_ref(), config));
+    let ledger = Ledger::new(&limits)
+        .with_servers(labels(config))
+        .with_observer(telemetry::observer(spans.as_ref(), config));
     let ledger_lag = Arc::clone(ledger.lag());
     tasks.spawn(
         TaskKind::Ledger,
@@ -345,14 +373,16 @@ fn start_parts(
         meters: Arc::clone(&meters),
         buffers: BufferPool::new(limits.max_buffer_pool),
         routes: Routes::new(config),
+        oauth: Arc::new(Oauth::new(config.oauth)),
         upstreams: gates
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        interception: Interception::new(&config.forward, &limits, clock, &meters),
-        clients: Clients::new(&limits, &tasks, clock, &meters, Arc::clone(listening), gates, way),
         bridges: bridges(config),
-        listening: Arc::clone(listening),
+        interception: Interception::new(&config.forward, &limits, clock, &meters),
+        clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates, way),
+        common,
+        ports,
         door: DoorNotes::default(),
         limits: limits.clone(),
     });
@@ -389,6 +419,12 @@ fn start_parts(
 fn bridges(config: &Config) -> Vec<Arc<BridgeServer>> {
     let served = |command| Arc::new(BridgeServer::new(command, config.guard.as_ref()));
     config.commands.iter().map(served).collect()
+}
+
+/// What the configured servers are called on screen.
+fn labels(config: &Config) -> impl Iterator<Item = Arc<str>> {
+    let upstreams = config.upstreams.iter().map(UpstreamConfig::label);
+    upstreams.chain(config.commands.iter().map(CommandServer::label))
 }
 
 /// A breaker for each upstream, in their order.

@@ -85,19 +85,51 @@ pub enum Source {
     },
 }
 
-/// One configured upstream.
+/// What a configured server is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerKind {
+    /// An HTTP server that runs elsewhere.
+    #[default]
+    Http,
+    /// A command that is started here.
+    Command,
+}
+
+/// One configured server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamRow {
     /// Name under which it is mounted and shown.
     pub name: String,
-    /// Its URL.
+    /// What it is.
+    #[serde(default)]
+    pub kind: ServerKind,
+    /// Its URL, or its command line.
     pub url: String,
     /// What people dial instead of it.
     pub client_url: String,
+    /// What they may dial as well: it is alone at that port. `None` if it has none of its own.
+    #[serde(default)]
+    pub port_url: Option<String>,
+    /// Names of the fields that its requests get from the configuration.
+    #[serde(default)]
+    pub added_headers: Vec<String>,
     /// The last contact; `None` before the first.
     pub is_healthy: Option<bool>,
     /// Why the last contact failed.
     pub last_error: Option<String>,
+    /// Since when contacts have failed without one that did not.
+    #[serde(default)]
+    pub down_since: Option<Timestamp>,
+    /// How many of a command run now.
+    #[serde(default)]
+    pub running: u64,
+    /// Calls that have ended.
+    #[serde(default)]
+    pub calls: u64,
+    /// Those of them that failed.
+    #[serde(default)]
+    pub failed_calls: u64,
     /// Exchanges sent to it.
     pub exchanges: u64,
     /// Exchanges that failed at it (connect, TLS, reset).

@@ -76,12 +76,7 @@ impl TaskKind {
     pub const fn is_traffic(self) -> bool {
         matches!(
             self,
-            Self::Listener
-                | Self::Connection
-                | Self::ClientStream
-                | Self::Tunnel
-                | Self::Door
-                | Self::Child
+            Self::Listener | Self::Connection | Self::ClientStream | Self::Tunnel | Self::Door | Self::Child
         )
     }
 

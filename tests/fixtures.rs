@@ -141,6 +141,20 @@ async fn the_error_paths_show_their_errors() {
     );
 }
 
+#[tokio::test]
+async fn intercepted_tls_shows_its_tunnels_and_what_was_asked_in_them() {
+    for (name, opening) in [
+        ("https-legacy.jsonl", "initialize"),
+        ("https-modern.jsonl", "server/discover"),
+    ] {
+        let (_engine, _, _, rows) = open(name).await;
+        assert!(rows.iter().any(|row| row.kind == RowKind::Tunnel), "{name}");
+        let asked = methods(&rows, RowKind::Request);
+        assert_eq!(asked.first(), Some(&opening), "{name}");
+        assert!(asked.contains(&"tools/call"), "{name}: {asked:?}");
+    }
+}
+
 fn outcome(row: &MessageRow) -> Option<Outcome> {
     match row.state {
         RowState::Answered { outcome, .. } | RowState::Answer { outcome, .. } => Some(outcome),

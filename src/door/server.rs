@@ -193,11 +193,10 @@ fn is_known(hello: &Hello) -> bool {
 }
 
 fn introduction(hub: &Hub) -> Welcome {
-    let listen = hub.listening.get().map(Vec::as_slice).unwrap_or_default();
     Welcome {
         version: DOOR_VERSION,
         pid: std::process::id(),
-        listen: listen.iter().map(ToString::to_string).collect(),
+        listen: hub.common.iter().map(ToString::to_string).collect(),
     }
 }
 

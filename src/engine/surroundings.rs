@@ -1,7 +1,6 @@
 //! What snapshots show beside history: the proxy itself, its limits and its log.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -13,11 +12,8 @@ use crate::resource::lag::Lag;
 use crate::resource::log_ring::LogRing;
 use crate::resource::process;
 use crate::session::history::HistoryView;
-use crate::snapshot::{
-    LogRow, Notice, Page, RecorderState, Resources, Severity, Source, UpstreamRow, Window,
-};
-use crate::transport::hub::{Hub, UpstreamState};
-use crate::transport::route::Upstream;
+use crate::snapshot::{LogRow, Notice, Page, RecorderState, Resources, Severity, Source, Window};
+use crate::transport::hub::Hub;
 use crate::views::{Door, Surroundings};
 
 use super::gauges::Measured;
@@ -185,9 +181,8 @@ pub(super) struct LiveSurroundings {
 
 impl Surroundings for LiveSurroundings {
     fn source(&self) -> Source {
-        let listening = self.hub.listening.get().map(Vec::as_slice).unwrap_or_default();
         Source::Live {
-            listen: listening.iter().map(ToString::to_string).collect(),
+            listen: self.hub.common.iter().map(ToString::to_string).collect(),
             metrics: self.telemetry.metrics_urls(),
             upstreams: self.upstreams(),
             is_draining: self.hub.tasks.stopping().is_cancelled(),
@@ -246,39 +241,15 @@ impl Surroundings for LiveSurroundings {
                     .add_about(&format!("upstream {}", upstream.label), turn);
             }
         }
+        for (upstream, notice) in self.hub.oauth.take_notices() {
+            self.notices
+                .add_about(&format!("authorization for {upstream}"), notice);
+        }
         self.notices.all()
     }
 }
 
 impl LiveSurroundings {
-    pub(super) fn upstreams(&self) -> Vec<UpstreamRow> {
-        let listening = self.hub.listening.get().and_then(|addresses| addresses.first());
-        let own = listening.map(ToString::to_string).unwrap_or_default();
-        let row = |(upstream, state): (&Arc<Upstream>, &UpstreamState)| {
-            let last = state.last();
-            let named = upstream.config.name.as_ref().map(|name| format!("/{name}"));
-            let path = named.unwrap_or_else(|| upstream.config.path.to_string());
-            UpstreamRow {
-                name: upstream.label.to_string(),
-                url: upstream.config.url(),
-                client_url: format!("http://{own}{path}"),
-                is_healthy: last.as_ref().map(Result::is_ok),
-                last_error: last.and_then(Result::err),
-                exchanges: state.exchanges.load(Ordering::Relaxed),
-                failures: state.failures.load(Ordering::Relaxed),
-                breaker: state.gate.row(),
-            }
-        };
-        self.hub
-            .routes
-            .upstreams
-            .iter()
-            .zip(&self.hub.upstreams)
-            .map(row)
-            .chain(self.hub.bridges.iter().map(|bridge| bridge.row(&own)))
-            .collect()
-    }
-
     fn measure(&self) -> Measured<'_> {
         let now = self.hub.clock.now();
         let is_ending = self.hub.tasks.stopping().is_cancelled();

@@ -210,7 +210,7 @@ mod tests {
         let (sender, mut lines) = mpsc::channel(9);
         read(text.as_bytes(), 60, sender).await.unwrap();
         assert!(matches!(lines.recv().await, Some(Input::Line(line)) if line == "{\"id\":1}"));
-        let Some(Input::TooLong(scan, 134)) = lines.recv().await else {
+        let Some(Input::TooLong(scan, 136)) = lines.recv().await else {
             panic!("the long line is missing");
         };
         assert_eq!(scan.messages[0].id.as_ref().unwrap().token(), Some("\"7\""));

@@ -23,7 +23,7 @@ pub use stream::StreamInfo;
 
 use crate::ids::MessageId;
 use crate::session::latency::Latencies;
-use crate::session::tally::Tally;
+use crate::session::tally::{ServerTally, Tally};
 use crate::snapshot::{SessionRow, Totals};
 use changes::Changes;
 
@@ -71,6 +71,7 @@ pub struct HistoryView {
     pub(crate) streams: Arc<Vec<Arc<StreamInfo>>>,
     pub(crate) totals: Totals,
     pub(crate) tally: Tally,
+    pub(crate) servers: Arc<Vec<ServerTally>>,
     pub(crate) latencies: Arc<Latencies>,
     pub(crate) rates: Arc<BTreeMap<String, Vec<u64>>>,
     pub(crate) usage: HistoryUsage,
@@ -136,6 +137,11 @@ impl HistoryView {
     /// The same, told apart by kind and outcome.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// What each configured server has been asked, in the order of the configuration.
+    pub fn servers(&self) -> &[ServerTally] {
+        &self.servers
     }
 
     /// How long the parts of the exchanges took. They go on counting while the view is looked at.

@@ -35,7 +35,7 @@ use crate::session::history::store::Store;
 use crate::session::history::{BodyLocator, BodySource, HistoryUsage, HistoryView, Row};
 use crate::session::latency::Latencies;
 use crate::session::observation::{Event, Observation, SessionOpened};
-use crate::session::tally::Tally;
+use crate::session::tally::{ServerTally, Tally};
 use crate::snapshot::Totals;
 
 use budget::Shelves;
@@ -61,6 +61,8 @@ pub struct Ledger {
     calls: Calls,
     totals: Totals,
     tally: Tally,
+    /// As many as the configuration has servers.
+    servers: Arc<Vec<ServerTally>>,
     latencies: Arc<Latencies>,
     lag: Arc<Lag>,
     most_open_calls: u64,
@@ -99,6 +101,7 @@ impl Ledger {
             calls: Calls::new(limits),
             totals: Totals::default(),
             tally: Tally::default(),
+            servers: Arc::default(),
             latencies: Arc::default(),
             lag: Arc::default(),
             most_open_calls: 0,
@@ -117,6 +120,13 @@ impl Ledger {
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn BodySource>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// The same, counting the calls to each of the configured `servers` by what they are called on screen.
+    #[must_use]
+    pub fn with_servers(mut self, servers: impl Iterator<Item = Arc<str>>) -> Self {
+        self.servers = Arc::new(servers.map(ServerTally::of).collect());
         self
     }
 
@@ -199,6 +209,7 @@ impl Ledger {
         view.streams = self.streams.share();
         view.totals = self.totals();
         view.tally = self.tally;
+        view.servers = Arc::clone(&self.servers);
         view.latencies = Arc::clone(&self.latencies);
         view.rates = self.rates.series();
         view.usage = self.usage();

@@ -1,9 +1,37 @@
 //! What the ledger has counted, told apart by closed lists: for metrics, which nobody looks at row by row.
 
+use std::sync::Arc;
+
 use crate::snapshot::{Direction, Outcome, RowKind};
 
 /// Outcomes that the HTTP exchange around a call cannot have.
 const OF_CALLS_ONLY: [&str; 4] = ["rpc_error", "tool_error", "input_required", "task"];
+
+/// What a configured server has been asked. Counters only rise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTally {
+    /// What it is called on screen.
+    pub server: Arc<str>,
+    /// Calls that have ended.
+    pub calls: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+}
+
+impl ServerTally {
+    pub(crate) fn of(server: Arc<str>) -> Self {
+        Self {
+            server,
+            calls: 0,
+            failed: 0,
+        }
+    }
+
+    pub(crate) fn call_ended(&mut self, outcome: Outcome) {
+        self.calls += 1;
+        self.failed += u64::from(outcome.is_error());
+    }
+}
 
 /// Counters since the start. They only rise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

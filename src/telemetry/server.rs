@@ -116,6 +116,7 @@ async fn answer(
         uri: request.uri(),
         headers: request.headers(),
         local,
+        only: None,
         within: None,
     };
     if let Some(refusal) = server.hub.routes.refusal(asked) {

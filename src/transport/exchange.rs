@@ -20,7 +20,7 @@ use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 
 use super::hub::Hub;
 use super::place::StreamPlace;
-use super::reader::{BodyKind, Draft, FrameDraft};
+use super::reader::{Draft, FrameDraft};
 use super::rewrite::Changes;
 use super::rewrite::endpoint::{self, EndpointMap};
 use super::rewrite::mount::Mount;
@@ -296,17 +296,15 @@ impl Exchange {
         }
     }
 
-    /// How an HTTP+SSE address has to read for the client, if this response may begin with one.
-    pub(crate) fn endpoint_map(
-        &self,
-        mount: Mount,
-        target: &http::Uri,
-        fields: &HeaderMap,
-    ) -> Option<EndpointMap> {
-        let may_be = self.stated.is_get
-            && self.stated.session_id.is_none()
-            && BodyKind::of_fields(fields) == BodyKind::Events;
-        may_be.then(|| EndpointMap::new(mount, target, &self.stated.target))?
+    /// The client's address without its port.
+    pub(crate) fn client(&self) -> Arc<str> {
+        Arc::clone(&self.address)
+    }
+
+    /// How an HTTP+SSE address has to read for the client, if an event stream that comes now may begin with one.
+    pub(crate) fn endpoint_map(&self, mount: &Mount, target: &http::Uri) -> Option<EndpointMap> {
+        let may_be = self.stated.is_get && self.stated.session_id.is_none();
+        may_be.then(|| EndpointMap::new(mount.clone(), target, &self.stated.target))?
     }
 
     /// Watches for an HTTP+SSE address that nobody can change, to say so.
@@ -318,6 +316,9 @@ impl Exchange {
     pub(crate) fn tell_changes(&self, mut changes: Changes, outbox: &mut Outbox) {
         if let Some(endpoint) = changes.endpoint.take() {
             self.lock().endpoint = Some(endpoint);
+        }
+        if let Some(notice) = changes.notice.take() {
+            self.hub.oauth.tell(&self.server, self.hub.clock.now(), notice);
         }
         if changes.is_empty() {
             return;

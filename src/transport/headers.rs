@@ -66,6 +66,22 @@ pub(crate) fn without_proxy_authorization(headers: &HeaderMap) -> Option<HeaderM
     Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
+/// The other fields, in their order: removing from a `HeaderMap` would reorder it.
+pub(crate) fn without(headers: HeaderMap, unwanted: &[HeaderName]) -> HeaderMap {
+    if !headers.keys().any(|name| unwanted.contains(name)) {
+        return headers;
+    }
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut name = header::HOST;
+    for (next, value) in headers {
+        name = next.unwrap_or(name);
+        if !unwanted.contains(&name) {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
@@ -83,59 +99,101 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// What `Host` has to become on the way, and the change in words.
+/// What a request's head has to become on the way, and the change in words.
 #[derive(Debug, Default)]
-pub(crate) struct HostChange {
+pub(crate) struct HeadChange {
     host: Option<HeaderValue>,
-    /// The change; empty if the client's `Host` is the right one.
+    added: HeaderMap,
+    /// No content coding is asked for.
+    is_plain: bool,
+    /// The change; empty if nothing is one. Values that are added are secrets, so they are not in it.
     pub(crate) rewrites: Rewrites,
 }
 
-impl HostChange {
+impl HeadChange {
+    /// Asks for the body without a content coding, if the client asked for one.
+    pub(crate) fn ask_for_plain_text(&mut self, headers: &HeaderMap) {
+        let asked: Vec<&[u8]> = headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let asked = asked.join(&b", "[..]);
+        if !asked.is_empty() && asked != b"identity" {
+            let asked = crate::session::observation::head_text(&asked);
+            self.rewrites
+                .push(["Accept-Encoding: ", &asked, " → identity"].concat());
+            self.is_plain = true;
+        }
+    }
+
     /// Sets it in its place among `fields`.
     pub(crate) fn apply(self, fields: &mut HeaderMap) {
+        if self.is_plain {
+            fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         if let Some(host) = self.host {
             fields.insert(header::HOST, host);
+        }
+        for (name, value) in &self.added {
+            fields.insert(name, value.clone());
         }
     }
 }
 
-/// A request to a reverse upstream: `Host` becomes the upstream's.
-pub(crate) fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> HostChange {
+/// A request to a reverse upstream: `Host` becomes the upstream's, and the configured fields are set.
+pub(crate) fn for_upstream(headers: &HeaderMap, upstream: &Upstream) -> HeadChange {
+    let mut change = host_for_upstream(headers, upstream);
+    let added = upstream.config.headers.fields();
+    let in_words = |name: &HeaderName| {
+        if headers.contains_key(name) {
+            format!("{name}: the client's value → the configured one")
+        } else {
+            format!("{name}: added, as configured")
+        }
+    };
+    change.rewrites.extend(added.keys().map(in_words));
+    change.added.clone_from(added);
+    change
+}
+
+fn host_for_upstream(headers: &HeaderMap, upstream: &Upstream) -> HeadChange {
     let old = headers.get(header::HOST);
     if old == Some(&upstream.host) {
         // Set all the same: there may be more than one.
-        return HostChange {
+        return HeadChange {
             host: Some(upstream.host.clone()),
-            rewrites: Vec::new(),
+            ..HeadChange::default()
         };
     }
     let text = |host: &HeaderValue| crate::session::observation::head_text(host.as_bytes());
     let new = text(&upstream.host);
     let old = old.map_or_else(|| "(none)".to_owned(), text);
-    HostChange {
+    HeadChange {
         host: Some(upstream.host.clone()),
         rewrites: vec![["Host: ", &old, " → ", &new].concat()],
+        ..HeadChange::default()
     }
 }
 
 /// A forward request: the target decides about `Host` (RFC 9112 §3.2.2), the rest stays.
-pub(crate) fn host_for_destination(headers: &HeaderMap, authority: &Authority) -> HostChange {
+pub(crate) fn host_for_destination(headers: &HeaderMap, authority: &Authority) -> HeadChange {
     let old = headers.get(header::HOST);
     let is_only = headers.get_all(header::HOST).iter().nth(1).is_none();
     if is_only && old.map(HeaderValue::as_bytes) == Some(authority.as_str().as_bytes()) {
-        return HostChange::default();
+        return HeadChange::default();
     }
     let Ok(host) = HeaderValue::from_str(authority.as_str()) else {
-        return HostChange::default();
+        return HeadChange::default();
     };
     let rewrite = |old: &HeaderValue| {
         let old = crate::session::observation::head_text(old.as_bytes());
         format!("Host: {old} → {authority}")
     };
-    HostChange {
+    HeadChange {
         host: Some(host),
         rewrites: old.map(rewrite).into_iter().collect(),
+        ..HeadChange::default()
     }
 }
 
@@ -230,6 +288,28 @@ mod tests {
         let mut kept = end_to_end(headers);
         change.apply(&mut kept);
         assert_eq!(shown(&kept), ["host: up", "origin: http://localhost"]);
+    }
+
+    #[test]
+    fn configured_fields_take_the_place_of_the_clients_and_no_text_has_their_values() {
+        let mut up = upstream("http://up:81/");
+        up.config.headers.add("Authorization", "Bearer ours").unwrap();
+        up.config.headers.add("X-Team", "t-1").unwrap();
+        let headers = map(&[("host", "up:81"), ("authorization", "Bearer theirs")]);
+        let change = for_upstream(&headers, &up);
+        assert_eq!(
+            change.rewrites,
+            [
+                "authorization: the client's value → the configured one",
+                "x-team: added, as configured"
+            ]
+        );
+        let mut kept = end_to_end(headers);
+        change.apply(&mut kept);
+        assert_eq!(
+            shown(&kept),
+            ["host: up:81", "authorization: Bearer ours", "x-team: t-1"]
+        );
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::limits::ResourceLimits;
@@ -15,7 +15,8 @@ use crate::tasks::Tasks;
 
 use super::bridge::BridgeServer;
 use super::gate::Gate;
-use super::route::Routes;
+use super::oauth::Oauth;
+use super::route::{Routes, ServerPlace};
 use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
@@ -35,7 +36,16 @@ pub(crate) struct UpstreamState {
     pub(crate) gate: Arc<Gate>,
     pub(crate) exchanges: AtomicU64,
     pub(crate) failures: AtomicU64,
-    last: Mutex<Option<Result<(), String>>>,
+    last: Mutex<Option<Contact>>,
+}
+
+/// What the last contact with an upstream came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Contact {
+    /// It answered.
+    Answered,
+    /// It did not, and has not since then.
+    Failed { cause: String, since: Timestamp },
 }
 
 impl UpstreamState {
@@ -48,20 +58,23 @@ impl UpstreamState {
         }
     }
 
-    /// Notes the outcome of a contact.
-    pub(crate) fn note(&self, outcome: Result<(), String>) {
+    /// Notes the outcome of a contact that came about at `now`.
+    pub(crate) fn note(&self, outcome: Result<(), String>, now: Timestamp) {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
         if outcome.is_err() {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != Some(Ok(())) || outcome.is_err() {
-            *last = Some(outcome);
+        match (outcome, &mut *last) {
+            (Ok(()), Some(Contact::Answered)) => {}
+            (Ok(()), last) => *last = Some(Contact::Answered),
+            (Err(new), Some(Contact::Failed { cause, .. })) => *cause = new,
+            (Err(cause), last) => *last = Some(Contact::Failed { cause, since: now }),
         }
     }
 
     /// The last contact: `None` before the first.
-    pub(crate) fn last(&self) -> Option<Result<(), String>> {
+    pub(crate) fn last(&self) -> Option<Contact> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -78,13 +91,17 @@ pub(crate) struct Hub {
     pub(crate) meters: Arc<Meters>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) routes: Routes,
+    pub(crate) oauth: Arc<Oauth>,
     pub(crate) upstreams: Vec<UpstreamState>,
     /// Commands that are served over HTTP, in the order of the configuration.
     pub(crate) bridges: Vec<Arc<BridgeServer>>,
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
-    pub(crate) listening: Arc<OnceLock<Vec<SocketAddr>>>,
+    /// The addresses at which all servers are.
+    pub(crate) common: Vec<SocketAddr>,
+    /// Those at which one server is alone; of two families the first.
+    pub(crate) ports: Vec<(ServerPlace, SocketAddr)>,
 }
 
 impl Hub {

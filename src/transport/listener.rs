@@ -20,7 +20,7 @@ use crate::tasks::{TaskKind, TasksExecutor};
 use super::exchange::Peer;
 use super::hub::Hub;
 use super::place::ConnectionPlace;
-use super::route::Within;
+use super::route::{ServerPlace, Within};
 use super::serve::{ClientConnection, serve};
 use super::tap::{ClientTap, RequestHeads};
 use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
@@ -28,8 +28,16 @@ use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
 /// How long to wait when the system has no descriptor or memory for another connection.
 const BREATHER: Duration = Duration::from_millis(50);
 
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// The one server that it is for; `None` if it is for all.
+    pub(crate) only: Option<ServerPlace>,
+}
+
 /// Accepts clients until the engine stops. At `max_connections` none is accepted until one closes.
-pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semaphore>) {
+pub(crate) async fn accept(hub: Arc<Hub>, listener: Listener, room: Arc<Semaphore>) {
     let stopping = hub.tasks.stopping().clone();
     let accepting = async {
         let mut is_stuck = false;
@@ -40,12 +48,12 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semap
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
                 return;
             };
-            match listener.accept().await {
+            match listener.socket.accept().await {
                 Ok((socket, address)) => {
                     if std::mem::take(&mut is_stuck) {
                         tracing::info!("clients are accepted again");
                     }
-                    start(&hub, socket, address, permit);
+                    start(&hub, (socket, address), listener.only, permit);
                 }
                 Err(error) => {
                     // Once is enough: it may go on for as long as others keep what is missing.
@@ -60,11 +68,17 @@ pub(crate) async fn accept(hub: Arc<Hub>, listener: TcpListener, room: Arc<Semap
     stopping.run_until_cancelled(accepting).await;
 }
 
-fn start(hub: &Arc<Hub>, socket: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
+fn start(
+    hub: &Arc<Hub>,
+    client: (TcpStream, SocketAddr),
+    only: Option<ServerPlace>,
+    permit: OwnedSemaphorePermit,
+) {
     let hub = Arc::clone(hub);
     hub.clone().tasks.spawn(TaskKind::Connection, async move {
         let place = ConnectionPlace::new(Arc::clone(&hub), permit);
-        if let Err(error) = welcome(&hub, socket, address, place).await {
+        let address = client.1;
+        if let Err(error) = welcome(&hub, client, only, place).await {
             tell_failure(&address.to_string(), error.as_ref());
         }
     });
@@ -88,6 +102,8 @@ pub(super) struct Accepted {
     pub(super) peer: Peer,
     pub(super) local: SocketAddr,
     pub(super) place: Arc<ConnectionPlace>,
+    /// The one server that our end is for.
+    pub(super) only: Option<ServerPlace>,
     /// Why no request can be served on it.
     pub(super) refusal: Option<String>,
     /// The tunnel that it is in.
@@ -96,8 +112,8 @@ pub(super) struct Accepted {
 
 async fn welcome(
     hub: &Arc<Hub>,
-    socket: TcpStream,
-    address: SocketAddr,
+    (socket, address): (TcpStream, SocketAddr),
+    only: Option<ServerPlace>,
     place: ConnectionPlace,
 ) -> Result<(), ConnectionError> {
     socket.set_nodelay(true)?;
@@ -113,6 +129,7 @@ async fn welcome(
             host: address.ip().to_string().into(),
         },
         local,
+        only,
         place: Arc::new(place),
         refusal: permit.as_ref().err().map(ToString::to_string),
         within: None,
@@ -163,6 +180,7 @@ where
         hub: Arc::clone(hub),
         peer: accepted.peer,
         local: accepted.local,
+        only: accepted.only,
         heads,
         place: accepted.place,
         in_flight: AtomicU64::new(0),

@@ -2,12 +2,14 @@
 
 pub(crate) mod answer;
 pub(crate) mod bridge;
+mod change;
 pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod gate;
 pub(crate) mod headers;
 pub(crate) mod hub;
 pub(crate) mod listener;
+pub(crate) mod oauth;
 pub(crate) mod own_client;
 pub(crate) mod place;
 pub(crate) mod reader;

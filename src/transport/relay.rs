@@ -14,7 +14,7 @@ use crate::snapshot::{Direction, EndKind};
 
 use super::exchange::Exchange;
 use super::reader::{BodyReader, Draft};
-use super::rewrite::{Onward, Rewrite};
+use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
 
 /// Why a body broke off.
@@ -92,6 +92,7 @@ pub(crate) struct Relay {
     waiting: VecDeque<Result<Frame<Bytes>, BodyError>>,
     is_done: bool,
     has_ended: bool,
+    is_changed: bool,
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
     hides_end: bool,
@@ -118,6 +119,7 @@ impl Relay {
             waiting: VecDeque::new(),
             is_done: false,
             has_ended: false,
+            is_changed: false,
             hides_end: false,
             exchange,
         };
@@ -135,6 +137,18 @@ impl Relay {
             self.stage = Some(Box::new(stage));
         }
         self
+    }
+
+    /// Tells something remarkable about the body.
+    pub(crate) fn warn(&mut self, text: &str) {
+        let mut changes = Changes::default();
+        changes.warn(text);
+        self.exchange.tell_changes(changes, &mut self.outbox);
+    }
+
+    /// Whether the stage has changed something so far.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
     }
 
     /// Waits until the stage changes nothing more. Gives the length of all that goes on, if it is known by then.
@@ -234,6 +248,7 @@ impl Relay {
     }
 
     fn hand_on(&mut self, on: Onward) {
+        self.is_changed |= !on.changes.rewrites.is_empty();
         self.exchange.tell_changes(on.changes, &mut self.outbox);
         let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
         self.waiting.extend(frames);

@@ -10,10 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
-use crate::config::{Config, UpstreamConfig, UpstreamProtocol};
+use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 
 use super::bridge::Goal;
 use super::headers::host_value;
+use super::oauth::paths;
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Routes {
     commands: Vec<Option<String>>,
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
+    oauth: OauthMode,
     forward: ForwardConfig,
 }
 
@@ -57,7 +59,26 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Our end of the connection.
     pub(crate) local: SocketAddr,
+    /// The one server that this end is for; `None` where all are.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) within: Option<&'a Within>,
+}
+
+/// Which of the configured servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerPlace {
+    /// The upstream at this place of the configuration.
+    Upstream(usize),
+    /// The command at this place of the configuration.
+    Command(usize),
+}
+
+impl ServerPlace {
+    /// All servers of `config`, in the order in which they get ports of their own.
+    pub(crate) fn all(config: &Config) -> impl Iterator<Item = Self> {
+        let upstreams = (0..config.upstreams.len()).map(Self::Upstream);
+        upstreams.chain((0..config.commands.len()).map(Self::Command))
+    }
 }
 
 /// Where a request goes.
@@ -122,6 +143,7 @@ impl Routes {
             })
         };
         Self {
+            oauth: config.oauth,
             upstreams: config.upstreams.iter().enumerate().map(upstream).collect(),
             commands: config
                 .commands
@@ -215,18 +237,33 @@ impl Routes {
             .path_and_query()
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if let Some(ServerPlace::Upstream(place)) = asked.only
+            && let Some(upstream) = self.upstreams.get(place)
+        {
+            return to_upstream(upstream, &path, String::new(), own_authority);
+        }
+        if let Some(ServerPlace::Command(index)) = asked.only {
+            return Route::Bridge(command_at_root(index, path.path()));
+        }
         let named = self
             .upstreams
             .iter()
             .filter(|upstream| upstream.config.name.is_some());
         for upstream in named {
-            let mount = format!("/{}", upstream.config.name.as_deref().unwrap_or_default());
+            let mount = upstream.mount();
             if let Some(path) = mounted_path(&path, &mount, upstream) {
                 return to_upstream(upstream, &path, mount, own_authority);
             }
         }
+        if let Some((upstream, path)) = self.metadata(&path) {
+            let mount = upstream.mount();
+            return to_upstream(&upstream, &path, mount, own_authority);
+        }
         if let Some(goal) = self.named_command(path.path()) {
             return Route::Bridge(goal);
+        }
+        if let Some(index) = self.commands.iter().position(Option::is_none) {
+            return Route::Bridge(command_at_root(index, path.path()));
         }
         match self
             .upstreams
@@ -235,7 +272,6 @@ impl Routes {
         {
             Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
             None if is_certificate(path.path()) => Route::Certificate,
-            None if self.commands.contains(&None) => Route::Bridge(self.unnamed_command(path.path())),
             None if self.upstreams.is_empty() && self.commands.is_empty() => {
                 Route::Nowhere(Nowhere::NoUpstream)
             }
@@ -254,6 +290,26 @@ impl Routes {
         }
     }
 
+    /// The named upstream whose metadata is at a client's path, and the path there. The well-known part stands before the
+    /// name; without a name it is clear only if there is one upstream.
+    fn metadata(&self, path: &PathAndQuery) -> Option<(Arc<Upstream>, PathAndQuery)> {
+        let suffix = paths::suffix(path.as_str()).filter(|_| self.oauth != OauthMode::Off)?;
+        let mut named = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.config.name.is_some());
+        let found = named.find_map(|upstream| {
+            let path = paths::mounted_suffix(suffix, &upstream.mount(), upstream)?;
+            Some((Arc::clone(upstream), path))
+        });
+        match &self.upstreams[..] {
+            [only] if only.config.name.is_some() && !suffix.starts_with('/') => {
+                found.or_else(|| Some((Arc::clone(only), path.clone())))
+            }
+            _ => found,
+        }
+    }
+
     /// The command whose name `path` begins with.
     fn named_command(&self, path: &str) -> Option<Goal> {
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
@@ -267,15 +323,6 @@ impl Routes {
             endpoint: format!("/{name}"),
             is_endpoint: rest.is_empty() || rest == "mcp",
         })
-    }
-
-    /// The command without a name: it is served at `/mcp` and at the root.
-    fn unnamed_command(&self, path: &str) -> Goal {
-        Goal {
-            index: self.commands.iter().position(Option::is_none).unwrap_or_default(),
-            endpoint: "/mcp".to_owned(),
-            is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
-        }
     }
 
     /// Why a request to a listener of ours that is no proxy is refused: the same checks of `Host` and `Origin`.
@@ -331,6 +378,15 @@ impl Routes {
         }
         authority.port_u16().unwrap_or(80) == local.port()
             && (is_loopback_name(host) && local.ip().is_loopback() || bare(host).parse() == Ok(local.ip()))
+    }
+}
+
+/// A command that gets every path: it is served at `/mcp` and at the root.
+fn command_at_root(index: usize, path: &str) -> Goal {
+    Goal {
+        index,
+        endpoint: "/mcp".to_owned(),
+        is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
     }
 }
 
@@ -473,6 +529,12 @@ fn to_upstream(
 }
 
 impl Upstream {
+    /// The prefix under which it is mounted: empty or `/NAME`.
+    pub(crate) fn mount(&self) -> String {
+        let name = self.config.name.as_ref();
+        name.map_or_else(String::new, |name| format!("/{name}"))
+    }
+
     pub(crate) fn is_h2c(&self) -> bool {
         self.config.protocol == UpstreamProtocol::H2c
     }
@@ -500,6 +562,7 @@ mod tests {
             uri: &target.parse().unwrap(),
             headers: &headers,
             local: "127.0.0.1:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         shown(routes.route(asked))
@@ -572,6 +635,35 @@ mod tests {
     }
 
     #[test]
+    fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
+        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
+        for target in ["/x/mcp", "/db", "/?a=b"] {
+            let asked = Asked {
+                method: &Method::POST,
+                uri: &target.parse().unwrap(),
+                headers: &headers,
+                local: "127.0.0.1:9002".parse().unwrap(),
+                only: Some(ServerPlace::Upstream(1)),
+                within: None,
+            };
+            let Route::Reverse {
+                target: onward,
+                mount,
+                ..
+            } = routes.route(asked)
+            else {
+                panic!("{target} went nowhere");
+            };
+            assert_eq!(
+                (onward.to_string(), mount),
+                (format!("http://up:2{target}"), String::new())
+            );
+        }
+    }
+
+    #[test]
     fn no_path_can_change_the_authority() {
         let routes = routes(&["http://up:3001/mcp", "db=http://db:1/mcp"]);
         for target in [
@@ -638,12 +730,26 @@ mod tests {
             uri: &"http://x.dev/".parse().unwrap(),
             headers: &HeaderMap::new(),
             local: "10.0.0.5:8080".parse().unwrap(),
+            only: None,
             within: None,
         };
         assert!(matches!(
             routes(&[]).route(asked),
             Route::Nowhere(Nowhere::OpenProxy)
         ));
+        let mut guarded = routes(&[]);
+        guarded.forward.proxy_auth = Some("me:secret".parse().unwrap());
+        assert!(matches!(guarded.route(asked), Route::Nowhere(Nowhere::ProxyAuth)));
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "proxy-authorization",
+            HeaderValue::from_static("Basic bWU6c2VjcmV0"),
+        );
+        let proved = Asked {
+            headers: &headers,
+            ..asked
+        };
+        assert!(matches!(guarded.route(proved), Route::Forward { .. }));
     }
 
     #[test]
@@ -683,6 +789,7 @@ mod tests {
                 uri: &target.parse().unwrap(),
                 headers: &HeaderMap::new(),
                 local: "127.0.0.1:8080".parse().unwrap(),
+                only: None,
                 within: Some(&within),
             }))
         };
@@ -702,6 +809,7 @@ mod tests {
             assert!(go("GET", target).starts_with("Misdirected"), "{target}");
         }
         assert!(go("CONNECT", "x.dev:443").starts_with("BadTarget"));
+        assert!(go("OPTIONS", "*").starts_with("forward https://x.dev"));
         assert_eq!(go("TRACE", "/"), "Trace");
     }
 

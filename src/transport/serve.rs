@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -19,19 +19,22 @@ use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
 use super::bridge;
+use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
-use super::headers::{self, HostChange};
+use super::headers::{self, HeadChange};
 use super::hub::Hub;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
-use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::route::{Asked, Nowhere, Route, Upstream, Within};
+use super::route::{Asked, Nowhere, Route, ServerPlace, Upstream, Within};
+use super::stated::fingerprint;
 use super::tap::RequestHeads;
+use super::tls::trust;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
+use super::via;
 use super::watchers::Outbox;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
@@ -43,6 +46,8 @@ pub(crate) struct ClientConnection {
     pub(crate) hub: Arc<Hub>,
     pub(crate) peer: Peer,
     pub(crate) local: SocketAddr,
+    /// The one server that our end is for.
+    pub(crate) only: Option<ServerPlace>,
     pub(crate) heads: RequestHeads,
     pub(crate) place: Arc<ConnectionPlace>,
     /// Requests on it that are not done; counted on HTTP/2 only.
@@ -54,10 +59,10 @@ pub(crate) struct ClientConnection {
 }
 
 /// Where a request is sent, and what has to be changed in its response.
-struct Destination {
+pub(super) struct Destination {
     side: Side,
     server: Arc<str>,
-    target: Uri,
+    pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
     speaks: Speaks,
 }
@@ -65,7 +70,7 @@ struct Destination {
 impl Destination {
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
-    fn mount(&self) -> Option<Mount> {
+    pub(super) fn mount(&self) -> Option<Mount> {
         let (upstream, prefix, own) = self.upstream.as_ref()?;
         Some(Mount {
             upstream: Arc::clone(upstream),
@@ -107,6 +112,7 @@ pub(crate) async fn serve(
         uri: request.uri(),
         headers: request.headers(),
         local: connection.local,
+        only: connection.only,
         within: connection.within.as_ref(),
     };
     let response = match connection.hub.routes.route(asked) {
@@ -123,7 +129,7 @@ pub(crate) async fn serve(
                 server,
                 target,
                 upstream: None,
-                speaks: spoken_within(connection.within.as_ref(), request.version()),
+                speaks: tunnel::spoken_within(connection.within.as_ref(), request.version()),
             };
             pass(&connection, request, head, destination, place).await
         }
@@ -171,15 +177,6 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
-fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
-    match within {
-        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
-        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
-        _ => Speaks::Negotiated,
-    }
-}
-
 /// An HTTP/2 stream is a task of its own and needs room; an HTTP/1 exchange runs in its connection's task.
 async fn stream_place(
     connection: &Arc<ClientConnection>,
@@ -201,7 +198,10 @@ async fn pass(
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
     let (mut parts, incoming) = request.into_parts();
-    let mut host = host_change(connection, &parts, &destination);
+    let mut edit = head_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        edit.ask_for_plain_text(&parts.headers);
+    }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: destination.side,
@@ -214,7 +214,7 @@ async fn pass(
         },
         headers: &parts.headers,
         head,
-        rewrites: std::mem::take(&mut host.rewrites),
+        rewrites: std::mem::take(&mut edit.rewrites),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
@@ -222,18 +222,16 @@ async fn pass(
     }
     outbox.flush().await;
     let body = request_body(&exchange, &parts.headers, incoming, outbox);
-    let asked = AskedFor {
-        is_head: parts.method == Method::HEAD,
-        version: parts.version,
-        is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
-    };
+    let asked = AskedFor::of(&parts);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
     };
     let fields = std::mem::take(&mut parts.headers);
-    let mut fields = headers::end_to_end(prove_to_proxies(connection, &destination, fields));
-    host.apply(&mut fields);
+    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
+    let way = (&destination.target, destination.speaks);
+    let mut fields = headers::end_to_end(via::prove(hub, is_for_us, way, fields));
+    edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
@@ -293,42 +291,52 @@ async fn turn_back(
 
 /// What has to be known of a request when its response comes.
 #[derive(Debug, Clone, Copy)]
-struct AskedFor {
+pub(super) struct AskedFor {
+    pub(super) is_get: bool,
     is_head: bool,
     version: Version,
     is_rpc: bool,
+    /// It is a form, such as those that ask for tokens.
+    pub(super) is_form: bool,
+    /// A fingerprint of its token; 0 without one.
+    pub(super) credential: u64,
 }
 
-fn host_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HostChange {
+impl AskedFor {
+    fn of(parts: &Parts) -> Self {
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default()
+        };
+        let starts = |text: &[u8], word: &[u8]| {
+            text.get(..word.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        };
+        let credential = text(header::AUTHORIZATION);
+        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
+        Self {
+            is_get: parts.method == Method::GET,
+            is_head: parts.method == Method::HEAD,
+            version: parts.version,
+            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
+            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
+            credential: if is_token { fingerprint(credential) } else { 0 },
+        }
+    }
+}
+
+fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
     let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
         // The tunnel decides where it goes; what the client calls the server there is between the two.
-        _ if connection.within.is_some() && hosts == 1 => HostChange::default(),
-        (Some((upstream, ..)), _) => headers::host_for_upstream(&parts.headers, upstream),
+        _ if connection.within.is_some() && hosts == 1 => HeadChange::default(),
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
         (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
-        (None, None) => HostChange::default(),
+        (None, None) => HeadChange::default(),
     }
-}
-
-/// Takes out what a client proves to us, and puts in what we prove to the next proxy.
-fn prove_to_proxies(
-    connection: &ClientConnection,
-    destination: &Destination,
-    mut fields: HeaderMap,
-) -> HeaderMap {
-    let hub = &connection.hub;
-    let is_forward = destination.side == Side::Forward && connection.within.is_none();
-    if is_forward && hub.routes.takes_proxy_authorization() {
-        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
-    }
-    let proof = hub
-        .clients
-        .forwarder_proof(&destination.target, destination.speaks);
-    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
-        proof.set_sensitive(true);
-        fields.insert(header::PROXY_AUTHORIZATION, proof);
-    }
-    fields
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
@@ -402,7 +410,8 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        state.note(error.map_or(Ok(()), |error| Err(describe(error))));
+        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        state.note(outcome, hub.clock.now());
     }
 }
 
@@ -423,7 +432,7 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if is_distrusted(error) {
+    let advice = if trust::is_refusal(error) {
         "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
     } else if error.is_connect() {
         "Check that the server runs and that the URL is right."
@@ -435,19 +444,6 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         "Upstream {} ({target}) failed: {cause}. {advice}",
         destination.server
     )
-}
-
-/// Whether the server's certificate was the reason.
-fn is_distrusted(error: &SendError) -> bool {
-    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .cloned(),
-        None => cause.downcast_ref::<rustls::Error>().cloned(),
-    };
-    let mut causes = chain(error).filter_map(cause);
-    causes.any(|cause| matches!(cause, rustls::Error::InvalidCertificate(_)))
 }
 
 async fn relay_response(
@@ -473,10 +469,16 @@ async fn relay_response(
     let fields_as_sent = raw
         .is_none()
         .then(|| response_fields(parts.version, parts.status, &parts.headers));
-    let (mut fields, rewrites) = headers::for_client(parts.headers, upstream);
+    let status = parts.status.as_u16();
+    let (mut fields, mut rewrites) = headers::for_client(parts.headers, upstream);
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let oauth = &exchange.hub.oauth;
+    let mount = destination.mount().filter(|_| oauth.is_on());
+    if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
+        oauth.challenge(mount, &mut fields, &mut rewrites);
+    }
     let head = ResponseHead {
-        status: parts.status.as_u16(),
+        status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
         headers: &fields,
         is_ours: false,
@@ -484,6 +486,10 @@ async fn relay_response(
         rewrites,
     };
     exchange.begin_response(head, &mut outbox);
+    if let Some(mount) = &mount {
+        let found = oauth.watch(&change::answered(exchange, mount, asked, status));
+        exchange.tell_changes(found, &mut outbox);
+    }
     outbox.flush().await;
     exchange.time(|timing| timing.handed_on = Some(exchange.hub.clock.now()));
     let relay = Relay::new(
@@ -499,46 +505,14 @@ async fn relay_response(
     } else {
         relay
     };
-    let relay = changed(relay, exchange, destination, &mut fields, has_body).await;
+    let relay = if has_body {
+        change::apply(relay, exchange, (destination, asked), status, &mut fields).await
+    } else {
+        relay
+    };
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
-}
-
-/// The body of a response with what has to be changed in it for the client, and its length if that changes too.
-async fn changed(
-    relay: Relay,
-    exchange: &Exchange,
-    destination: &Destination,
-    fields: &mut HeaderMap,
-    has_body: bool,
-) -> Relay {
-    let Some(mount) = destination.mount().filter(|_| has_body) else {
-        return relay;
-    };
-    let is_encoded = is_encoded(fields);
-    let stage = match exchange.endpoint_map(mount, &destination.target, fields) {
-        Some(map) if is_encoded => {
-            exchange.watch_endpoint(map);
-            return relay;
-        }
-        Some(map) => EndpointRewrite::new(map),
-        None => return relay,
-    };
-    let mut relay = relay.rewritten_by(stage);
-    if fields.contains_key(header::CONTENT_LENGTH)
-        && let Some(length) = relay.settle().await
-    {
-        fields.insert(header::CONTENT_LENGTH, length.into());
-    }
-    relay
-}
-
-/// Whether the body comes in a content coding, which only its receiver undoes.
-fn is_encoded(fields: &HeaderMap) -> bool {
-    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = codings.map(HeaderValue::as_bytes);
-    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 fn has_body(is_head: bool, status: StatusCode) -> bool {

@@ -95,7 +95,7 @@ fn asks_for_events(fields: &HeaderMap) -> bool {
 }
 
 /// A number by which equal credentials can be grouped; never shown and never written.
-fn fingerprint(secret: &[u8]) -> u64 {
+pub(super) fn fingerprint(secret: &[u8]) -> u64 {
     let digest = digest::digest(&digest::SHA256, secret);
     digest
         .as_ref()

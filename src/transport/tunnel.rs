@@ -30,7 +30,7 @@ use super::serve::{ClientConnection, answer_ourselves, tunnel_opened};
 use super::tls::first::{First, FirstBytes, Hello};
 use super::tls::prefixed::Prefixed;
 use super::tls::refusal;
-use super::upstream::ConnectError;
+use super::upstream::{ConnectError, Speaks};
 use super::watchers::Outbox;
 
 /// How long a client is waited for before its destination is asked to speak first.
@@ -125,6 +125,15 @@ fn not_reached_text(authority: &Authority, error: &ConnectError) -> String {
     format!("The tunnel to {authority} could not be opened: {cause}. Check host and port.")
 }
 
+/// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
+pub(super) fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
+    match within {
+        Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
+        Some(_) if version < Version::HTTP_2 => Speaks::Http1,
+        _ => Speaks::Negotiated,
+    }
+}
+
 /// What was seen of a client before its tunnel was understood.
 struct Seen {
     bytes: Bytes,
@@ -147,17 +156,24 @@ impl Tunnel {
         let Some(mut client) = self.upgraded(request).await else {
             return;
         };
-        let seen = match self.first_bytes(&mut client).await {
-            Ok(Some(seen)) => seen,
-            Ok(None) => {
+        // As long as nothing was said, nobody loses anything when the program ends.
+        let stopping = self.hub().tasks.stopping().clone();
+        let seen = match stopping.run_until_cancelled(self.first_bytes(&mut client)).await {
+            Some(Ok(Some(seen))) => seen,
+            Some(Ok(None)) => {
                 self.tell_opened("it was closed before anything was said in it")
                     .await;
                 return self.end(EndKind::Complete, EndKind::Complete);
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.tell_opened("its destination could not be reached").await;
                 self.exchange.fail(not_reached_text(&self.authority, &error));
                 return self.end(EndKind::Complete, EndKind::UpstreamUnreachable);
+            }
+            None => {
+                self.tell_opened("the proxy ended before anything was said in it")
+                    .await;
+                return self.end(EndKind::CutByProxy, EndKind::CutByProxy);
             }
         };
         self.go_on(client, seen).await;
@@ -185,13 +201,13 @@ impl Tunnel {
 
     /// Why TLS that could be intercepted is not.
     fn reason_for_blindness(&self, first: &First) -> Option<&'static str> {
-        let First::Tls(Hello {
-            server_name: Some(name),
-            ..
-        }) = first
-        else {
+        let First::Tls(hello) = first else {
             return None;
         };
+        if hello.speaks_others {
+            return Some("its TLS is for another protocol than HTTP");
+        }
+        let name = hello.server_name.as_deref()?;
         if self.hub().interception.forward.is_blind_to(name) {
             return Some("its bytes are not looked at");
         }
@@ -297,6 +313,7 @@ impl Tunnel {
             peer: self.connection.peer.clone(),
             local: self.connection.local,
             place: Arc::clone(&self.connection.place),
+            only: None,
             refusal: None,
             within: Some(Within {
                 authority: without_port(&self.authority, default),

@@ -5,10 +5,15 @@
 use std::io;
 
 use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Uri, header};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::config::forward::{ViaProxy, is_loopback};
+
+use super::headers;
+use super::hub::Hub;
+use super::upstream::Speaks;
 
 /// The other proxy did not open a tunnel.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +29,25 @@ pub(crate) enum ViaError {
 /// Whether connections to `host` go through `via`. A proxy elsewhere cannot reach this machine's loopback addresses.
 pub(super) fn is_on_the_way(via: &ViaProxy, host: &str) -> bool {
     via.is_here() || !is_loopback(host)
+}
+
+/// Takes out of a request what its client proves to us, if it `is_for_us` as a proxy, and puts in what we prove to the
+/// next proxy.
+pub(super) fn prove(
+    hub: &Hub,
+    is_for_us: bool,
+    (target, speaks): (&Uri, Speaks),
+    mut fields: HeaderMap,
+) -> HeaderMap {
+    if is_for_us && hub.routes.takes_proxy_authorization() {
+        fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
+    }
+    let proof = hub.clients.forwarder_proof(target, speaks);
+    if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
+        proof.set_sensitive(true);
+        fields.insert(header::PROXY_AUTHORIZATION, proof);
+    }
+    fields
 }
 
 /// Asks the proxy at the other end of `stream` for a tunnel. Its answer has `max_head_bytes` at most.

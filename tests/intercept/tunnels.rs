@@ -43,6 +43,27 @@ async fn a_handshake_for_another_host_than_the_tunnels_passes_as_it_is() {
 }
 
 #[tokio::test]
+async fn tls_for_another_protocol_passes_as_it_is() {
+    let server = TlsServer::speaking(&["imap"]).await;
+    let house = House::new(|_| {});
+    let tunnel = house.connect(&format!("localhost:{}", server.port())).await;
+    let (client, mut upstream) = tokio::join!(
+        handshake(tunnel, "localhost", server.root_pem(), &["imap"]),
+        server.accept()
+    );
+    upstream.send("* OK ready\r\n").await;
+    client.unwrap().read_through("* OK ready\r\n").await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_program_does_not_wait_for_tunnels_in_which_nothing_was_said() {
+    let house = House::new(|config| config.limits.drain_timeout = PATIENCE);
+    let _silent = house.connect("localhost:443").await;
+    let report = house.engine.shut_down();
+    assert_eq!(report.cut, [], "it had to be cut");
+}
+
+#[tokio::test]
 async fn a_protocol_that_is_neither_tls_nor_http_passes_as_it_is() {
     let server = RawServer::bind().await;
     let house = House::new(|_| {});

@@ -75,6 +75,21 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "a_request_that_finds_no_room_among_its_kind_gets_503_until_a_stream_ends",
     ),
     (
+        "max_children",
+        "tests/bridge/stops.rs",
+        "one_program_too_many_is_a_503_that_names_the_limit",
+    ),
+    (
+        "replay_buffer",
+        "tests/bridge/stops.rs",
+        "of_more_messages_than_replay_buffer_the_oldest_cannot_be_resumed",
+    ),
+    (
+        "replay_buffer_bytes",
+        "tests/bridge/stops.rs",
+        "a_program_waits_for_a_slow_reader_at_replay_buffer_bytes_and_nothing_is_lost",
+    ),
+    (
         "breaker_failures",
         "tests/breaker.rs",
         "after_five_failed_connects_a_client_is_told_at_once_what_is_wrong_and_nothing_is_dialled",

@@ -21,7 +21,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
-use rmcp::{ClientLifecycleMode, ClientServiceExt as _, ErrorData, ServerHandler};
+use rmcp::{ClientLifecycleMode, ClientServiceExt as _, ErrorData, ServerHandler, ServiceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -171,6 +171,17 @@ impl ServerHandler for Server {
         let message = PromptMessage::new_text(Role::User, format!("hello from {}", request.name));
         Ok(GetPromptResult::new(vec![message]).into())
     }
+}
+
+/// Serves on standard input and output until the input ends.
+#[allow(dead_code, reason = "for the example that is a program of its own")]
+pub async fn serve_on_stdio() {
+    let server = Server {
+        waiting: watch::channel(0).0,
+        cancelled: watch::channel(0).0,
+    };
+    let running = server.serve(rmcp::transport::stdio()).await.unwrap();
+    running.waiting().await.unwrap();
 }
 
 /// A running server of the SDK.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shadowcat::engine::{EngineHandle, ShutdownReport};
 use shadowcat::frontend::Frontend;
 use shadowcat::recording::UrlMask;
-use shadowcat::snapshot::{Source, UpstreamRow};
+use shadowcat::snapshot::{ServerKind, Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
 use crate::cli::Lines;
@@ -114,11 +114,21 @@ async fn say_upstreams(frontend: &mut Frontend) {
 fn say_upstream(upstream: &UpstreamRow) {
     let UpstreamRow {
         name,
+        kind,
         url,
         client_url,
+        port_url,
         ..
     } = upstream;
-    let text = format!("clients of {name} use {client_url} in place of {url}");
+    let alone = port_url
+        .as_ref()
+        .map(|url| format!(" or {url}"))
+        .unwrap_or_default();
+    let instead = match kind {
+        ServerKind::Http => "in place of",
+        ServerKind::Command => "for the command",
+    };
+    let text = format!("clients of {name} use {client_url}{alone} {instead} {url}");
     say(Safe::of(&text).as_str());
 }
 

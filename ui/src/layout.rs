@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use crate::format;
 use crate::model::{Mode, Model, Pane, Screen};
 
 /// Smaller than this and only a message is shown.
@@ -108,6 +109,7 @@ fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Streams => streams(model.streams_pane, body),
         Screen::Resources => vec![(Pane::Resources, body)],
         Screen::Log => vec![(Pane::Log, body)],
+        Screen::Servers => servers(model, body),
     }
 }
 
@@ -158,6 +160,17 @@ fn streams(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
     }
     let (upper, lower) = split_rows(body, body.height / 2);
     vec![(Pane::Streams, upper), (Pane::Events, lower)]
+}
+
+/// The list as high as it needs, at most half; below it the chosen one.
+fn servers(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
+    if body.height < 13 {
+        return vec![(model.servers_pane, body)];
+    }
+    // Heading and frame.
+    let needed = format::cells(model.servers().len().max(1) + 3);
+    let (upper, lower) = split_rows(body, needed.clamp(body.height / 3, body.height / 2));
+    vec![(Pane::Servers, upper), (Pane::Server, lower)]
 }
 
 fn split_columns(area: Rect, left: u16) -> (Rect, Rect) {

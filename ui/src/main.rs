@@ -3,6 +3,7 @@
 mod app;
 mod ca;
 mod cli;
+mod client_config;
 mod complete;
 mod console;
 mod demo;
@@ -17,6 +18,7 @@ mod fake;
 mod format;
 mod guard;
 mod headless;
+mod jsonc;
 mod keymap;
 mod layout;
 mod line_edit;
@@ -149,6 +151,9 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
     hook_panics(place.map(PathBuf::from));
     // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    for remark in &invocation.remarks {
+        tracing::warn!("{remark}");
+    }
     let outcome = work(invocation, ring);
     if let Some(logging) = logging.filter(|logging| logging.dropped_lines() > 0) {
         say(format_args!(
@@ -268,9 +273,9 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]
-        Job::Wrap(options) => return wrap(wrap::run(options)),
+        Job::Wrap(options) => return wrap(wrap::run(&options)),
         #[cfg(unix)]
-        Job::WrapServer(options, server) => return wrap(wrap::run_outward(options, server)),
+        Job::WrapServer(options, server) => return wrap(wrap::run_outward(&options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

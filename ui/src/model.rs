@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
-use shadowcat::snapshot::{MessageRow, Snapshot, Source, StreamEvent, StreamRow, ViewQuery};
+use shadowcat::snapshot::{MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery};
 
 use crate::detail::Detail;
+use crate::format;
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
@@ -26,6 +27,7 @@ pub(crate) enum Screen {
     Streams,
     Resources,
     Log,
+    Servers,
 }
 
 impl Screen {
@@ -35,6 +37,7 @@ impl Screen {
             Self::Streams => "Streams",
             Self::Resources => "Resources",
             Self::Log => "Log",
+            Self::Servers => "Servers",
         }
     }
 }
@@ -49,6 +52,9 @@ pub(crate) enum Pane {
     Events,
     Resources,
     Log,
+    Servers,
+    /// All that is known of the chosen server.
+    Server,
 }
 
 impl Pane {
@@ -59,6 +65,7 @@ impl Pane {
             Screen::Streams => &[Self::Streams, Self::Events],
             Screen::Resources => &[Self::Resources],
             Screen::Log => &[Self::Log],
+            Screen::Servers => &[Self::Servers, Self::Server],
         }
     }
 }
@@ -78,6 +85,8 @@ pub(crate) enum Mode {
     Palette(PaletteState),
     Help(HelpState),
     Copy,
+    /// What to paste into a client.
+    CopyServer,
 }
 
 /// The filter while it is being typed.
@@ -196,6 +205,7 @@ pub(crate) struct Model {
     pub(crate) screen: Screen,
     pub(crate) traffic_pane: Pane,
     pub(crate) streams_pane: Pane,
+    pub(crate) servers_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
     pub(crate) mode: Mode,
@@ -208,6 +218,9 @@ pub(crate) struct Model {
     pub(crate) log_level: LogLevel,
     pub(crate) log_scroll_right: usize,
     pub(crate) resources_scroll: usize,
+    /// Servers by their place in the configuration.
+    pub(crate) servers: ListState<u64>,
+    pub(crate) server_scroll: usize,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -240,6 +253,7 @@ impl Model {
             screen: Screen::Traffic,
             traffic_pane: Pane::Messages,
             streams_pane: Pane::Streams,
+            servers_pane: Pane::Servers,
             is_zoomed: false,
             has_mouse: true,
             mode: Mode::Normal,
@@ -251,6 +265,8 @@ impl Model {
             log_level: LogLevel::All,
             log_scroll_right: 0,
             resources_scroll: 0,
+            servers: ListState::new(false),
+            server_scroll: 0,
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
@@ -270,6 +286,7 @@ impl Model {
             Screen::Streams => self.streams_pane,
             Screen::Resources => Pane::Resources,
             Screen::Log => Pane::Log,
+            Screen::Servers => self.servers_pane,
         }
     }
 
@@ -277,6 +294,7 @@ impl Model {
         match pane {
             Pane::Sessions | Pane::Messages | Pane::Detail => self.traffic_pane = pane,
             Pane::Streams | Pane::Events => self.streams_pane = pane,
+            Pane::Servers | Pane::Server => self.servers_pane = pane,
             Pane::Resources | Pane::Log => {}
         }
     }
@@ -290,6 +308,7 @@ impl Model {
             Mode::Palette(_) => &[Context::Palette],
             Mode::Help(_) => &[Context::Help],
             Mode::Copy => &[Context::Copying],
+            Mode::CopyServer => &[Context::CopyingServer],
         }
     }
 
@@ -302,7 +321,8 @@ impl Model {
             Pane::Detail => &[C::Detail, C::Traffic, C::List, C::Global],
             Pane::Streams => &[C::Streams, C::List, C::Global],
             Pane::Events => &[C::Events, C::List, C::Global],
-            Pane::Resources => &[C::Resources, C::List, C::Global],
+            Pane::Resources => &[C::List, C::Global],
+            Pane::Servers | Pane::Server => &[C::Servers, C::List, C::Global],
             Pane::Log => &[C::Log, C::List, C::Global],
         }
     }
@@ -384,6 +404,27 @@ impl Model {
         let rows = &self.snapshot.messages.rows;
         let position = rows.binary_search_by_key(&id, |row| row.id).ok()?;
         rows.get(position)
+    }
+
+    /// The configured servers; a recording has none.
+    pub(crate) fn servers(&self) -> &[UpstreamRow] {
+        match &self.snapshot.source {
+            Source::Live { upstreams, .. } => upstreams,
+            Source::File { .. } => &[],
+        }
+    }
+
+    pub(crate) fn server_rows(&self) -> Rows<u64> {
+        let total = self.servers().len() as u64;
+        Rows {
+            ids: (0..total).collect(),
+            first: 0,
+            total,
+        }
+    }
+
+    pub(crate) fn selected_server(&self) -> Option<&UpstreamRow> {
+        self.servers().get(format::index(self.servers.cursor?))
     }
 
     /// The message under the cursor.

@@ -43,6 +43,13 @@ impl Line {
         }
     }
 
+    /// With another line behind it.
+    #[must_use]
+    pub(crate) fn joined(mut self, other: Self) -> Self {
+        self.extend(other);
+        self
+    }
+
     pub(crate) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }

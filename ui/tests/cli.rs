@@ -362,3 +362,97 @@ fn addresses_for_metrics_and_spans_that_cannot_be_used_are_refused_with_an_examp
     home.run(&["--headless", "--listen", "127.0.0.1:0", "--metrics", &address])
         .refused(3, &["--metrics", &address, "because: "]);
 }
+
+#[test]
+fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
+    let home = Home::new();
+    let file = home.file(
+        "mcp.json",
+        r#"{
+            // two servers
+            "mcpServers": {
+                "My docs": {"type": "http", "url": "http://127.0.0.1:9/mcp", "headers": {"X-Key": "${KEY}"}, "odd": 1},
+                "old": {"url": "http://127.0.0.1:9/old", "disabled": true},
+            },
+        }"#,
+    );
+    let mut command = home.command(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        "--ports",
+        "--config",
+        &file,
+    ]);
+    command.args(["--upstream", "more=http://127.0.0.1:9/more"]);
+    let mut proxy = Headless::of(command.env("KEY", "s3cret"));
+    let more = proxy.line_with("clients of more");
+    let docs = proxy.line_with("clients of My-docs");
+    let common = format!("http://{}/My-docs or http://127.0.0.1:", proxy.address);
+    assert!(
+        docs.contains(&common) && docs.contains("/mcp in place of http://127.0.0.1:9/mcp"),
+        "{docs}"
+    );
+    assert!(more.contains("/more or http://"), "{more}");
+    proxy.child.kill().unwrap();
+    let said = proxy.ended().stderr;
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_odd_in_a_clients_file_is_said_in_the_log() {
+    let home = Home::new();
+    let file = home.file(
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "http://127.0.0.1:9/", "odd": 1}}}"#,
+    );
+    Headless::start(&home, &["--config", &file]).terminate();
+    let log = std::fs::read_dir(home.path().join("state/shadowcat")).unwrap();
+    let log: String = log
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(log.contains("nothing is made of") && log.contains("odd"), "{log}");
+}
+
+#[test]
+fn a_mistake_in_a_clients_file_is_named_with_its_place() {
+    let home = Home::new();
+    let file = home.file("mcp.json", "{\"mcpServers\": {\n  \"a\": {\"args\": []}}}");
+    home.run(&["--headless", "--config", &file])
+        .refused(2, &["mcp.json:2:8: ", "`a`", "\"command\"", "\"url\""]);
+    let file = home.file(
+        "twice.json",
+        r#"{"servers": {"a": {"url": "http://127.0.0.1:9/"}}}"#,
+    );
+    home.run(&[
+        "--headless",
+        "--config",
+        &file,
+        "--upstream",
+        "a=http://127.0.0.1:9/x",
+    ])
+    .refused(2, &["two servers are called `a`"]);
+}
+
+#[test]
+fn a_port_of_a_server_that_is_taken_is_named_with_the_server() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let arguments = [
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        "db=http://127.0.0.1:9/",
+    ];
+    let home = Home::new();
+    let ran = Ran::of(
+        &home
+            .command(&arguments)
+            .args(["--ports", &port])
+            .output()
+            .unwrap(),
+    );
+    ran.refused(3, &[&port, "`db`", "--ports"]);
+}

@@ -163,6 +163,21 @@ fn the_authority_is_shown_exported_and_renewed_but_its_key_is_not() {
     assert!(Path::new(&elsewhere).join("shadowcat-ca.pem").exists());
 }
 
+#[test]
+fn settings_that_cannot_work_are_refused_before_anything_is_opened() {
+    let home = Home::new();
+    let empty = home.file("empty.pem", "");
+    for (arguments, word) in [
+        (["--insecure", "*"], "single hosts only"),
+        (["--upstream-ca", "/no/such.pem"], "/no/such.pem"),
+        (["--upstream-ca", &empty], "no certificate in it"),
+        (["--listen", "127.0.0.1:8081"], "circle"),
+    ] {
+        let all = [&["--headless", "--via", "http://localhost:8081"][..], &arguments].concat();
+        home.run(&all).refused(2, &[word]);
+    }
+}
+
 fn fingerprint(ran: &Ran) -> &str {
     let line = ran.stdout.lines().find(|line| line.contains("SHA-256")).unwrap();
     line.rsplit(' ').next().unwrap()

@@ -65,6 +65,7 @@ export async function proxied(mode, server) {
 const OPTIONS = {
   reverse: ({ authority, path }) => ['--upstream', `http://${authority}${path}`],
   named: ({ authority, path }) => ['--upstream', `${MOUNT}=http://${authority}${path}`],
+  tunnel: () => ['--no-intercept', '*'],
   bridge: ({ command }) => ['--', ...command],
 };
 

@@ -104,13 +104,25 @@ impl<R: Routing> Desk<R> {
 
     /// Waits until there is room for more of what the child says; who keeps the others waiting too long loses its stream.
     pub(super) async fn make_room(&self) {
-        while self.router().spool().is_full() {
+        while self.is_full() {
             self.meters.replay_messages.reach();
             self.meters.replay_bytes.reach();
             if timeout(STALLED, self.room.notified()).await.is_err() {
                 self.shed();
             }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let (lost, is_full) = {
+            let mut router = self.router();
+            let spool = router.spool();
+            (spool.make_room(), spool.is_full())
+        };
+        if !lost.is_empty() {
+            self.carry_out(super::routing::tell_lost(lost));
+        }
+        is_full
     }
 
     fn shed(&self) {

@@ -163,11 +163,9 @@ fn bounds(visit: &Visit<'_>) -> SpoolBounds {
 pub(super) fn not_started(visit: &Visit<'_>, failure: &StartFailure) -> Refusal {
     let server = &visit.server.label;
     match failure {
-        StartFailure::Full { .. } => {
-            visit.hub.meters.children.reach();
+        StartFailure::Full { .. } | StartFailure::Busy(_) => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", failure.to_string())
         }
-        StartFailure::Busy(_) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", failure.to_string()),
         StartFailure::Refused(cause) => {
             let command = &visit.server.command_line;
             let text = format!("Server {server} (`{command}`) was to be started for this client: {cause}.");

@@ -95,13 +95,13 @@ pub(crate) async fn serve(
         version: parts.version,
         client: Arc::clone(&connection.peer.address),
     };
-    let served = if goal.is_endpoint || parts.method == Method::OPTIONS {
+    let outcome = if goal.is_endpoint || parts.method == Method::OPTIONS {
         by_method(&visit, &parts.method, body).await
     } else {
         body.drain(REST).await;
         Err(legacy::no_endpoint(&goal.endpoint))
     };
-    match served {
+    match outcome {
         Ok(response) => response,
         Err(refusal) => visit.refuse(&refusal).await,
     }

@@ -215,20 +215,20 @@ async fn launch(visit: &Visit<'_>) -> Result<Trial, Refusal> {
 /// all of that means no.
 async fn speaks_modern(visit: &Visit<'_>, desk: &Arc<Desk<ModernRouter>>) -> bool {
     let version = env!("CARGO_PKG_VERSION");
-    let line = Bytes::from(format!(
+    let asked = Bytes::from(format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":\"shadowcat-probe\",\"method\":\"server/discover\",\"params\":{{\"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":\"{FIRST_MODERN_REVISION}\",\"io.modelcontextprotocol/clientCapabilities\":{{}},\"io.modelcontextprotocol/clientInfo\":{{\"name\":\"shadowcat-tui\",\"version\":\"{version}\"}}}}}}}}\n"
     ));
-    let scanned = scan(&line);
+    let scanned = scan(&asked);
     let begun = scanned
         .messages
         .first()
-        .and_then(|message| desk.router().begin(&line, message));
-    let (Some(Begun { lane, reader, line }), Some(link)) = (begun, desk.link()) else {
+        .and_then(|message| desk.router().begin(&asked, message));
+    let (Some(begun), Some(link)) = (begun, desk.link()) else {
         return false;
     };
-    let mut seat = desk.seat(lane, reader);
+    let mut seat = desk.seat(begun.lane, begun.reader);
     if link
-        .send(line, visit.hub.buffers.lease(Share::Stdio))
+        .send(begun.line, visit.hub.buffers.lease(Share::Stdio))
         .await
         .is_err()
     {

@@ -30,10 +30,10 @@ struct Alias {
 }
 
 impl Alias {
-    fn restored(&self, line: &Bytes, places: &[IdPlace]) -> Bytes {
+    fn restored(&self, raw: &Bytes, places: &[IdPlace]) -> Bytes {
         match &self.original {
-            Some(original) => respelled(line, places, &self.wire, original),
-            None => line.clone(),
+            Some(original) => respelled(raw, places, &self.wire, original),
+            None => raw.clone(),
         }
     }
 }
@@ -89,13 +89,13 @@ impl ModernRouter {
     }
 
     /// Gives a request its place. `None` if the program is gone, or the request has no usable id.
-    pub(super) fn begin(&mut self, line: &Bytes, message: &Envelope) -> Option<Begun> {
+    pub(super) fn begin(&mut self, raw: &Bytes, message: &Envelope) -> Option<Begun> {
         if self.over.is_some() {
             return None;
         }
-        let id = self.alias(line, IdPlace::Id, Kind::Id)?;
-        let token = self.alias(line, IdPlace::AskedToken, Kind::Token);
-        let mut sent = line.clone();
+        let id = self.alias(raw, IdPlace::Id, Kind::Id)?;
+        let token = self.alias(raw, IdPlace::AskedToken, Kind::Token);
+        let mut sent = raw.clone();
         for (alias, place) in [(Some(&id), IdPlace::Id), (token.as_ref(), IdPlace::AskedToken)] {
             if let Some((alias, original)) = alias.and_then(|alias| Some((alias, alias.original.as_ref()?))) {
                 let original = RpcId::parse(original)?;
@@ -130,8 +130,8 @@ impl ModernRouter {
         }
     }
 
-    fn alias(&mut self, line: &[u8], place: IdPlace, kind: Kind) -> Option<Alias> {
-        let spelling = spelled_at(line, place)?;
+    fn alias(&mut self, raw: &[u8], place: IdPlace, kind: Kind) -> Option<Alias> {
+        let spelling = spelled_at(raw, place)?;
         let id = RpcId::parse(spelling)?;
         let taken = match kind {
             Kind::Id => &self.ids,
@@ -178,27 +178,24 @@ impl ModernRouter {
         tell_lost(self.spool.push(lane, message))
     }
 
-    fn answer(&mut self, line: &Bytes, message: &Envelope) -> Vec<Effect> {
+    fn answer(&mut self, raw: &Bytes, message: &Envelope) -> Vec<Effect> {
         let lane = message.id.as_ref().and_then(|id| self.ids.get(id).copied());
         let Some((lane, slot)) = lane.and_then(|lane| Some((lane, self.slots.get(&lane)?))) else {
             // A request that was cancelled may be answered all the same.
-            let text = format!(
-                "an answer to no request that is under way: {}",
-                beginning_of(line)
-            );
+            let text = format!("an answer to no request that is under way: {}", beginning_of(raw));
             return vec![Effect::Finding(text)];
         };
-        let text = slot.id.restored(line, &[IdPlace::Id, IdPlace::EndedSubscription]);
+        let text = slot.id.restored(raw, &[IdPlace::Id, IdPlace::EndedSubscription]);
         let effects = self.push(lane, &text);
         self.close(lane);
         effects
     }
 
-    fn notify(&mut self, line: &Bytes, message: &Envelope) -> Vec<Effect> {
-        let Some((lane, text, is_end)) = self.place(line, message) else {
+    fn notify(&mut self, raw: &Bytes, message: &Envelope) -> Vec<Effect> {
+        let Some((lane, text, is_end)) = self.place(raw, message) else {
             let text = format!(
                 "a notification that belongs to no request that is under way: {}",
-                beginning_of(line)
+                beginning_of(raw)
             );
             return vec![Effect::Finding(text)];
         };
@@ -210,28 +207,28 @@ impl ModernRouter {
     }
 
     /// Where a notification goes, how it reads there, and whether nothing follows it.
-    fn place(&self, line: &Bytes, message: &Envelope) -> Option<(Lane, Bytes, bool)> {
+    fn place(&self, raw: &Bytes, message: &Envelope) -> Option<(Lane, Bytes, bool)> {
         let fields = &message.fields;
         if let Some(token) = fields.id(Field::ParamsProgressToken) {
             let lane = *self.tokens.get(token)?;
             let alias = self.slots.get(&lane)?.token.as_ref()?;
-            return Some((lane, alias.restored(line, &[IdPlace::ToldToken]), false));
+            return Some((lane, alias.restored(raw, &[IdPlace::ToldToken]), false));
         }
         if let Some(subscription) = fields.id(Field::MetaSubscriptionId) {
             let lane = *self.ids.get(subscription)?;
             let alias = &self.slots.get(&lane)?.id;
-            return Some((lane, alias.restored(line, &[IdPlace::Subscription]), false));
+            return Some((lane, alias.restored(raw, &[IdPlace::Subscription]), false));
         }
         match message.method.as_deref() {
             Some("notifications/cancelled") => {
                 let lane = *self.ids.get(fields.id(Field::ParamsRequestId)?)?;
                 let alias = &self.slots.get(&lane)?.id;
-                Some((lane, alias.restored(line, &[IdPlace::RequestId]), true))
+                Some((lane, alias.restored(raw, &[IdPlace::RequestId]), true))
             }
             // It has no key: MCP 2026-07-28 asks for a log level with each request that wants any.
             Some("notifications/message") => {
                 let oldest = self.slots.iter().find(|(_, slot)| slot.wants_log)?;
-                Some((*oldest.0, line.clone(), false))
+                Some((*oldest.0, raw.clone(), false))
             }
             _ => None,
         }
@@ -249,11 +246,11 @@ impl Routing for ModernRouter {
         &mut self.spool
     }
 
-    fn route(&mut self, line: &Bytes, scan: &Scan) -> Vec<Effect> {
+    fn route(&mut self, raw: &Bytes, scan: &Scan) -> Vec<Effect> {
         let Some(message) = scan.single().filter(|_| scan.is_json_rpc()) else {
             let text = format!(
                 "the server printed what is no single message: {}",
-                beginning_of(line)
+                beginning_of(raw)
             );
             return vec![Effect::Finding(text)];
         };
@@ -261,13 +258,13 @@ impl Routing for ModernRouter {
             MessageKind::Request => {
                 let text = format!(
                     "a request of the server, which this revision does not have: {}",
-                    beginning_of(line)
+                    beginning_of(raw)
                 );
-                let refusal = refuse(line, "clients of this revision take no requests");
+                let refusal = refuse(raw, "clients of this revision take no requests");
                 vec![Effect::Finding(text), refusal]
             }
-            MessageKind::Notification => self.notify(line, message),
-            _ => self.answer(line, message),
+            MessageKind::Notification => self.notify(raw, message),
+            _ => self.answer(raw, message),
         }
     }
 
@@ -295,10 +292,10 @@ impl Routing for ModernRouter {
             return Vec::new();
         };
         let id = &slot.id.wire_spelling;
-        let line = format!(
+        let raw = format!(
             "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id},\"reason\":\"the client closed its stream\"}}}}\n"
         );
-        vec![Effect::Say(line.into())]
+        vec![Effect::Say(raw.into())]
     }
 
     /// Streams end without an answer, so that their clients send the request again under a new id.
@@ -468,7 +465,7 @@ mod tests {
         );
         let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}"#;
         say(&mut router, log);
-        assert!(router.is_idle() == false);
+        assert!(!router.is_idle());
         say(
             &mut router,
             &format!(

@@ -197,9 +197,9 @@ impl Routing for LegacyRouter {
         &mut self.spool
     }
 
-    fn route(&mut self, line: &Bytes, scan: &Scan) -> Vec<Effect> {
+    fn route(&mut self, raw: &Bytes, scan: &Scan) -> Vec<Effect> {
         let Some(first) = scan.messages.first().filter(|_| scan.is_json_rpc()) else {
-            let text = format!("the server printed what is no message: {}", beginning_of(line));
+            let text = format!("the server printed what is no message: {}", beginning_of(raw));
             return vec![Effect::Finding(text)];
         };
         let is_request = scan
@@ -207,7 +207,7 @@ impl Routing for LegacyRouter {
             .iter()
             .any(|message| message.kind == MessageKind::Request);
         let message = Message {
-            text: super::compact::event_text(line),
+            text: super::compact::event_text(raw),
             is_request,
             is_ours: false,
         };

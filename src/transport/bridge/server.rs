@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::child::{CommandConfig, EnvironmentChange, GuardCommand};
 use crate::config::CommandServer;
-use crate::snapshot::{BreakerRow, UpstreamRow};
+use crate::snapshot::{ServerKind, UpstreamRow};
 
 use super::legacy::LegacySession;
 use super::modern::Shared;
@@ -99,19 +99,24 @@ impl BridgeServer {
         self.fare().last_exit.clone()
     }
 
-    /// Its row in the list of servers. `own` is the address that clients use.
-    pub(crate) fn row(&self, own: &str) -> UpstreamRow {
+    /// The path at which clients find it beside others.
+    pub(crate) fn mount(&self) -> String {
+        format!("/{}", self.config.name.as_deref().unwrap_or("mcp"))
+    }
+
+    /// Its row in the list of servers, but for where clients find it.
+    pub(crate) fn row(&self) -> UpstreamRow {
         let last = self.fare().last.clone();
-        let mount = self.config.name.as_deref().unwrap_or("mcp");
         UpstreamRow {
+            kind: ServerKind::Command,
             name: self.label.to_string(),
             url: self.command_line.clone(),
-            client_url: format!("http://{own}/{mount}"),
+            running: self.children(),
             is_healthy: last.as_ref().map(Result::is_ok),
             last_error: last.and_then(Result::err),
             exchanges: self.exchanges.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            breaker: BreakerRow::default(),
+            ..UpstreamRow::default()
         }
     }
 

@@ -220,7 +220,9 @@ impl Spool {
             is_last: state.is_ended && state.delivered + 1 == state.stored.len(),
         };
         state.delivered += 1;
-        if !keeps {
+        if keeps {
+            self.make_room_of(false);
+        } else {
             self.take_out(lane, 0);
         }
         Poll::Ready(next)
@@ -266,13 +268,19 @@ impl Spool {
         Some((lane, self.make_room()))
     }
 
-    fn make_room(&mut self) -> Vec<Message> {
+    /// Lets go what may go while there is more than there is room for. Returns what nobody had read.
+    pub(super) fn make_room(&mut self) -> Vec<Message> {
+        self.make_room_of(true)
+    }
+
+    fn make_room_of(&mut self, may_be_unread: bool) -> Vec<Message> {
         let mut lost = Vec::new();
         while self.is_full() {
             let oldest = |(lane, state): (&Lane, &LaneState)| {
                 let at = state.dispensable()?;
                 let is_unread = state.delivered == 0;
-                Some((is_unread, state.stored.get(at)?.number, *lane, at))
+                let number = state.stored.get(at)?.number;
+                (may_be_unread || !is_unread).then_some((is_unread, number, *lane, at))
             };
             let Some((is_unread, number, lane, at)) = self.lanes.iter().filter_map(oldest).min() else {
                 break;
@@ -410,6 +418,20 @@ mod tests {
         assert_eq!(read(&mut spool, slow, slow_reader), "!");
         spool.push(quick, message("q"));
         assert_eq!(read(&mut spool, quick, quick_reader), "q");
+    }
+
+    #[test]
+    fn a_full_spool_has_room_as_soon_as_its_reader_reads() {
+        let mut spool = spool(2, true);
+        let reader = spool.attach(Lane::STANDALONE, None).unwrap();
+        for text in ["a", "b", "c"] {
+            spool.push(Lane::STANDALONE, message(text));
+        }
+        assert!(spool.is_full());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(spool.poll_next(Lane::STANDALONE, reader, &mut cx).is_ready());
+        assert!(!spool.is_full());
+        assert_eq!(read(&mut spool, Lane::STANDALONE, reader), "bc");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A change is only ever one that the documentation names: an upstream's URL that has to be ours for the client.
 
+pub(crate) mod document;
 pub(crate) mod endpoint;
 pub(crate) mod mount;
 
@@ -41,6 +42,8 @@ pub(crate) struct Changes {
     pub(crate) findings: Vec<Finding>,
     /// The address of an HTTP+SSE session as the client reads it.
     pub(crate) endpoint: Option<String>,
+    /// What the user should hear of at once.
+    pub(crate) notice: Option<String>,
 }
 
 impl Onward {
@@ -66,6 +69,6 @@ impl Changes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rewrites.is_empty() && self.findings.is_empty() && self.endpoint.is_none()
+        self.rewrites.is_empty() && self.findings.is_empty()
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Hello {
     /// Whom it wants to talk to; none if it dialled an address.
     pub(crate) server_name: Option<String>,
     pub(crate) offers_h2: bool,
+    /// It says which protocols it speaks, and none of them is served here.
+    pub(crate) speaks_others: bool,
 }
 
 /// What the bytes are.
@@ -80,10 +82,15 @@ impl FirstBytes {
                 Ok(None) => {}
                 Ok(Some(accepted)) => {
                     let hello = accepted.client_hello();
-                    let mut protocols = hello.alpn().into_iter().flatten();
+                    let offers = |wanted: &[u8]| {
+                        let mut protocols = hello.alpn().into_iter().flatten();
+                        protocols.any(|protocol| protocol == wanted)
+                    };
+                    let offers_h2 = offers(b"h2");
                     return First::Tls(Hello {
                         server_name: hello.server_name().map(str::to_owned),
-                        offers_h2: protocols.any(|protocol| protocol == b"h2"),
+                        offers_h2,
+                        speaks_others: hello.alpn().is_some() && !offers_h2 && !offers(b"http/1.1"),
                     });
                 }
                 Err(_) => return First::Other,
@@ -162,12 +169,17 @@ mod tests {
             First::Tls(Hello {
                 server_name: server_name.map(str::to_owned),
                 offers_h2,
+                ..Hello::default()
             })
         };
         assert_eq!(
             first(&hello("x.dev", &[b"h2", b"http/1.1"])),
             tls(Some("x.dev"), true)
         );
+        let First::Tls(mail) = first(&hello("x.dev", &[b"imap"])) else {
+            panic!("no TLS");
+        };
+        assert!(mail.speaks_others);
         assert_eq!(first(&hello("127.0.0.1", &[])), tls(None, false));
     }
 

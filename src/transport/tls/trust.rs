@@ -1,5 +1,6 @@
 //! Whose certificates are believed on the way to upstreams and destinations.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,6 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use rustls_platform_verifier::Verifier;
 
 use crate::config::forward::{ForwardConfig, ForwardConfigError};
+use crate::transport::relay::chain;
 
 /// What may be negotiated with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,19 @@ impl Trust {
         }
         Ok(Arc::new(config))
     }
+}
+
+/// Whether a connection did not come about because the server's certificate is not believed.
+pub(crate) fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_tls = |cause: &'_ (dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
+        Some(error) => error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+            .cloned(),
+        None => cause.downcast_ref::<Error>().cloned(),
+    };
+    let mut causes = chain(error).filter_map(of_tls);
+    causes.any(|cause| matches!(cause, Error::InvalidCertificate(_)))
 }
 
 fn read_roots(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
@@ -110,12 +110,20 @@ pub(super) struct ProxyArguments {
         help_heading = "Proxy"
     )]
     pub(super) upstream: Vec<UpstreamConfig>,
+    /// Give each server a port of its own too: free ones, or PORT for the first and the next ones for the others
+    #[arg(long, value_name = "PORT", num_args = 0..=1, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Proxy")]
+    #[expect(clippy::option_option, reason = "not given, given, given with a value")]
+    pub(super) ports: Option<Option<u16>>,
     /// Accept this further name in Host headers; repeatable
     #[arg(long, value_name = "HOST", help_heading = "Proxy")]
     pub(super) allow_host: Vec<String>,
     /// Accept this further origin in Origin headers; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Proxy")]
     pub(super) allow_origin: Vec<String>,
+    /// What to do for OAuth with --upstream: `assist` makes the server's metadata name the proxy's address, `relay` stands
+    /// before the authorization server too, `off` changes nothing; see docs/oauth.md [default: assist]
+    #[arg(long, value_name = "MODE", env = "SHADOWCAT_OAUTH", help_heading = "Proxy")]
+    pub(super) oauth: Option<OauthMode>,
     #[command(flatten)]
     pub(super) forward: ForwardArguments,
     #[command(flatten)]
@@ -348,7 +356,7 @@ pub(super) struct SignArguments {
 /// What every task takes.
 #[derive(Debug, Default, Args)]
 pub(super) struct GeneralArguments {
-    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    /// Read a shadowcat.toml, over the one in the configuration directory, or the servers of an mcp.json; repeatable
     #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append, help_heading = "General")]
     pub(super) config: Vec<PathBuf>,
     /// Write the program's own log to this file instead of the state directory

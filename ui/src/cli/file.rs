@@ -1,4 +1,5 @@
-//! `shadowcat.toml`: found, read, and refused with file, line and column.
+//! Configuration files: `shadowcat.toml`, and the files in which clients keep their servers. Found, read, and refused
+//! with file, line and column.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +15,9 @@ use toml::Spanned;
 
 use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::servers_file::{self, FoundServers, Surroundings};
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
+use crate::jsonc::{self, Mistake, position};
 
 /// Largest configuration file, in bytes; a larger one is not a configuration.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -24,7 +27,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub(crate) enum FileError {
     #[error("could not read the configuration {}; check that it exists and is readable", .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is larger than a configuration can be (1 MiB); give a shadowcat.toml to --config", .path.display())]
+    #[error("{} is larger than a configuration can be (1 MiB); give a shadowcat.toml or an mcp.json to --config", .path.display())]
     TooLarge { path: PathBuf },
     #[error("{}:{line}:{column}: {message}", .path.display())]
     Content {
@@ -66,9 +69,14 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Layer>, FileError> {
     }
 }
 
-/// Reads the text of a file.
+/// Reads the text of a file; how it begins tells which kind it is.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Layer, FileError> {
-    layer(text).map_err(|Mistake { at, message }| {
+    let layer = if jsonc::is_json(text) {
+        servers(text, path)
+    } else {
+        layer(text)
+    };
+    layer.map_err(|Mistake { at, message }| {
         let (line, column) = position(text, at);
         FileError::Content {
             path: path.to_owned(),
@@ -79,10 +87,16 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Layer, FileError> {
     })
 }
 
-/// What is wrong at which byte.
-struct Mistake {
-    at: usize,
-    message: String,
+/// The servers of a client's file.
+fn servers(text: &str, path: &Path) -> Result<Layer, Mistake> {
+    let around = Surroundings {
+        env: &|name| std::env::var(name).ok(),
+        workspace: servers_file::workspace_of(path),
+    };
+    Ok(Layer {
+        servers: servers_file::read(text, path, &around)?,
+        ..Layer::default()
+    })
 }
 
 fn layer(text: &str) -> Result<Layer, Mistake> {
@@ -94,6 +108,8 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
     Ok(Layer {
         listen: content.listen.map(read_all).transpose()?,
         upstreams: content.upstreams.map(read_all).transpose()?,
+        servers: FoundServers::default(),
+        ports: content.ports,
         allow_hosts: content.allow_hosts.map(read_all).transpose()?,
         allow_origins: content.allow_origins.map(read_all).transpose()?,
         forward: ForwardLayer {
@@ -105,6 +121,7 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
             via: content.via.map(read_one).transpose()?,
             ca_dir: content.ca_dir,
         },
+        oauth: content.oauth.map(read_one).transpose()?,
         record: content.record,
         metrics: content.metrics.map(read_one).transpose()?,
         otlp: content.otlp.map(read_one).transpose()?,
@@ -141,20 +158,13 @@ fn read_one<T: FromStr<Err: fmt::Display>>(text: Spanned<String>) -> Result<T, M
     })
 }
 
-/// Line and column of a byte, both from 1, the column in characters.
-fn position(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    (line, column)
-}
-
 /// The file's grammar.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
     listen: Option<Spanned<Texts>>,
     upstreams: Option<Spanned<Texts>>,
+    ports: Option<PortsChoice>,
     allow_hosts: Option<Spanned<Texts>>,
     allow_origins: Option<Spanned<Texts>>,
     no_intercept: Option<Spanned<Texts>>,
@@ -164,6 +174,7 @@ struct Content {
     proxy_auth: Option<Spanned<String>>,
     via: Option<Spanned<String>>,
     ca_dir: Option<PathBuf>,
+    oauth: Option<Spanned<String>>,
     record: Option<RecordChoice>,
     metrics: Option<Spanned<String>>,
     otlp: Option<Spanned<String>>,
@@ -236,6 +247,36 @@ impl Visitor<'_> for RecordVisitor {
             return Err(E::invalid_value(de::Unexpected::Str(path), &self));
         }
         Ok(RecordChoice::File(path.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for PortsChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PortsVisitor)
+    }
+}
+
+struct PortsVisitor;
+
+impl Visitor<'_> for PortsVisitor {
+    type Value = PortsChoice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, or the port of the first server, from 1 to 65535")
+    }
+
+    fn visit_bool<E: de::Error>(self, is_on: bool) -> Result<PortsChoice, E> {
+        Ok(if is_on {
+            PortsChoice::Free
+        } else {
+            PortsChoice::Off
+        })
+    }
+
+    fn visit_i64<E: de::Error>(self, port: i64) -> Result<PortsChoice, E> {
+        let port = u16::try_from(port).ok().filter(|port| *port > 0);
+        let port = port.ok_or_else(|| E::custom("a port is a number from 1 to 65535"))?;
+        Ok(PortsChoice::From(port))
     }
 }
 
@@ -343,8 +384,16 @@ mod tests {
             ("via = \"socks5://x:1\"", "s.toml:1:7:", "http://HOST:PORT"),
             ("insecure = [\"a b\"]", "s.toml:1:13:", "`a b` is no host"),
             ("proxy_auth = \"secret\"", "s.toml:1:14:", "USER:PASSWORD"),
+            ("oauth = \"on\"", "s.toml:1:9:", "assist, relay or off"),
             ("metrics = \"9464\"", "s.toml:1:11:", "HOST:PORT"),
             ("otlp = \"c:4317\"", "s.toml:1:8:", "http://"),
+            ("ports = 70000", "s.toml:1:9:", "from 1 to 65535"),
+            ("ports = \"x\"", "s.toml:1:9:", "the port of the first server"),
+            (
+                "{\"mcpServers\": {\n  \"a\": 3}}",
+                "s.toml:2:8:",
+                "`a` has to be an object",
+            ),
             ("record = 3", "s.toml:1:10:", "true, false, or the path"),
             ("ascii = ", "s.toml:1:9:", "value"),
         ] {

@@ -2,20 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
 use super::forward_flags::ForwardLayer;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::servers_file::FoundServers;
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 
 /// `None` where the place says nothing. A later layer replaces lists as a whole; limits and keys it replaces one by one.
+/// Servers of clients' files are never replaced: each file adds its own.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Layer {
     pub(super) listen: Option<Vec<ListenAddress>>,
     pub(super) upstreams: Option<Vec<UpstreamConfig>>,
+    pub(super) servers: FoundServers,
+    pub(super) ports: Option<PortsChoice>,
     pub(super) allow_hosts: Option<Vec<String>>,
     pub(super) allow_origins: Option<Vec<String>>,
     pub(super) forward: ForwardLayer,
+    pub(super) oauth: Option<OauthMode>,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -38,9 +43,12 @@ impl Layer {
         Self {
             listen: self.listen.or(below.listen),
             upstreams: self.upstreams.or(below.upstreams),
+            servers: below.servers.and(self.servers),
+            ports: self.ports.or(below.ports),
             allow_hosts: self.allow_hosts.or(below.allow_hosts),
             allow_origins: self.allow_origins.or(below.allow_origins),
             forward: self.forward.over(below.forward),
+            oauth: self.oauth.or(below.oauth),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),

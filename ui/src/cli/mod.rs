@@ -7,6 +7,7 @@ mod forward_flags;
 mod layer;
 mod limit_flags;
 mod print;
+mod servers_file;
 mod settings;
 mod values;
 

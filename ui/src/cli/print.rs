@@ -9,7 +9,7 @@ use shadowcat::limits::{ResourceLimits, Unit, display_value};
 use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
 use super::settings::{self, DEFAULT_LISTEN};
-use super::values::RecordChoice;
+use super::values::{PortsChoice, RecordChoice};
 
 /// `layer` with every default filled in; `sources` are the files that were read.
 pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) -> String {
@@ -28,7 +28,10 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     ] {
         let _ = writeln!(page, "{name} = {}", list(texts));
     }
+    page.push_str(&ports(layer.ports));
+    page.push_str(&client_servers(layer));
     forward(&mut page, &layer.forward);
+    let _ = writeln!(page, "oauth = {}", quoted(layer.oauth.unwrap_or_default().name()));
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
@@ -89,6 +92,30 @@ fn heading(sources: &[PathBuf]) -> String {
     }
     page.push_str(", environment, command line\n");
     page
+}
+
+fn ports(choice: Option<PortsChoice>) -> String {
+    match choice.unwrap_or(PortsChoice::Off) {
+        PortsChoice::Off => "ports = false\n".to_owned(),
+        PortsChoice::Free => "ports = true\n".to_owned(),
+        PortsChoice::From(port) => format!("ports = {port}\n"),
+    }
+}
+
+/// Servers of clients' files cannot be written here: they have secrets, and commands that only such a file may name.
+fn client_servers(layer: &Layer) -> String {
+    let servers = &layer.servers;
+    let upstreams = servers.upstreams.iter().map(upstream_text);
+    let commands = servers.commands.iter();
+    let commands = commands.map(|command| format!("{} (a command)", command.label()));
+    let names = upstreams.chain(commands);
+    let lines = names.map(|name| {
+        format!(
+            "# And from the file of a client, to be given again with --config: {}\n",
+            name.escape_debug()
+        )
+    });
+    lines.collect()
 }
 
 fn upstream_text(upstream: &UpstreamConfig) -> String {

@@ -18,7 +18,7 @@ use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::layer::Layer;
 use super::print;
-use super::values::{LogLevel, RecordChoice, ThemeName};
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
@@ -40,6 +40,8 @@ pub(crate) struct Invocation {
     pub(crate) limits: ResourceLimits,
     /// The limits that somebody asked for, by name.
     pub(crate) asked_limits: BTreeSet<String>,
+    /// What the log is to say of the files that were read.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What is to be done.
@@ -171,6 +173,7 @@ struct Settings {
 impl Settings {
     fn invocation(self, job: Job) -> Invocation {
         Invocation {
+            remarks: self.layer.servers.remarks,
             job,
             log_file: self.log_file,
             log_level: self.layer.log_level.unwrap_or_default(),
@@ -241,9 +244,13 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let given = Layer {
         listen: some_if_any(arguments.listen),
         upstreams: some_if_any(arguments.upstream),
+        ports: arguments
+            .ports
+            .map(|base| base.map_or(PortsChoice::Free, PortsChoice::From)),
         allow_hosts: some_if_any(arguments.allow_host),
         allow_origins: some_if_any(arguments.allow_origin),
         forward: arguments.forward.into(),
+        oauth: arguments.oauth,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -300,6 +307,7 @@ fn wrap(arguments: WrapArguments) -> Invocation {
         log_level: LogLevel::default(),
         limits: ResourceLimits::default(),
         asked_limits: BTreeSet::new(),
+        remarks: Vec::new(),
     }
 }
 
@@ -332,6 +340,7 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let config = Config {
         listen: vec![arguments.listen],
         upstreams: Vec::new(),
+        commands: Vec::new(),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
         records_secrets,
@@ -448,11 +457,15 @@ fn listen(layer: &Layer) -> Result<Vec<ListenAddress>, ConfigError> {
 
 /// The part of the engine's configuration that the layers decide.
 fn config(layer: &Layer) -> Config {
+    let upstreams = layer.upstreams.iter().flatten().chain(&layer.servers.upstreams);
     Config {
-        upstreams: layer.upstreams.clone().unwrap_or_default(),
+        upstreams: upstreams.cloned().collect(),
+        commands: layer.servers.commands.clone(),
+        ports: layer.ports.and_then(PortsChoice::ports),
         allowed_hosts: layer.allow_hosts.clone().unwrap_or_default(),
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         forward: layer.forward.config(),
+        oauth: layer.oauth.unwrap_or_default(),
         record: record_config(layer.record.as_ref()),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
@@ -553,6 +566,7 @@ mod tests {
         let first = layer(
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
              no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
+             oauth = \"off\"\n\
              metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
@@ -563,7 +577,10 @@ mod tests {
             (second.listen, second.upstreams, second.record, second.keys),
             (first.listen, first.upstreams, first.record, first.keys)
         );
-        assert_eq!((second.metrics, second.otlp), (first.metrics, first.otlp));
+        assert_eq!(
+            (second.metrics, second.otlp, second.oauth),
+            (first.metrics, first.otlp, first.oauth)
+        );
         assert_eq!(second.forward, first.forward);
         assert_eq!(second.limits["max_body_kept"], "12345 B");
         assert_eq!(second.limits["drain_timeout"], "0");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Deserialize;
+use shadowcat::config::ServerPorts;
 
 /// Which palette the screen uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -55,6 +56,25 @@ impl LogLevel {
             Self::Info => "info",
             Self::Debug => "debug",
             Self::Trace => "trace",
+        }
+    }
+}
+
+/// Whether each server gets a port of its own, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortsChoice {
+    Off,
+    Free,
+    From(u16),
+}
+
+impl PortsChoice {
+    /// As the engine takes it.
+    pub(super) const fn ports(self) -> Option<ServerPorts> {
+        match self {
+            Self::Off => None,
+            Self::Free => Some(ServerPorts::Free),
+            Self::From(base) => Some(ServerPorts::From(base)),
         }
     }
 }

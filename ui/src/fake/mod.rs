@@ -12,10 +12,10 @@ use shadowcat::snapshot::{
     Body, BreakerRow, BreakerState, Carrier, Command, Direction, EndKind, FilterProblem, Finding, LogRow,
     MessageDetail, MessagePage, MessageRow, Notice, Outcome, Progress, RecorderState, Reply, Resources,
     RowKind, RowState, SessionRow, Severity, Snapshot, Source, SseFields, StreamEvent, StreamRow, Totals,
-    ViewQuery,
+    UpstreamRow, ViewQuery,
 };
 
-pub(crate) use parts::reverse;
+pub(crate) use parts::{command, reverse, server};
 use parts::{exchange, page, plain_body, resources, session, session_id, upstream};
 
 /// 2026-11-23 12:03:11.204 UTC.
@@ -186,6 +186,64 @@ impl Fake {
             "recordings/session-1.jsonl: No space left on device",
         );
         fake
+    }
+
+    /// The same engine with these servers.
+    pub(crate) fn with_servers(mut self, servers: Vec<UpstreamRow>) -> Self {
+        if let Source::Live { upstreams, .. } = &mut self.source {
+            *upstreams = servers;
+        }
+        self
+    }
+
+    /// Some servers of each kind.
+    pub(crate) fn several_servers() -> Vec<UpstreamRow> {
+        let mut docs = server("docs", Some(true), 1_204);
+        docs.url = "https://mcp.example.com/mcp".to_owned();
+        docs.added_headers = vec!["authorization".to_owned(), "x-team".to_owned()];
+        vec![
+            docs,
+            command("files", 2, 88),
+            server("everything", None, 0),
+            command("never-started", 0, 0),
+        ]
+    }
+
+    /// Of six servers three cannot be reached.
+    pub(crate) fn failing_servers(&self) -> Vec<UpstreamRow> {
+        let down = |mut server: UpstreamRow, cause: &str| {
+            server.is_healthy = Some(false);
+            server.last_error = Some(cause.to_owned());
+            server.down_since = Some(self.now());
+            server.failures = 7;
+            server
+        };
+        let mut first = down(
+            server("db", None, 40),
+            "connection refused by 127.0.0.1:3001; is the server running?",
+        );
+        first.breaker = BreakerRow {
+            state: BreakerState::Open {
+                since: self.now(),
+                next: self.now().plus(Duration::from_millis(1_400)),
+            },
+            failures: 7,
+            cause: first.last_error.clone(),
+            opened: 2,
+            refused: 31,
+        };
+        let second = down(
+            command("files", 0, 12),
+            "the command exited with code 127: npx was not found",
+        );
+        let third = down(
+            server("a-server-with-a-very-long-name", None, 3),
+            "no connection within 10 s",
+        );
+        let mut servers = vec![first, second, third];
+        let well = Self::several_servers();
+        servers.extend(well.into_iter().filter(|server| server.name != "files"));
+        servers
     }
 
     /// Traffic that tries to take over the terminal.

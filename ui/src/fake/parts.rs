@@ -8,8 +8,8 @@ use shadowcat::ids::{ConnectionId, ProxySessionId, SessionId, Side};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
     Anchor, Body, BreakerRow, EndKind, Era, ExchangeDetail, Gauge, Head, LatencyRow, MessageRow, Page,
-    QueueRow, Resources, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing, UpstreamRow,
-    Window,
+    QueueRow, Resources, ServerKind, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing,
+    UpstreamRow, Window,
 };
 
 use super::START;
@@ -84,6 +84,29 @@ pub(super) fn upstream(name: &str, is_healthy: Option<bool>) -> UpstreamRow {
         exchanges: 42,
         failures: 0,
         breaker: BreakerRow::default(),
+        ..UpstreamRow::default()
+    }
+}
+
+/// A server of several: `down` is why it cannot be reached.
+pub(crate) fn server(name: &str, is_healthy: Option<bool>, calls: u64) -> UpstreamRow {
+    UpstreamRow {
+        client_url: format!("http://127.0.0.1:8080/{name}"),
+        port_url: Some(format!("http://127.0.0.1:9{:03}/mcp", name.len())),
+        calls,
+        failed_calls: calls / 7,
+        exchanges: calls + 3,
+        ..upstream(name, is_healthy)
+    }
+}
+
+/// The same, but a command, of which so many run.
+pub(crate) fn command(name: &str, running: u64, calls: u64) -> UpstreamRow {
+    UpstreamRow {
+        kind: ServerKind::Command,
+        url: format!("npx -y @example/server-{name} /home/cat/src"),
+        running,
+        ..server(name, (calls > 0).then_some(true), calls)
     }
 }
 

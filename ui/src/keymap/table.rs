@@ -27,8 +27,8 @@ const fn row(
 
 use Action as A;
 use Context::{
-    Copying, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt, Resources,
-    Sessions, Streams, Traffic,
+    Copying, CopyingServer, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt,
+    Servers, Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -38,9 +38,10 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &[":", "ctrl-p"], A::Palette, &["palette"], "commands", "find any action by its name", 9),
     row(Global, &["1"], A::ShowTraffic, &["traffic"], "traffic", "Traffic: sessions, messages, details", 0),
     row(Global, &["2"], A::ShowStreams, &["streams"], "streams", "Streams: one lane for each SSE stream", 0),
-    row(Global, &["3"], A::ShowResources, &["resources", "limits"], "resources", "Resources: limits, tasks, rates, upstreams", 0),
+    row(Global, &["3"], A::ShowResources, &["resources", "limits"], "resources", "Resources: limits, tasks, rates", 0),
     row(Global, &["4"], A::ShowLog, &["log"], "log", "Log: what the program itself did", 0),
-    row(Global, &["5"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
+    row(Global, &["5"], A::ShowServers, &["servers", "upstreams"], "servers", "Servers: how they are, and where clients find them", 0),
+    row(Global, &["6"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
     row(Global, &["tab"], A::NextPane, &["next-pane"], "pane", "next pane", 3),
     row(Global, &["shift-tab"], A::PreviousPane, &["previous-pane"], "", "previous pane", 0),
     row(Global, &["+"], A::Zoom, &["zoom"], "zoom", "this pane alone on the screen", 0),
@@ -95,7 +96,10 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Events, &["enter"], A::Follow, &["jump-event"], "message", "to the message that this event carried", 7),
     row(Events, &["h", "left"], A::Left, &["focus-streams"], "", "back to the streams", 0),
 
-    row(Resources, &["r"], A::ResetBreakers, &["reset-breakers", "retry"], "retry servers", "forget failed connects: the next request to each server is tried", 7),
+    row(Servers, &["enter", "l", "right"], A::Open, &["open-server"], "more", "to all that is known of this server", 7),
+    row(Servers, &["y"], A::CopyServer, &["copy-server"], "copy for a client", "what to paste into a client so that it reaches this server through here", 8),
+    row(Servers, &["r"], A::ResetBreakers, &["reset-breakers", "retry"], "retry servers", "forget failed connects: the next request to each server is tried", 7),
+    row(Servers, &["h", "left"], A::Left, &["focus-servers"], "", "back to the list of servers", 0),
 
     row(Log, &["v"], A::LogLevel, &["log-level"], "level", "least level shown: all, info, warnings, errors", 7),
     row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left", 0),
@@ -108,6 +112,13 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Copying, &["i"], A::CopyId, &["copy-id"], "JSON-RPC id", "the JSON-RPC id as spelled", 5),
     row(Copying, &["r"], A::CopyRow, &["copy-row"], "row, as JSON", "what the list says about it, as JSON", 4),
     row(Copying, &["esc", "q"], A::Back, &["close-copy"], "close", "close the menu", 3),
+
+    row(CopyingServer, &["u", "y"], A::CopyUrl, &["copy-url"], "URL", "where clients find it on the common port", 9),
+    row(CopyingServer, &["p"], A::CopyPortUrl, &["copy-port-url"], "URL, own port", "where they find it alone (--ports)", 8),
+    row(CopyingServer, &["j"], A::CopyMcpServers, &["copy-mcp-servers"], "mcpServers", "JSON for Claude Code, Cursor and others", 7),
+    row(CopyingServer, &["c"], A::CopyClaude, &["copy-claude"], "claude mcp add", "the command that tells Claude Code", 6),
+    row(CopyingServer, &["v"], A::CopyVsCode, &["copy-vs-code"], "VS Code", "JSON for its mcp.json", 5),
+    row(CopyingServer, &["esc", "q"], A::Back, &["close-copy-server"], "close", "close the menu", 3),
 
     row(Filtering, &["enter"], A::Accept, &["keep-filter"], "keep", "keep the filter", 9),
     row(Filtering, &["esc", "ctrl-c"], A::Back, &["drop-filter"], "as before", "back to the filter of before", 8),

@@ -35,6 +35,16 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
             Some("there is no message under the cursor")
         }
+        Action::CopyServer if model.selected_server().is_none() => {
+            Some("there is no server here; --upstream URL or --config mcp.json gives one")
+        }
+        Action::CopyPortUrl
+            if model
+                .selected_server()
+                .is_none_or(|server| server.port_url.is_none()) =>
+        {
+            Some("it has no port of its own; --ports gives it one")
+        }
         Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
         Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
             Some("this message was not carried by a stream")
@@ -45,11 +55,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
 }
 
 fn has_failed_connects(model: &Model) -> bool {
-    let upstreams = match &model.snapshot.source {
-        Source::Live { upstreams, .. } => upstreams.as_slice(),
-        Source::File { .. } => &[],
-    };
-    upstreams.iter().any(|upstream| upstream.breaker.failures > 0)
+    model.servers().iter().any(|server| server.breaker.failures > 0)
 }
 
 fn has_call(model: &Model) -> bool {
@@ -86,6 +92,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
             Ok(_) => model.mode = Mode::Copy,
             Err(reason) => model.say(Role::Warn, reason),
         },
+        Action::CopyServer => model.mode = Mode::CopyServer,
         Action::Mouse => {
             model.has_mouse = !model.has_mouse;
             let text = if model.has_mouse {
@@ -111,7 +118,7 @@ fn moved(model: &mut Model, action: Action) -> bool {
     let whole = match pane {
         // A lane takes two rows; the first row of the messages is their heading.
         Pane::Streams => rows / 2,
-        Pane::Messages => rows - 1,
+        Pane::Messages | Pane::Servers => rows - 1,
         _ => rows,
     };
     let whole = isize::try_from(whole).unwrap_or(1).max(1);
@@ -153,6 +160,12 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             model.events.step(&rows, by);
         }
         Pane::Resources => model.resources_scroll = model.resources_scroll.saturating_add_signed(by),
+        Pane::Servers => {
+            let rows = model.server_rows();
+            model.servers.step(&rows, by);
+            model.server_scroll = 0;
+        }
+        Pane::Server => model.server_scroll = model.server_scroll.saturating_add_signed(by),
         Pane::Log => {
             let rows = model.log_rows();
             model.log.step(&rows, by);
@@ -181,6 +194,12 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             model.events.go_first(&rows);
         }
         Pane::Resources => model.resources_scroll = 0,
+        Pane::Servers => {
+            let rows = model.server_rows();
+            model.servers.go_first(&rows);
+            model.server_scroll = 0;
+        }
+        Pane::Server => model.server_scroll = 0,
         Pane::Log => {
             let rows = model.log_rows();
             model.log.go_first(&rows);
@@ -200,6 +219,12 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         Pane::Streams => model.streams.follow(),
         Pane::Events => model.events.follow(),
         Pane::Resources => model.resources_scroll = usize::MAX / 2,
+        Pane::Servers => {
+            let rows = model.server_rows();
+            model.servers.go_last(&rows);
+            model.server_scroll = 0;
+        }
+        Pane::Server => model.server_scroll = usize::MAX / 2,
         Pane::Log => model.log.follow(),
     }
     true
@@ -212,6 +237,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         Action::ShowStreams => show(model, Screen::Streams),
         Action::ShowResources => show(model, Screen::Resources),
         Action::ShowLog => show(model, Screen::Log),
+        Action::ShowServers => show(model, Screen::Servers),
         Action::NextPane => cycle(model, true),
         Action::PreviousPane => cycle(model, false),
         Action::FocusSessions => model.focus(Pane::Sessions),
@@ -290,6 +316,7 @@ fn go_left(model: &mut Model) {
         }
         Pane::Detail => leave_to(model, Pane::Messages),
         Pane::Events => leave_to(model, Pane::Streams),
+        Pane::Server => leave_to(model, Pane::Servers),
         _ => {}
     }
 }
@@ -327,6 +354,7 @@ fn open(model: &mut Model) {
     match model.pane() {
         Pane::Messages => enter(model, Pane::Detail),
         Pane::Streams => enter(model, Pane::Events),
+        Pane::Servers => enter(model, Pane::Server),
         _ => {}
     }
 }
@@ -407,6 +435,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Messages);
     } else if pane == Pane::Events {
         model.focus(Pane::Streams);
+    } else if pane == Pane::Server {
+        model.focus(Pane::Servers);
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {

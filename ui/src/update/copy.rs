@@ -1,5 +1,6 @@
 //! The copy menu: what goes to the clipboard, and how the user is told.
 
+use crate::client_config::{self, Told};
 use crate::document::{self, Look};
 use crate::effect::Effect;
 use crate::keymap::Action;
@@ -24,6 +25,28 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
             "this message has nothing of that kind, or it has not been fetched yet",
         ),
     }
+}
+
+/// What the menu of a server copies with `action`; the menu closes.
+pub(super) fn perform_server(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    model.mode = Mode::Normal;
+    let Some(server) = model.selected_server() else {
+        return;
+    };
+    let told = Told {
+        name: &server.name,
+        url: &server.client_url,
+    };
+    let (what, text) = match action {
+        Action::CopyUrl => ("URL", server.client_url.clone()),
+        Action::CopyPortUrl => ("URL", server.port_url.clone().unwrap_or_default()),
+        Action::CopyMcpServers => ("mcpServers", client_config::mcp_servers([told])),
+        Action::CopyClaude => ("command", client_config::claude(told)),
+        Action::CopyVsCode => ("mcp.json of VS Code", client_config::vs_code([told])),
+        _ => return,
+    };
+    let what = format!("{what} of {}", server.name);
+    effects.push(Effect::Copy { what, text });
 }
 
 fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {

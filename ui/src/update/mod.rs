@@ -96,7 +96,7 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
         Lookup::Nothing if contexts.first().is_some_and(|context| context.is_typing()) => {
             modes::type_key(model, chord);
         }
-        Lookup::Nothing if matches!(model.mode, Mode::Copy) => {
+        Lookup::Nothing if matches!(model.mode, Mode::Copy | Mode::CopyServer) => {
             model.mode = Mode::Normal;
             model.say(Role::Dim, "nothing copied");
         }
@@ -128,6 +128,7 @@ pub(crate) fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) 
     match model.mode {
         Mode::Normal | Mode::Prefix(_) => actions::perform(model, action, effects),
         Mode::Copy => copy::perform(model, action, effects),
+        Mode::CopyServer => copy::perform_server(model, action, effects),
         _ => modes::perform(model, action, effects),
     }
 }
@@ -254,6 +255,10 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         .streams
         .settle(&streams, (height(Pane::Streams) / 2).max(1), is_current);
     model.log.settle(&log, height(Pane::Log), is_current);
+    let servers = model.server_rows();
+    model
+        .servers
+        .settle(&servers, height(Pane::Servers).saturating_sub(1).max(1), true);
     let events = model.event_rows();
     model.events.settle(&events, height(Pane::Events), true);
 

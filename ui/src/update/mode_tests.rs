@@ -306,3 +306,53 @@ fn a_toast_goes_with_the_next_key() {
     stage.keys("j");
     assert_eq!(toast(&stage), "");
 }
+
+#[test]
+fn what_is_copied_of_a_server_can_be_pasted_into_a_client() {
+    let fake = Fake::typical().with_servers(Fake::several_servers());
+    let copied = |keys: &str| {
+        let mut stage = Stage::new(fake.clone(), 80, 24);
+        stage.keys(keys);
+        let copies = stage.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Copy { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        copies.unwrap_or_else(|| toast(&stage).to_owned())
+    };
+    assert_eq!(copied("5jyu"), "http://127.0.0.1:8080/files");
+    assert_eq!(copied("5yp"), "http://127.0.0.1:9004/mcp");
+    assert_eq!(
+        copied("5jjyc"),
+        "claude mcp add --transport http everything http://127.0.0.1:8080/everything"
+    );
+    let json: serde_json::Value = serde_json::from_str(&copied("5yj")).unwrap();
+    assert_eq!(json["mcpServers"]["docs"]["url"], "http://127.0.0.1:8080/docs");
+    let json: serde_json::Value = serde_json::from_str(&copied("5yv")).unwrap();
+    assert_eq!(json["servers"]["docs"]["type"], "http");
+    assert_eq!(copied("5yz"), "nothing copied");
+}
+
+#[test]
+fn a_copy_that_cannot_be_made_says_why() {
+    let mut stage = Stage::new(Fake::empty().with_servers(Vec::new()), 80, 24);
+    stage.keys("5y");
+    assert!(toast(&stage).contains("--upstream"), "{}", toast(&stage));
+    // The one server of this engine has no port of its own.
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("5yp");
+    assert!(toast(&stage).contains("--ports"), "{}", toast(&stage));
+}
+
+#[test]
+fn the_servers_screen_leads_in_and_out_like_the_others() {
+    let fake = Fake::typical().with_servers(Fake::several_servers());
+    let mut stage = Stage::new(fake, 80, 24);
+    stage.keys(":servers<enter>");
+    assert_eq!(stage.model.screen, Screen::Servers);
+    stage.keys("jj<enter>");
+    assert!(stage.text().contains("Server everything"));
+    stage.keys("h");
+    assert_eq!(stage.model.pane(), crate::model::Pane::Servers);
+    stage.keys("l<esc><esc>");
+    assert_eq!(stage.model.screen, Screen::Traffic);
+}

@@ -26,7 +26,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Mode::Record(line) => record(&line, action, effects),
         Mode::Palette(state) => palette(model, state, action, effects),
         Mode::Help(state) => help(model, state, action),
-        mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy) => model.mode = mode,
+        mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer) => model.mode = mode,
     }
 }
 
@@ -72,7 +72,7 @@ const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
         Mode::Search(line) | Mode::Record(line) => Some(line),
         Mode::Palette(state) => Some(&mut state.line),
         Mode::Help(state) => Some(&mut state.search),
-        Mode::Normal | Mode::Prefix(_) | Mode::Copy => None,
+        Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer => None,
     }
 }
 
@@ -92,7 +92,7 @@ fn typed(model: &mut Model) {
         }
         Mode::Palette(state) => search_palette(state),
         Mode::Help(state) => state.scroll = 0,
-        Mode::Record(_) | Mode::Normal | Mode::Prefix(_) | Mode::Copy => {}
+        Mode::Record(_) | Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer => {}
     }
 }
 
@@ -247,7 +247,7 @@ pub(super) fn search_palette(state: &mut PaletteState) {
 
 /// Keys of menus and prompts mean nothing outside of them.
 const fn is_command(context: Context) -> bool {
-    !matches!(context, Context::Copying) && !context.is_typing()
+    !matches!(context, Context::Copying | Context::CopyingServer) && !context.is_typing()
 }
 
 fn help(model: &mut Model, mut state: HelpState, action: Action) {

@@ -57,6 +57,14 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
             let rows = model.log_rows();
             model.log.choose(&rows, row);
         }
-        Pane::Resources => {}
+        // The first row is the heading of the columns.
+        Pane::Servers => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.server_rows();
+                model.servers.choose(&rows, row);
+                model.server_scroll = 0;
+            }
+        }
+        Pane::Resources | Pane::Server => {}
     }
 }

@@ -462,13 +462,13 @@ fn a_filter_at_work_does_not_move_the_cursor_before_it_has_looked_everywhere() {
 }
 
 #[test]
-fn r_on_the_resources_screen_has_a_server_that_was_down_tried_at_once() {
+fn r_on_the_servers_screen_has_a_server_that_was_down_tried_at_once() {
     let mut stage = Stage::new(Fake::failing(), 120, 40);
-    stage.keys("3");
+    stage.keys("5");
     assert!(
         stage
             .text()
-            .contains("breaker open for 1.0 s: a request is tried in 400 ms")
+            .contains("open for 1.0 s: a request is tried in 400 ms")
     );
     stage.keys("r");
     let asked = Effect::Ask(Purpose::ResetBreakers, Command::ResetBreaker { upstream: None });
@@ -481,14 +481,14 @@ fn r_on_the_resources_screen_has_a_server_that_was_down_tried_at_once() {
 #[test]
 fn where_no_connect_has_failed_there_is_nothing_to_reset_and_a_watcher_resets_nothing() {
     let mut stage = stage();
-    stage.keys("3r");
+    stage.keys("5r");
     assert_eq!(
         toast(&stage),
         "no connect to a server has failed; every request is tried"
     );
     let mut watcher = Stage::new(Fake::failing(), 80, 24);
     watcher.model.is_read_only = true;
-    watcher.keys("3r");
+    watcher.keys("5r");
     assert_eq!(toast(&watcher), "this view is read-only; it resets nothing");
     assert!(stage.effects.is_empty() && watcher.effects.is_empty());
 }

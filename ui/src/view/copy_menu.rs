@@ -9,9 +9,10 @@ use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 use crate::update;
 
-/// What can be copied.
-pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect) {
-    let entries = model.keymap.entries_of(&[Context::Copying]);
+/// What can be copied, by the keys of `context`.
+pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, context: Context) {
+    let contexts = [context];
+    let entries = model.keymap.entries_of(&contexts);
     let items: Vec<(String, &Entry)> = entries
         .map(|entry| {
             (

@@ -11,6 +11,7 @@ mod messages;
 mod palette;
 mod prompt;
 mod resources;
+mod servers;
 mod session_card;
 mod sessions;
 mod status;
@@ -23,7 +24,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::format::cells;
-use crate::keymap::{Action, Binding};
+use crate::keymap::{Action, Binding, Context};
 use crate::layout::SMALLEST;
 use crate::model::{Mode, Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -61,6 +62,8 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
         Pane::Events => events::draw(model, canvas, area),
         Pane::Resources => resources::draw(model, canvas, area),
         Pane::Log => log::draw(model, canvas, area),
+        Pane::Servers => servers::draw(model, canvas, area),
+        Pane::Server => servers::card::draw(model, canvas, area),
     }
 }
 
@@ -72,7 +75,11 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
             None
         }
         Mode::Copy => {
-            copy_menu::draw(model, canvas, body);
+            copy_menu::draw(model, canvas, body, Context::Copying);
+            None
+        }
+        Mode::CopyServer => {
+            copy_menu::draw(model, canvas, body, Context::CopyingServer);
             None
         }
         Mode::Search(edit) => Some(prompt::draw(canvas, line, "search in detail: ", edit)),
@@ -94,8 +101,8 @@ fn too_small(canvas: &mut Canvas<'_>, screen: Rect) {
 fn label(model: &Model, binding: &Binding) -> &'static str {
     match binding.action {
         Action::CopyHeaders if model.detail.switches.is_unmasked => "headers with secrets",
-        // In a recording nothing comes that could be followed.
-        Action::Last if !model.is_live() => "last",
+        // In a recording nothing comes that could be followed, and servers are as many as were configured.
+        Action::Last if !model.is_live() || matches!(model.pane(), Pane::Servers | Pane::Server) => "last",
         _ => binding.label,
     }
 }

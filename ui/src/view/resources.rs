@@ -1,8 +1,8 @@
-//! Limits and their use, tasks, rates, the process, the servers.
+//! Limits and their use, tasks, rates, the process.
 
 use ratatui::layout::Rect;
 use shadowcat::limits::Unit;
-use shadowcat::snapshot::{BreakerRow, BreakerState, Gauge, Notice, Severity, Source, TaskRow, UpstreamRow};
+use shadowcat::snapshot::{Gauge, Notice, Severity, Source, TaskRow};
 
 use super::footer::{is_pressing, is_tight, used_of};
 use super::{scroll_mark, telemetry};
@@ -171,17 +171,6 @@ fn gauge_line(gauge: &Gauge, model: &Model, width: usize) -> Line {
 
 fn others(model: &Model, width: usize) -> Vec<Line> {
     let mut lines = Vec::new();
-    if let Source::Live { upstreams, .. } = &model.snapshot.source
-        && !upstreams.is_empty()
-    {
-        lines.push(heading("Servers"));
-        lines.extend(
-            upstreams
-                .iter()
-                .flat_map(|upstream| upstream_lines(upstream, model)),
-        );
-        lines.push(Line::default());
-    }
     if let Source::File { damage, .. } = &model.snapshot.source
         && !damage.is_empty()
     {
@@ -195,63 +184,6 @@ fn others(model: &Model, width: usize) -> Vec<Line> {
     lines.extend(tasks(&model.snapshot.resources.tasks));
     lines.extend(notices(model));
     lines
-}
-
-fn upstream_lines(upstream: &UpstreamRow, model: &Model) -> Vec<Line> {
-    let (role, state) = match upstream.is_healthy {
-        Some(true) => (Role::Good, model.theme.sign("✓ up", "ok up")),
-        Some(false) => (Role::Bad, model.theme.sign("✗ down", "x down")),
-        None => (Role::Dim, "? not yet used"),
-    };
-    let counts = format!(
-        "  {}, {} failed",
-        format::plural(upstream.exchanges, "exchange"),
-        upstream.failures
-    );
-    let mut lines = vec![
-        Line::default()
-            .say(Role::Strong, &upstream.name)
-            .with(Role::Text, "  ")
-            .with(role, state)
-            .say(Role::Dim, &counts),
-        Line::default().say(
-            Role::Dim,
-            &format!("  {} for {}", upstream.client_url, upstream.url),
-        ),
-    ];
-    if let Some(error) = &upstream.last_error {
-        lines.push(Line::default().say(Role::Bad, &format!("  {error}")));
-    }
-    lines.extend(breaker_line(&upstream.breaker, model));
-    lines
-}
-
-/// Nothing while there is nothing to tell.
-fn breaker_line(breaker: &BreakerRow, model: &Model) -> Option<Line> {
-    let open_for = |since| format::duration(model.now.since(since));
-    let failed = format!("{} failed", format::plural(breaker.failures, "connect"));
-    let (role, text) = match breaker.state {
-        BreakerState::Closed if breaker.failures == 0 => return None,
-        BreakerState::Closed => (Role::Warn, format!("{failed} in a row")),
-        BreakerState::Open { since, next } => {
-            let wait = next.since(model.now);
-            let next = if wait.is_zero() {
-                "the next request is tried".to_owned()
-            } else {
-                format!("a request is tried in {}", format::duration(wait))
-            };
-            (Role::Bad, format!("breaker open for {}: {next}", open_for(since)))
-        }
-        BreakerState::HalfOpen { since } => (
-            Role::Wait,
-            format!("breaker open for {}: a request is being tried", open_for(since)),
-        ),
-    };
-    let mut line = Line::default().say(role, &format!("  {text}"));
-    if breaker.state != BreakerState::Closed {
-        line = line.say(Role::Dim, &format!("  {failed}, {} got 503", breaker.refused));
-    }
-    Some(line)
 }
 
 fn rates(model: &Model, width: usize) -> Vec<Line> {

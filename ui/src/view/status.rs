@@ -49,8 +49,10 @@ fn source(model: &Model) -> Line {
             if *is_draining {
                 line = line.with(Role::Warn, "  ending: no new clients");
             }
-            line.extend(health(upstreams, model));
-            line
+            match some_down(upstreams, model) {
+                Some(down) => down.with(Role::Text, "  ").joined(line),
+                None => line.joined(health(upstreams, model)),
+            }
         }
         Source::File {
             path,
@@ -76,7 +78,23 @@ fn source(model: &Model) -> Line {
     }
 }
 
-/// One upstream by name, several in numbers; what fails is always named.
+/// How many of several servers are down, and the first of them. That is worth more than where we are.
+fn some_down(upstreams: &[UpstreamRow], model: &Model) -> Option<Line> {
+    let mut down = upstreams
+        .iter()
+        .filter(|upstream| upstream.is_healthy == Some(false));
+    let first = down.next().filter(|_| upstreams.len() > 1)?;
+    let (count, bad) = (1 + down.count(), model.theme.sign("✗", "DOWN"));
+    let text = format!("{bad} {count} of {} down: {}", upstreams.len(), first.name);
+    let line = Line::default().say(Role::Bad, &text);
+    Some(if count > 1 {
+        line.with(Role::Bad, model.theme.sign(" …", " ..."))
+    } else {
+        line
+    })
+}
+
+/// One server by name, several in numbers.
 fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
     let (good, bad) = (model.theme.sign("✓", "ok"), model.theme.sign("✗", "DOWN"));
     let mut line = Line::of(Role::Text, "  ");

@@ -75,6 +75,50 @@ fn log() {
 }
 
 #[test]
+fn servers() {
+    let many = (0..60)
+        .map(|number| crate::fake::server(&format!("server-{number}"), Some(number % 5 != 0), number * 31));
+    let failing = Fake::failing();
+    let servers = failing.failing_servers();
+    let states = [
+        ("empty", Fake::empty().with_servers(Vec::new())),
+        ("typical", Fake::typical().with_servers(Fake::several_servers())),
+        ("overfull", Fake::overfull().with_servers(many.collect())),
+        ("failing", failing.with_servers(servers)),
+    ];
+    for (state, fake) in states {
+        for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+            let mut stage = Stage::new(fake.clone(), columns, rows);
+            stage.keys("5");
+            assert_snapshot!(format!("servers_{state}_{columns}x{rows}"), stage.text());
+        }
+    }
+}
+
+#[test]
+fn a_server_alone_where_there_is_little_room() {
+    let mut stage = Stage::new(Fake::typical().with_servers(Fake::several_servers()), 40, 12);
+    stage.keys("5j<enter>");
+    assert_snapshot!(stage.text());
+}
+
+#[test]
+fn looks_of_failing_servers() {
+    let fake = Fake::failing();
+    let servers = fake.failing_servers();
+    let mut stage = Stage::new(fake.with_servers(servers), 80, 24);
+    stage.keys("5j");
+    assert_snapshot!(stage.text_and_looks());
+}
+
+#[test]
+fn the_copy_menu_of_a_server() {
+    let mut stage = Stage::new(Fake::typical().with_servers(Fake::several_servers()), 80, 24);
+    stage.keys("5y");
+    assert_snapshot!(stage.text());
+}
+
+#[test]
 fn looks_of_the_traffic_screen() {
     let mut stage = Stage::new(Fake::typical(), 80, 24);
     stage.keys("kk<enter>");
@@ -127,7 +171,7 @@ fn menus_and_windows() {
 #[test]
 fn traffic_that_tries_to_take_over_the_terminal_is_only_shown() {
     let mut stage = Stage::new(Fake::hostile(), 120, 40);
-    for keys in ["", "<enter>", "]", "]", "]", "4", "2", "1<esc>/\u{202e}"] {
+    for keys in ["", "<enter>", "]", "]", "]", "4", "2", "5", "1<esc>/\u{202e}"] {
         stage.keys(keys);
         let text = stage.text();
         let is_dangerous = |c: char| {
@@ -149,7 +193,7 @@ fn traffic_that_tries_to_take_over_the_terminal_is_only_shown() {
 fn without_colours_nothing_has_one() {
     let mut stage = Stage::new(Fake::failing(), 120, 40);
     stage.model.theme.palette = Palette::Mono;
-    for keys in ["", "<enter>", "2", "3", "4", "1?", "<esc>:"] {
+    for keys in ["", "<enter>", "2", "3", "4", "5", "1?", "<esc>:"] {
         stage.keys(keys);
         let buffer = stage.draw();
         let reset = ratatui::style::Color::Reset;
@@ -167,7 +211,7 @@ fn with_ascii_only_our_own_signs_are_ascii() {
         let mut stage = Stage::new(fake, 120, 40);
         stage.model.theme.is_ascii = true;
         stage.wait(1);
-        for keys in ["", "<enter>", "[", "[", "2", "4", "1y", "<esc>g"] {
+        for keys in ["", "<enter>", "[", "[", "2", "4", "5", "1y", "<esc>g"] {
             stage.keys(keys);
             let text = stage.text();
             assert_eq!(
@@ -192,7 +236,7 @@ fn every_size_can_be_drawn() {
     for columns in (1..260).step_by(7) {
         for rows in (1..75).step_by(5) {
             let mut stage = Stage::new(Fake::typical(), columns, rows);
-            stage.keys("<tab>23456?<esc>:<esc>1kg<esc>y");
+            stage.keys("<tab>234567?<esc>:<esc>1kg<esc>y");
             stage.text();
         }
     }
@@ -202,7 +246,7 @@ fn every_size_can_be_drawn() {
 fn a_terminal_that_has_just_become_smaller_is_drawn_as_far_as_it_goes() {
     let mut stage = Stage::new(Fake::typical(), 200, 50);
     for keys in [
-        "", "<enter>", "2", "3", "4", "1?", "<esc>:", "<esc>kg", "<esc>y", "<esc>/x",
+        "", "<enter>", "2", "3", "4", "5", "1?", "<esc>:", "<esc>kg", "<esc>y", "<esc>/x",
     ] {
         stage.keys(keys);
         for (width, height) in [(1, 1), (39, 9), (80, 24), (199, 49)] {

@@ -112,7 +112,7 @@ impl WrapError {
 ///
 /// # Errors
 /// [`WrapError`] if the command was not started.
-pub(crate) fn run(options: WrapOptions) -> Result<u8, WrapError> {
+pub(crate) fn run(options: &WrapOptions) -> Result<u8, WrapError> {
     let recording = options
         .record
         .clone()
@@ -121,7 +121,7 @@ pub(crate) fn run(options: WrapOptions) -> Result<u8, WrapError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(wrap(&options, recording.as_ref()))?;
+    let ended = runtime.block_on(wrap(options, recording.as_ref()))?;
     if let Some(engine) = recording {
         let report = engine.shut_down().to_string();
         tracing::info!(%report, "the recording has ended");

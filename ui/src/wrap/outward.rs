@@ -23,7 +23,7 @@ const FAILED: i32 = 3;
 ///
 /// # Errors
 /// [`WrapError`] if it cannot begin, or input or output fail.
-pub(crate) fn run_outward(options: WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
+pub(crate) fn run_outward(options: &WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
     let recording = options
         .record
         .clone()
@@ -32,7 +32,7 @@ pub(crate) fn run_outward(options: WrapOptions, server: OutwardConfig) -> Result
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(speak(&options, server, recording.as_ref()));
+    let ended = runtime.block_on(speak(options, server, recording.as_ref()));
     if let Some(engine) = recording {
         let report = engine.shut_down().to_string();
         tracing::info!(%report, "the recording has ended");

@@ -82,20 +82,20 @@ impl Pumps {
             pump(RunPipe::In, &stdin(), &input, &telling, &progress);
             drop(input);
             // The client is to notice that nobody reads.
-            close(|null| dup2_stdin(null));
+            close(dup2_stdin);
         })?;
         let (telling, progress) = (observers.clone(), Arc::clone(&pumps.output));
         thread("output", move || {
             pump(RunPipe::Out, &output, &stdout(), &telling, &progress);
             drop(output);
-            close(|null| dup2_stdout(null));
+            close(dup2_stdout);
             progress.finish();
         })?;
         let (telling, progress) = (observers.clone(), Arc::clone(&pumps.errors));
         thread("errors", move || {
             pump(RunPipe::Err, &errors, &stderr(), &telling, &progress);
             drop(errors);
-            close(|null| dup2_stderr(null));
+            close(dup2_stderr);
             progress.finish();
         })?;
         Ok(pumps)
@@ -124,7 +124,7 @@ impl Pumps {
     /// Closes our stdout to the client, if that has not happened yet: from here on nothing more is passed on.
     pub(super) fn close_output(&self) {
         if !self.output.is_done.load(Ordering::Acquire) {
-            close(|null| dup2_stdout(null));
+            close(dup2_stdout);
         }
     }
 

@@ -171,7 +171,7 @@ impl State {
         let told = if stream.missed.is_none() {
             Some(0)
         } else if was_within_line {
-            memchr_newline(bytes)
+            behind_newline(bytes)
         } else {
             Some(0)
         };
@@ -220,7 +220,7 @@ impl State {
 }
 
 /// Behind the first newline.
-fn memchr_newline(bytes: &[u8]) -> Option<usize> {
+fn behind_newline(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1)
 }
 

@@ -1,5 +1,6 @@
 //! Signals that are meant for the command.
 
+use std::fs;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -8,6 +9,8 @@ use shadowcat::child::ChildSignal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Listens for the signals that are passed on. From then on they no longer end this process.
+///
+/// Those that whoever started us chose to ignore (`nohup`) stay ignored, and so they are for the command.
 #[derive(Debug)]
 pub(super) struct PassedOn(Vec<(ChildSignal, Signal)>);
 
@@ -25,8 +28,12 @@ impl PassedOn {
             (ChildSignal::User1, SignalKind::user_defined1()),
             (ChildSignal::User2, SignalKind::user_defined2()),
         ];
-        let listening = all.map(|(ours, kind)| Ok((ours, signal(kind)?)));
-        listening.into_iter().collect::<io::Result<_>>().map(Self)
+        let ignored = ignored();
+        let heard = all
+            .into_iter()
+            .filter(|(_, kind)| ignored & bit(kind.as_raw_value()) == 0);
+        let listening = heard.map(|(ours, kind)| Ok((ours, signal(kind)?)));
+        listening.collect::<io::Result<_>>().map(Self)
     }
 
     /// Waits for the next signal.
@@ -44,4 +51,20 @@ impl PassedOn {
         })
         .await
     }
+}
+
+/// The signals that this process ignores, a bit each, where the system shows them in a file.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// The bit of signal `number`, which count from 1.
+fn bit(number: i32) -> u64 {
+    let shift = u32::try_from(number)
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    shift.and_then(|shift| 1_u64.checked_shl(shift)).unwrap_or(0)
 }

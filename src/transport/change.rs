@@ -1,0 +1,125 @@
+//! What has to be different in a response for its client: URLs that would lead past the proxy.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::exchange::Exchange;
+use super::headers;
+use super::hub::Hub;
+use super::oauth::{Answered, Oauth};
+use super::reader::BodyKind;
+use super::relay::Relay;
+use super::rewrite::Rewrite;
+use super::rewrite::endpoint::EndpointRewrite;
+use super::rewrite::mount::Mount;
+use super::serve::{AskedFor, Destination};
+
+/// What says something about the exact bytes of a body, and nothing else.
+const ABOUT_BYTES: [HeaderName; 5] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+    header::ETAG,
+];
+
+/// Puts in the way of a response's body what has to change it, and corrects the fields of its head.
+///
+/// # Cancel safety
+/// Dropped with the exchange when the client goes away.
+pub(super) async fn apply(
+    relay: Relay,
+    exchange: &Exchange,
+    (destination, asked): (&Destination, AskedFor),
+    status: u16,
+    fields: &mut HeaderMap,
+) -> Relay {
+    let oauth = &exchange.hub.oauth;
+    let kind = BodyKind::of_fields(fields);
+    let Some(mount) = destination.mount() else {
+        return relay;
+    };
+    if let (BodyKind::Events, Some(map)) = (kind, exchange.endpoint_map(&mount, &destination.target)) {
+        if is_encoded(fields) {
+            exchange.watch_endpoint(map);
+            return relay;
+        }
+        return settled(relay, EndpointRewrite::new(map), fields).await;
+    }
+    let is_metadata =
+        asked.is_get && status == 200 && oauth.is_metadata(mount.upstream.index, path_of(destination));
+    if is_metadata && kind.is_json() {
+        let answered = answered(exchange, &mount, asked, status);
+        return document(relay, oauth.metadata_stage(&answered), fields).await;
+    }
+    if asked.is_form && matches!(status, 400 | 401) && kind.is_json() && oauth.is_on() && !is_encoded(fields)
+    {
+        return relay.rewritten_by(Oauth::target_watch(exchange.server.clone()));
+    }
+    relay
+}
+
+/// Changes a document, unless it comes in a content coding.
+async fn document(mut relay: Relay, stage: impl Rewrite + 'static, fields: &mut HeaderMap) -> Relay {
+    if is_encoded(fields) {
+        relay.warn("URLs in it should lead through the proxy, but it came compressed although plain text was asked for: it is passed on as it is");
+        return relay;
+    }
+    let relay = settled(relay, stage, fields).await;
+    if relay.is_changed() {
+        *fields = headers::without(std::mem::take(fields), &ABOUT_BYTES);
+    }
+    relay
+}
+
+/// Waits until the length of what goes on is known, if the head states one.
+async fn settled(relay: Relay, stage: impl Rewrite + 'static, fields: &mut HeaderMap) -> Relay {
+    let mut relay = relay.rewritten_by(stage);
+    let is_stream = BodyKind::of_fields(fields) == BodyKind::Events;
+    let has_length = fields.contains_key(header::CONTENT_LENGTH);
+    // The head of an event stream never waits, nor has it a length.
+    if (has_length || !is_stream)
+        && let Some(length) = relay.settle().await
+        && has_length
+    {
+        fields.insert(header::CONTENT_LENGTH, length.into());
+    }
+    relay
+}
+
+/// What authorization has to know of a response.
+pub(super) fn answered<'a>(
+    exchange: &Exchange,
+    mount: &'a Mount,
+    asked: AskedFor,
+    status: u16,
+) -> Answered<'a> {
+    Answered {
+        mount,
+        client: exchange.client(),
+        status,
+        credential: asked.credential,
+        now: exchange.hub.clock.now(),
+    }
+}
+
+/// The upstream's path that a request goes to.
+pub(super) fn path_of(destination: &Destination) -> &str {
+    destination
+        .target
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+}
+
+/// Whether the response may have to be changed as a document, which a content coding would prevent.
+pub(super) fn needs_plain_text(hub: &Hub, destination: &Destination, parts: &Parts) -> bool {
+    let is_metadata = |mount: Mount| hub.oauth.is_metadata(mount.upstream.index, path_of(destination));
+    parts.method == Method::GET && destination.mount().is_some_and(is_metadata)
+}
+
+/// Whether the body comes in a content coding, which only its receiver undoes.
+fn is_encoded(fields: &HeaderMap) -> bool {
+    let codings = fields.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.map(HeaderValue::as_bytes);
+    codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+}

@@ -1,0 +1,257 @@
+//! Several servers behind one proxy: ports of their own, fields that are added for them, and what one that dies does to
+//! the others.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and its helpers too"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use shadowcat::config::{AddedHeaders, ServerPorts};
+use shadowcat::engine::EngineHandle;
+use shadowcat::frontend::Frontend;
+use shadowcat::snapshot::{Command, Reply, ServerKind, Snapshot, Source, UpstreamRow};
+use support::stage::{EVENTS, call, json, reply};
+use support::*;
+
+const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+
+/// One server that the test plays, called `a`, and one at whose port nobody listens, called `b`.
+fn engine_for_two(alive: &RawServer, dead: &DeadPort) -> EngineHandle {
+    let upstreams = [
+        format!("a=http://{}/mcp", alive.address()),
+        format!("b=http://{}/x/mcp", dead.address()),
+    ];
+    engine_with(&upstreams.each_ref().map(String::as_str), |config| {
+        config.limits.max_idle_per_upstream = 0;
+        config.ports = Some(ServerPorts::Free);
+    })
+}
+
+fn row<'a>(snapshot: &'a Snapshot, name: &str) -> &'a UpstreamRow {
+    let Source::Live { upstreams, .. } = &snapshot.source else {
+        panic!("{:?}", snapshot.source);
+    };
+    upstreams.iter().find(|upstream| upstream.name == name).unwrap()
+}
+
+async fn row_when(frontend: &mut Frontend, name: &str, is_it: impl Fn(&UpstreamRow) -> bool) -> UpstreamRow {
+    let has_it = |snapshot: &Snapshot| {
+        matches!(&snapshot.source, Source::Live { upstreams, .. } if !upstreams.is_empty())
+            && is_it(row(snapshot, name))
+    };
+    row(&snapshot_when(frontend, name, has_it).await, name).clone()
+}
+
+/// Host and path of a URL that clients are told to dial.
+fn place(url: &str) -> (SocketAddr, &str) {
+    let rest = url.strip_prefix("http://").unwrap();
+    let slash = rest.find('/').unwrap();
+    let (host, path) = rest.split_at(slash);
+    (host.parse().unwrap(), path)
+}
+
+fn request(url: &str, fields: &str) -> String {
+    let (host, path) = place(url);
+    let body = call(1, "echo");
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+async fn answered(url: &str) -> String {
+    let mut client = RawPeer::connect(place(url).0).await;
+    client.send(request(url, "")).await;
+    String::from_utf8(client.read_to_end().await.0).unwrap()
+}
+
+#[tokio::test]
+async fn at_a_port_of_its_own_a_server_is_alone_and_keeps_its_own_paths() {
+    let (server, dead) = (RawServer::bind().await, DeadPort::bind());
+    let engine = engine_for_two(&server, &dead);
+    let mut frontend = engine.frontend().unwrap();
+    let a = row_when(&mut frontend, "a", |_| true).await;
+    let b = row_when(&mut frontend, "b", |_| true).await;
+    let (own, common) = (a.port_url.unwrap(), a.client_url);
+    assert!(own.ends_with("/mcp") && common.ends_with("/a"), "{own} {common}");
+    assert!(b.port_url.unwrap().ends_with("/x/mcp"));
+    assert_ne!(place(&own).0.port(), place(&common).0.port());
+
+    for (url, line) in [
+        (&own, "POST /mcp "),
+        (&common, "POST /mcp "),
+        (&own.replace("/mcp", "/b/y"), "POST /b/y "),
+    ] {
+        let mut client = RawPeer::connect(place(url).0).await;
+        client.send(request(url, "")).await;
+        let mut upstream = server.accept().await;
+        let head = upstream.read_head().await;
+        assert!(head.starts_with(line), "{url}: {head}");
+        assert!(
+            head.contains(&format!("Host: {}\r\n", server.address())),
+            "{head}"
+        );
+        upstream.send(json(RESULT)).await;
+        assert!(
+            String::from_utf8(client.read_to_end().await.0)
+                .unwrap()
+                .ends_with(RESULT)
+        );
+    }
+    // The common listener is the one that is said to listen; ports are said with their server.
+    let snapshot = snapshot_when(&mut frontend, "a snapshot", |_| true).await;
+    assert!(matches!(&snapshot.source, Source::Live { listen, .. } if listen.len() == 1));
+}
+
+#[tokio::test]
+async fn a_request_for_another_port_of_ours_would_run_in_a_circle_and_is_refused() {
+    let (server, dead) = (RawServer::bind().await, DeadPort::bind());
+    let engine = engine_for_two(&server, &dead);
+    let mut frontend = engine.frontend().unwrap();
+    let own = row_when(&mut frontend, "a", |_| true).await.port_url.unwrap();
+    let (host, _) = place(&own);
+    let mut client = RawPeer::connect(address(&engine)).await;
+    client
+        .send(format!(
+            "GET http://{host}/mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await;
+    let answer = String::from_utf8(client.read_to_end().await.0).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("circle"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_the_servers_own_port_is_refused_there() {
+    let (server, dead) = (RawServer::bind().await, DeadPort::bind());
+    let engine = engine_for_two(&server, &dead);
+    let mut frontend = engine.frontend().unwrap();
+    let own = row_when(&mut frontend, "a", |_| true).await.port_url.unwrap();
+    let mut client = RawPeer::connect(place(&own).0).await;
+    client
+        .send("POST /mcp HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    let answer = String::from_utf8(client.read_to_end().await.0).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_named_and_the_others_go_on() {
+    let (server, dead) = (RawServer::bind().await, DeadPort::bind());
+    let engine = engine_for_two(&server, &dead);
+    let mut frontend = engine.frontend().unwrap();
+    let a = row_when(&mut frontend, "a", |row| row.is_healthy.is_none())
+        .await
+        .client_url;
+    let b = row_when(&mut frontend, "b", |row| row.is_healthy.is_none())
+        .await
+        .client_url;
+
+    // A stream of the living one is under way while the other one is found to be dead, over and over.
+    let mut streaming = RawPeer::connect(place(&a).0).await;
+    streaming.send(request(&a, "")).await;
+    let mut upstream = server.accept().await;
+    upstream.read_head().await;
+    upstream
+        .send(format!(
+            "{EVENTS}data: {{\"jsonrpc\":\"2.0\",\"method\":\"x\"}}\n\n"
+        ))
+        .await;
+    streaming.read_through(b"\n\n").await;
+    for _ in 0..8 {
+        let answer = answered(&b).await;
+        assert!(answer.starts_with("HTTP/1.1 50"), "{answer}");
+    }
+    upstream.send(format!("data: {RESULT}\n\n")).await;
+    drop(upstream);
+    assert!(
+        String::from_utf8(streaming.read_to_end().await.0)
+            .unwrap()
+            .contains(RESULT)
+    );
+
+    let b = row_when(&mut frontend, "b", |row| row.failed_calls == 8).await;
+    assert_eq!(
+        (b.kind, b.is_healthy, b.calls),
+        (ServerKind::Http, Some(false), 8)
+    );
+    assert!(b.down_since.is_some() && b.last_error.is_some());
+    let a = row_when(&mut frontend, "a", |row| row.calls == 1).await;
+    assert_eq!(
+        (a.is_healthy, a.failed_calls, a.down_since),
+        (Some(true), 0, None)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_dies_and_comes_back_is_up_again_without_further_ado() {
+    let (server, dead) = (RawServer::bind().await, DeadPort::bind());
+    let engine = engine_for_two(&server, &dead);
+    let mut frontend = engine.frontend().unwrap();
+    let b = row_when(&mut frontend, "b", |_| true).await.client_url;
+    answered(&b).await;
+    let since = row_when(&mut frontend, "b", |row| row.down_since.is_some())
+        .await
+        .down_since;
+    answered(&b).await;
+    let later = row_when(&mut frontend, "b", |row| row.exchanges == 2)
+        .await
+        .down_since;
+    assert_eq!(later, since, "it has been down since the first failure");
+    let server = dead.listen();
+    let mut client = RawPeer::connect(place(&b).0).await;
+    client.send(request(&b, "")).await;
+    let mut upstream = server.accept().await;
+    upstream.read_head().await;
+    upstream.send(json(RESULT)).await;
+    client.read_to_end().await;
+    let b = row_when(&mut frontend, "b", |row| row.is_healthy == Some(true)).await;
+    assert_eq!(b.down_since, None);
+}
+
+#[tokio::test]
+async fn configured_fields_reach_the_server_and_nobody_else() {
+    let server = RawServer::bind().await;
+    let mut headers = AddedHeaders::default();
+    headers.add("Authorization", "Bearer from-the-file").unwrap();
+    headers.add("X-Team", "t-17").unwrap();
+    let engine = engine_with(&[&format!("a=http://{}/mcp", server.address())], |config| {
+        config.upstreams[0].headers = headers;
+    });
+    let mut frontend = engine.frontend().unwrap();
+    let a = row_when(&mut frontend, "a", |_| true).await;
+    assert_eq!(a.added_headers, ["authorization", "x-team"]);
+
+    let mut client = RawPeer::connect(address(&engine)).await;
+    client
+        .send(request(&a.client_url, "Authorization: Bearer of-the-client\r\n"))
+        .await;
+    let mut upstream = server.accept().await;
+    let head = upstream.read_head().await.to_ascii_lowercase();
+    assert!(head.contains("authorization: bearer from-the-file\r\n"), "{head}");
+    assert!(
+        head.contains("x-team: t-17\r\n") && !head.contains("of-the-client"),
+        "{head}"
+    );
+    upstream.send(json(RESULT)).await;
+    client.read_to_end().await;
+
+    row_when(&mut frontend, "a", |row| row.calls == 1).await;
+    let first = rows(&frontend).await[0].id;
+    let Reply::Detail(detail) = reply(&frontend, Command::Inspect { id: first }).await else {
+        panic!("the first row is gone");
+    };
+    let rewrites = &detail.exchange.as_ref().unwrap().rewrites;
+    let said = |text: &str| rewrites.iter().any(|rewrite| rewrite == text);
+    assert!(
+        said("authorization: the client's value → the configured one"),
+        "{rewrites:?}"
+    );
+    assert!(said("x-team: added, as configured"), "{rewrites:?}");
+    let all = format!("{detail:?} {:?}", frontend.snapshots.borrow());
+    assert!(!all.contains("from-the-file") && !all.contains("t-17"));
+}
