@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_and_a_name_used_twice_are_refused() {
+    fn a_circle_a_relay_for_others_and_a_name_used_twice_are_refused() {
         let listen = vec![":8080".parse().unwrap()];
         let circle = Config {
             listen: listen.clone(),
@@ -547,6 +547,13 @@ mod tests {
             ..Config::default()
         };
         assert!(matches!(circle.check(), Err(ConfigError::Loop { .. })));
+        let open_relay = Config {
+            listen: vec![":1".parse().unwrap(), "0.0.0.0:2".parse().unwrap()],
+            oauth: OauthMode::Relay,
+            ..Config::default()
+        };
+        let refused = open_relay.check().unwrap_err().to_string();
+        assert!(refused.contains("instead of 0.0.0.0:2"), "{refused}");
         let twice = vec![upstream("a=http://x:1/"), upstream("a=http://x:2/")];
         let twice = Config {
             listen,

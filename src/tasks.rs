@@ -30,7 +30,7 @@ pub enum TaskKind {
     ClientStream,
     /// Drives one connection to an upstream.
     UpstreamConnection,
-    /// Relays one blind tunnel.
+    /// Relays one tunnel or WebSocket.
     Tunnel,
     /// Moves the pipes of one program that was started for clients, and ends it.
     Child,

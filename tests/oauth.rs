@@ -332,3 +332,117 @@ async fn invalid_target_is_explained_where_the_answer_passes_here() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_relay_tells_the_authorization_server_the_servers_own_name() {
+    let mut stage = stage("db=http://{}/mcp", |config| config.oauth = OauthMode::Relay).await;
+    let (own, up) = (stage.own(), stage.server.address());
+    let issuer = RawServer::bind().await;
+    let at = issuer.address();
+    let body = format!(r#"{{"resource":"http://{up}/mcp","authorization_servers":["http://{at}/t"]}}"#);
+    let seen = stage
+        .get("/.well-known/oauth-protected-resource/db", &json(&body))
+        .await;
+    let ours = format!("http://{own}/.shadowcat/as/1");
+    assert_eq!(
+        seen.body,
+        format!(r#"{{"resource":"http://{own}/db","authorization_servers":["{ours}"]}}"#)
+    );
+
+    // From here on the authorization server is the one that is asked.
+    stage.server = issuer;
+    let body = |issuer: &str, base: &str| {
+        format!(
+            r#"{{"issuer":"{issuer}","authorization_endpoint":"{base}/authorization_endpoint","token_endpoint":"{base}/token_endpoint"}}"#
+        )
+    };
+    let theirs = format!("http://{at}/t");
+    let path = "/.well-known/oauth-authorization-server/.shadowcat/as/1";
+    let seen = stage.get(path, &json(&body(&theirs, &theirs))).await;
+    assert!(
+        seen.request
+            .starts_with("GET /.well-known/oauth-authorization-server/t HTTP/1.1\r\n"),
+        "{}",
+        seen.request
+    );
+    assert!(
+        seen.request.contains(&format!("Host: {at}\r\n")),
+        "{}",
+        seen.request
+    );
+    assert_eq!(seen.body, body(&ours, &ours));
+
+    let resource = format!(
+        "resource=http%3A%2F%2F{}%2Fdb",
+        own.to_string().replace(':', "%3A")
+    );
+    let swapped = format!(
+        "resource=http%3A%2F%2F{}%2Fmcp",
+        up.to_string().replace(':', "%3A")
+    );
+    let mut browser = RawPeer::connect(own).await;
+    browser
+        .send(format!("GET /.shadowcat/as/1/authorization_endpoint?state=s&{resource}&x=%41 HTTP/1.1\r\nHost: {own}\r\n\r\n"))
+        .await;
+    let head = browser.read_head().await;
+    assert!(head.starts_with("HTTP/1.1 302 Found\r\n"), "{head}");
+    let location = format!("location: {theirs}/authorization_endpoint?state=s&{swapped}&x=%41\r\n");
+    assert!(head.contains(&location), "{head}");
+
+    let form = |resource: &str| format!("grant_type=authorization_code&code=c&{resource}");
+    let request = format!(
+        "POST /.shadowcat/as/1/token_endpoint HTTP/1.1\r\nHost: {own}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{}",
+        form(&resource).len(),
+        form(&resource)
+    );
+    let mut client = RawPeer::connect(own).await;
+    client.send(&request).await;
+    let mut upstream = stage.server.accept().await;
+    let head = upstream.read_head().await;
+    assert!(head.starts_with("POST /t/token_endpoint HTTP/1.1\r\n"), "{head}");
+    assert!(
+        head.contains(&format!("Content-Length: {}\r\n", form(&swapped).len())),
+        "{head}"
+    );
+    assert_eq!(
+        upstream.read_exactly(form(&swapped).len()).await,
+        form(&swapped).as_bytes()
+    );
+    upstream.send(json(r#"{"access_token":"t"}"#)).await;
+    drop(upstream);
+    client.read_to_end().await;
+    stage.changed("resource: http://127.0.0.1").await;
+    stage.changed("token_endpoint: ").await;
+}
+
+#[tokio::test]
+async fn a_relay_contacts_nobody_whom_no_upstream_named() {
+    let stage = stage("http://{}/mcp", |config| config.oauth = OauthMode::Relay).await;
+    let mut client = RawPeer::connect(stage.own()).await;
+    client
+        .send(format!(
+            "GET /.shadowcat/as/1/token_endpoint HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            stage.own()
+        ))
+        .await;
+    let head = client.read_head().await;
+    assert!(
+        head.starts_with("HTTP/1.1 502 ") && head.contains("unknown_authorization"),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn metadata_of_another_authorization_server_is_not_passed_off_as_the_named_one() {
+    let mut stage = stage("http://{}/mcp", |config| config.oauth = OauthMode::Relay).await;
+    let up = stage.server.address();
+    let body = format!(r#"{{"resource":"http://{up}/mcp","authorization_servers":["http://{up}"]}}"#);
+    stage
+        .get("/.well-known/oauth-protected-resource/mcp", &json(&body))
+        .await;
+    let body = r#"{"issuer":"http://evil.example","token_endpoint":"http://evil.example/t"}"#;
+    let path = "/.shadowcat/as/1/.well-known/openid-configuration";
+    let seen = stage.get(path, &json(body)).await;
+    assert_eq!(seen.body, body);
+    stage.found("the metadata is not of").await;
+}

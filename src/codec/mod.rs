@@ -13,6 +13,7 @@ pub mod lines;
 pub mod rpc_id;
 pub mod sse;
 pub(crate) mod text;
+pub mod websocket;
 
 /// The UTF-8 byte order mark, which some peers put in front of a body, a stream or a first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";

@@ -301,6 +301,7 @@ fn known_reason(reason: &str) -> &'static str {
         "the client deleted it",
         "the server no longer knows it (404)",
         crate::session::observation::COMMAND_ENDED,
+        crate::session::observation::SOCKET_CLOSED,
     ];
     KNOWN.iter().find(|known| **known == reason).unwrap_or(&"ended")
 }

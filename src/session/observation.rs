@@ -16,6 +16,9 @@ use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, 
 /// Why a session ends that is the run of a command.
 pub const COMMAND_ENDED: &str = "the command ended";
 
+/// Why the session of a WebSocket is over.
+pub const SOCKET_CLOSED: &str = "the WebSocket was closed";
+
 /// One thing that happened, and when. Its place in the global sequence is given by the queue.
 #[derive(Debug, Clone)]
 pub struct Observation {

@@ -58,6 +58,13 @@ pub enum SessionKey {
         /// What it is called.
         server: Arc<str>,
     },
+    /// A WebSocket.
+    Socket {
+        /// The exchange that became one.
+        exchange: ExchangeId,
+        /// Upstream or destination.
+        server: Arc<str>,
+    },
     /// Plain HTTP or a tunnel from a client to a server.
     Peer {
         /// Upstream or destination.
@@ -74,7 +81,7 @@ impl SessionKey {
             Self::Header { id, .. } => id.len(),
             Self::Endpoint { target, .. } => target.len(),
             Self::Inferred { client, .. } => client.as_deref().map_or(0, str::len),
-            Self::Peer { .. } | Self::Run { .. } => 0,
+            Self::Peer { .. } | Self::Run { .. } | Self::Socket { .. } => 0,
         }
     }
 }
@@ -382,6 +389,7 @@ fn key_server(key: &SessionKey) -> &Arc<str> {
         | SessionKey::Endpoint { server, .. }
         | SessionKey::Inferred { server, .. }
         | SessionKey::Run { server, .. }
+        | SessionKey::Socket { server, .. }
         | SessionKey::Peer { server, .. } => server,
     }
 }

@@ -390,6 +390,8 @@ pub enum SessionBasis {
     Peer,
     /// One run of a command.
     Process,
+    /// One WebSocket.
+    Socket,
 }
 
 /// Whether a session goes on.

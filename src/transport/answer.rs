@@ -78,6 +78,13 @@ impl OwnAnswer {
         Self::new(StatusCode::NOT_FOUND, "no_ca_certificate", text)
     }
 
+    /// The answer for an authorization server that is not known here.
+    pub(crate) fn unknown_authorization() -> Self {
+        let text = "No authorization server is known at this address, or it has no such endpoint: it is learned from the metadata of an upstream. \
+             Let the client begin its authorization anew.";
+        Self::new(StatusCode::BAD_GATEWAY, "unknown_authorization", text.to_owned())
+    }
+
     /// The answer to a request that goes nowhere. `own` is the address the client used.
     pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
         let (status, reason, text) = match nowhere {

@@ -1,18 +1,25 @@
 //! What has to be different in a response for its client: URLs that would lead past the proxy.
 
+use std::sync::Arc;
+
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::asked::AskedFor;
+use super::authorize::Authorization;
 use super::exchange::Exchange;
 use super::headers;
 use super::hub::Hub;
+use super::oauth::servers::Server;
 use super::oauth::{Answered, Oauth};
 use super::reader::BodyKind;
 use super::relay::Relay;
-use super::rewrite::Rewrite;
+use super::rewrite::document::DocumentRewrite;
 use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::serve::{AskedFor, Destination};
+use super::rewrite::{Changes, Rewrite};
+use super::serve::Destination;
 
 /// What says something about the exact bytes of a body, and nothing else.
 const ABOUT_BYTES: [HeaderName; 5] = [
@@ -36,6 +43,23 @@ pub(super) async fn apply(
 ) -> Relay {
     let oauth = &exchange.hub.oauth;
     let kind = BodyKind::of_fields(fields);
+    let is_refused_form = asked.is_form && matches!(status, 400 | 401) && kind.is_json();
+    if is_refused_form && oauth.is_on() && destination.is_ours() && !is_encoded(fields) {
+        return relay.rewritten_by(Oauth::target_watch(exchange.server.clone()));
+    }
+    if let Some(Authorization {
+        server,
+        own,
+        is_metadata: true,
+    }) = &destination.authorization
+    {
+        let is_document = asked.is_get && status == 200 && kind.is_json();
+        return if is_document {
+            document(relay, server_metadata(server, own), fields).await
+        } else {
+            relay
+        };
+    }
     let Some(mount) = destination.mount() else {
         return relay;
     };
@@ -52,11 +76,35 @@ pub(super) async fn apply(
         let answered = answered(exchange, &mount, asked, status);
         return document(relay, oauth.metadata_stage(&answered), fields).await;
     }
-    if asked.is_form && matches!(status, 400 | 401) && kind.is_json() && oauth.is_on() && !is_encoded(fields)
-    {
-        return relay.rewritten_by(Oauth::target_watch(exchange.server.clone()));
-    }
     relay
+}
+
+/// Puts in the way of a request's body what has to change it, and corrects the fields of its head: the forms that ask for
+/// tokens.
+pub(super) async fn apply_to_request(
+    relay: Relay,
+    destination: &Destination,
+    asked: AskedFor,
+    fields: &mut HeaderMap,
+) -> Relay {
+    let Some(Authorization { server, own, .. }) = &destination.authorization else {
+        return relay;
+    };
+    if !asked.is_form || is_encoded(fields) {
+        return relay;
+    }
+    let (server, own) = (Arc::clone(server), own.clone());
+    let swap = move |form: &[u8], changes: &mut Changes| {
+        let form = std::str::from_utf8(form).ok()?;
+        let changed = server.swap_resource(form, &own, changes)?;
+        Some(changed.into_bytes())
+    };
+    settled(relay, DocumentRewrite::new(swap), fields).await
+}
+
+fn server_metadata(server: &Arc<Server>, own: &Authority) -> impl Rewrite + 'static {
+    let (server, own) = (Arc::clone(server), own.clone());
+    DocumentRewrite::new(move |text: &[u8], changes: &mut Changes| server.metadata(text, &own, changes))
 }
 
 /// Changes a document, unless it comes in a content coding.
@@ -114,7 +162,10 @@ pub(super) fn path_of(destination: &Destination) -> &str {
 /// Whether the response may have to be changed as a document, which a content coding would prevent.
 pub(super) fn needs_plain_text(hub: &Hub, destination: &Destination, parts: &Parts) -> bool {
     let is_metadata = |mount: Mount| hub.oauth.is_metadata(mount.upstream.index, path_of(destination));
-    parts.method == Method::GET && destination.mount().is_some_and(is_metadata)
+    let is_server_metadata = |authorization: &Authorization| authorization.is_metadata;
+    parts.method == Method::GET
+        && (destination.authorization.as_ref().is_some_and(is_server_metadata)
+            || destination.mount().is_some_and(is_metadata))
 }
 
 /// Whether the body comes in a content coding, which only its receiver undoes.

@@ -429,7 +429,7 @@ impl Exchange {
                 id: id.clone(),
             },
             (None, ExchangeKind::Tunnel) => self.peer_key(),
-            // What it asks for may turn out to be an HTTP+SSE session.
+            // What it asks for may turn out to be an HTTP+SSE session, or a WebSocket.
             (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
             (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
             _ => return self.join_endpoint(),
@@ -495,6 +495,23 @@ impl Exchange {
             .hub
             .registry
             .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// The server has switched to WebSocket: the connection is the session, unless the request named another.
+    pub(crate) fn join_as_socket(&self, outbox: &mut Outbox) {
+        if self.lock().session.is_some() {
+            return;
+        }
+        let key = SessionKey::Socket {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Socket, &self.address, now);
         self.join(found, outbox);
     }
 
@@ -578,7 +595,8 @@ impl Exchange {
         if direction == Direction::ClientToServer {
             let first = draft.scan.messages.first();
             // On a pipe ids count for all of it, whatever the era.
-            state.is_modern = !self.is_run() && first.is_some_and(era::is_modern);
+            let is_pipe = self.is_run() || carrier == Carrier::WebSocket;
+            state.is_modern = !is_pipe && first.is_some_and(era::is_modern);
             state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
         }
         let carriage = Carriage {

@@ -41,12 +41,31 @@ pub(crate) fn end_to_end(headers: HeaderMap) -> HeaderMap {
     {
         return headers;
     }
+    kept(headers, false)
+}
+
+/// The same with the wish to switch to another protocol, or the consent to it.
+pub(crate) fn end_to_end_and_upgrade(headers: HeaderMap) -> HeaderMap {
+    kept(headers, true)
+}
+
+fn kept(headers: HeaderMap, keeps_upgrade: bool) -> HeaderMap {
     let named = named_by_connection(&headers);
     let mut kept = HeaderMap::with_capacity(headers.len() + 1);
     let mut name = header::HOST;
     // A repeated field is named the first time only.
     for (next, value) in headers {
         name = next.unwrap_or(name);
+        if keeps_upgrade && name == header::CONNECTION {
+            // Whatever else it names concerns the client's connection only.
+            kept.entry(header::CONNECTION)
+                .or_insert(HeaderValue::from_static("Upgrade"));
+            continue;
+        }
+        if keeps_upgrade && name == header::UPGRADE {
+            kept.append(header::UPGRADE, value);
+            continue;
+        }
         let is_te = name == header::TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers");
         if !is_te && !is_hop_by_hop(&name) && !named.contains(&name) {
             kept.append(name.clone(), value);
@@ -278,6 +297,25 @@ mod tests {
             ["x-a: 1", "x-a: 2", "mcp-session-id: 9"]
         );
         assert_eq!(shown(&end_to_end(map(&[("te", "trailers")]))), ["te: trailers"]);
+    }
+
+    #[test]
+    fn a_switch_of_protocols_is_asked_for_with_nothing_else_of_the_connection() {
+        let headers = map(&[
+            ("connection", "keep-alive, Upgrade, X-Secret"),
+            ("x-secret", "s"),
+            ("upgrade", "WebSocket"),
+            ("keep-alive", "timeout=5"),
+            ("sec-websocket-protocol", "mcp"),
+        ]);
+        assert_eq!(
+            shown(&end_to_end_and_upgrade(headers)),
+            [
+                "connection: Upgrade",
+                "upgrade: WebSocket",
+                "sec-websocket-protocol: mcp"
+            ]
+        );
     }
 
     #[test]

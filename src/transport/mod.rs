@@ -1,6 +1,8 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
 pub(crate) mod answer;
+mod asked;
+mod authorize;
 pub(crate) mod bridge;
 mod change;
 pub(crate) mod exchange;
@@ -25,3 +27,4 @@ pub(crate) mod tunnel;
 pub(crate) mod upstream;
 mod via;
 pub(crate) mod watchers;
+pub(crate) mod websocket;

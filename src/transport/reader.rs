@@ -198,7 +198,7 @@ impl BodyReader {
         }
         match &mut self.body {
             Body::Document(document) if document.size > 0 => {
-                let document = std::mem::take(&mut **document);
+                let document = document.next();
                 self.end_document(document, !is_whole, out);
             }
             Body::Document(_) => {}
@@ -244,7 +244,7 @@ impl BodyReader {
             self.put_part(chunk, out);
         }
         if is_whole && let Body::Document(document) = &mut self.body {
-            let document = std::mem::take(&mut **document);
+            let document = document.next();
             self.end_document(document, false, out);
         }
     }

@@ -14,7 +14,7 @@ use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 
 use super::bridge::Goal;
 use super::headers::host_value;
-use super::oauth::paths;
+use super::oauth::{paths, servers};
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -95,6 +95,12 @@ pub(crate) enum Route {
     },
     /// To a command that is served here.
     Bridge(Goal),
+    /// To an authorization server that we stand before.
+    Authorization {
+        asked: servers::Asked,
+        /// What the client calls us.
+        own: Authority,
+    },
     /// To where the client says.
     Forward { target: Uri, authority: Authority },
     /// To the certificate of the local authority.
@@ -244,6 +250,13 @@ impl Routes {
         }
         if let Some(ServerPlace::Command(index)) = asked.only {
             return Route::Bridge(command_at_root(index, path.path()));
+        }
+        if self.oauth == OauthMode::Relay
+            && asked.local.ip().is_loopback()
+            && let Some(server) = servers::Asked::parse(path.as_str())
+            && let Some(own) = own_authority.clone()
+        {
+            return Route::Authorization { asked: server, own };
         }
         let named = self
             .upstreams
@@ -573,6 +586,7 @@ mod tests {
             Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
             Route::Bridge(goal) => format!("bridge {} {} {}", goal.index, goal.endpoint, goal.is_endpoint),
             Route::Forward { target, .. } => format!("forward {target}"),
+            Route::Authorization { asked, .. } => format!("authorization {asked:?}"),
             Route::Connect { authority } => format!("connect {authority}"),
             Route::Certificate => "certificate".to_owned(),
             Route::Nowhere(nowhere) => format!("{nowhere:?}"),

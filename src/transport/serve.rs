@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 
@@ -18,6 +18,8 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
 
 use super::answer::OwnAnswer;
+use super::asked::AskedFor;
+use super::authorize::{self, Authorization};
 use super::bridge;
 use super::change;
 use super::exchange::{Beginning, Exchange, Peer, ResponseHead};
@@ -29,13 +31,13 @@ use super::reader::{BodyKind, BodyReader};
 use super::relay::{Relay, ReplyBody, RequestBody, chain, describe};
 use super::rewrite::mount::Mount;
 use super::route::{Asked, Nowhere, Route, ServerPlace, Upstream, Within};
-use super::stated::fingerprint;
 use super::tap::RequestHeads;
 use super::tls::trust;
 use super::tunnel;
 use super::upstream::{ConnectionFacts, Speaks};
 use super::via;
 use super::watchers::Outbox;
+use super::websocket;
 
 /// How long the rest of a request may take to come in when its upstream has failed already.
 const LATE_REQUEST: Duration = Duration::from_secs(1);
@@ -64,10 +66,29 @@ pub(super) struct Destination {
     server: Arc<str>,
     pub(super) target: Uri,
     upstream: Option<(Arc<Upstream>, String, Option<Authority>)>,
-    speaks: Speaks,
+    pub(super) speaks: Speaks,
+    /// It is an authorization server that we stand before.
+    pub(super) authorization: Option<Authorization>,
 }
 
 impl Destination {
+    /// An authorization server that one of the upstreams named.
+    pub(super) fn authorization(target: Uri, authorization: Authorization) -> Self {
+        Self {
+            side: Side::Reverse,
+            server: authorization.server.label(),
+            target,
+            upstream: None,
+            speaks: Speaks::Negotiated,
+            authorization: Some(authorization),
+        }
+    }
+
+    /// Whether our configuration chose it, and not the client.
+    pub(super) fn is_ours(&self) -> bool {
+        self.side == Side::Reverse
+    }
+
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
     pub(super) fn mount(&self) -> Option<Mount> {
@@ -130,6 +151,7 @@ pub(crate) async fn serve(
                 target,
                 upstream: None,
                 speaks: tunnel::spoken_within(connection.within.as_ref(), request.version()),
+                authorization: None,
             };
             pass(&connection, request, head, destination, place).await
         }
@@ -145,6 +167,9 @@ pub(crate) async fn serve(
                 .await
             }
         },
+        Route::Authorization { asked, own } => {
+            authorize::serve(&connection, request, head, (asked, own), place).await
+        }
         Route::Reverse {
             upstream,
             target,
@@ -168,6 +193,7 @@ pub(crate) async fn serve(
                     target,
                     upstream,
                     speaks,
+                    authorization: None,
                 },
                 place,
             )
@@ -189,7 +215,7 @@ async fn stream_place(
 }
 
 /// Sends a request on and relays the response.
-async fn pass(
+pub(super) async fn pass(
     connection: &ClientConnection,
     request: Request<Incoming>,
     head: ObservedHead,
@@ -197,6 +223,12 @@ async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
+    let mut request = request;
+    let mut destination = destination;
+    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
+    if socket.is_some() {
+        destination.speaks = Speaks::Http1;
+    }
     let (mut parts, incoming) = request.into_parts();
     let mut edit = head_change(connection, &parts, &destination);
     if change::needs_plain_text(hub, &destination, &parts) {
@@ -221,8 +253,17 @@ async fn pass(
         exchange.takes(place);
     }
     outbox.flush().await;
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
     let asked = AskedFor::of(&parts);
+    let socket = match socket {
+        None => None,
+        Some(client) => match websocket::Switch::prepare(client, connection).await {
+            Ok(switch) => Some(switch),
+            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+        },
+    };
+    let body = request_relay(&exchange, &parts.headers, incoming, outbox);
+    let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
+    let body = RequestBody::new(body);
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
@@ -230,7 +271,12 @@ async fn pass(
     let fields = std::mem::take(&mut parts.headers);
     let is_for_us = destination.side == Side::Forward && connection.within.is_none();
     let way = (&destination.target, destination.speaks);
-    let mut fields = headers::end_to_end(via::prove(hub, is_for_us, way, fields));
+    let fields = via::prove(hub, is_for_us, way, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
     edit.apply(&mut fields);
     let mut onward = onward_request(parts, &destination.target, fields, body.clone());
     let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
@@ -241,7 +287,10 @@ async fn pass(
             attempt.answered();
             note_contact(hub, &destination, None);
             drop(body);
-            relay_response(&exchange, asked, response, &destination).await
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
         }
         Err(_) if exchange.has_client_left() => {
             // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
@@ -289,45 +338,6 @@ async fn turn_back(
     answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
 }
 
-/// What has to be known of a request when its response comes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AskedFor {
-    pub(super) is_get: bool,
-    is_head: bool,
-    version: Version,
-    is_rpc: bool,
-    /// It is a form, such as those that ask for tokens.
-    pub(super) is_form: bool,
-    /// A fingerprint of its token; 0 without one.
-    pub(super) credential: u64,
-}
-
-impl AskedFor {
-    fn of(parts: &Parts) -> Self {
-        let text = |name| {
-            parts
-                .headers
-                .get(name)
-                .map(HeaderValue::as_bytes)
-                .unwrap_or_default()
-        };
-        let starts = |text: &[u8], word: &[u8]| {
-            text.get(..word.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        };
-        let credential = text(header::AUTHORIZATION);
-        let is_token = starts(credential, b"bearer ") || starts(credential, b"dpop ");
-        Self {
-            is_get: parts.method == Method::GET,
-            is_head: parts.method == Method::HEAD,
-            version: parts.version,
-            is_rpc: BodyKind::of_fields(&parts.headers).is_json(),
-            is_form: starts(text(header::CONTENT_TYPE), b"application/x-www-form-urlencoded"),
-            credential: if is_token { fingerprint(credential) } else { 0 },
-        }
-    }
-}
-
 fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
     let hosts = parts.headers.get_all(header::HOST).iter().count();
     match (&destination.upstream, destination.target.authority()) {
@@ -353,20 +363,20 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
+/// A request's body on its way, while it is read.
 pub(super) fn request_body(
     exchange: &Arc<Exchange>,
     fields: &HeaderMap,
     incoming: Incoming,
     outbox: Outbox,
 ) -> RequestBody {
+    RequestBody::new(request_relay(exchange, fields, incoming, outbox))
+}
+
+fn request_relay(exchange: &Arc<Exchange>, fields: &HeaderMap, incoming: Incoming, outbox: Outbox) -> Relay {
     let reader = reader_for(exchange, fields);
-    RequestBody::new(Relay::new(
-        Arc::clone(exchange),
-        Direction::ClientToServer,
-        incoming,
-        reader,
-        outbox,
-    ))
+    let exchange = Arc::clone(exchange);
+    Relay::new(exchange, Direction::ClientToServer, incoming, reader, outbox)
 }
 
 fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader {
@@ -520,7 +530,7 @@ fn has_body(is_head: bool, status: StatusCode) -> bool {
 }
 
 /// Answers a request that goes nowhere, and tells of it like of any other. Its body is not read.
-async fn refuse(
+pub(super) async fn refuse(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
@@ -563,7 +573,7 @@ async fn turn_away(
     let (exchange, outbox) = begin_own(connection, &request, head, REFUSED).await;
     exchange.fail(text.clone());
     let (parts, incoming) = request.into_parts();
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let body = RequestBody::new(request_relay(&exchange, &parts.headers, incoming, outbox));
     body.drain(LATE_REQUEST).await;
     answer_ourselves(
         &exchange,
@@ -578,11 +588,11 @@ async fn turn_away(
 const REFUSED: &str = "(refused)";
 
 /// Begins an exchange that ends here.
-async fn begin_own(
+pub(super) async fn begin_own(
     connection: &ClientConnection,
     request: &Request<Incoming>,
     head: ObservedHead,
-    server: &str,
+    server: impl Into<Arc<str>>,
 ) -> (Arc<Exchange>, Outbox) {
     let side = if request.uri().authority().is_some() || connection.within.is_some() {
         Side::Forward

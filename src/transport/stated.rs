@@ -12,6 +12,7 @@ use crate::snapshot::{Finding, Severity};
 use super::exchange::Beginning;
 use super::reader::BodyKind;
 use super::rewrite::mount::path_and_query;
+use super::websocket::asks_for_socket;
 
 /// What a request's head says about its session.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ pub(super) struct Stated {
     pub(super) target: Box<str>,
     pub(super) is_get: bool,
     pub(super) is_delete: bool,
-    /// It asks for an event stream and says nothing of a session.
+    /// It asks for an event stream or a WebSocket and says nothing of a session.
     pub(super) asks_for_events: bool,
     pub(super) speaks_mcp: bool,
 }
@@ -52,7 +53,8 @@ impl Stated {
             target: path_of(&beginning.target).into(),
             is_get: beginning.method == Method::GET,
             is_delete: beginning.method == Method::DELETE,
-            asks_for_events: beginning.method == Method::GET && asks_for_events(beginning.headers),
+            asks_for_events: beginning.method == Method::GET
+                && (asks_for_events(beginning.headers) || asks_for_socket(beginning.headers)),
             speaks_mcp: beginning.headers.keys().any(is_mcp_name),
         }
     }

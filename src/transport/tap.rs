@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,7 +30,13 @@ const TLS_HANDSHAKE: u8 = 22;
 
 /// The heads of a client's requests, in order.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct RequestHeads(Arc<Mutex<Heads>>);
+pub(crate) struct RequestHeads(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    heads: Mutex<Heads>,
+    has_switched: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Heads {
@@ -43,6 +50,15 @@ impl RequestHeads {
     /// The head of the next request. `None` on HTTP/2.
     pub(crate) fn next(&self) -> Option<WireHead> {
         self.lock().waiting.pop_front()
+    }
+
+    /// From here on the connection carries something else: nothing is looked at any more.
+    pub(crate) fn switch(&self) {
+        self.0.has_switched.store(true, Ordering::Release);
+    }
+
+    fn has_switched(&self) -> bool {
+        self.0.has_switched.load(Ordering::Acquire)
     }
 
     /// Whether a head was larger than `max_head_bytes`.
@@ -70,7 +86,7 @@ impl RequestHeads {
     }
 
     fn lock(&self) -> MutexGuard<'_, Heads> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,6 +172,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientTap<S> {
         let this = &mut *self;
         if this.is_refused {
             return Poll::Ready(Ok(()));
+        }
+        if this.heads.has_switched() {
+            return Pin::new(&mut this.socket).poll_read(cx, buffer);
         }
         if let Some(until) = &mut this.half_closed {
             return until.as_mut().poll(cx).map(Ok);

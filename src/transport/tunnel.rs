@@ -98,7 +98,7 @@ pub(crate) async fn open(
 }
 
 /// Tunnels live long, so one that waited would only keep a connection from somebody else.
-async fn turn_away(exchange: &Arc<Exchange>, text: String) -> Response<ReplyBody> {
+pub(super) async fn turn_away(exchange: &Arc<Exchange>, text: String) -> Response<ReplyBody> {
     exchange.fail(text.clone());
     exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
     let answer = OwnAnswer {

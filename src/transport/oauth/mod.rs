@@ -9,6 +9,7 @@ mod audience;
 mod challenge;
 mod metadata;
 pub(crate) mod paths;
+pub(crate) mod servers;
 mod splice;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,7 @@ use super::rewrite::Rewrite;
 use super::rewrite::document::{DocumentRewrite, DocumentWatch};
 use super::rewrite::mount::{Mount, path_and_query};
 use audience::Logins;
+use servers::Servers;
 
 /// Places of metadata that servers named themselves and that are remembered; beyond, the oldest goes.
 const MAX_PLACES: usize = 64;
@@ -41,6 +43,8 @@ const WAYS_OUT: &str = "Ways out: the forward proxy with TLS interception, where
 pub(crate) struct Oauth {
     mode: OauthMode,
     logins: Logins,
+    /// Those that we stand before.
+    pub(crate) servers: Servers,
     /// Upstream and path of metadata at unusual places.
     places: Mutex<Vec<(usize, String)>>,
     notices: Mutex<Vec<(String, Notice)>>,
@@ -63,6 +67,7 @@ impl Oauth {
         Self {
             mode,
             logins: Logins::default(),
+            servers: Servers::default(),
             places: Mutex::default(),
             notices: Mutex::default(),
         }
@@ -116,10 +121,18 @@ impl Oauth {
         let oauth = Arc::clone(self);
         let (mount, key, now) = (answered.mount.clone(), key(answered), answered.now);
         DocumentRewrite::new(move |text, changes| {
-            let changed = metadata::rewrite(text, &mount, |_, _| None, changes)?;
+            let server = |theirs: &str, issuer: &str| oauth.relayed(&mount, issuer, theirs);
+            let changed = metadata::rewrite(text, &mount, server, changes)?;
             oauth.logins.metadata_changed(key.clone(), now);
             Some(changed)
         })
+    }
+
+    /// Our issuer for an authorization server, if we stand before it.
+    fn relayed(&self, mount: &Mount, issuer: &str, resource: &str) -> Option<String> {
+        (self.mode == OauthMode::Relay).then_some(())?;
+        let server = self.servers.learn(mount.upstream.index, issuer, resource)?;
+        Some(server.issuer_for(&mount.own))
     }
 
     /// Looks out for the loop of tokens that are refused as soon as they are issued.

@@ -21,6 +21,12 @@ pub(super) struct Document {
 }
 
 impl Document {
+    /// What there is of it; another one of its kind may follow.
+    pub(super) fn next(&mut self) -> Self {
+        let next = Self::new(self.is_json);
+        std::mem::replace(self, next)
+    }
+
     /// Nothing yet of a body that should be JSON, or may be anything.
     pub(super) fn new(is_json: bool) -> Self {
         Self {

@@ -79,5 +79,6 @@ const fn basis(basis: SessionBasis) -> &'static str {
         SessionBasis::Inferred => "a guess: same server, credential, client and address",
         SessionBasis::Peer => "one tunnel, or one client and one server",
         SessionBasis::Process => "one run of a command",
+        SessionBasis::Socket => "one WebSocket",
     }
 }
