@@ -246,9 +246,7 @@ async fn a_recording_has_what_arrived_and_what_was_made_of_it() {
     client.read_head().await;
     client.read_chunk().await;
     drop((client, stream));
-    tokio::task::spawn_blocking(move || engine.shut_down())
-        .await
-        .unwrap();
+    engine.shut_down();
 
     let text = std::fs::read_to_string(&path).unwrap();
     let line = text

@@ -66,11 +66,11 @@ async fn send_on(
 ) -> Response<ReplyBody> {
     let mut changes = Changes::default();
     let target = target.to_string();
-    let changed = target.split_once('?').and_then(|(path, query)| {
+    let swapped = target.split_once('?').and_then(|(path, query)| {
         let query = server.swap_resource(query, own, &mut changes)?;
         Some([path, "?", &query].concat())
     });
-    let location = changed.unwrap_or(target);
+    let location = swapped.unwrap_or(target);
     let (exchange, mut outbox) = begin_own(connection, request, head, server.label()).await;
     let mut response = Response::new(ReplyBody::Own(None));
     *response.status_mut() = StatusCode::FOUND;

@@ -81,6 +81,10 @@ impl Source {
 
 /// A body that is relayed and read.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says how far one of its parts is; their combinations all occur"
+)]
 pub(crate) struct Relay {
     incoming: Source,
     direction: Direction,

@@ -16,6 +16,10 @@ use super::websocket::asks_for_socket;
 
 /// What a request's head says about its session.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 pub(super) struct Stated {
     pub(super) session_id: Option<Box<str>>,
     protocol_version: Option<HeaderValue>,

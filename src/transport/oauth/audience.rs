@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 /// A client that has read our metadata gets its token within this time; people have to log in.
-const LOGIN: Duration = Duration::from_secs(10 * 60);
+const LOGIN: Duration = Duration::from_mins(10);
 /// Clients that are remembered; beyond, the one that was quiet longest goes.
 const MAX_CLIENTS: usize = 256;
 

@@ -90,23 +90,23 @@ mod tests {
 
     fn run(text: &str) -> (Option<String>, Changes) {
         let mut changes = Changes::default();
-        let changed = rewrite(
+        let document = rewrite(
             text.as_bytes(),
             &mount("https://up/mcp"),
             |_, _| None,
             &mut changes,
         );
-        (changed.map(|text| String::from_utf8(text).unwrap()), changes)
+        (document.map(|text| String::from_utf8(text).unwrap()), changes)
     }
 
     #[test]
     fn only_the_resource_changes_and_what_was_signed_goes() {
-        let (changed, changes) = run(
+        let (document, changes) = run(
             r#"{ "resource":"https:\/\/up/mcp", "authorization_servers" : ["https://up/as", "https://as"],
   "signed_metadata": "ey.J", "scopes_supported":["a"],"n":1.0 }"#,
         );
         assert_eq!(
-            changed.unwrap(),
+            document.unwrap(),
             r#"{ "resource":"http://127.0.0.1:8080/mcp", "authorization_servers" : ["https://up/as", "https://as"], "scopes_supported":["a"],"n":1.0 }"#
         );
         assert_eq!(
@@ -124,8 +124,8 @@ mod tests {
             (r#"{"resource":"https://public.example/mcp"}"#, "another origin"),
             (r#"{"scopes_supported":[]}"#, "names no `resource`"),
         ] {
-            let (changed, changes) = run(text);
-            assert_eq!(changed, None, "{text}");
+            let (document, changes) = run(text);
+            assert_eq!(document, None, "{text}");
             assert!(changes.findings[0].text.contains(said), "{changes:?}");
         }
         assert!(run("<html>").1.is_empty());

@@ -1,6 +1,6 @@
 //! The authorization servers that we stand before, and the addresses that they have here.
 //!
-//! Source: RFC 8414 §3 and OpenID Connect Discovery §4 for where a server's metadata is, RFC 8707 for `resource`.
+//! Source: RFC 8414 §3 and `OpenID` Connect Discovery §4 for where a server's metadata is, RFC 8707 for `resource`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ const PREFIX: &str = "/.shadowcat/as/";
 const MAX_SERVERS: usize = 16;
 /// Endpoints of one that are known; further ones are left alone.
 const MAX_ENDPOINTS: usize = 32;
-/// Where metadata may be: `oauth` or OpenID Connect.
+/// Where metadata may be: that of OAuth, or of `OpenID` Connect.
 const WELL_KNOWN: [&str; 2] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
@@ -69,31 +69,28 @@ impl Asked {
         };
         let before =
             (0..WELL_KNOWN.len()).find_map(|kind| Some((kind, path.strip_prefix(WELL_KNOWN[kind])?)));
-        let (number, part) = match before {
-            Some((kind, rest)) => {
-                let number = rest.strip_prefix(PREFIX)?.trim_end_matches('/');
-                (
-                    number,
-                    Part::Metadata {
-                        kind,
-                        is_before: true,
-                    },
-                )
-            }
-            None => {
-                let (number, rest) = path.strip_prefix(PREFIX)?.split_once('/')?;
-                let behind = WELL_KNOWN
-                    .iter()
-                    .position(|known| known.strip_prefix('/') == Some(rest));
-                let part = match behind {
-                    Some(kind) => Part::Metadata {
-                        kind,
-                        is_before: false,
-                    },
-                    None => Part::Endpoint(rest.to_owned()),
-                };
-                (number, part)
-            }
+        let (number, part) = if let Some((kind, rest)) = before {
+            let number = rest.strip_prefix(PREFIX)?.trim_end_matches('/');
+            (
+                number,
+                Part::Metadata {
+                    kind,
+                    is_before: true,
+                },
+            )
+        } else {
+            let (number, rest) = path.strip_prefix(PREFIX)?.split_once('/')?;
+            let behind = WELL_KNOWN
+                .iter()
+                .position(|known| known.strip_prefix('/') == Some(rest));
+            let part = match behind {
+                Some(kind) => Part::Metadata {
+                    kind,
+                    is_before: false,
+                },
+                None => Part::Endpoint(rest.to_owned()),
+            };
+            (number, part)
         };
         Some(Self {
             number: number.parse().ok()?,
@@ -334,14 +331,14 @@ mod tests {
         let text = r#"{"issuer":"https://as", "token_endpoint":"https://as/t?x=1","jwks_uri":"https://keys/k",
             "registration_endpoint":"ftp://as/r","scopes_supported":["a"]}"#;
         let mut changes = Changes::default();
-        let changed = server.metadata(text.as_bytes(), &own(), &mut changes).unwrap();
-        let changed: serde_json::Value = serde_json::from_slice(&changed).unwrap();
-        assert_eq!(changed["issuer"], "http://127.0.0.1:8080/.shadowcat/as/1");
+        let document = server.metadata(text.as_bytes(), &own(), &mut changes).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(document["issuer"], "http://127.0.0.1:8080/.shadowcat/as/1");
         assert_eq!(
-            changed["token_endpoint"],
+            document["token_endpoint"],
             "http://127.0.0.1:8080/.shadowcat/as/1/token_endpoint"
         );
-        assert_eq!(changed["registration_endpoint"], "ftp://as/r");
+        assert_eq!(document["registration_endpoint"], "ftp://as/r");
         assert_eq!(changes.rewrites.len(), 3);
         assert_eq!(
             target(&servers, "/.shadowcat/as/1/token_endpoint?y").as_deref(),

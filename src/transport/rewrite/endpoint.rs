@@ -46,7 +46,7 @@ impl EndpointMap {
         let candidates = [
             self.mount.url(endpoint),
             self.under_mount(endpoint),
-            self.resolved(endpoint, &meant),
+            Some(self.resolved(endpoint, &meant)),
         ];
         candidates
             .into_iter()
@@ -70,14 +70,15 @@ impl EndpointMap {
     }
 
     /// In full, for relative forms and for those that are spelled in an unusual way.
-    fn resolved(&self, endpoint: &str, meant: &Url) -> Option<String> {
+    fn resolved(&self, endpoint: &str, meant: &Url) -> String {
         let path = [self.mount.prefix.as_str(), &path_and_query(meant)].concat();
-        let is_absolute = Url::parse(endpoint).is_ok();
-        Some(match endpoint.starts_with("//") {
-            true => format!("//{}{path}", self.mount.own),
-            false if is_absolute => self.mount.origin() + &path,
-            false => path,
-        })
+        if endpoint.starts_with("//") {
+            format!("//{}{path}", self.mount.own)
+        } else if Url::parse(endpoint).is_ok() {
+            self.mount.origin() + &path
+        } else {
+            path
+        }
     }
 }
 
