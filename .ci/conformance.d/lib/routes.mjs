@@ -1,7 +1,7 @@
 // The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
 // `url`, and what the client dials or is given then.
 import { python } from '../../interop.d/lib/python.mjs';
-import { ABSOLUTE_FORM, PROXY } from './programs.mjs';
+import { ABSOLUTE_FORM, OUTWARD, PROXY } from './programs.mjs';
 
 const endpoint = proxy => `http://${proxy}/mcp`;
 
@@ -43,17 +43,18 @@ export const ROUTES = {
     command: (_url, leg) => [PROXY, 'wrap', '--', ...overPipes(leg)],
     url: endpoint,
   },
-  /** HTTP to pipes, and pipes to HTTP again. */
+  /** HTTP to pipes, and pipes to HTTP again; a client is given pipes only. Those that log in have to dial by themselves. */
   outward: {
     options: () => [],
     command: url => [PROXY, 'wrap', '--upstream', url],
     url: endpoint,
+    takes: scenario => !scenario.startsWith('auth/'),
   },
 };
 
 /** The routes on which a server is tested, and those on which a client is. */
 export const SERVER_ROUTES = Object.keys(ROUTES);
-export const CLIENT_ROUTES = ['reverse', 'named', 'forward'];
+export const CLIENT_ROUTES = ['reverse', 'named', 'forward', 'outward'];
 
 function overPipes({ generation }) {
   const { program, server, env } = python(generation);

@@ -107,7 +107,9 @@ export class Observer {
    * result is none; everything else that reached it has to be in a body.
    */
   get methods() {
-    if (this.#overPipes) return new Set([...this.#sent, ...Object.keys(this.inbound)]);
+    // Without a handshake a server asks from inside its results only.
+    const isOwn = method => this.#sent.has('initialize') || method.startsWith('notifications/');
+    if (this.#overPipes) return new Set([...this.#sent, ...Object.keys(this.inbound).filter(isOwn)]);
     const received = Object.values(this.exchanges).flatMap(({ body }) => messages(body));
     const methods = new Set([...this.#sent, ...received.map(({ method }) => method).filter(Boolean)]);
     const embedded = embeddedMethods(received);

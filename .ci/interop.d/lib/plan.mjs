@@ -8,6 +8,7 @@ export const LEFT_OUT = new Set([
   'get-env',
   'simulate-research-query',
   'slow',
+  'wait',
   'await-cancelled',
   'toggle-simulated-logging',
   'toggle-subscriber-updates',

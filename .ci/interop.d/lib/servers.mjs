@@ -6,6 +6,7 @@ import { python } from './python.mjs';
 
 const LOOPBACK = fileURLToPath(new URL('../peers/loopback.mjs', import.meta.url));
 const EVERYTHING = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
+const RUST = `${process.env.SHADOWCAT_PEERS}/sdk_server`;
 const MODERN = fileURLToPath(new URL('../peers/modern-server.mjs', import.meta.url));
 
 const onLoopback = (args, path) => ({ program: process.execPath, args: ['--import', LOOPBACK, ...args], path });
@@ -17,6 +18,8 @@ export const SERVERS = {
   'modern': onLoopback([MODERN], '/mcp'),
   'python 1': { ...pythonServer(1), path: '/mcp' },
   'python 2': { ...pythonServer(2), path: '/mcp' },
+  'rust': { program: RUST, args: ['http'], path: '/mcp' },
+  'rust (stdio)': { program: RUST, args: [] },
   'everything (stdio)': { program: process.execPath, args: [EVERYTHING, 'stdio'] },
   'python 1 (stdio)': pythonServer(1, 'stdio'),
   'python 2 (stdio)': pythonServer(2, 'stdio'),
