@@ -6,10 +6,12 @@ import { copyFile, chmod } from 'node:fs/promises';
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { CLIENTS, callTool, unknownMethod } from '../.ci/interop.d/lib/clients.mjs';
+import { COMMANDS, bridged } from '../.ci/interop.d/lib/bridge.mjs';
 import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
+import { socketSession, startSocketServer } from './websocket.mjs';
 
 const only = process.argv.slice(2);
 
@@ -99,6 +101,27 @@ async function overTls(route, generation, call) {
 const httpsLegacy = route => overTls(route, 'sdk 1.x', { name: 'echo', arguments: { message: 'hello ☃' } });
 const httpsModern = route => overTls(route, 'client 2.x modern', { name: 'steps', arguments: { count: 2 } });
 
+async function bridgedLegacy(route) {
+  const { client, transport } = CLIENTS['sdk 1.x'](route);
+  await client.connect(transport);
+  await callTool(client, { name: 'echo', arguments: { message: 'hello ☃' } });
+  await callTool(client, { name: 'trigger-long-running-operation', arguments: { duration: 0.5, steps: 2 } }, { onprogress: () => {} });
+  await callTool(client, { name: 'trigger-sampling-request', arguments: { prompt: 'Say hello', maxTokens: 10 } });
+  await transport.terminateSession();
+  await client.close();
+}
+
+/** Two clients at the same time, whose ids meet in the program that they share. */
+async function bridgedModern(route) {
+  const clients = [1, 2].map(() => CLIENTS['client 2.x modern'](route));
+  await Promise.all(clients.map(async ({ client, transport }) => {
+    await client.connect(transport);
+    await callTool(client, { name: 'steps', arguments: { count: 2 } }, { onprogress: () => {} });
+    await callTool(client, { name: 'ask', arguments: {} });
+    await client.close();
+  }));
+}
+
 const everything = await startServer('everything');
 await record('legacy-http', everything, legacy);
 await record('https-legacy', everything, httpsLegacy, intercepted);
@@ -113,3 +136,8 @@ await record('errors', modernServer, errors);
 await record('https-modern', modernServer, httpsModern, intercepted);
 await modernServer.stop();
 await record('unreachable', modernServer, unreachable);
+await record('stdio-bridge-legacy', undefined, bridgedLegacy, () => bridged(COMMANDS.everything));
+await record('stdio-bridge-modern', undefined, bridgedModern, () => bridged(COMMANDS.modern));
+const socketServer = await startSocketServer();
+await record('websocket', socketServer, socketSession);
+await socketServer.stop();

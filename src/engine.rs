@@ -305,16 +305,13 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     })
 }
 
-/// A mistyped program is better told now than to the first client.
+/// A mistyped program is better told now than to the first client. One of several servers keeps no other from starting.
 fn check_commands(config: &Config) -> Result<(), StartError> {
-    let search = std::env::var_os("PATH");
-    for command in &config.commands {
-        program::check(command, search.as_deref()).map_err(|problem| StartError::Command {
-            label: command.label(),
-            problem: problem.to_string(),
-        })?;
-    }
-    Ok(())
+    let mut only = config.commands.iter().filter(|command| command.name.is_none());
+    let problem = only.find_map(|command| Some((command.label(), program::problem(command)?)));
+    problem.map_or(Ok(()), |(label, problem)| {
+        Err(StartError::Command { label, problem })
+    })
 }
 
 struct Parts {
@@ -378,7 +375,7 @@ fn start_parts(
             .iter()
             .map(|known| UpstreamState::new(Arc::clone(&known.gate)))
             .collect(),
-        bridges: bridges(config),
+        bridges: bridges(config, clock),
         interception: Interception::new(&config.forward, &limits, clock, &meters),
         clients: Clients::new(&limits, &tasks, clock, &meters, listening, gates, way),
         common,
@@ -416,8 +413,18 @@ fn start_parts(
 }
 
 /// The commands that are served, in their order.
-fn bridges(config: &Config) -> Vec<Arc<BridgeServer>> {
-    let served = |command| Arc::new(BridgeServer::new(command, config.guard.as_ref()));
+fn bridges(config: &Config, clock: Clock) -> Vec<Arc<BridgeServer>> {
+    let served = |command: &CommandServer| {
+        let server = Arc::new(BridgeServer::new(command, config.guard.as_ref()));
+        if let Some(problem) = program::problem(command) {
+            tracing::warn!(
+                server = &*server.label,
+                "the command cannot be started: {problem}"
+            );
+            server.note_missing(problem, clock.now());
+        }
+        server
+    };
     config.commands.iter().map(served).collect()
 }
 

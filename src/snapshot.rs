@@ -124,6 +124,12 @@ pub struct UpstreamRow {
     /// How many of a command run now.
     #[serde(default)]
     pub running: u64,
+    /// How the last of them that ended did so.
+    #[serde(default)]
+    pub last_exit: Option<String>,
+    /// What was found of a command that should not be: lines that are no messages, answers to nothing; the log has them.
+    #[serde(default)]
+    pub findings: u64,
     /// Calls that have ended.
     #[serde(default)]
     pub calls: u64,

@@ -51,7 +51,8 @@ impl House {
         let door = self.door();
         soon("the door", async {
             loop {
-                if let Some(path) = place::sockets(&door).into_iter().next() {
+                let mut sockets = place::sockets(&door).into_iter();
+                if let Some(path) = sockets.find(|path| is_ours(path)) {
                     return path;
                 }
                 tokio::task::yield_now().await;
@@ -72,6 +73,12 @@ impl House {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Whether it is the socket of a proxy in this process.
+fn is_ours(path: &Path) -> bool {
+    let end = format!("-{}.sock", std::process::id());
+    path.to_str().is_some_and(|path| path.ends_with(&end))
 }
 
 fn begin(name: &str) -> ToProxy {

@@ -13,7 +13,9 @@ use shadowcat::engine::Engine;
 use shadowcat::frontend::Frontend;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
-use shadowcat::snapshot::{Command, Era, MessageRow, Outcome, Reply, RowKind, RowState, Snapshot, Source};
+use shadowcat::snapshot::{
+    Carrier, Command, Era, MessageRow, Outcome, Reply, RowKind, RowState, SessionState, Snapshot, Source,
+};
 use support::*;
 
 fn folder() -> PathBuf {
@@ -108,6 +110,27 @@ async fn the_legacy_session_shows_its_calls_and_what_the_server_asked() {
     };
     let body: serde_json::Value = serde_json::from_slice(&detail.body.unwrap().bytes).unwrap();
     assert_eq!(body["params"]["arguments"]["steps"], 3);
+}
+
+#[tokio::test]
+async fn the_websocket_is_a_session_with_paired_calls() {
+    let (_engine, _, snapshot, rows) = open("websocket.jsonl").await;
+    let session = &snapshot.sessions.rows[0];
+    assert_eq!(session.client.as_deref(), Some("socket client 1.0.0"));
+    assert_eq!(session.state, SessionState::Ended);
+    assert_eq!(
+        methods(&rows, RowKind::Request),
+        ["initialize", "tools/list", "tools/call", "no/such-method"]
+    );
+    let outcomes: Vec<Outcome> = rows
+        .iter()
+        .filter(|row| row.carrier == Carrier::WebSocket)
+        .filter_map(outcome)
+        .collect();
+    assert!(
+        outcomes.contains(&Outcome::RpcError(-32601)) && outcomes.contains(&Outcome::Ok),
+        "{outcomes:?}"
+    );
 }
 
 #[tokio::test]

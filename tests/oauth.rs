@@ -233,6 +233,31 @@ async fn metadata_at_a_place_of_the_servers_own_is_known_from_its_challenge() {
 }
 
 #[tokio::test]
+async fn metadata_that_comes_in_chunks_goes_on_in_chunks() {
+    let stage = stage("http://{}/mcp", |_| {}).await;
+    let body = format!(r#"{{"resource":"http://{}/mcp"}}"#, stage.server.address());
+    let (first, second) = body.split_at(20);
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
+        first.len(),
+        second.len()
+    );
+    let seen = stage
+        .get("/.well-known/oauth-protected-resource/mcp", &response)
+        .await;
+    let head = seen.head.to_ascii_lowercase();
+    assert!(
+        head.contains("transfer-encoding: chunked\r\n") && !head.contains("content-length"),
+        "{head}"
+    );
+    let changed = format!(r#"{{"resource":"http://{}/mcp"}}"#, stage.own());
+    assert_eq!(
+        seen.body,
+        format!("{:X}\r\n{changed}\r\n0\r\n\r\n", changed.len())
+    );
+}
+
+#[tokio::test]
 async fn an_authorization_server_at_the_same_origin_passes_unchanged() {
     let stage = stage("http://{}/mcp", |_| {}).await;
     let up = stage.server.address();

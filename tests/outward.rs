@@ -69,7 +69,7 @@ impl Shim {
         soon("a line", self.output.next_line())
             .await
             .unwrap()
-            .expect("the output ended")
+            .unwrap_or_else(|| panic!("the output ended"))
     }
 
     async fn hear_json(&mut self) -> Value {
@@ -80,7 +80,7 @@ impl Shim {
         soon("a line on stderr", self.errors.next_line())
             .await
             .unwrap()
-            .expect("stderr ended")
+            .unwrap_or_else(|| panic!("stderr ended"))
     }
 
     /// Says no more, and waits for the end.

@@ -10,8 +10,8 @@ mod support;
 
 use std::net::SocketAddr;
 
-use shadowcat::config::{AddedHeaders, ServerPorts};
-use shadowcat::engine::EngineHandle;
+use shadowcat::config::{AddedHeaders, CommandServer, Config, ServerPorts};
+use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
 use shadowcat::snapshot::{Command, Reply, ServerKind, Snapshot, Source, UpstreamRow};
 use support::stage::{EVENTS, call, json, reply};
@@ -254,4 +254,102 @@ async fn configured_fields_reach_the_server_and_nobody_else() {
     assert!(said("x-team: added, as configured"), "{rewrites:?}");
     let all = format!("{detail:?} {:?}", frontend.snapshots.borrow());
     assert!(!all.contains("from-the-file") && !all.contains("t-17"));
+}
+
+fn command(name: &str, words: &[&str]) -> CommandServer {
+    CommandServer {
+        name: Some(name.to_owned()),
+        program: words[0].to_owned(),
+        args: words[1..].iter().map(|word| (*word).to_owned()).collect(),
+        cwd: None,
+        env: Vec::new(),
+    }
+}
+
+async fn initialized(url: &str) -> String {
+    let (host, path) = place(url);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#;
+    let mut client = RawPeer::connect(host).await;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+    );
+    client
+        .send(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()))
+        .await;
+    String::from_utf8(client.read_to_end().await.0).unwrap()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn commands_that_die_or_are_missing_are_down_and_the_others_go_on() {
+    const ANSWER: &str = r#"read line; echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}'; cat"#;
+    let server = RawServer::bind().await;
+    let engine = engine_with(&[&format!("a=http://{}/mcp", server.address())], |config| {
+        config.commands = vec![
+            command("dies", &["sh", "-c", "read line; echo why >&2; exit 3"]),
+            command("missing", &["no-such-program-anywhere"]),
+            command("well", &["sh", "-c", ANSWER]),
+        ];
+        config.ports = Some(ServerPorts::Free);
+        config.limits.drain_timeout = std::time::Duration::from_secs(4);
+    });
+    let mut frontend = engine.frontend().unwrap();
+    let missing = row_when(&mut frontend, "missing", |_| true).await;
+    assert_eq!(
+        (missing.kind, missing.is_healthy),
+        (ServerKind::Command, Some(false))
+    );
+    let why = missing.last_error.unwrap();
+    assert!(
+        missing.down_since.is_some() && why.contains("no-such-program-anywhere"),
+        "{why}"
+    );
+
+    let dies = row_when(&mut frontend, "dies", |row| row.is_healthy.is_none()).await;
+    let answer = initialized(&dies.port_url.unwrap()).await;
+    assert!(
+        answer.contains("\"id\":1") && answer.contains("\"error\""),
+        "{answer}"
+    );
+    let dies = row_when(&mut frontend, "dies", |row| row.is_healthy == Some(false)).await;
+    assert!(dies.down_since.is_some() && dies.running == 0, "{dies:?}");
+    assert!(dies.last_error.unwrap().contains("code 3"));
+
+    let well = row_when(&mut frontend, "well", |_| true).await;
+    for url in [well.client_url, well.port_url.unwrap()] {
+        let answer = initialized(&url).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("serverInfo"),
+            "{answer}"
+        );
+    }
+    let well = row_when(&mut frontend, "well", |row| row.running == 2 && row.calls == 2).await;
+    assert_eq!((well.is_healthy, well.failed_calls), (Some(true), 0));
+
+    let a = row_when(&mut frontend, "a", |_| true).await.client_url;
+    let mut client = RawPeer::connect(place(&a).0).await;
+    client.send(request(&a, "")).await;
+    let mut upstream = server.accept().await;
+    upstream.read_head().await;
+    upstream.send(json(RESULT)).await;
+    assert!(
+        String::from_utf8(client.read_to_end().await.0)
+            .unwrap()
+            .ends_with(RESULT)
+    );
+}
+
+#[test]
+fn the_one_command_that_is_missing_is_told_before_anything_starts() {
+    let config = Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        commands: vec![CommandServer {
+            name: None,
+            ..command("", &["no-such-program-anywhere"])
+        }],
+        ..Config::default()
+    };
+    let error = Engine::start(config).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("no-such-program-anywhere"), "{error}");
 }

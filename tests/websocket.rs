@@ -18,7 +18,9 @@ use shadowcat::frontend::Frontend;
 use shadowcat::ids::Side;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
-use shadowcat::snapshot::{Carrier, MessageRow, Outcome, RowKind, RowState, SessionBasis, SessionState};
+use shadowcat::snapshot::{
+    Carrier, Command, MessageRow, Outcome, Reply, RowKind, RowState, SessionBasis, SessionState,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -294,20 +296,31 @@ async fn whoever_leaves_takes_the_other_along() {
 
 #[tokio::test]
 async fn a_close_that_is_no_usual_one_is_shown_with_its_reason() {
-    let (engine, client, mut server) = sockets(|_| {}).await;
+    let (engine, mut client, mut server) = sockets(|_| {}).await;
     let mut frontend = engine.frontend().unwrap();
     let close = CloseFrame {
         code: CloseCode::Error,
         reason: "out of paper".into(),
     };
     server.close(Some(close)).await.unwrap();
+    assert!(matches!(hear(&mut client).await, Message::Close(Some(_))));
     drop((client, server));
     let snapshot = snapshot_when(&mut frontend, "the end", |snapshot| {
-        let mut rows = snapshot.messages.rows.iter();
-        rows.any(|row| format!("{row:?}").contains("out of paper"))
+        let mut sessions = snapshot.sessions.rows.iter();
+        sessions.any(|row| row.state == SessionState::Ended)
+            && snapshot.messages.rows.iter().any(|row| row.kind == RowKind::Http)
     })
     .await;
-    assert!(format!("{:?}", snapshot.messages.rows).contains("1011"));
+    let id = snapshot.messages.rows[0].id;
+    let detail = soon("a detail", frontend.commands.ask(Command::Inspect { id })).await;
+    let Reply::Detail(detail) = detail.unwrap() else {
+        panic!("no detail");
+    };
+    let failure = detail.exchange.unwrap().failure.unwrap();
+    assert!(
+        failure.contains("server") && failure.contains("1011: out of paper"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]

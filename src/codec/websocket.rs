@@ -461,11 +461,11 @@ mod tests {
         match payload.len() {
             short @ 0..126 => frame.push(masked | u8::try_from(short).unwrap()),
             length if length <= 0xFFFF => {
-                frame.push(masked | 126);
+                frame.push(masked | 0x7E);
                 frame.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             length => {
-                frame.push(masked | 127);
+                frame.push(masked | 0x7F);
                 frame.extend((length as u64).to_be_bytes());
             }
         }
@@ -484,7 +484,7 @@ mod tests {
     fn the_examples_of_the_specification_are_read() {
         let hello = Said::Message(true, b"Hello".to_vec());
         let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-        assert_eq!(read(&masked).0, [hello.clone()]);
+        assert_eq!(read(&masked).0, std::slice::from_ref(&hello));
         let fragments = [0x01, 0x03, 0x48, 0x65, 0x6c, 0x89, 0x00, 0x80, 0x02, 0x6c, 0x6f];
         assert_eq!(read(&fragments).0, [Said::Ping, hello]);
         let close = frame(0x88, None, b"\x03\xf3no");
@@ -594,7 +594,9 @@ mod tests {
             let mut compress = Compress::new(Compression::fast(), false);
             for (is_text, payload, mut cuts, mask, control) in messages {
                 let sent = if compresses { deflated(&mut compress, &payload) } else { payload.clone() };
-                cuts.iter_mut().for_each(|cut| *cut = (*cut).min(sent.len()));
+                for cut in &mut cuts {
+                    *cut = (*cut).min(sent.len());
+                }
                 cuts.sort_unstable();
                 let mut at = 0;
                 for (index, cut) in cuts.iter().chain([&sent.len()]).enumerate() {

@@ -13,9 +13,6 @@ use super::message::{MessageError, put_message};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// From so many bytes on, what was put is written before more is put.
-const CROWDED_BYTES: usize = 256 * 1024;
-
 /// A link is of no use any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,11 +75,6 @@ impl FrameWriter {
     /// [`LinkError::Message`] if it is larger than a frame.
     pub fn put(&mut self, message: &impl Serialize, payload: &[u8]) -> Result<(), LinkError> {
         Ok(put_message(message, payload, &mut self.buffer)?)
-    }
-
-    /// Whether so much was put that it should be written first.
-    pub fn is_crowded(&self) -> bool {
-        self.buffer.len() >= CROWDED_BYTES
     }
 
     /// Writes all that was put. Waits while the other side does not read.

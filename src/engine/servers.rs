@@ -26,11 +26,7 @@ impl LiveSurroundings {
 }
 
 fn upstream_row(hub: &Hub, upstream: &Upstream, state: &UpstreamState) -> UpstreamRow {
-    let (is_healthy, last_error, down_since) = match state.last() {
-        None => (None, None, None),
-        Some(Contact::Answered) => (Some(true), None, None),
-        Some(Contact::Failed { cause, since }) => (Some(false), Some(cause), Some(since)),
-    };
+    let (is_healthy, last_error, down_since) = Contact::shown(state.last().as_ref());
     let config = &upstream.config;
     let mount = config.name.as_ref().map(|name| format!("/{name}"));
     UpstreamRow {

@@ -209,6 +209,7 @@ fn no_upstream(own: &str) -> String {
     format!(
         "shadowcat-tui is running here, as a forward proxy: there is no server to which this request could go.\n\n\
          Reverse proxy: start it with   shadowcat-tui --listen {own} --upstream http://127.0.0.1:3001/mcp\n\
+                        or for a server on standard input and output   shadowcat-tui --listen {own} -- COMMAND ARGS\n\
                         and let the client use   http://{own}/mcp\n\
          Forward proxy: set   HTTP_PROXY=http://{own} and HTTPS_PROXY=http://{own}   for the client and let it use the server's own URL.\n\
          HTTPS: the client has to trust the certificate at   http://{own}/shadowcat-ca.pem   (shadowcat-tui ca says how;\n\

@@ -99,7 +99,7 @@ pub(super) async fn apply_to_request(
         let changed = server.swap_resource(form, &own, changes)?;
         Some(changed.into_bytes())
     };
-    settled(relay, DocumentRewrite::new(swap), fields).await
+    changed(settled(relay, DocumentRewrite::new(swap), fields).await, fields)
 }
 
 fn server_metadata(server: &Arc<Server>, own: &Authority) -> impl Rewrite + 'static {
@@ -113,23 +113,31 @@ async fn document(mut relay: Relay, stage: impl Rewrite + 'static, fields: &mut 
         relay.warn("URLs in it should lead through the proxy, but it came compressed although plain text was asked for: it is passed on as it is");
         return relay;
     }
-    let relay = settled(relay, stage, fields).await;
+    changed(settled(relay, stage, fields).await, fields)
+}
+
+/// Takes out of the head what is about other bytes than those that go on.
+fn changed(relay: Relay, fields: &mut HeaderMap) -> Relay {
     if relay.is_changed() {
         *fields = headers::without(std::mem::take(fields), &ABOUT_BYTES);
     }
     relay
 }
 
-/// Waits until the length of what goes on is known, if the head states one.
+/// Waits until a document is as it will go on, and its head says how long that is, if it said so before.
 async fn settled(relay: Relay, stage: impl Rewrite + 'static, fields: &mut HeaderMap) -> Relay {
     let mut relay = relay.rewritten_by(stage);
     let is_stream = BodyKind::of_fields(fields) == BodyKind::Events;
     let has_length = fields.contains_key(header::CONTENT_LENGTH);
-    // The head of an event stream never waits, nor has it a length.
-    if (has_length || !is_stream)
-        && let Some(length) = relay.settle().await
-        && has_length
-    {
+    // The head of an event stream without a length never waits.
+    if is_stream && !has_length {
+        return relay;
+    }
+    let length = relay.settle().await;
+    if !has_length {
+        return relay.without_length();
+    }
+    if let Some(length) = length {
         fields.insert(header::CONTENT_LENGTH, length.into());
     }
     relay

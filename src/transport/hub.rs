@@ -48,6 +48,27 @@ pub(crate) enum Contact {
     Failed { cause: String, since: Timestamp },
 }
 
+impl Contact {
+    /// Takes in what a further contact came to.
+    pub(crate) fn note(last: &mut Option<Self>, outcome: Result<(), String>, now: Timestamp) {
+        match (outcome, &mut *last) {
+            (Ok(()), Some(Self::Answered)) => {}
+            (Ok(()), last) => *last = Some(Self::Answered),
+            (Err(new), Some(Self::Failed { cause, .. })) => *cause = new,
+            (Err(cause), last) => *last = Some(Self::Failed { cause, since: now }),
+        }
+    }
+
+    /// As a row has it: whether all is well, why not, since when not.
+    pub(crate) fn shown(last: Option<&Self>) -> (Option<bool>, Option<String>, Option<Timestamp>) {
+        match last {
+            None => (None, None, None),
+            Some(Self::Answered) => (Some(true), None, None),
+            Some(Self::Failed { cause, since }) => (Some(false), Some(cause.clone()), Some(*since)),
+        }
+    }
+}
+
 impl UpstreamState {
     pub(crate) fn new(gate: Arc<Gate>) -> Self {
         Self {
@@ -65,12 +86,7 @@ impl UpstreamState {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match (outcome, &mut *last) {
-            (Ok(()), Some(Contact::Answered)) => {}
-            (Ok(()), last) => *last = Some(Contact::Answered),
-            (Err(new), Some(Contact::Failed { cause, .. })) => *cause = new,
-            (Err(cause), last) => *last = Some(Contact::Failed { cause, since: now }),
-        }
+        Contact::note(&mut last, outcome, now);
     }
 
     /// The last contact: `None` before the first.

@@ -100,6 +100,7 @@ pub(crate) struct Relay {
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
     hides_end: bool,
+    hides_length: bool,
     // Dropped last: its drop tells the end of the exchange, after everything that is still in the outbox.
     exchange: Arc<Exchange>,
 }
@@ -125,6 +126,7 @@ impl Relay {
             has_ended: false,
             is_changed: false,
             hides_end: false,
+            hides_length: false,
             exchange,
         };
         // A body that is known to be empty is never polled.
@@ -171,6 +173,12 @@ impl Relay {
         self.size_hint().exact()
     }
 
+    /// Does not say its length, even if that is known: its sender did not either.
+    pub(crate) fn without_length(mut self) -> Self {
+        self.hides_length = true;
+        self
+    }
+
     fn waiting_bytes(&self) -> u64 {
         let frames = self.waiting.iter().flatten();
         let data = frames.filter_map(Frame::data_ref);
@@ -179,7 +187,7 @@ impl Relay {
 
     fn size(&self) -> SizeHint {
         let waiting = self.waiting_bytes();
-        if self.stage.is_some() {
+        if self.stage.is_some() || self.hides_length {
             return SizeHint::default();
         }
         if self.is_over() {

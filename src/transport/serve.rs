@@ -223,12 +223,8 @@ pub(super) async fn pass(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
-    let mut request = request;
-    let mut destination = destination;
-    let socket = websocket::asked(&mut request).filter(|_| destination.speaks != Speaks::PriorH2);
-    if socket.is_some() {
-        destination.speaks = Speaks::Http1;
-    }
+    let (mut request, mut destination) = (request, destination);
+    let socket = websocket::asked(&mut request, &mut destination.speaks);
     let (mut parts, incoming) = request.into_parts();
     let mut edit = head_change(connection, &parts, &destination);
     if change::needs_plain_text(hub, &destination, &parts) {
@@ -254,12 +250,9 @@ pub(super) async fn pass(
     }
     outbox.flush().await;
     let asked = AskedFor::of(&parts);
-    let socket = match socket {
-        None => None,
-        Some(client) => match websocket::Switch::prepare(client, connection).await {
-            Ok(switch) => Some(switch),
-            Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
-        },
+    let socket = match websocket::Switch::prepare(socket, connection).await {
+        Ok(switch) => switch,
+        Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
     };
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;

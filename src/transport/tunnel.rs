@@ -10,7 +10,6 @@ use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -30,7 +29,7 @@ use super::serve::{ClientConnection, answer_ourselves, tunnel_opened};
 use super::tls::first::{First, FirstBytes, Hello};
 use super::tls::prefixed::Prefixed;
 use super::tls::refusal;
-use super::upstream::{ConnectError, Speaks};
+use super::upstream::{ConnectError, Speaks, Stream};
 use super::watchers::Outbox;
 
 /// How long a client is waited for before its destination is asked to speak first.
@@ -72,7 +71,7 @@ pub(crate) async fn open(
         Err(error) => return turn_away(&exchange, error.to_string()).await,
     };
     let destination = if hub.interception.forward.is_blind_to(authority.host()) {
-        match hub.clients.dialler.dial(&authority, 443).await {
+        match hub.clients.dialler.dial_raw(&authority, false).await {
             Ok(destination) => Some(destination),
             Err(error) => return not_reached(&exchange, &authority, &error).await,
         }
@@ -139,7 +138,26 @@ struct Seen {
     bytes: Bytes,
     first: First,
     /// Dialled already, since the client was silent.
-    destination: Option<TcpStream>,
+    destination: Option<Destination>,
+}
+
+/// What a look at a tunnel comes to.
+enum Look {
+    Seen(Seen),
+    /// The client left without a word.
+    Left,
+    /// Nothing more is to be done; the row says why.
+    Over,
+}
+
+/// A destination that may have spoken already.
+type Destination = Prefixed<Stream>;
+
+/// What the bytes are in that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Tcp,
+    Tls,
 }
 
 impl Tunnel {
@@ -156,27 +174,39 @@ impl Tunnel {
         let Some(mut client) = self.upgraded(request).await else {
             return;
         };
-        // As long as nothing was said, nobody loses anything when the program ends.
-        let stopping = self.hub().tasks.stopping().clone();
-        let seen = match stopping.run_until_cancelled(self.first_bytes(&mut client)).await {
-            Some(Ok(Some(seen))) => seen,
-            Some(Ok(None)) => {
+        match self.look_at(&mut client, Layer::Tcp).await {
+            Look::Seen(seen) => self.go_on(client, seen).await,
+            Look::Left => {
                 self.tell_opened("it was closed before anything was said in it")
                     .await;
-                return self.end(EndKind::Complete, EndKind::Complete);
+                self.end(EndKind::Complete, EndKind::Complete);
             }
+            Look::Over => {}
+        }
+    }
+
+    async fn look_at<S: AsyncRead + Unpin>(&self, client: &mut S, layer: Layer) -> Look {
+        // As long as nothing was said, nobody loses anything when the program ends.
+        let stopping = self.hub().tasks.stopping().clone();
+        match stopping
+            .run_until_cancelled(self.first_bytes(client, layer))
+            .await
+        {
+            Some(Ok(Some(seen))) => Look::Seen(seen),
+            Some(Ok(None)) => Look::Left,
             Some(Err(error)) => {
                 self.tell_opened("its destination could not be reached").await;
                 self.exchange.fail(not_reached_text(&self.authority, &error));
-                return self.end(EndKind::Complete, EndKind::UpstreamUnreachable);
+                self.end(EndKind::Complete, EndKind::UpstreamUnreachable);
+                Look::Over
             }
             None => {
                 self.tell_opened("the proxy ended before anything was said in it")
                     .await;
-                return self.end(EndKind::CutByProxy, EndKind::CutByProxy);
+                self.end(EndKind::CutByProxy, EndKind::CutByProxy);
+                Look::Over
             }
-        };
-        self.go_on(client, seen).await;
+        }
     }
 
     async fn go_on(&self, client: Client, seen: Seen) {
@@ -194,7 +224,7 @@ impl Tunnel {
             }
             (_, reason) => {
                 let reason = reason.unwrap_or("it is neither TLS nor HTTP");
-                self.pass_on(client, seen.destination, reason).await;
+                self.pass_on(client, seen.destination, Layer::Tcp, reason).await;
             }
         }
     }
@@ -209,25 +239,28 @@ impl Tunnel {
         }
         let name = hello.server_name.as_deref()?;
         if self.hub().interception.forward.is_blind_to(name) {
-            return Some("its bytes are not looked at");
+            return Some("its host is excepted (--no-intercept)");
         }
         // Nobody could tell which of the two the requests are for.
-        (plain_host(name) != self.host())
-            .then_some("its TLS is for another host than the tunnel, so its bytes are not looked at")
+        (plain_host(name) != self.host()).then_some("its TLS is for another host than the tunnel")
     }
 
     /// Reads until it is clear what the client speaks. A client that is silent may wait for its destination to speak, so
     /// that is dialled after a while. `None` if the client leaves first.
-    async fn first_bytes(&self, client: &mut Client) -> Result<Option<Seen>, ConnectError> {
+    async fn first_bytes<S: AsyncRead + Unpin>(
+        &self,
+        client: &mut S,
+        layer: Layer,
+    ) -> Result<Option<Seen>, ConnectError> {
         let mut bytes = FirstBytes::default();
-        let mut buffer = [0; LOOK_BYTES];
+        let mut ears = Ears::default();
         let mut destination = None;
         let first = loop {
-            match hear(client, destination.as_ref(), &mut buffer).await {
-                Heard::Bytes(0) if bytes.is_empty() => return Ok(None),
-                Heard::Silence if bytes.is_empty() => destination = Some(self.dial().await?),
-                Heard::Bytes(0) | Heard::Silence | Heard::Destination => break First::Other,
-                Heard::Bytes(length) => match bytes.push(&buffer[..length]) {
+            match ears.hear(client, destination.as_mut()).await {
+                Heard::Client(0) if bytes.is_empty() => return Ok(None),
+                Heard::Silence if bytes.is_empty() => destination = Some(self.dial(layer).await?),
+                Heard::Client(0) | Heard::Silence | Heard::Destination => break First::Other,
+                Heard::Client(length) => match bytes.push(&ears.client[..length]) {
                     First::Unclear => {}
                     first => break first,
                 },
@@ -236,7 +269,7 @@ impl Tunnel {
         Ok(Some(Seen {
             bytes: bytes.into_bytes().into(),
             first,
-            destination,
+            destination: destination.map(|stream| Prefixed::new(ears.said.into(), stream)),
         }))
     }
 
@@ -254,7 +287,9 @@ impl Tunnel {
             Ok(config) => config,
             Err(error) => {
                 hub.interception.tell_failure(&host, &error);
-                return self.pass_on(client, None, "its TLS cannot be intercepted").await;
+                return self
+                    .pass_on(client, None, Layer::Tcp, "its TLS cannot be intercepted")
+                    .await;
             }
         };
         let accepting = TlsAcceptor::from(config).accept(client);
@@ -274,23 +309,57 @@ impl Tunnel {
         }
     }
 
-    async fn serve_tls(&self, stream: TlsStream<Prefixed<Client>>, host: &str) {
+    /// Serves what is in TLS, or passes it on to the destination in TLS of its own.
+    async fn serve_tls(&self, mut stream: TlsStream<Prefixed<Client>>, host: &str) {
         let tls = stream.get_ref().1;
         let version = tls.protocol_version().and_then(|version| version.as_str());
-        let protocol = if tls.alpn_protocol() == Some(b"h2") {
-            "h2"
-        } else {
-            "http/1.1"
-        };
         let version = version.unwrap_or("TLS").replace("v1_", " 1.");
-        self.tell_opened(&format!(
-            "{version} with {protocol}, what is asked in it has rows of its own"
-        ))
-        .await;
-        if self.serve(stream, Scheme::HTTPS).await {
-            return self.end(EndKind::Complete, EndKind::Complete);
+        let protocol = match tls.alpn_protocol() {
+            Some(b"h2") => Some("h2"),
+            Some(_) => Some("http/1.1"),
+            None => None,
+        };
+        if let Some(protocol) = protocol {
+            return self
+                .serve_in_tls(stream, host, &format!("{version} with {protocol}"))
+                .await;
         }
-        // Some clients look at the certificate only once the handshake is done.
+        match self.look_at(&mut stream, Layer::Tls).await {
+            Look::Seen(seen) if seen.first == First::Http => {
+                drop(seen.destination);
+                let stream = Prefixed::new(seen.bytes, stream);
+                self.serve_in_tls(stream, host, &version).await;
+            }
+            Look::Seen(seen) => {
+                let stream = Prefixed::new(seen.bytes, stream);
+                let why = "what is in its TLS is no HTTP";
+                self.pass_on(stream, seen.destination, Layer::Tls, why).await;
+            }
+            Look::Left => self.left_without_a_word(host, &version).await,
+            Look::Over => {}
+        }
+    }
+
+    async fn serve_in_tls<S>(&self, stream: S, host: &str, tls: &str)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.tell_opened(&format!("{tls}, what is asked in it has rows of its own"))
+            .await;
+        if self.serve(stream, Scheme::HTTPS).await {
+            self.end(EndKind::Complete, EndKind::Complete);
+        } else {
+            self.refused(host);
+        }
+    }
+
+    async fn left_without_a_word(&self, host: &str, tls: &str) {
+        self.tell_opened(&format!("{tls}, nothing was asked in it")).await;
+        self.refused(host);
+    }
+
+    /// Some clients look at the certificate only once the handshake is done.
+    fn refused(&self, host: &str) {
         let how = "closed the connection after the TLS handshake without asking anything, so it may not trust the certificate";
         let text = self.hub().interception.tell_refused(host, how);
         self.exchange.fail(text);
@@ -323,13 +392,19 @@ impl Tunnel {
         drive_boxed(Arc::clone(self.hub()), stream, accepted).await
     }
 
-    /// Passes on what is not looked into.
-    async fn pass_on(&self, client: Prefixed<Client>, destination: Option<TcpStream>, why: &str) {
-        let destination = match destination {
-            Some(destination) => Ok(destination),
-            None => self.dial().await,
+    /// Passes on what is not served.
+    async fn pass_on<S>(&self, client: S, destination: Option<Destination>, layer: Layer, why: &str)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let destination = if let Some(destination) = destination {
+            Ok(destination)
+        } else {
+            let dialled = self.dial(layer).await;
+            dialled.map(|stream| Prefixed::new(Bytes::new(), stream))
         };
-        self.tell_opened(why).await;
+        self.tell_opened(&format!("{why}, so it is passed on as it is"))
+            .await;
         match destination {
             Ok(destination) => self.copy(client, destination).await,
             Err(error) => {
@@ -339,11 +414,12 @@ impl Tunnel {
         }
     }
 
-    async fn dial(&self) -> Result<TcpStream, ConnectError> {
-        self.hub().clients.dialler.dial(&self.authority, 443).await
+    async fn dial(&self, layer: Layer) -> Result<Stream, ConnectError> {
+        let dialler = &self.hub().clients.dialler;
+        dialler.dial_raw(&self.authority, layer == Layer::Tls).await
     }
 
-    async fn relay(&self, request: Request<Incoming>, destination: TcpStream) {
+    async fn relay(&self, request: Request<Incoming>, destination: Stream) {
         if let Some(client) = self.upgraded(request).await {
             self.copy(client, destination).await;
         }
@@ -359,7 +435,11 @@ impl Tunnel {
         }
     }
 
-    async fn copy(&self, mut client: impl AsyncRead + AsyncWrite + Unpin, mut destination: TcpStream) {
+    async fn copy(
+        &self,
+        mut client: impl AsyncRead + AsyncWrite + Unpin,
+        mut destination: impl AsyncRead + AsyncWrite + Unpin,
+    ) {
         match tokio::io::copy_bidirectional(&mut client, &mut destination).await {
             Ok((sent, received)) => {
                 self.count(Direction::ClientToServer, sent);
@@ -407,25 +487,53 @@ impl Tunnel {
 /// What is heard first.
 enum Heard {
     /// So many bytes of the client; none if it has gone.
-    Bytes(usize),
+    Client(usize),
     /// Nothing, for [`SILENCE`].
     Silence,
     /// The destination speaks, or has gone.
     Destination,
 }
 
-/// Listens to the client, and to the destination if that was dialled.
-async fn hear(client: &mut Client, destination: Option<&TcpStream>, buffer: &mut [u8]) -> Heard {
-    let reading = client.read(buffer);
-    let Some(destination) = destination else {
-        return match tokio::time::timeout(SILENCE, reading).await {
-            Ok(read) => Heard::Bytes(read.unwrap_or(0)),
-            Err(_) => Heard::Silence,
+/// What is heard while looking.
+struct Ears {
+    client: Vec<u8>,
+    destination: Vec<u8>,
+    /// What the destination said.
+    said: Vec<u8>,
+}
+
+impl Default for Ears {
+    fn default() -> Self {
+        Self {
+            client: vec![0; LOOK_BYTES],
+            destination: vec![0; LOOK_BYTES],
+            said: Vec::new(),
+        }
+    }
+}
+
+impl Ears {
+    /// Listens to the client, and to the destination if that was dialled. What cannot be read is over.
+    async fn hear<S: AsyncRead + Unpin>(
+        &mut self,
+        client: &mut S,
+        destination: Option<&mut Stream>,
+    ) -> Heard {
+        let reading = client.read(&mut self.client);
+        let Some(destination) = destination else {
+            return match tokio::time::timeout(SILENCE, reading).await {
+                Ok(read) => Heard::Client(read.unwrap_or(0)),
+                Err(_) => Heard::Silence,
+            };
         };
-    };
-    tokio::select! {
-        read = reading => Heard::Bytes(read.unwrap_or(0)),
-        _ = destination.readable() => Heard::Destination,
+        tokio::select! {
+            read = reading => Heard::Client(read.unwrap_or(0)),
+            read = destination.read(&mut self.destination) => {
+                let length = read.unwrap_or(0);
+                self.said.extend_from_slice(&self.destination[..length]);
+                Heard::Destination
+            }
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use super::tap::{ResponseHead, UpstreamTap};
 use super::tls::ready::{KeptReady, Ready};
 use super::tls::trust::{Alpn, Trust};
 use super::via::{self, ViaError};
-use stream::Stream;
+pub(crate) use stream::Stream;
 
 /// How long an idle pooled connection is kept. Below the usual 100 s of servers and load balancers.
 const POOL_IDLE: Duration = Duration::from_secs(90);
@@ -301,7 +301,7 @@ impl Dialler {
             None => self.dial(authority, if is_tls { 443 } else { 80 }).await?,
         };
         let stream = if is_tls {
-            self.wrap_in_tls(tcp, authority).await?
+            self.wrap_in_tls(tcp, authority, self.alpn()).await?
         } else {
             Stream::Plain(tcp)
         };
@@ -336,12 +336,37 @@ impl Dialler {
         }
     }
 
-    async fn wrap_in_tls(&self, tcp: TcpStream, authority: &Authority) -> Result<Stream, ConnectError> {
-        let host = plain_host(authority.host());
-        let alpn = match self.speaks {
+    /// A connection on which bytes are passed on as they are, inside of TLS if `with_tls`.
+    ///
+    /// # Errors
+    /// As [`Dialler::dial`], and if the server's certificate is not believed.
+    pub(crate) async fn dial_raw(
+        &self,
+        authority: &Authority,
+        with_tls: bool,
+    ) -> Result<Stream, ConnectError> {
+        let tcp = self.dial(authority, 443).await?;
+        if with_tls {
+            self.wrap_in_tls(tcp, authority, Alpn::Unsaid).await
+        } else {
+            Ok(Stream::Plain(tcp))
+        }
+    }
+
+    const fn alpn(&self) -> Alpn {
+        match self.speaks {
             Speaks::Http1 => Alpn::Http1,
             Speaks::Negotiated | Speaks::PriorH2 => Alpn::Both,
-        };
+        }
+    }
+
+    async fn wrap_in_tls(
+        &self,
+        tcp: TcpStream,
+        authority: &Authority,
+        alpn: Alpn,
+    ) -> Result<Stream, ConnectError> {
+        let host = plain_host(authority.host());
         let config = self.settings.trust.config_for(&host, alpn);
         let config = config.map_err(ConnectError::NoTls)?;
         let name =

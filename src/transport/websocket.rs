@@ -1,4 +1,4 @@
-//! WebSockets: the server's consent passes, then the bytes both ways as they are, while a copy is read.
+//! The switch to a WebSocket: the server's consent passes, then the bytes both ways as they are, while a copy is read.
 //!
 //! The connection is the session, each message a frame. What HTTP/2 calls extended CONNECT (RFC 8441) is not offered.
 //!
@@ -28,7 +28,7 @@ use super::relay::{ReplyBody, describe};
 use super::rewrite::Changes;
 use super::serve::{ClientConnection, response_fields};
 use super::tap::RequestHeads;
-use super::upstream::ConnectionFacts;
+use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;
 
 const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
@@ -52,12 +52,17 @@ pub(super) fn asks_for_socket(fields: &HeaderMap) -> bool {
     has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
 }
 
-/// The client's side of a WebSocket that `request` asks for.
-pub(super) fn asked(request: &mut Request<Incoming>) -> Option<OnUpgrade> {
+/// The client's side of a WebSocket that `request` asks for, which the server then is asked for in HTTP/1.1. None if the
+/// server is spoken to in HTTP/2 from the first byte.
+pub(super) fn asked(request: &mut Request<Incoming>, speaks: &mut Speaks) -> Option<OnUpgrade> {
     let is_asked = request.method() == Method::GET
         && request.version() == Version::HTTP_11
+        && *speaks != Speaks::PriorH2
         && asks_for_socket(request.headers());
-    is_asked.then(|| hyper::upgrade::on(request))
+    is_asked.then(|| {
+        *speaks = Speaks::Http1;
+        hyper::upgrade::on(request)
+    })
 }
 
 /// A switch of protocols that the server may consent to.
@@ -69,21 +74,24 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// Finds room for it, among tunnels.
+    /// Finds room for it, among tunnels; none is needed if it is not asked for.
     ///
     /// # Errors
     /// [`NoRoomError`] if there are too many; it is not waited, since they live long.
     pub(super) async fn prepare(
-        client: OnUpgrade,
+        client: Option<OnUpgrade>,
         connection: &ClientConnection,
-    ) -> Result<Self, NoRoomError> {
+    ) -> Result<Option<Self>, NoRoomError> {
+        let Some(client) = client else {
+            return Ok(None);
+        };
         let tasks = &connection.hub.tasks;
-        Ok(Self {
+        Ok(Some(Self {
             client,
             heads: connection.heads.clone(),
             permit: tasks.permit(TaskKind::Tunnel, Duration::ZERO).await?,
             place: Arc::clone(&connection.place),
-        })
+        }))
     }
 
     /// Passes the server's consent on and relays from then on.

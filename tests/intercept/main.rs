@@ -4,8 +4,7 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, and its helpers too"
 )]
-#![allow(
-    missing_docs,
+#![expect(
     unreachable_pub,
     reason = "the helpers of this program are public to its parts only"
 )]
@@ -69,6 +68,34 @@ async fn an_exchange_over_tls_passes_byte_for_byte_and_is_shown_like_any_other()
     assert_eq!(tunnels, 2);
     let call = rows.iter().find(|row| is_call(row)).unwrap();
     assert_eq!(call.session.unwrap().side(), Side::Forward);
+}
+
+#[tokio::test]
+async fn a_websocket_over_tls_is_switched_to_on_http1_even_if_the_server_has_http2() {
+    let server = TlsServer::speaking(&["h2", "http/1.1"]).await;
+    let house = House::trusting(&server);
+    let mut frontend = house.engine.frontend().unwrap();
+    let authority = format!("localhost:{}", server.port());
+    let mut client = house.client(&authority, &["http/1.1"]).await;
+    let ask = format!(
+        "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mcp\r\n\r\n"
+    );
+    client.send(&ask).await;
+    let mut upstream = server.accept().await;
+    assert_eq!(upstream.read_head().await, ask);
+    let consent = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mcp\r\n\r\n";
+    upstream.send(consent).await;
+    assert_eq!(client.read_head().await, consent);
+    // Text in two fragments, the second of them empty.
+    let mut message = vec![0x01, u8::try_from(CALL.len()).unwrap()];
+    message.extend(CALL.bytes());
+    client.send(&message).await;
+    upstream.read_through(CALL).await;
+    client.send([0x80, 0]).await;
+    snapshot_when(&mut frontend, "the call", |snapshot| {
+        snapshot.messages.rows.iter().any(is_call)
+    })
+    .await;
 }
 
 #[tokio::test]

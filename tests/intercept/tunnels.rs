@@ -56,6 +56,26 @@ async fn tls_for_another_protocol_passes_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_in_tls_and_no_http_is_passed_on_in_tls() {
+    let server = TlsServer::speaking(&[]).await;
+    let house = House::trusting(&server);
+    let authority = format!("localhost:{}", server.port());
+    for client_first in [true, false] {
+        let mut client = house.client(&authority, &[]).await;
+        let greeting = "* OK ready\r\n";
+        if client_first {
+            client.send("EHLO me\r\n").await;
+        }
+        let mut upstream = server.accept().await;
+        upstream.send(greeting).await;
+        client.read_through(greeting).await;
+        client.send("QUIT\r\n").await;
+        let said = upstream.read_through("QUIT\r\n").await;
+        assert_eq!(said.starts_with("EHLO me\r\n"), client_first);
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_the_program_does_not_wait_for_tunnels_in_which_nothing_was_said() {
     let house = House::new(|config| config.limits.drain_timeout = PATIENCE);
     let _silent = house.connect("localhost:443").await;

@@ -124,11 +124,12 @@ fn say_upstream(upstream: &UpstreamRow) {
         .as_ref()
         .map(|url| format!(" or {url}"))
         .unwrap_or_default();
+    // Arguments of a command may be secrets, and this line ends up in logs.
     let instead = match kind {
-        ServerKind::Http => "in place of",
-        ServerKind::Command => "for the command",
+        ServerKind::Http => format!(" in place of {url}"),
+        ServerKind::Command => ", where its command is started for them".to_owned(),
     };
-    let text = format!("clients of {name} use {client_url}{alone} {instead} {url}");
+    let text = format!("clients of {name} use {client_url}{alone}{instead}");
     say(Safe::of(&text).as_str());
 }
 

@@ -4,6 +4,7 @@ mod app;
 mod ca;
 mod cli;
 mod client_config;
+mod client_file;
 mod complete;
 mod console;
 mod demo;
@@ -43,6 +44,8 @@ mod update;
 mod view;
 #[cfg(unix)]
 mod wrap;
+#[cfg(unix)]
+mod wrap_config;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
@@ -142,6 +145,8 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
         Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
         Job::Exec(job) => return exec::run(job).map(|()| ExitCode::SUCCESS),
+        #[cfg(unix)]
+        Job::WrapConfig(options) => return wrap_config(options).map(|()| ExitCode::SUCCESS),
         _ => {}
     }
     check_terminal(&invocation.job)?;
@@ -162,6 +167,12 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         ));
     }
     outcome
+}
+
+#[cfg(unix)]
+fn wrap_config(options: &wrap_config::WrapConfigOptions) -> Result<(), Failure> {
+    let outcome = wrap_config::run(options);
+    print(&outcome.map_err(|error| Failure::with_code(error.exit_code(), error))?)
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -272,6 +283,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Exec(job) => exec::run(&job),
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
+        #[cfg(unix)]
+        Job::WrapConfig(options) => wrap_config(&options),
         #[cfg(unix)]
         Job::Wrap(options) => return wrap(wrap::run(&options)),
         #[cfg(unix)]

@@ -372,6 +372,7 @@ fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
             // two servers
             "mcpServers": {
                 "My docs": {"type": "http", "url": "http://127.0.0.1:9/mcp", "headers": {"X-Key": "${KEY}"}, "odd": 1},
+                "files": {"command": "cat", "args": ["--key=s3cret"]},
                 "old": {"url": "http://127.0.0.1:9/old", "disabled": true},
             },
         }"#,
@@ -388,6 +389,11 @@ fn servers_of_a_clients_file_are_served_each_under_its_name_and_at_its_port() {
     let mut proxy = Headless::of(command.env("KEY", "s3cret"));
     let more = proxy.line_with("clients of more");
     let docs = proxy.line_with("clients of My-docs");
+    let files = proxy.line_with("clients of files");
+    assert!(
+        files.contains("/files or http://") && files.contains("its command is started"),
+        "{files}"
+    );
     let common = format!("http://{}/My-docs or http://127.0.0.1:", proxy.address);
     assert!(
         docs.contains(&common) && docs.contains("/mcp in place of http://127.0.0.1:9/mcp"),
@@ -455,4 +461,62 @@ fn a_port_of_a_server_that_is_taken_is_named_with_the_server() {
             .unwrap(),
     );
     ran.refused(3, &[&port, "`db`", "--ports"]);
+}
+
+#[test]
+fn a_command_that_is_not_there_is_told_at_the_start() {
+    let ran = Home::new().run(&[
+        "--headless",
+        "--listen",
+        "127.0.0.1:0",
+        "--",
+        "no-such-program-anywhere",
+    ]);
+    ran.refused(3, &["no-such-program-anywhere", "PATH", "install it"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_behind_two_dashes_is_served_and_does_not_outlive_a_killed_proxy() {
+    let home = Home::new();
+    let pid_file = home.path().join("pid");
+    let script = format!(
+        "echo $$ > {}; read line; echo '{{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{{}}}}'; exec sleep 600",
+        pid_file.display()
+    );
+    let mut proxy = Headless::start(&home, &["--", "sh", "-c", &script]);
+    let line = proxy.line_with("clients of sh use ");
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"))
+        .unwrap();
+    let (address, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    assert_eq!(path, "mcp");
+    let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
+    let mut client = TcpStream::connect(address).unwrap();
+    write!(
+        client,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.contains("mcp-session-id") && answer.ends_with(r#""result":{}}"#),
+        "{answer}"
+    );
+    let pid: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    proxy.child.kill().unwrap();
+    proxy.child.wait().unwrap();
+    let waited = std::time::Duration::from_secs(10);
+    let step = std::time::Duration::from_millis(10);
+    let is_alive = || rustix::process::test_kill_process(pid).is_ok();
+    let gone = (0..waited.as_millis() / step.as_millis()).any(|_| {
+        let is_gone = !is_alive();
+        std::thread::sleep(if is_gone { std::time::Duration::ZERO } else { step });
+        is_gone
+    });
+    assert!(gone, "the program outlived the proxy");
 }

@@ -353,7 +353,7 @@ fn a_server_that_is_down_is_seen_at_once_and_the_key_has_it_tried_again() {
     tui.wait_for("the open breaker in the header", PATIENCE, |text| {
         text.contains("✗ breaker open")
     });
-    tui.press("3");
+    tui.press("5");
     tui.wait_for("when it is tried, and the key", PATIENCE, |text| {
         text.contains("a request is tried in 59 min") && text.contains("r retry servers")
     });

@@ -2,6 +2,7 @@
 // the wire, answers the same thing each time, and also serves older clients, statelessly.
 import { createServer } from 'node:http';
 import { toNodeHandler } from '@modelcontextprotocol/node';
+import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { acceptedContent, completable, createMcpHandler, fromJsonSchema, inputRequired, inputResponse, McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
@@ -86,7 +87,10 @@ function addResourcesAndPrompts(server) {
   }));
 }
 
-const handler = createMcpHandler(() => {
+/** `stdio` as the argument: on standard input and output instead of a port. */
+const onStdio = process.argv[2] === 'stdio';
+
+function makeServer() {
   const capabilities = { logging: {}, tools: { listChanged: true }, resources: { subscribe: true, listChanged: true } };
   const server = new McpServer({ name: 'modern', version: '1.0.0' }, { capabilities, instructions: 'Only for tests.' });
   addTools(server);
@@ -94,11 +98,17 @@ const handler = createMcpHandler(() => {
   addAskingTools(server);
   addResourcesAndPrompts(server);
   server.registerTool('touch', { inputSchema: z.object({ uri: z.string() }) }, ({ uri }) => {
-    handler.notify.resourceUpdated(uri);
-    handler.notify.toolsChanged();
+    if (onStdio) {
+      void server.server.sendResourceUpdated({ uri });
+      server.sendToolListChanged();
+    } else {
+      handler.notify.resourceUpdated(uri);
+      handler.notify.toolsChanged();
+    }
     return text('touched');
   });
   return server;
-});
+}
 
-createServer(toNodeHandler(handler)).listen();
+const handler = onStdio ? serveStdio(makeServer) : createMcpHandler(makeServer);
+if (!onStdio) createServer(toNodeHandler(handler)).listen();

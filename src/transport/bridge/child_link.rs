@@ -121,7 +121,7 @@ pub(super) async fn start<R: Routing>(
     let (hub, server) = (launch.hub, launch.server);
     let place = ChildPlace::find(hub).await?;
     let started = ChildProcess::start(&server.command());
-    let (process, pipes) = started.map_err(|error| refusal(server, &error))?;
+    let (process, pipes) = started.map_err(|error| refusal(hub, server, &error))?;
     let run = Run::begin(hub, facts(&launch, process.id()), launch.session.clone()).await;
     let (input, lines) = mpsc::channel(LINES_WAITING + OWN_LINES_WAITING);
     let stop = CancellationToken::new();
@@ -130,7 +130,7 @@ pub(super) async fn start<R: Routing>(
         room: Arc::new(Semaphore::new(LINES_WAITING)),
         stop: stop.clone(),
     });
-    server.note_start(Ok(()));
+    server.note_start(Ok(()), hub.clock.now());
     let pump = Pump {
         hub: Arc::clone(hub),
         server: Arc::clone(server),
@@ -147,9 +147,9 @@ pub(super) async fn start<R: Routing>(
     Ok(())
 }
 
-fn refusal(server: &BridgeServer, error: &StartChildError) -> StartFailure {
+fn refusal(hub: &Hub, server: &BridgeServer, error: &StartChildError) -> StartFailure {
     let text = crate::transport::relay::describe(error);
-    server.note_start(Err(text.clone()));
+    server.note_start(Err(text.clone()), hub.clock.now());
     StartFailure::Refused(text)
 }
 
@@ -310,8 +310,9 @@ impl<R: Routing> Pump<R> {
         let by_itself = matches!(cause, Cause::Ended | Cause::Mute);
         let text = self.words(cause, run_end, tail);
         self.desk.over(&text);
+        let failure = by_itself.then_some(text);
         self.server
-            .note_end(run_end.to_string(), by_itself.then_some(text));
+            .note_end(run_end.to_string(), failure, self.hub.clock.now());
         self.run.ended(run_end, true).await;
     }
 

@@ -22,6 +22,14 @@ pub(crate) enum MissingProgram {
     NoDirectory { path: PathBuf },
 }
 
+/// Why a program cannot be started from where we are, in words; `None` if nothing speaks against it.
+pub(crate) fn problem(server: &CommandServer) -> Option<String> {
+    let search = std::env::var_os("PATH");
+    check(server, search.as_deref())
+        .err()
+        .map(|problem| problem.to_string())
+}
+
 /// Checks that a program is there and may be run, as far as can be told without running it.
 ///
 /// # Errors

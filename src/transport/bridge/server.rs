@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::child::{CommandConfig, EnvironmentChange, GuardCommand};
+use crate::clock::Timestamp;
 use crate::config::CommandServer;
 use crate::snapshot::{ServerKind, UpstreamRow};
+
+use crate::transport::hub::Contact;
 
 use super::legacy::LegacySession;
 use super::modern::Shared;
@@ -37,7 +40,7 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Fare {
     /// The last start or end: `None` before the first.
-    last: Option<Result<(), String>>,
+    last: Option<Contact>,
     /// How the last one that ended did so.
     last_exit: Option<String>,
 }
@@ -89,16 +92,6 @@ impl BridgeServer {
         self.children.load(Ordering::Relaxed)
     }
 
-    /// What was found that should not be: lines that are no messages, answers to nothing, streams that nobody read.
-    pub(crate) fn findings(&self) -> u64 {
-        self.tally.findings.load(Ordering::Relaxed)
-    }
-
-    /// How the last program that ended did so.
-    pub(crate) fn last_exit(&self) -> Option<String> {
-        self.fare().last_exit.clone()
-    }
-
     /// The path at which clients find it beside others.
     pub(crate) fn mount(&self) -> String {
         format!("/{}", self.config.name.as_deref().unwrap_or("mcp"))
@@ -106,14 +99,17 @@ impl BridgeServer {
 
     /// Its row in the list of servers, but for where clients find it.
     pub(crate) fn row(&self) -> UpstreamRow {
-        let last = self.fare().last.clone();
+        let (is_healthy, last_error, down_since) = Contact::shown(self.fare().last.as_ref());
         UpstreamRow {
             kind: ServerKind::Command,
             name: self.label.to_string(),
             url: self.command_line.clone(),
             running: self.children(),
-            is_healthy: last.as_ref().map(Result::is_ok),
-            last_error: last.and_then(Result::err),
+            last_exit: self.fare().last_exit.clone(),
+            findings: self.tally.findings.load(Ordering::Relaxed),
+            is_healthy,
+            last_error,
+            down_since,
             exchanges: self.exchanges.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             ..UpstreamRow::default()
@@ -125,23 +121,28 @@ impl BridgeServer {
     }
 
     /// A program of it was started, or could not be.
-    pub(super) fn note_start(&self, outcome: Result<(), String>) {
+    pub(super) fn note_start(&self, outcome: Result<(), String>, now: Timestamp) {
         if outcome.is_ok() {
             self.children.fetch_add(1, Ordering::Relaxed);
         } else {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
-        self.fare().last = Some(outcome);
+        Contact::note(&mut self.fare().last, outcome, now);
+    }
+
+    /// It could not be started if anybody wanted it now.
+    pub(crate) fn note_missing(&self, problem: String, now: Timestamp) {
+        Contact::note(&mut self.fare().last, Err(problem), now);
     }
 
     /// A program of it has ended; `failure` if that was not as it should be.
-    pub(super) fn note_end(&self, how: String, failure: Option<String>) {
+    pub(super) fn note_end(&self, how: String, failure: Option<String>, now: Timestamp) {
         self.children.fetch_sub(1, Ordering::Relaxed);
         let mut fare = self.fare();
         fare.last_exit = Some(how);
         if let Some(failure) = failure {
             self.failures.fetch_add(1, Ordering::Relaxed);
-            fare.last = Some(Err(failure));
+            Contact::note(&mut fare.last, Err(failure), now);
         }
     }
 

@@ -138,7 +138,8 @@ impl Oauth {
     /// Looks out for the loop of tokens that are refused as soon as they are issued.
     pub(crate) fn watch(&self, answered: &Answered<'_>) -> Changes {
         let mut changes = Changes::default();
-        if answered.credential == 0 || !self.is_on() {
+        // With a relay tokens are for the server's own address, and a refusal has another reason.
+        if answered.credential == 0 || self.mode != OauthMode::Assist {
             return changes;
         }
         match answered.status {
@@ -165,10 +166,10 @@ impl Oauth {
             let error = crate::codec::json::find_path(text, &[crate::codec::json::PathStep::Key("error")]);
             if error == Some(&br#""invalid_target""#[..]) {
                 changes.warn(
-                    "the authorization server issues no token for this `resource`: it is the proxy's address",
+                    "the authorization server issues no token for the `resource` that it was asked for (invalid_target)",
                 );
                 changes.notice = Some(format!(
-                    "{server} issues no token for the proxy's address (invalid_target). {WAYS_OUT}"
+                    "{server} issues no token for the address that it was asked for (invalid_target). {WAYS_OUT}"
                 ));
             }
         })

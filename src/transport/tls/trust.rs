@@ -22,6 +22,8 @@ pub(crate) enum Alpn {
     Both,
     /// HTTP/1.1 only.
     Http1,
+    /// Something else, which is not said.
+    Unsaid,
 }
 
 /// Made when the first https server is dialled, since a machine without certificates can do without until then.
@@ -64,8 +66,10 @@ impl Trust {
             self.checked.get_or_init(|| checked(self.roots.clone()))
         };
         let mut config = base.clone()?;
-        if alpn == Alpn::Http1 {
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        match alpn {
+            Alpn::Both => {}
+            Alpn::Http1 => config.alpn_protocols = vec![b"http/1.1".to_vec()],
+            Alpn::Unsaid => config.alpn_protocols = Vec::new(),
         }
         Ok(Arc::new(config))
     }

@@ -11,6 +11,8 @@ use shadowcat::telemetry::OtlpUrl;
 use super::filter_text::FilterText;
 use super::forward_flags::{CaArguments, ForwardArguments};
 use super::limit_flags::LimitArguments;
+#[cfg(unix)]
+use super::paste::PasteFormat;
 use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
@@ -26,12 +28,19 @@ for that server: clients dial the proxy in its place. Several upstreams have a N
 Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 a port, file or COMMAND could not be opened.";
 
 #[cfg(unix)]
+const WRAP_CONFIG_HELP: &str = "\
+Everything else in the file stays as it is, byte for byte. The file as it was is kept beside it, for you only. See docs/servers.md.
+
+Exit codes: 0 done, 2 the file cannot be used or was changed since, 3 it could not be read or written.";
+
+#[cfg(unix)]
 const WRAP_HELP: &str = "\
 Standard input and output carry the command's bytes only, as they are; arguments, environment and directory are passed on. \
-Without a proxy everything passes all the same. See docs/stdio.md.
+Without a proxy everything passes all the same. See docs/stdio.md, and docs/wrap-upstream.md for --upstream.
 
 Exit codes: that of the command, 128 and the signal's number if one ended it; 127 if there is no such command, 126 if it \
-cannot be run, 3 if the recording cannot be written.";
+cannot be run, 3 if the recording cannot be written. With --upstream: 0, 1 if the server has forgotten the session, 3 if it cannot be \
+spoken to at all.";
 
 /// See and record every message between MCP clients and servers
 #[derive(Debug, Parser)]
@@ -53,6 +62,9 @@ pub(super) enum Task {
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
     Wrap(WrapArguments),
+    /// Put `wrap` in front of the servers in a client's file, or take it away again
+    #[cfg(unix)]
+    WrapConfig(WrapConfigArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
     /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
@@ -199,6 +211,46 @@ pub(super) struct WrapArguments {
 }
 
 /// Reads `NAME=VAR`.
+/// A client's file of servers.
+#[cfg(unix)]
+#[derive(Debug, Args)]
+#[command(after_help = WRAP_CONFIG_HELP)]
+pub(super) struct WrapConfigArguments {
+    /// The client's file, such as .mcp.json, or settings.json of VS Code
+    #[arg(value_name = "FILE", required_unless_present = "print")]
+    pub(super) file: Option<PathBuf>,
+    /// Only this server; repeatable [default: all of them]
+    #[arg(long, value_name = "NAME", requires = "file", conflicts_with = "undo")]
+    pub(super) server: Vec<String>,
+    /// Say what would be changed, and change nothing
+    #[arg(long, requires = "file", conflicts_with = "undo")]
+    pub(super) dry_run: bool,
+    /// Put the file back as it was before the last time
+    #[arg(long, requires = "file")]
+    pub(super) undo: bool,
+    /// Undo even if the file was changed since; what it is now is kept beside it
+    #[arg(long, requires = "undo")]
+    pub(super) force: bool,
+    /// Print what to paste into a client instead, so that it reaches the servers of --upstream and --config by HTTP
+    #[arg(long, value_name = "CLIENT", num_args = 0..=1, require_equals = true, default_missing_value = "mcp-servers",
+          conflicts_with = "file", help_heading = "Printing")]
+    pub(super) print: Option<PasteFormat>,
+    /// Where the proxy will listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", requires = "print", help_heading = "Printing")]
+    pub(super) listen: Vec<ListenAddress>,
+    /// A server of the proxy; repeatable with a NAME each
+    #[arg(
+        long,
+        value_name = "[NAME=]URL",
+        requires = "print",
+        help_heading = "Printing"
+    )]
+    pub(super) upstream: Vec<UpstreamConfig>,
+    /// Read a shadowcat.toml, or the servers of an mcp.json; repeatable
+    #[arg(long, value_name = "FILE", requires = "print", action = ArgAction::Append, help_heading = "Printing")]
+    pub(super) config: Vec<PathBuf>,
+}
+
 #[cfg(unix)]
 fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
     let (name, variable) = text.split_once('=').ok_or("it is written as NAME=VAR")?;

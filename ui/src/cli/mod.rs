@@ -6,6 +6,7 @@ mod filter_text;
 mod forward_flags;
 mod layer;
 mod limit_flags;
+mod paste;
 mod print;
 mod servers_file;
 mod settings;

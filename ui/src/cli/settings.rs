@@ -7,22 +7,25 @@ use std::path::PathBuf;
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 
-#[cfg(unix)]
-use super::arguments::WrapArguments;
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
     OpenArguments, ProxyArguments, RecordArguments, ScreenArguments, ShowArguments, ShowFormat,
     SignArguments, Task, ViewArguments,
 };
+#[cfg(unix)]
+use super::arguments::{WrapArguments, WrapConfigArguments};
 use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::layer::Layer;
+use super::paste::{self, PasteError};
 use super::print;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
 use crate::wrap::WrapOptions;
+#[cfg(unix)]
+use crate::wrap_config::{WrapConfigOptions, WrapConfigTask};
 #[cfg(unix)]
 use shadowcat::config::UpstreamConfig;
 #[cfg(unix)]
@@ -42,6 +45,21 @@ pub(crate) struct Invocation {
     pub(crate) asked_limits: BTreeSet<String>,
     /// What the log is to say of the files that were read.
     pub(crate) remarks: Vec<String>,
+}
+
+impl Invocation {
+    /// One that settings have no word in.
+    #[cfg(unix)]
+    fn of_job(job: Job) -> Self {
+        Self {
+            job,
+            log_file: None,
+            log_level: LogLevel::default(),
+            limits: ResourceLimits::default(),
+            asked_limits: BTreeSet::new(),
+            remarks: Vec::new(),
+        }
+    }
 }
 
 /// What is to be done.
@@ -66,6 +84,9 @@ pub(crate) enum Job {
     /// Stand in for a command.
     #[cfg(unix)]
     Wrap(WrapOptions),
+    /// Change a client's file.
+    #[cfg(unix)]
+    WrapConfig(WrapConfigOptions),
     /// Stand in for a command, in front of a server that speaks HTTP.
     #[cfg(unix)]
     WrapServer(WrapOptions, OutwardConfig),
@@ -144,6 +165,8 @@ pub(crate) enum SettingsError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Limit(#[from] SetLimitError),
+    #[error(transparent)]
+    Paste(#[from] PasteError),
     #[error("{files}: the table [keys] cannot be used: {cause}")]
     Keys { files: String, cause: KeymapError },
 }
@@ -154,6 +177,8 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         None => proxy(line.proxy),
         #[cfg(unix)]
         Some(Task::Wrap(arguments)) => Ok(wrap(arguments)),
+        #[cfg(unix)]
+        Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
@@ -257,13 +282,13 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
     let settings = settings(given, arguments.general)?;
-    let config = Config {
+    let mut config = Config {
         listen: listen(&settings.layer)?,
         records_secrets,
-        commands: command_server(arguments.command).into_iter().collect(),
         guard: crate::guard::command(),
         ..config(&settings.layer)
     };
+    config.commands.extend(command_server(arguments.command));
     config.check()?;
     if arguments.print_config {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);
@@ -315,6 +340,42 @@ fn wrap(arguments: WrapArguments) -> Invocation {
 #[cfg(unix)]
 fn shown(server: &UpstreamConfig) -> String {
     format!("{}{}", server.origin(), server.path.path())
+}
+
+#[cfg(unix)]
+fn wrap_config(arguments: WrapConfigArguments) -> Result<Invocation, SettingsError> {
+    let task = match (arguments.undo, arguments.dry_run) {
+        (true, _) => WrapConfigTask::Undo {
+            is_forced: arguments.force,
+        },
+        (false, true) => WrapConfigTask::DryRun,
+        (false, false) => WrapConfigTask::Wrap,
+    };
+    let given = Layer {
+        listen: some_if_any(arguments.listen),
+        upstreams: some_if_any(arguments.upstream),
+        ..Layer::default()
+    };
+    let (Some(format), None) = (arguments.print, &arguments.file) else {
+        let options = WrapConfigOptions {
+            file: arguments.file.unwrap_or_default(),
+            servers: arguments.server,
+            task,
+        };
+        return Ok(Invocation::of_job(Job::WrapConfig(options)));
+    };
+    let general = GeneralArguments {
+        config: arguments.config,
+        ..GeneralArguments::default()
+    };
+    let settings = settings(given, general)?;
+    let config = Config {
+        listen: listen(&settings.layer)?,
+        ..config(&settings.layer)
+    };
+    config.check()?;
+    let page = paste::page(&config, format)?;
+    Ok(settings.invocation(Job::Print(page)))
 }
 
 /// The command behind `--`.

@@ -106,6 +106,8 @@ pub(crate) fn command(name: &str, running: u64, calls: u64) -> UpstreamRow {
         kind: ServerKind::Command,
         url: format!("npx -y @example/server-{name} /home/cat/src"),
         running,
+        last_exit: (running > 0).then(|| "the command exited with code 0".to_owned()),
+        findings: running,
         ..server(name, (calls > 0).then_some(true), calls)
     }
 }

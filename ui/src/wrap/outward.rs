@@ -61,7 +61,7 @@ async fn speak(
         });
         ended
     };
-    let ended = links.beside(speaking).await;
+    let ended = links.beside(Box::pin(speaking)).await;
     pumps.close_output();
     links.finish().await;
     Ok(ended?.shell_code())

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use shadowcat::config::{CommandServer, UpstreamConfig};
 
+use crate::client_file::{Transport, servers_of, transport_of};
 use crate::jsonc::{self, Member, Mistake, Node, Value};
 
 pub(super) use expand::{Surroundings, workspace_of};
@@ -52,15 +53,6 @@ const UNUSED_KEYS: [&str; 13] = [
     "version",
 ];
 
-/// Names under which clients write the transports.
-const HTTP_TYPES: [&str; 5] = [
-    "http",
-    "streamable-http",
-    "streamableHttp",
-    "streamable_http",
-    "sse",
-];
-
 /// Reads the servers in the text of the file `path`.
 ///
 /// # Errors
@@ -81,89 +73,6 @@ pub(super) fn read(text: &str, path: &Path, around: &Surroundings<'_>) -> Result
         reading.remark("there is no server in it");
     }
     Ok(reading.found)
-}
-
-/// The object whose members are the servers.
-pub(crate) fn servers_of(root: &Node) -> Result<&Node, Mistake> {
-    let in_settings = root.get("mcp").and_then(|mcp| mcp.get("servers"));
-    let found = root
-        .get("mcpServers")
-        .or_else(|| root.get("servers"))
-        .or(in_settings);
-    let Some(servers) = found else {
-        return Err(Mistake::new(
-            root.span.start,
-            "there are no servers here; write {\"mcpServers\": {\"NAME\": {\"command\": …} or {\"url\": …}}}",
-        ));
-    };
-    if !servers.is_object() {
-        let message = format!(
-            "servers have to be an object with a member for each, not {}",
-            servers.kind()
-        );
-        return Err(Mistake::new(servers.span.start, message));
-    }
-    Ok(servers)
-}
-
-/// How a server is reached.
-pub(crate) enum Transport<'a> {
-    Command(&'a Node),
-    Url(&'a Node),
-}
-
-/// How the server of that entry is reached.
-///
-/// # Errors
-/// [`Mistake`] if the entry does not say it, or says two things.
-pub(crate) fn transport_of<'a>(name: &str, entry: &'a Node) -> Result<Transport<'a>, Mistake> {
-    let at = |node: &Node, message: String| Err(Mistake::new(node.span.start, message));
-    if !entry.is_object() {
-        return at(
-            entry,
-            format!("the server `{name}` has to be an object, not {}", entry.kind()),
-        );
-    }
-    let command = entry.get("command");
-    let url = entry.get("url").or_else(|| entry.get("serverUrl"));
-    let stated = entry.get("type").or_else(|| entry.get("transport"));
-    match (stated.and_then(Node::text), command, url) {
-        (Some("stdio"), Some(command), _) | (None, Some(command), None) => Ok(Transport::Command(command)),
-        (Some(stated), _, Some(url)) if HTTP_TYPES.contains(&stated) => Ok(Transport::Url(url)),
-        (None, None, Some(url)) => Ok(Transport::Url(url)),
-        (Some("stdio"), None, _) => at(
-            entry,
-            format!(
-                "the server `{name}` is of type stdio and has no \"command\"; write the program that starts it"
-            ),
-        ),
-        (Some(stated), _, None) if HTTP_TYPES.contains(&stated) => at(
-            entry,
-            format!("the server `{name}` is of type {stated} and has no \"url\"; write where it is"),
-        ),
-        (Some(stated), ..) => {
-            let node = entry
-                .get("type")
-                .or_else(|| entry.get("transport"))
-                .unwrap_or(entry);
-            at(
-                node,
-                format!(
-                    "the server `{name}` is of type `{stated}`, which is not known; write stdio, http or sse"
-                ),
-            )
-        }
-        (None, Some(_), Some(_)) => at(
-            entry,
-            format!(
-                "the server `{name}` has a \"command\" and a \"url\"; write \"type\": \"stdio\" or \"http\""
-            ),
-        ),
-        (None, None, None) => at(
-            entry,
-            format!("the server `{name}` has neither \"command\" nor \"url\"; write one of them"),
-        ),
-    }
 }
 
 struct Reading<'a> {

@@ -62,6 +62,13 @@ fn lines(model: &Model, server: &UpstreamRow) -> Vec<Line> {
             fact("gets headers", Role::Text, &names).with(Role::Dim, "  their values are shown nowhere"),
         );
     }
+    if let Some(exit) = server.last_exit.as_ref().filter(|_| server.last_error.is_none()) {
+        lines.push(fact("last end", Role::Text, exit));
+    }
+    if server.findings > 0 {
+        let count = format::plural(server.findings, "finding");
+        lines.push(fact("odd", Role::Warn, &count).with(Role::Dim, "  the log (4) has them"));
+    }
     let counts = format!(
         "{}, {} failed; {}, {} without answer",
         format::plural(server.calls, "call"),
