@@ -4,7 +4,11 @@
 #![expect(clippy::print_stderr, reason = "whoever starts it has to know the port")]
 
 #[path = "../tests/sdk/mod.rs"]
-#[expect(dead_code, reason = "this program needs the server only")]
+#[expect(
+    dead_code,
+    clippy::wildcard_imports,
+    reason = "it is a part of tests, of which this program needs the server only"
+)]
 mod sdk;
 #[path = "../tests/support/mod.rs"]
 mod support;
