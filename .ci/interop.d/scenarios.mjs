@@ -5,12 +5,14 @@ import { startServer } from './lib/servers.mjs';
 import { startWireServer } from './peers/wire-server.mjs';
 import { everything } from './sessions/everything.mjs';
 import { modern } from './sessions/modern.mjs';
+import { pythonSurvey } from './sessions/python.mjs';
 import { rawEverything, rawModern } from './sessions/raw.mjs';
+import { survey } from './sessions/survey.mjs';
 import { tasks } from './sessions/tasks.mjs';
 import { wire } from './sessions/wire.mjs';
 
-/** A session of a client library. With `onlySteps` the rest of what it saw is left out, where chance decides about it. */
-function sdk(client, server, script, { modes, version, onlySteps = false, title = '' }) {
+/** A session of a client library. `without` are parts of what it saw that are left out, where chance decides about them. */
+function sdk(client, server, script, { modes, version, without = [], title = '' }) {
   return {
     name: `${client} ↔ ${server}${title}`,
     modes,
@@ -18,10 +20,22 @@ function sdk(client, server, script, { modes, version, onlySteps = false, title 
     session: async ({ route }) => {
       const observer = new Observer();
       await script({ ...CLIENTS[client]({ ...route, observer }), observer });
-      const { steps, ...rest } = observer.data();
-      return { data: onlySteps ? { steps } : { steps, ...rest }, methods: observer.methods };
+      const parts = Object.entries(observer.data()).filter(([part]) => !without.includes(part));
+      return { data: Object.fromEntries(parts), methods: observer.methods };
     },
     sane: ({ steps }) => expectation('negotiated version', version, steps.connect.result?.version),
+  };
+}
+
+/** A session of the Python SDK; it has no way to ask for a tunnel to an `http:` URL. */
+function py(generation, server, { modes, version, kind = 'http', mode = 'legacy' }) {
+  return {
+    name: `python ${generation} ${mode === 'legacy' ? '' : `${mode} `}↔ ${server}`,
+    modes,
+    takes: route => route !== 'tunnel',
+    start: () => startServer(server),
+    session: ({ route }) => pythonSurvey(generation, route, { kind, mode }),
+    sane: ({ steps }) => expectation('negotiated version', version, steps.connect?.result?.version ?? steps.connect?.result?.protocolVersion),
   };
 }
 
@@ -30,6 +44,7 @@ function raw(server, start, script, { fact, status, methods = [] }) {
   return {
     name: `raw HTTP ↔ ${server}`,
     modes: ['reverse', 'forward'],
+    takes: mode => mode !== 'outward',
     start,
     session: async ({ route, full }) => {
       const observer = new Observer();
@@ -44,7 +59,7 @@ const expectation = (what, expected, actual) => (actual === expected ? [] : [`${
 
 export const SCENARIOS = [
   sdk('sdk 1.x', 'everything', everything, { modes: ['reverse', 'forward'], version: '2025-11-25' }),
-  sdk('sdk 1.x', 'everything', tasks, { modes: [], version: '2025-11-25', onlySteps: true, title: ' (tasks)' }),
+  sdk('sdk 1.x', 'everything', tasks, { modes: [], version: '2025-11-25', without: ['inbound', 'exchanges'], title: ' (tasks)' }),
   sdk('client 2.x legacy', 'everything', everything, { modes: ['reverse', 'forward'], version: '2025-11-25' }),
   sdk('client 2.x auto', 'everything', everything, { modes: ['reverse'], version: '2025-11-25' }),
   sdk('sdk 1.x (HTTP+SSE)', 'everything (HTTP+SSE)', everything, { modes: ['reverse', 'forward'], version: '2025-11-25' }),
@@ -52,6 +67,25 @@ export const SCENARIOS = [
   sdk('client 2.x modern', 'modern', modern, { modes: ['reverse', 'forward'], version: '2026-07-28' }),
   sdk('client 2.x auto', 'modern', modern, { modes: ['reverse'], version: '2026-07-28' }),
   sdk('sdk 1.x', 'modern', modern, { modes: ['reverse'], version: '2025-11-25' }),
+  sdk('sdk 1.x', 'python 1', survey, { modes: ['reverse'], version: '2025-11-25', without: ['exchanges'] }),
+  sdk('client 2.x auto', 'python 2', survey, { modes: ['forward'], version: '2026-07-28', without: ['exchanges'] }),
+  py(1, 'everything', { modes: ['reverse', 'forward'], version: '2025-11-25' }),
+  py(2, 'everything', { modes: ['reverse'], version: '2025-11-25' }),
+  py(1, 'everything (HTTP+SSE)', { modes: ['reverse'], version: '2025-11-25', kind: 'sse' }),
+  py(2, 'everything (HTTP+SSE)', { modes: [], version: '2025-11-25', kind: 'sse' }),
+  py(2, 'modern', { modes: ['forward'], version: '2026-07-28', mode: 'auto' }),
+  py(1, 'python 1', { modes: [], version: '2025-11-25' }),
+  py(2, 'python 2', { modes: [], version: '2026-07-28', mode: 'auto' }),
+  py(1, 'python 2', { modes: [], version: '2025-11-25' }),
+  sdk('sdk 1.x', 'everything (stdio)', everything, { modes: ['wrap', 'bridge'], version: '2025-11-25' }),
+  sdk('client 2.x legacy', 'everything (stdio)', everything, { modes: ['bridge'], version: '2025-11-25' }),
+  py(1, 'everything (stdio)', { modes: [], version: '2025-11-25' }),
+  py(2, 'python 1 (stdio)', { modes: ['wrap'], version: '2025-11-25' }),
+  py(2, 'python 2 (stdio)', { modes: [], version: '2026-07-28', mode: 'auto' }),
+  sdk('sdk 1.x', 'rust', survey, { modes: ['reverse'], version: '2025-11-25', without: ['exchanges'] }),
+  py(2, 'rust', { modes: [], version: '2026-07-28', mode: 'auto' }),
+  sdk('client 2.x auto', 'rust (stdio)', survey, { modes: ['bridge'], version: '2026-07-28' }),
+  py(1, 'rust (stdio)', { modes: [], version: '2025-11-25' }),
   raw('everything', () => startServer('everything'), rawEverything, { fact: 'DELETE', status: 200, methods: ['initialize', 'tools/list', 'tools/call', 'notifications/progress'] }),
   raw('modern', () => startServer('modern'), rawModern, { fact: 'an unknown method', status: 404, methods: ['server/discover', 'subscriptions/listen', 'notifications/tools/list_changed'] }),
   raw('odd server', startWireServer, wire, { fact: 'response headers', status: 200 }),

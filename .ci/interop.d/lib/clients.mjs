@@ -1,9 +1,11 @@
 // The two generations of the client library behind one face, so that one script drives both.
 import * as first from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport as FirstSse } from '@modelcontextprotocol/sdk/client/sse.js';
+import { StdioClientTransport as FirstStdio } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as FirstHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import * as schemas from '@modelcontextprotocol/sdk/types.js';
 import * as second from '@modelcontextprotocol/client';
+import { StdioClientTransport as SecondStdio } from '@modelcontextprotocol/client/stdio';
 import { fetch } from 'undici';
 import { z } from 'zod';
 
@@ -23,11 +25,13 @@ export const CLIENTS = {
   'sdk 1.x': route => build(route, {
     client: new first.Client(INFO, { capabilities: CAPABILITIES }),
     Transport: FirstHttp,
+    Stdio: FirstStdio,
     answer: (client, method, handler) => client.setRequestHandler(REQUESTS[method], handler),
   }),
   'sdk 1.x (HTTP+SSE)': route => build(route, {
     client: new first.Client(INFO, { capabilities: CAPABILITIES }),
     Transport: FirstSse,
+    Stdio: FirstStdio,
     answer: (client, method, handler) => client.setRequestHandler(REQUESTS[method], handler),
   }),
   'client 2.x legacy': route => secondClient(route, 'legacy'),
@@ -40,14 +44,14 @@ function secondClient(route, mode, Transport = second.StreamableHTTPClientTransp
   return build(route, {
     client: new second.Client(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode } }),
     Transport,
+    Stdio: SecondStdio,
     answer: (client, method, handler) => client.setRequestHandler(method, handler),
   });
 }
 
-function build({ url, dispatcher, observer }, { client, Transport, answer }) {
-  const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
-  const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
-  const transport = new Transport(new URL(url), { fetch: watched, requestInit });
+function build(route, { client, Transport, Stdio, answer }) {
+  const { observer } = route;
+  const transport = route.command ? overPipes(route, Stdio) : overHttp(route, Transport);
   for (const [method, handler] of Object.entries(answers())) {
     answer(client, method, request => {
       observer.note(method, request.params);
@@ -56,6 +60,24 @@ function build({ url, dispatcher, observer }, { client, Transport, answer }) {
   }
   client.fallbackNotificationHandler = async ({ method, params }) => observer.note(method, params);
   return { client, transport };
+}
+
+function overHttp({ url, dispatcher, observer }, Transport) {
+  const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
+  const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
+  return new Transport(new URL(url), { fetch: watched, requestInit });
+}
+
+function overPipes({ command: [command, ...args], observer }, Stdio) {
+  const transport = new Stdio({ command, args, env: process.env, stderr: 'ignore' });
+  const send = transport.send.bind(transport);
+  transport.send = (message, options) => {
+    observer.sent(message);
+    return send(message, options);
+  };
+  // The first generation tells a transport what was agreed, if it wants to know.
+  transport.setProtocolVersion ??= version => { transport.protocolVersion = version; };
+  return transport;
 }
 
 function answers() {

@@ -2,6 +2,8 @@
 
 const VOLATILE = [
   [/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, () => '<time>'],
+  // The sealed state of the Python SDK's servers.
+  [/\bv1\.[\w-]{40,}/g, () => '<state>'],
   [/\b\d{1,2}:\d\d:\d\d [AP]M\b/g, () => '<clock>'],
 ];
 const IDS = /\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32})\b/g;

@@ -4,16 +4,17 @@ import { messages } from './messages.mjs';
 
 /**
  * Headless with `--format json`: each line is JSON and numbered, there is one for each message and each tunnel that was
- * recorded, each method that passed is on one, and SIGTERM ends the proxy.
+ * recorded, each method that passed is on one, and SIGTERM ends the proxy. Where a message passes both over HTTP and over
+ * pipes, both are recorded, and the lines are those for which `shown(transport)` is true.
  */
-export function checkLines({ end, lines, errors }, recording, methods) {
+export function checkLines({ end, lines, errors }, recording, methods, shown) {
   const problems = end.stuck ? ['it did not end within 10 s of SIGTERM'] : [];
   if (!end.stuck && end.code !== 0) problems.push(`it ended with ${JSON.stringify(end)}, stderr ends with: ${errors.slice(-3).join(' | ')}`);
   const rows = parsed(lines);
   if (rows.problems.length > 0) return problems.concat(rows.problems);
   const gap = rows.values.findIndex(({ id }, index) => id !== index + 1);
   if (gap >= 0) problems.push(`line ${gap + 1} has the id ${rows.values[gap].id}`);
-  problems.push(...unequal(tally(rows.values.map(ofRow)), tally(recorded(recording.values).map(ofMessage))));
+  problems.push(...unequal(tally(rows.values.map(ofRow)), tally(recorded(recording.values, shown).map(ofMessage))));
   return problems.concat(missing(rows.values, methods));
 }
 
@@ -47,12 +48,12 @@ function parsed(lines) {
   return { values, problems: problems.slice(0, 3) };
 }
 
-/** The messages in the recorded bodies, each put together from its frames, and the requests for tunnels. */
-function recorded(values) {
+/** The messages in the recorded bodies and lines, each put together from its frames, and the requests for tunnels. */
+function recorded(values, shown = () => true) {
   const bodies = new Map();
-  for (const { type, exchange, direction, text = '', base64 } of values) {
-    if (type !== 'frame') continue;
-    const body = `${exchange} ${direction}`;
+  for (const { type, exchange, direction, transport, frame, text = '', base64 } of values) {
+    if (type !== 'frame' || transport === 'stderr' || !shown(transport)) continue;
+    const body = `${exchange} ${direction} ${transport === 'stdio' ? frame : ''}`;
     if (!bodies.has(body)) bodies.set(body, []);
     bodies.get(body).push(base64 === undefined ? Buffer.from(text) : Buffer.from(base64, 'base64'));
   }

@@ -1,8 +1,9 @@
 // The ways from a client to a server: directly, and through the proxy in each of its modes.
 //
-// A route has the `url` and `host` a client dials, an undici `dispatcher` for SDK clients, `options(target)` for raw
-// requests (and `tunnel()` if they need one), `replacements` for what the route itself changes in what a client sees,
-// and `close()`.
+// A route to an HTTP server has the `url` and `host` a client dials, an undici `dispatcher` for SDK clients, `environment`
+// for other programs, `options(target)` for raw requests (and `tunnel()` if they need one). A route to a server that speaks
+// over its stdin and stdout has the `command` a client starts. Each has `replacements` for what it changes itself in what
+// a client sees, and `close()`.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -13,37 +14,46 @@ import { start } from './children.mjs';
 const LISTENING = /listening on http:\/\/(127\.0\.0\.1:\d+)/;
 const MOUNT = 'peer';
 const PLACE = '<server>';
+const PROXY = process.env.SHADOWCAT_BIN;
 
-export const MODES = ['reverse', 'forward', 'named', 'tunnel'];
+/** The modes for servers of each kind. In the last of each the client speaks to the proxy as the server does not. */
+export const MODES = {
+  http: ['reverse', 'forward', 'named', 'tunnel', 'outward'],
+  stdio: ['wrap', 'bridge'],
+};
+const CROSSING = new Set(['outward', 'bridge']);
 
 /** The route without a proxy. */
-export function direct({ authority, path }) {
+export function direct({ authority, path, command }) {
+  if (command) return { command, replacements: [], close: async () => {} };
   const dispatcher = new Agent();
   return {
     url: `http://${authority}${path}`,
     host: authority,
     dispatcher,
+    environment: {},
     options: target => ({ ...address(authority), path: target }),
     replacements: [[authority, PLACE]],
     close: () => dispatcher.destroy(),
   };
 }
 
-/** Starts the proxy in `mode` and makes the route through it; `close()` stops it and resolves to what it left behind. */
+/**
+ * Starts the proxy in `mode` and makes the route through it; `close()` stops it and resolves to what it left behind.
+ * `crosses` says that what the client sees of HTTP cannot be compared.
+ */
 export async function proxied(mode, server) {
   const directory = await mkdtemp(join(tmpdir(), 'shadowcat-interop-'));
   const recording = join(directory, 'session.jsonl');
-  const upstream = { reverse: [`http://${server.authority}${server.path}`], named: [`${MOUNT}=http://${server.authority}${server.path}`] }[mode];
-  const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`];
-  if (upstream) args.push('--upstream', upstream[0]);
-  if (mode === 'tunnel') args.push('--no-intercept', '*');
-  const child = await start('the proxy', process.env.SHADOWCAT_BIN, args, { ready: LISTENING });
+  const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`, ...OPTIONS[mode]?.(server) ?? []];
+  const child = await start('the proxy', PROXY, args, { ready: LISTENING });
   const route = ROUTES[mode](child.match[1], server);
   return {
     ...route,
+    crosses: CROSSING.has(mode),
     recording,
     close: async () => {
-      await route.dispatcher.destroy();
+      await route.dispatcher?.destroy();
       const end = await child.stop();
       return { end, lines: child.lines, errors: child.errors };
     },
@@ -51,11 +61,20 @@ export async function proxied(mode, server) {
   };
 }
 
+/** What the proxy itself is started with. A wrapped command finds it by itself. */
+const OPTIONS = {
+  reverse: ({ authority, path }) => ['--upstream', `http://${authority}${path}`],
+  named: ({ authority, path }) => ['--upstream', `${MOUNT}=http://${authority}${path}`],
+  tunnel: () => ['--no-intercept', '*'],
+  bridge: ({ command }) => ['--', ...command],
+};
+
 const ROUTES = {
   reverse: (proxy, { path, authority }) => ({
     url: `http://${proxy}${path}`,
     host: proxy,
     dispatcher: new Agent(),
+    environment: {},
     options: target => ({ ...address(proxy), path: target }),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
@@ -63,6 +82,7 @@ const ROUTES = {
     url: `http://${proxy}/${MOUNT}`,
     host: proxy,
     dispatcher: new Agent(),
+    environment: {},
     options: target => ({ ...address(proxy), path: mounted(target, path) }),
     replacements: [[proxy, PLACE], [authority, PLACE], [`/${MOUNT}/`, '/'], [`/${MOUNT}`, path]],
   }),
@@ -70,6 +90,7 @@ const ROUTES = {
     url: `http://${authority}${path}`,
     host: authority,
     dispatcher: absoluteForm(proxy),
+    environment: { HTTP_PROXY: `http://${proxy}`, http_proxy: `http://${proxy}`, NO_PROXY: '', no_proxy: '' },
     options: target => ({ ...address(proxy), path: `http://${authority}${target}` }),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
@@ -81,6 +102,9 @@ const ROUTES = {
     tunnel: () => openTunnel(proxy, authority),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
+  outward: (_proxy, { path, authority }) => ({ command: [PROXY, 'wrap', '--upstream', `http://${authority}${path}`], replacements: [[authority, PLACE]] }),
+  wrap: (_proxy, { command }) => ({ command: [PROXY, 'wrap', '--', ...command], replacements: [] }),
+  bridge: proxy => ({ url: `http://${proxy}/mcp`, host: proxy, dispatcher: new Agent(), environment: {}, replacements: [[proxy, PLACE]], shown: transport => transport !== 'stdio' }),
 };
 
 /** The mount itself is the endpoint; below it is everything else that the server has. */
