@@ -1,3 +1,5 @@
-//! Which messages a person wants: the filter language, and the interest a rule has in a body.
+//! Which messages a person wants, and what becomes of them: the filter language, rules, holds, edits.
 
+pub mod edit;
 pub mod filter;
+pub mod rule;
