@@ -12,6 +12,7 @@ use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
 use crate::child::GuardCommand;
+use crate::intercept::rule::Rule;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
 use crate::resource::log_ring::LogRing;
@@ -41,6 +42,10 @@ pub struct Config {
     pub forward: ForwardConfig,
     /// What is done for authorization in reverse mode.
     pub oauth: OauthMode,
+    /// Rules that act on messages from the start.
+    pub rules: Vec<Rule>,
+    /// Whether somebody is there who decides about held messages. Without, they go on.
+    pub can_hold: bool,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.

@@ -24,6 +24,9 @@ use crate::clock::Clock;
 use crate::config::{CommandServer, Config, ConfigError, UpstreamConfig};
 use crate::door::DoorNotes;
 use crate::frontend::Frontend;
+use crate::intercept::hold::Holds;
+use crate::intercept::interceptor::Interceptor;
+use crate::intercept::rules::Armory;
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
@@ -381,6 +384,7 @@ fn start_parts(
         common,
         ports,
         door: DoorNotes::default(),
+        interceptor: interceptor(config, clock),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -410,6 +414,22 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+fn interceptor(config: &Config, clock: Clock) -> Interceptor {
+    let limits = &config.limits;
+    let interceptor = Interceptor {
+        armory: Armory::new(),
+        holds: Arc::new(Holds::new(clock, limits.max_held_messages, limits.max_held_bytes)),
+        patience: Arc::default(),
+    };
+    interceptor.holds.set_can_hold(config.can_hold);
+    for rule in &config.rules {
+        if let Err(error) = interceptor.armory.put(rule.clone()) {
+            tracing::warn!("the rule `{}` is not armed: {error}", rule.name);
+        }
+    }
+    interceptor
 }
 
 /// The commands that are served, in their order.
@@ -504,6 +524,10 @@ fn named(kinds: Vec<(TaskKind, u64)>) -> Vec<(String, u64)> {
 /// Stops accepting, lets exchanges finish, closes the recording, in this order.
 fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownReport {
     let tasks = &proxy.hub.tasks;
+    let held = proxy.hub.interceptor.let_go();
+    if held > 0 {
+        tracing::info!("{held} held messages went on unchanged, because the proxy ends");
+    }
     runtime.block_on(async {
         let mut cut = tasks.end_traffic(drain).await;
         let finished = proxy.recorder.stop().await.ok();

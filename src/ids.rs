@@ -69,6 +69,10 @@ counted_id!(
     CallId, "c"
 );
 counted_id!(
+    /// A message that is held, shown as `h3`.
+    HoldId, "h"
+);
+counted_id!(
     /// The number of a session within its side; see [`ProxySessionId`].
     SessionId, ""
 );

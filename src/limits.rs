@@ -215,6 +215,18 @@ limits! {
     max_buffer_pool: usize = 256 * MIB, Bytes, min 65_536,
         "Bytes of half-received messages kept for display, a third of it guaranteed to each side",
         "messages that find no room are passed on untouched and shown by their head";
+    max_held_messages: usize = 1_024, Count, min 1,
+        "Messages that are held at once, with those that are to be held behind them",
+        "a further one waits in its lane and is listed when one has left";
+    max_held_bytes: usize = 64 * MIB, Bytes, min 65_536,
+        "Bytes of the held messages",
+        "as for max_held_messages; one message alone may be larger";
+    max_lane_events: usize = 1_000, Count, min 1,
+        "Messages that wait behind a held one of their stream",
+        "nothing more is read from their sender until the held one has left";
+    max_lane_bytes: usize = 8 * MIB, Bytes, min 1024,
+        "Bytes that wait behind a held message of their stream",
+        "nothing more is read from their sender until the held one has left";
     max_ended_streams: usize = 256, Count, min 1,
         "Ended SSE streams still listed on the Streams screen",
         "the one that ended first is no longer listed";

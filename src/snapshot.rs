@@ -24,6 +24,7 @@ pub use rows::{
 
 use crate::clock::Timestamp;
 use crate::ids::MessageId;
+use crate::intercept::interceptor::InterceptView;
 
 /// Everything a frontend draws, at one moment. Bounded by the windows of its [`ViewQuery`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Snapshot {
     pub streams: Page<StreamRow>,
     /// Limits, tasks and rates.
     pub resources: Resources,
+    /// Rules, and what they hold.
+    pub intercept: InterceptView,
     /// Lines of the program's own log.
     pub log: Page<LogRow>,
     /// What the user should know without asking, newest last; at most 16.

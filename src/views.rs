@@ -26,6 +26,7 @@ pub use door::{AttachError, Door, Ports, door};
 
 use crate::clock::Clock;
 use crate::frontend::CommandEnvelope;
+use crate::intercept::interceptor::Interceptor;
 use crate::limits::ResourceLimits;
 use crate::session::history::HistoryView;
 use crate::snapshot::{LogRow, Notice, Page, RecorderState, Resources, Source, Window};
@@ -51,6 +52,11 @@ pub trait Surroundings: Send + Sync {
 
     /// What the user should know; at most 16.
     fn notices(&self) -> Vec<Notice>;
+
+    /// Rules and what they hold; `None` where there is no traffic to act on.
+    fn interceptor(&self) -> Option<&Interceptor> {
+        None
+    }
 }
 
 /// What all frontends share.

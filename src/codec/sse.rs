@@ -34,6 +34,15 @@ pub struct BoundaryFinder {
 }
 
 impl BoundaryFinder {
+    /// One that begins inside a line of an event.
+    pub const fn in_line() -> Self {
+        Self {
+            is_in_line: true,
+            is_after_return: false,
+            is_at_start: false,
+        }
+    }
+
     /// The offset just after the end of the next event, see [`Boundary::find`].
     pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;

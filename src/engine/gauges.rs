@@ -60,6 +60,12 @@ impl Measured<'_> {
             "max_concurrent_tasks" => hub.tasks.permits().in_use(),
             "breaker_failures" | "breaker_pause" | "breaker_max_pause" => return self.breakers(name),
             "max_children" => meters.children.read(),
+            "max_held_messages" => hub.interceptor.holds.usage()[0],
+            "max_held_bytes" => hub.interceptor.holds.usage()[1],
+            "max_lane_events" => {
+                return self.one(name, "most behind one", self.mark(&meters.lane_events));
+            }
+            "max_lane_bytes" => return self.one(name, "most behind one", self.mark(&meters.lane_bytes)),
             "replay_buffer" => return self.size(name, &meters.replay_messages, &meters.replay_messages),
             "replay_buffer_bytes" => return self.size(name, &meters.replay_bytes, &meters.replay_bytes),
             "max_exchanges_per_connection" => {

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::intercept::interceptor::Interceptor;
 use crate::recording::Recorder;
 use crate::resource::lag::Lag;
 use crate::resource::log_ring::LogRing;
@@ -187,6 +188,10 @@ impl Surroundings for LiveSurroundings {
             upstreams: self.upstreams(),
             is_draining: self.hub.tasks.stopping().is_cancelled(),
         }
+    }
+
+    fn interceptor(&self) -> Option<&Interceptor> {
+        Some(&self.hub.interceptor)
     }
 
     fn recorder(&self) -> RecorderState {

@@ -2,4 +2,8 @@
 
 pub mod edit;
 pub mod filter;
+pub mod hold;
+pub mod interceptor;
+pub mod patience;
 pub mod rule;
+pub mod rules;

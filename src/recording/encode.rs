@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::format::{
     EndLine, ExchangeEndLine, FrameLine, GapLine, HeaderLine, Line, RECORDING_FORMAT, RECORDING_VERSION,
     RequestKind, RequestLine, ResponseLine, RewriteLine, SessionEndLine, SessionLine, SseFieldsLine,
-    TimingLine,
+    TimingLine, VerdictLine,
 };
 use super::gap::Gap;
 use super::head_line::HeadLine;
@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, ProxySessionId, Side};
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, RequestObserved,
-    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
+    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
 };
 use crate::snapshot::{Carrier, Direction, Finding, Timing};
 
@@ -121,6 +121,7 @@ impl Encoder {
             Event::Request(request) => self.request(at, *request, out),
             Event::Response(response) => self.response(at, *response, out),
             Event::Rewritten(rewritten) => self.rewritten(at, *rewritten, out),
+            Event::Verdict(verdict) => self.verdict(at, *verdict, out),
             Event::Part(part) => self.part(at, &part, out),
             Event::Frame(frame) => self.frame(at, *frame, out),
             Event::ExchangeEnd(end) => self.exchange_end(at, &end, out),
@@ -275,6 +276,30 @@ impl Encoder {
             redactions,
         };
         Line::Rewrite(line).write_to(out);
+    }
+
+    fn verdict(&mut self, at: Timestamp, verdict: VerdictObserved, out: &mut Vec<u8>) {
+        let mut redactions = 0;
+        let sent = verdict.sent.map(|sent| {
+            let text = String::from_utf8_lossy(&sent);
+            self.redacted_document(text.as_bytes(), &mut redactions)
+        });
+        let line = VerdictLine {
+            seq: self.next_seq(),
+            us: self.us(at),
+            session: verdict.session,
+            exchange: verdict.exchange,
+            direction: verdict.direction,
+            frame: verdict.frame,
+            hold: verdict.hold,
+            rule: verdict.rule.to_string(),
+            ending: verdict.ending,
+            actor: verdict.actor,
+            held_us: u64::try_from(verdict.held_for.as_micros()).unwrap_or(u64::MAX),
+            sent,
+            redactions,
+        };
+        Line::Verdict(line).write_to(out);
     }
 
     fn part(&mut self, at: Timestamp, part: &FramePart, out: &mut Vec<u8>) {
@@ -501,6 +526,23 @@ impl Encoder {
         };
         let mut out = Output::new(tagger);
         redact_urls(text.as_bytes(), &mut out);
+        *redactions += out.redactions;
+        String::from_utf8_lossy(&out.bytes).into_owned()
+    }
+
+    /// A message that went on in the place of what came.
+    fn redacted_document(&self, text: &[u8], redactions: &mut u32) -> String {
+        let Some(tagger) = &self.tagger else {
+            return String::from_utf8_lossy(text).into_owned();
+        };
+        let mut out = Output::new(tagger);
+        let facts = BodyFacts {
+            is_known: true,
+            ..BodyFacts::default()
+        };
+        let mut redactor = BodyRedactor::new(Carrier::Http, facts, false);
+        redactor.push(text, &mut out);
+        redactor.finish(&mut out);
         *redactions += out.redactions;
         String::from_utf8_lossy(&out.bytes).into_owned()
     }

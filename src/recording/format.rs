@@ -5,7 +5,8 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
+use crate::ids::{ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
+use crate::intercept::hold::{Actor, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis};
 
 use super::head_line::HeadLine;
@@ -32,6 +33,8 @@ pub enum Line {
     Response(ResponseLine),
     /// A body was changed on its way, or something was found about an exchange.
     Rewrite(RewriteLine),
+    /// A message was held, or something was decided about it.
+    Verdict(VerdictLine),
     /// A frame, or a part of one.
     Frame(FrameLine),
     /// Both directions of an exchange ended.
@@ -65,6 +68,7 @@ impl Line {
             "request" => Self::Request(serde_json::from_slice(line)?),
             "response" => Self::Response(serde_json::from_slice(line)?),
             "rewrite" => Self::Rewrite(serde_json::from_slice(line)?),
+            "verdict" => Self::Verdict(serde_json::from_slice(line)?),
             "frame" => Self::Frame(serde_json::from_slice(line)?),
             "exchange_end" => Self::ExchangeEnd(serde_json::from_slice(line)?),
             "gap" => Self::Gap(serde_json::from_slice(line)?),
@@ -239,6 +243,43 @@ pub struct RewriteLine {
     /// What is remarkable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Secrets that were replaced in this line.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redactions: u32,
+}
+
+/// What was decided about a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictLine {
+    /// Number of the line.
+    pub seq: u64,
+    /// Microseconds since the header.
+    pub us: i64,
+    /// The session, if it is known by now.
+    #[serde(with = "session_option", default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<ProxySessionId>,
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Which way the message goes.
+    pub direction: Direction,
+    /// Number of its frame in its direction of the exchange, from 0. The frame's line has what arrived.
+    pub frame: u32,
+    /// What it was called while it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldId>,
+    /// The rule that acted on it.
+    pub rule: String,
+    /// How it left; absent when it is held from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// Who decided.
+    pub actor: Actor,
+    /// Microseconds for which it was held.
+    #[serde(default)]
+    pub held_us: u64,
+    /// The text that went on in the place of what arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
     /// Secrets that were replaced in this line.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redactions: u32,

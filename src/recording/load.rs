@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::BufRead;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,6 +10,7 @@ use super::assembly::{Assembled, Assemblies};
 use super::body::BodyRange;
 use super::format::{
     ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, TimingLine,
+    VerdictLine,
 };
 use super::reader::{Record, RecordingReader};
 use crate::clock::Timestamp;
@@ -20,7 +22,7 @@ use crate::limits::ResourceLimits;
 use crate::resource::queue::Sequenced;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, Observation, PlacedMessage, Placement,
-    RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
+    RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
 };
 use crate::snapshot::{Carrier, Direction, Timing};
 
@@ -179,6 +181,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             }
             Line::Request(line) => self.request(line),
             Line::Response(line) => self.emit(line.us, Event::Response(Box::new(response(line))), None),
+            Line::Verdict(line) => self.emit(line.us, Event::Verdict(Box::new(verdict(line))), None),
             Line::Rewrite(line) => self.emit(line.us, Event::Rewritten(Box::new(rewritten(line))), None),
             Line::Frame(line) => self.frame_line(line, place),
             Line::ExchangeEnd(line) => self.exchange_end(&line),
@@ -339,6 +342,21 @@ fn response(line: ResponseLine) -> ResponseObserved {
         stream: line.stream,
         media_type: line.media_type,
         rewrites: line.rewrites,
+    }
+}
+
+fn verdict(line: VerdictLine) -> VerdictObserved {
+    VerdictObserved {
+        exchange: line.exchange,
+        session: line.session,
+        direction: line.direction,
+        frame: line.frame,
+        hold: line.hold,
+        rule: line.rule.into(),
+        ending: line.ending,
+        actor: line.actor,
+        held_for: Duration::from_micros(line.held_us),
+        sent: line.sent.map(bytes::Bytes::from),
     }
 }
 

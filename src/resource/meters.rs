@@ -136,6 +136,10 @@ pub struct Meters {
     pub idle_upstreams: Level,
     /// Certificates kept for intercepted connections (`max_certificates`).
     pub certificates: Level,
+    /// Messages that wait behind a held one (`max_lane_events`).
+    pub lane_events: Watermark,
+    /// Their bytes (`max_lane_bytes`).
+    pub lane_bytes: Watermark,
     /// SSE event ids remembered of one session (`max_event_tracker_events`).
     pub event_ids: Watermark,
     /// Their age (`event_tracker_age`).

@@ -5,12 +5,14 @@ mod weight;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::Envelope;
-use crate::ids::{CallId, ConnectionId, ExchangeId, ProxySessionId, Side, StreamId};
+use crate::ids::{CallId, ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
+use crate::intercept::hold::{Actor, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
 
 /// Why a session ends that is the run of a command.
@@ -46,6 +48,8 @@ pub enum Event {
     Response(Box<ResponseObserved>),
     /// Something in a body was changed on its way, or is remarkable about the exchange as a whole.
     Rewritten(Box<RewrittenObserved>),
+    /// A message was held, or something was decided about it.
+    Verdict(Box<VerdictObserved>),
     /// A piece of a frame that is not whole yet. For the recorder only; the whole follows as [`Event::Frame`].
     Part(FramePart),
     /// A frame was whole.
@@ -189,6 +193,47 @@ pub struct RewrittenObserved {
     pub rewrites: Vec<String>,
     /// What is remarkable.
     pub findings: Vec<Finding>,
+}
+
+/// What was decided about a message. Its frame tells what arrived.
+#[derive(Debug, Clone)]
+pub struct VerdictObserved {
+    /// The exchange that carries it.
+    pub exchange: ExchangeId,
+    /// Its session, if it is known by now.
+    pub session: Option<ProxySessionId>,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Number of its frame in its direction of the exchange, from 0.
+    pub frame: u32,
+    /// What it was called while it was held.
+    pub hold: Option<HoldId>,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// How it left; `None` when it is held from now on.
+    pub ending: Option<Ending>,
+    /// Who decided.
+    pub actor: Actor,
+    /// How long it was held.
+    pub held_for: Duration,
+    /// The payload that went on in the place of what came.
+    pub sent: Option<Bytes>,
+}
+
+impl VerdictObserved {
+    /// In words, as an exchange lists it. `None` while it is held.
+    pub fn words(&self) -> Option<String> {
+        let ending = self.ending?.name();
+        let who = self.actor.words();
+        let rule = &self.rule;
+        Some(match self.hold {
+            Some(hold) => format!(
+                "held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
+                self.held_for.as_secs_f64()
+            ),
+            None => format!("{ending} by the rule `{rule}`"),
+        })
+    }
 }
 
 /// A piece of a frame, in order; the recorder writes it at once.

@@ -110,6 +110,10 @@ pub struct Talk {
     pub pairing: Pairing,
     /// The SSE event ids it may be resumed from.
     pub events: EventTracker,
+    /// What the client calls itself, once it said so.
+    pub client: Option<Arc<str>>,
+    /// The protocol revision that its client named last, or its server agreed to.
+    pub revision: Option<Arc<str>>,
 }
 
 impl Session {
@@ -308,6 +312,8 @@ impl Registry {
         let talk = Talk {
             pairing: Pairing::new(self.max_open_calls),
             events: EventTracker::new(self.max_events, self.event_age),
+            client: None,
+            revision: None,
         };
         Arc::new(Session {
             id,

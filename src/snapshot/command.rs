@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::MAX_WINDOW_ROWS;
 use super::{MessageDetail, MessageRow, RecorderState};
 use crate::ids::{MessageId, ProxySessionId};
+use crate::intercept::hold::Actor;
+use crate::intercept::interceptor::{InterceptCommand, InterceptReply};
 
 /// What a frontend asks of the engine. Each has one [`Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,13 @@ pub enum Command {
         /// Name of the upstream; `None` for all of them.
         upstream: Option<String>,
     },
+    /// About rules and held messages. Answered with [`Reply::Intercept`] or [`Reply::Refused`].
+    Intercept {
+        /// What.
+        what: InterceptCommand,
+        /// Who asks.
+        actor: Actor,
+    },
 }
 
 /// The engine's answer to a [`Command`].
@@ -79,6 +88,8 @@ pub enum Reply {
         /// Names of the upstreams whose breaker had been open.
         upstreams: Vec<String>,
     },
+    /// About rules and held messages.
+    Intercept(InterceptReply),
     /// It could not be done.
     Refused {
         /// What was tried, what happened and what to do next.

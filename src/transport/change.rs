@@ -22,7 +22,7 @@ use super::rewrite::mount::Mount;
 use super::rewrite::{Changes, Rewrite};
 
 /// What says something about the exact bytes of a body, and nothing else.
-const ABOUT_BYTES: [HeaderName; 5] = [
+pub(super) const ABOUT_BYTES: [HeaderName; 5] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
@@ -177,7 +177,7 @@ pub(super) fn needs_plain_text(hub: &Hub, destination: &Destination, parts: &Par
 }
 
 /// Whether the body comes in a content coding, which only its receiver undoes.
-fn is_encoded(fields: &HeaderMap) -> bool {
+pub(super) fn is_encoded(fields: &HeaderMap) -> bool {
     let codings = fields.get_all(header::CONTENT_ENCODING).iter();
     let mut codings = codings.map(HeaderValue::as_bytes);
     codings.any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"))

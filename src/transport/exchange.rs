@@ -19,6 +19,7 @@ use crate::session::registry::{Session, SessionKey};
 use crate::snapshot::{Carrier, Direction, EndKind, Head, Timing};
 
 use super::hub::Hub;
+use super::observed::field_list;
 use super::place::StreamPlace;
 use super::rewrite::Changes;
 use super::rewrite::endpoint::EndpointMap;
@@ -43,6 +44,7 @@ struct State {
     endpoint: Option<String>,
     /// What that address should be on a stream that is passed on as it is.
     endpoint_map: Option<Box<EndpointMap>>,
+    status: Option<u16>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
     request_bytes: u64,
@@ -60,6 +62,8 @@ pub(crate) struct Exchange {
     /// What it is: HTTP, or the run of a command.
     kind: ExchangeKind,
     stated: Stated,
+    /// The fields of its request, kept where something may have to be held.
+    request_fields: Option<Vec<(String, String)>>,
     state: Mutex<State>,
     end_place: Mutex<Option<Reserved<Observation>>>,
 }
@@ -109,7 +113,10 @@ impl Exchange {
         let now = hub.clock.now();
         let stated = Stated::read(&beginning);
         let kind = exchange_kind(&beginning, &stated);
-        let exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
+        let mut exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
+        if hub.is_intercepting() {
+            exchange.request_fields = Some(field_list(beginning.headers));
+        }
         note_head(&hub.meters, &beginning.head, beginning.headers);
         exchange.join_by_head(kind, outbox);
         let resumes = exchange.resumes(beginning.headers);
@@ -184,6 +191,7 @@ impl Exchange {
                 },
                 ..State::default()
             }),
+            request_fields: None,
             end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
         }
     }
@@ -295,6 +303,32 @@ impl Exchange {
         }
     }
 
+    /// Tells of something at once, in its turn but beyond all bounds.
+    pub(crate) fn tell_now(&self, event: Event) {
+        let at = self.hub.clock.now();
+        self.hub.watchers.tell_beyond(Observation { at, event });
+    }
+
+    /// The fields of its request, if rules were armed when it came.
+    pub(crate) fn request_fields(&self) -> Vec<(String, String)> {
+        self.request_fields.clone().unwrap_or_default()
+    }
+
+    /// The status of its response.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.lock().status
+    }
+
+    /// Its event stream.
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        self.lock().stream
+    }
+
+    /// Whether its first message is of the modern era.
+    pub(crate) fn is_modern(&self) -> bool {
+        self.lock().is_modern
+    }
+
     /// The client's address without its port.
     pub(crate) fn client(&self) -> Arc<str> {
         Arc::clone(&self.address)
@@ -398,6 +432,7 @@ impl Exchange {
         let mut state = self.lock();
         state.timing.response_head = Some(now);
         state.stream = stream;
+        state.status = Some(response.status);
         let session = state.session.clone()?;
         let issued = response
             .headers

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::{Clock, Timestamp};
 use crate::door::DoorNotes;
 use crate::ids::IdSource;
+use crate::intercept::interceptor::Interceptor;
 use crate::limits::ResourceLimits;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::session::registry::Registry;
@@ -114,6 +115,7 @@ pub(crate) struct Hub {
     pub(crate) clients: Clients,
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
+    pub(crate) interceptor: Interceptor,
     /// The addresses at which all servers are.
     pub(crate) common: Vec<SocketAddr>,
     /// Those at which one server is alone; of two families the first.
@@ -121,6 +123,11 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    /// Whether a rule may act on what comes next.
+    pub(crate) fn is_intercepting(&self) -> bool {
+        !self.interceptor.armory.load().is_empty() || self.interceptor.holds.has_steps()
+    }
+
     /// How a direction ends whose exchange is dropped although `peer` was expected to take more of it.
     pub(crate) fn end_of_dropped(&self, peer: EndKind) -> EndKind {
         if self.tasks.is_cutting_traffic() {

@@ -20,6 +20,7 @@ use super::destination::Destination;
 use super::exchange::{Beginning, Exchange};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HeadChange};
+use super::held;
 use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
@@ -49,7 +50,7 @@ pub(super) async fn pass(
     let socket = websocket::asked(&mut request, &mut destination.speaks);
     let (mut parts, incoming) = request.into_parts();
     let mut edit = head_change(connection, &parts, &destination);
-    if change::needs_plain_text(hub, &destination, &parts) {
+    if change::needs_plain_text(hub, &destination, &parts) || hub.is_intercepting() {
         edit.ask_for_plain_text(&parts.headers);
     }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
@@ -78,7 +79,10 @@ pub(super) async fn pass(
     };
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
-    let body = RequestBody::new(body);
+    let body = match held::request(&exchange, body, &mut parts.headers).await {
+        held::Fate::Onward(body) => RequestBody::new(body),
+        held::Fate::Answered(response) => return response,
+    };
     let attempt = match admit(hub, &destination) {
         Ok(attempt) => attempt,
         Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,

@@ -173,6 +173,15 @@ impl BodyReader {
         matches!(self.body, Body::Events { .. })
     }
 
+    /// Whether the bytes that came so far end inside a frame.
+    pub(crate) fn is_inside_frame(&self) -> bool {
+        match &self.body {
+            Body::Events { cutter, .. } => cutter.is_inside_frame(),
+            Body::Document(document) => document.size > 0,
+            Body::Lines(_) => false,
+        }
+    }
+
     /// The content coding that is undone.
     pub(crate) fn coding(&self) -> Option<&Arc<str>> {
         self.coding.as_ref()

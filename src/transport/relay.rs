@@ -10,9 +10,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::session::observation::Observation;
 use crate::snapshot::{Direction, EndKind};
 
 use super::exchange::Exchange;
+use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress};
 use super::reader::{BodyReader, Draft};
 use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
@@ -93,6 +95,14 @@ pub(crate) struct Relay {
     outbox: Outbox,
     /// Changes what goes on, after it was read as it came.
     stage: Option<Box<dyn Rewrite>>,
+    /// Holds back what rules want, behind all other changes.
+    lane: Option<Box<Lane>>,
+    /// Told, and not known to the lane yet.
+    notes: Vec<Noted>,
+    /// What ends the body behind what the lane still has.
+    behind: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    /// The rules that the lane is, or is not, there for.
+    rules_seen: u64,
     waiting: VecDeque<Result<Frame<Bytes>, BodyError>>,
     is_done: bool,
     has_ended: bool,
@@ -121,6 +131,10 @@ impl Relay {
             drafts: Vec::new(),
             outbox,
             stage: None,
+            lane: None,
+            notes: Vec::new(),
+            behind: VecDeque::new(),
+            rules_seen: 0,
             waiting: VecDeque::new(),
             is_done: false,
             has_ended: false,
@@ -143,6 +157,91 @@ impl Relay {
             self.stage = Some(Box::new(stage));
         }
         self
+    }
+
+    /// Asks the rules about what passes, from the first byte on.
+    pub(crate) fn with_rules(mut self, form: Form) -> Self {
+        let mut lane = Lane::new(Arc::clone(&self.exchange), self.direction, form, false);
+        if self.is_done {
+            lane.finish(None);
+        }
+        self.lane = Some(Box::new(lane));
+        self
+    }
+
+    /// How many bytes go on, if that is known.
+    pub(crate) fn exact_length(&self) -> Option<u64> {
+        self.size().exact()
+    }
+
+    /// Waits until it is decided what becomes of a document, and says so.
+    ///
+    /// # Cancel safety
+    /// Dropped with its relay when the client goes away: what is held ends as orphaned.
+    pub(crate) async fn decided(&mut self) -> Outcome {
+        std::future::poll_fn(|cx| {
+            loop {
+                ready!(self.outbox.poll_flush(cx));
+                match self.poll_lane(cx) {
+                    _ if self.lane.as_ref().is_some_and(|lane| lane.lets_pass()) => return Poll::Ready(()),
+                    Some(Progress::Empty) if self.is_over() => return Poll::Ready(()),
+                    None | Some(Progress::Closed) => return Poll::Ready(()),
+                    Some(Progress::Full) => return Poll::Pending,
+                    Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
+                    Some(_) => ready!(self.poll_source(cx)),
+                }
+            }
+        })
+        .await;
+        self.lane
+            .as_mut()
+            .map(|lane| lane.take_outcome())
+            .unwrap_or_default()
+    }
+
+    /// Lets the lane bring on its way what may go.
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Option<Progress> {
+        let lane = self.lane.as_mut()?;
+        let mut on = Passed::default();
+        let progress = lane.poll(cx, &mut on);
+        let at = self.exchange.hub.clock.now();
+        for event in on.events {
+            self.outbox.put(Observation { at, event });
+        }
+        self.waiting
+            .extend(on.pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
+        if progress == Progress::Closed && !std::mem::replace(&mut self.has_ended, true) {
+            self.finish(EndKind::CutByProxy);
+            self.behind.clear();
+            self.waiting
+                .push_back(Err(BodyError::GivenUp("closed by a rule")));
+        }
+        if progress == Progress::Empty {
+            self.waiting.append(&mut self.behind);
+        }
+        Some(progress)
+    }
+
+    /// Rules that were armed since the body began are asked from its next frame on.
+    fn look_for_rules(&mut self) {
+        let hub = &self.exchange.hub;
+        let version = hub.interceptor.armory.version();
+        if self.rules_seen == version && !hub.interceptor.holds.has_steps() {
+            return;
+        }
+        self.rules_seen = version;
+        let is_stream = self.reader.is_of_events() && self.reader.coding().is_none();
+        if self.lane.is_some() || !is_stream || !hub.is_intercepting() {
+            return;
+        }
+        let is_inside = self.reader.is_inside_frame();
+        let lane = Lane::new(
+            Arc::clone(&self.exchange),
+            self.direction,
+            Form::Events,
+            is_inside,
+        );
+        self.lane = Some(Box::new(lane));
     }
 
     /// Tells something remarkable about the body.
@@ -187,7 +286,11 @@ impl Relay {
 
     fn size(&self) -> SizeHint {
         let waiting = self.waiting_bytes();
-        if self.stage.is_some() || self.hides_length {
+        let has_lane = self
+            .lane
+            .as_ref()
+            .is_some_and(|lane| !self.is_over() || !lane.is_empty());
+        if self.stage.is_some() || self.hides_length || has_lane {
             return SizeHint::default();
         }
         if self.is_over() {
@@ -202,7 +305,16 @@ impl Relay {
     }
 
     fn is_at_end(&self) -> bool {
-        !self.hides_end && self.waiting.is_empty() && self.stage.is_none() && self.incoming.is_end_stream()
+        let has_lane = self
+            .lane
+            .as_ref()
+            .is_some_and(|lane| !lane.is_empty() || !self.is_done);
+        !self.hides_end
+            && self.waiting.is_empty()
+            && self.behind.is_empty()
+            && self.stage.is_none()
+            && !has_lane
+            && (self.incoming.is_end_stream() || self.has_ended)
     }
 
     /// Keeps the place of a `Content-Length: 0` among the other fields.
@@ -217,16 +329,22 @@ impl Relay {
         }
         self.reader.finish(end == EndKind::Complete, &mut self.drafts);
         self.tell();
+        if let Some(lane) = &mut self.lane {
+            lane.finish(self.notes.drain(..));
+        }
         self.exchange.end_direction(self.direction, end);
     }
 
     fn tell(&mut self) {
         if !self.drafts.is_empty() {
-            self.exchange.tell(
-                self.direction,
+            let carrier = self.exchange.carrier(self.direction);
+            let notes = self.lane.is_some().then_some(&mut self.notes);
+            self.exchange.tell_noted(
+                (self.direction, carrier),
                 &mut self.drafts,
                 self.reader.coding(),
                 &mut self.outbox,
+                notes,
             );
         }
     }
@@ -235,7 +353,11 @@ impl Relay {
     fn take_chunk(&mut self, chunk: Bytes) {
         self.exchange.count(self.direction, chunk.len());
         let is_last = self.incoming.is_end_stream();
+        self.look_for_rules();
         let Some(mut stage) = self.stage.take() else {
+            if self.lane.is_some() {
+                return self.ask_rules(chunk, is_last);
+            }
             self.read(&chunk, is_last);
             return self.waiting.push_back(Ok(Frame::data(chunk)));
         };
@@ -248,6 +370,19 @@ impl Relay {
         // Before it is read, since what an event means may depend on how it goes on.
         self.hand_on(on);
         self.read(&chunk, is_last);
+    }
+
+    /// Puts a chunk into the lane, behind what is told of it.
+    fn ask_rules(&mut self, chunk: Bytes, is_last: bool) {
+        self.reader
+            .push(&chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
+        self.tell();
+        if let Some(lane) = &mut self.lane {
+            lane.push(&chunk, self.notes.drain(..));
+        }
+        if is_last {
+            self.finish(EndKind::Complete);
+        }
     }
 
     fn read(&mut self, chunk: &Bytes, is_last: bool) {
@@ -296,6 +431,12 @@ impl Relay {
             if let Some(waiting) = self.waiting.pop_front() {
                 return Poll::Ready(Some(waiting));
             }
+            match self.poll_lane(cx) {
+                _ if !self.waiting.is_empty() || self.outbox.has_waiting() => continue,
+                Some(Progress::Full) => return Poll::Pending,
+                Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
+                _ => {}
+            }
             if self.is_over() {
                 return Poll::Ready(None);
             }
@@ -310,14 +451,14 @@ impl Relay {
                 Ok(chunk) => self.take_chunk(chunk),
                 Err(trailers) => {
                     self.end_stage(true);
-                    self.waiting.push_back(Ok(trailers));
+                    self.put_behind(Ok(trailers));
                 }
             },
             Some(Err(error)) => {
                 self.exchange.fail(describe(&error));
                 self.end_stage(false);
                 self.finish(self.broken_off());
-                self.waiting.push_back(Err(error));
+                self.put_behind(Err(error));
             }
             None => {
                 self.end_stage(true);
@@ -326,6 +467,14 @@ impl Relay {
             }
         }
         Poll::Ready(())
+    }
+
+    /// The end of a body waits behind what is held of it.
+    fn put_behind(&mut self, end: Result<Frame<Bytes>, BodyError>) {
+        match &self.lane {
+            Some(_) => self.behind.push_back(end),
+            None => self.waiting.push_back(end),
+        }
     }
 
     /// Reads what is left of the body for as long as `patience`, so that a request is seen although its upstream could
@@ -342,6 +491,8 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        // What is held of it has nobody to go to.
+        self.lane = None;
         if self.is_done {
             return;
         }
@@ -442,6 +593,8 @@ pub(crate) enum ReplyBody {
     Relay(Box<Relay>),
     /// Our own.
     Own(Option<Bytes>),
+    /// One that breaks off at once.
+    Broken,
 }
 
 impl Body for ReplyBody {
@@ -454,6 +607,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_next(cx),
+            Self::Broken => Poll::Ready(Some(Err(BodyError::GivenUp("closed by a rule")))),
             Self::Own(text) => Poll::Ready(
                 text.take()
                     .filter(|text| !text.is_empty())
@@ -465,6 +619,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Relay(relay) => relay.is_end_stream(),
+            Self::Broken => false,
             Self::Own(text) => text.as_ref().is_none_or(Bytes::is_empty),
         }
     }
@@ -472,6 +627,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Relay(relay) => relay.size_hint(),
+            Self::Broken => SizeHint::default(),
             Self::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

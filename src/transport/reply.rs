@@ -14,6 +14,7 @@ use super::change;
 use super::destination::Destination;
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
+use super::held;
 use super::observed::response_fields;
 use super::relay::{Relay, ReplyBody};
 use super::upstream::ConnectionFacts;
@@ -80,6 +81,11 @@ pub(super) async fn relay_response(
     };
     let relay = if has_body {
         change::apply(relay, exchange, (destination, asked), status, &mut fields).await
+    } else {
+        relay
+    };
+    let relay = if has_body {
+        held::response(exchange, relay, &mut parts.status, &mut fields).await
     } else {
         relay
     };

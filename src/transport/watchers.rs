@@ -73,6 +73,11 @@ impl Outbox {
         self.watchers.is_recording()
     }
 
+    /// Whether something is still to be told.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(crate) fn put(&mut self, observation: Observation) {
         self.waiting.push_back(observation);
     }

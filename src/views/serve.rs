@@ -31,6 +31,10 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
     let mut job: Option<Job> = None;
     let mut seconds = interval_at(Instant::now() + RESOURCES_INTERVAL, RESOURCES_INTERVAL);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut held = shared
+        .surroundings
+        .interceptor()
+        .map(|interceptor| interceptor.holds.subscribe());
     loop {
         tokio::select! {
             biased;
@@ -59,6 +63,7 @@ pub(super) async fn serve(mut port: Port, mut history: watch::Receiver<Arc<Histo
                 pace.is_due = true;
             }
             () = sleep_until(pace.next), if pace.is_due => pace.publish(&mut view, &port, &mut history),
+            () = held_changed(&mut held) => pace.is_due = true,
             _ = seconds.tick() => {
                 view.sample_resources();
                 pace.is_due = true;
@@ -81,6 +86,17 @@ async fn answer_the_rest(port: Port, job: Option<Job>, view: &View, shared: &Sha
     }
     while let Ok(Some(command)) = timeout(PATIENCE, commands.recv()).await {
         start(command, view, shared).await;
+    }
+}
+
+/// Ends when something changes among the held messages; never if there cannot be any.
+async fn held_changed(held: &mut Option<watch::Receiver<u64>>) {
+    let is_changed = match held {
+        Some(held) => held.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_changed {
+        std::future::pending().await
     }
 }
 
@@ -127,6 +143,7 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
         clock: shared.clock,
     };
     let recorder = shared.recorder.clone();
+    let surroundings = Arc::clone(&shared.surroundings);
     Box::pin(async move {
         let answer = match command {
             Command::Inspect { id } => {
@@ -140,6 +157,15 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
                 scope,
                 session,
             } => search.find(from, is_backwards, [&filter, &scope], session).await,
+            Command::Intercept { what, actor } => match surroundings.interceptor() {
+                Some(interceptor) => match interceptor.obey(what, actor) {
+                    Ok(answer) => Reply::Intercept(answer),
+                    Err(message) => Reply::Refused { message },
+                },
+                None => Reply::Refused {
+                    message: "an opened recording has no traffic to act on".to_owned(),
+                },
+            },
             deed @ (Command::StartRecording { .. }
             | Command::StopRecording
             | Command::ResetBreaker { .. }) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::intercept::filter::Filter;
+use crate::intercept::interceptor::Interceptor;
 use crate::session::history::{History as _, HistoryView};
 use crate::snapshot::{
     FilterProblem, MessagePage, Page, Resources, SessionRow, Snapshot, Source, StreamRow, ViewQuery,
@@ -149,6 +150,10 @@ impl View {
             messages: self.messages(),
             streams: self.streams(),
             resources,
+            intercept: surroundings
+                .interceptor()
+                .map(Interceptor::view)
+                .unwrap_or_default(),
             log: surroundings.log(self.query.log),
             notices: surroundings.notices(),
         }

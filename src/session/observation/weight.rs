@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Event, ExchangeEnded, FrameObserved, Observation, ObservedHead, PlacedMessage, RequestObserved,
-    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
+    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
 };
 use crate::codec::envelope::{Envelope, Field, FieldValue};
 use crate::codec::rpc_id::RpcId;
@@ -31,6 +31,10 @@ impl Weigh for Observation {
                 Event::Request(request) => request.weight(),
                 Event::Response(response) => response.weight(),
                 Event::Rewritten(rewritten) => rewritten.weight(),
+                Event::Verdict(verdict) => {
+                    size_of::<VerdictObserved>()
+                        + verdict.sent.as_ref().map_or(0, |sent| SHARED_BYTES + sent.len())
+                }
                 Event::Part(part) => SHARED_BYTES + part.bytes.len(),
                 Event::Frame(frame) => frame.weight(),
                 Event::ExchangeEnd(end) => size_of::<ExchangeEnded>() + text(end.failure.as_ref()),

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::codec::envelope::Envelope;
+use crate::clock::Timestamp;
+use crate::codec::envelope::{Envelope, Field};
 use crate::ids::Side;
 use crate::mcp::era;
 use crate::session::observation::{
-    Event, ExchangeKind, FrameObserved, FramePart, Observation, PlacedMessage, Placement,
+    CallRole, Event, ExchangeKind, FrameObserved, FramePart, Observation, PlacedMessage, Placement,
 };
 use crate::session::pairing::Carriage;
 use crate::session::registry::Session;
 use crate::snapshot::{Carrier, Direction};
 
+use super::super::lane::Noted;
 use super::super::reader::{Draft, FrameDraft};
 use super::super::rewrite::endpoint;
 use super::super::watchers::Outbox;
@@ -39,6 +41,18 @@ impl Exchange {
         coding: Option<&Arc<str>>,
         outbox: &mut Outbox,
     ) {
+        self.tell_noted((direction, carrier), drafts, coding, outbox, None);
+    }
+
+    /// The same, and notes down for a lane what was told of each frame.
+    pub(crate) fn tell_noted(
+        &self,
+        (direction, carrier): (Direction, Carrier),
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+        mut notes: Option<&mut Vec<Noted>>,
+    ) {
         let now = self.hub.clock.now();
         for draft in drafts.drain(..) {
             let event = match draft {
@@ -57,7 +71,45 @@ impl Exchange {
                 }
                 Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
+            if let (Some(notes), Event::Frame(frame)) = (&mut notes, &event) {
+                notes.push(Noted::of(frame));
+            }
             outbox.put(Observation { at: now, event });
+        }
+    }
+
+    /// What carries the messages of a direction.
+    pub(crate) fn carrier(&self, direction: Direction) -> Carrier {
+        self.lock().carrier(direction)
+    }
+
+    /// What rules ask about and waiting depends on: who the client is, and when it gives up.
+    fn learn(&self, direction: Direction, placed: &PlacedMessage, session: Option<&Session>, now: Timestamp) {
+        let Some(session) = session else { return };
+        let fields = &placed.envelope.fields;
+        let is_from_client = direction == Direction::ClientToServer;
+        let name = || {
+            fields
+                .get(Field::MetaClientName)
+                .or_else(|| fields.get(Field::ParamsClientName))
+        };
+        if is_from_client && let Some(name) = name() {
+            let mut talk = session.talk();
+            if talk.client.as_deref() != Some(name) {
+                talk.client = Some(name.into());
+            }
+        }
+        let stated = || era::stated_revision(&placed.envelope).map(Arc::<str>::from);
+        let agreed = || fields.get(Field::ResultProtocolVersion).map(Arc::<str>::from);
+        if let Some(revision) = if is_from_client { stated() } else { agreed() } {
+            session.talk().revision = Some(revision);
+        }
+        if is_from_client
+            && placed.placement.role == CallRole::Cancels
+            && let Some(asked) = placed.placement.request_at
+            && let Some(client) = session.talk().client.clone()
+        {
+            self.hub.interceptor.patience.gave_up(&client, now.since(asked));
         }
     }
 
@@ -101,7 +153,10 @@ impl Exchange {
         let placed = messages
             .into_iter()
             .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
-        let placed = placed.collect();
+        let placed: Vec<PlacedMessage> = placed.collect();
+        for placed in &placed {
+            self.learn(direction, placed, session.as_deref(), now);
+        }
         if let Some(session) = &session {
             session.touch(now);
         }

@@ -1,0 +1,569 @@
+//! Held messages: the table of all that wait for a decision, and how each of them leaves it.
+//!
+//! A message is put in by the lane that carries it and waits there as [`Ticket`]; a person, a script or a timer decides
+//! by its id. Whatever happens, each message that came in leaves with exactly one [`Ending`]: a ticket that is dropped
+//! undecided is [`Ending::Orphaned`].
+//!
+//! No lock is held across an await, and none is touched by traffic that is not held.
+
+mod row;
+mod ticket;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, Timestamp};
+use crate::ids::{CallId, HoldId, IdSource};
+use crate::resource::meters::Level;
+
+pub use row::{HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
+pub(crate) use ticket::Ticket;
+
+use super::rule::{OnExpire, Refusal};
+
+/// What becomes of a held message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on: as it was edited, or else as it came.
+    Forward,
+    /// It is answered in the place of its receiver, with this message.
+    Answer(Bytes),
+    /// It is refused.
+    Refuse(Refusal),
+    /// It does not go on.
+    Drop {
+        /// Without a word to its sender.
+        is_silent: bool,
+    },
+    /// It goes on after this time, unless something else is decided until then.
+    Delay(Duration),
+    /// It goes on this many times.
+    Duplicate(u32),
+    /// Its sender has cancelled it.
+    Cancel,
+}
+
+/// How a message left, whether it was held or a rule acted on it at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It went on as it came.
+    Forwarded,
+    /// It went on edited.
+    Edited,
+    /// It was answered here.
+    Answered,
+    /// It was refused.
+    Refused,
+    /// It was dropped.
+    Dropped,
+    /// Its sender cancelled it.
+    Cancelled,
+    /// Its client, or its server, left before.
+    Orphaned,
+}
+
+impl Ending {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Edited => "edited",
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Dropped => "dropped",
+            Self::Cancelled => "cancelled",
+            Self::Orphaned => "orphaned",
+        }
+    }
+}
+
+/// Who decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// A person at the keyboard.
+    Key,
+    /// A script through the control socket.
+    Script,
+    /// The time the client would bear was over.
+    Timer,
+    /// A rule.
+    Rule,
+    /// Its client or server.
+    Peer,
+    /// Interception was switched off, or the proxy ends.
+    Release,
+}
+
+impl Actor {
+    /// The name in serialized form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Script => "script",
+            Self::Timer => "timer",
+            Self::Rule => "rule",
+            Self::Peer => "peer",
+            Self::Release => "release",
+        }
+    }
+
+    /// Who it was, in words behind what was done.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Key => "by hand",
+            Self::Script => "by a script",
+            Self::Timer => "because its time was over",
+            Self::Rule => "by the rule",
+            Self::Peer => "because its sender gave up",
+            Self::Release => "because nothing is held any more",
+        }
+    }
+}
+
+/// Why something cannot be done with a held message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoldError {
+    /// It has left the table, or never was there.
+    #[error("{0} is not held (any more)")]
+    Gone(HoldId),
+    /// It waits behind another one of its lane.
+    #[error("{id} waits behind {head}: decide about that one first, since the order of a lane is kept")]
+    Queued {
+        /// Which.
+        id: HoldId,
+        /// Before it.
+        head: HoldId,
+    },
+    /// The decision does not fit the message.
+    #[error("{id} is {what}: {why}")]
+    Unfit {
+        /// Which.
+        id: HoldId,
+        /// What it is.
+        what: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An edit or answer is no valid message.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// All held messages. One for an engine.
+#[derive(Debug)]
+pub struct Holds {
+    inner: Mutex<Inner>,
+    ids: IdSource,
+    clock: Clock,
+    /// Whether somebody is there who can decide.
+    can_hold: AtomicBool,
+    max_messages: usize,
+    max_bytes: usize,
+    changed: watch::Sender<u64>,
+    held: Level,
+    bytes: Level,
+    ended: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    items: BTreeMap<HoldId, Item>,
+    bytes: usize,
+    /// Calls whose next message is to be held.
+    steps: Vec<CallId>,
+}
+
+#[derive(Debug)]
+struct Item {
+    facts: Arc<HeldFacts>,
+    edited: Option<Bytes>,
+    is_head: bool,
+    is_editing: bool,
+    /// Nothing happens when its time is over.
+    is_kept: bool,
+    queued: usize,
+    queued_bytes: usize,
+    decision: Option<(Decision, Actor)>,
+    waker: Option<Waker>,
+}
+
+/// What the lane has to do with the message it was waiting for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) actor: Actor,
+    /// The payload that goes on instead.
+    pub(crate) edited: Option<Bytes>,
+}
+
+impl Holds {
+    /// An empty table with room for `max_messages` of `max_bytes` bytes together.
+    pub(crate) fn new(clock: Clock, max_messages: usize, max_bytes: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            ids: IdSource::default(),
+            clock,
+            can_hold: AtomicBool::new(true),
+            max_messages,
+            max_bytes,
+            changed: watch::Sender::new(0),
+            held: Level::default(),
+            bytes: Level::default(),
+            ended: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether there is somebody to decide. Without, nothing is held.
+    pub fn can_hold(&self) -> bool {
+        self.can_hold.load(Ordering::Relaxed)
+    }
+
+    /// Says whether there is somebody to decide. What is held already stays so.
+    pub fn set_can_hold(&self, can_hold: bool) {
+        self.can_hold.store(can_hold, Ordering::Relaxed);
+    }
+
+    /// Changes with everything that changes in the table.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Use now, at most, and how often there was no room: messages, then bytes.
+    pub(crate) fn usage(&self) -> [(u64, u64, u64); 2] {
+        [self.held.read(), self.bytes.read()]
+    }
+
+    /// Puts a message in. `None` if there is no room: then its lane waits without a place here and asks again.
+    pub(crate) fn put(self: &Arc<Self>, facts: HeldFacts, is_head: bool) -> Option<Ticket> {
+        let size = facts.payload.len();
+        let mut inner = self.lock();
+        if inner.items.len() >= self.max_messages {
+            self.held.reach();
+            return None;
+        }
+        if inner.bytes.saturating_add(size) > self.max_bytes && !inner.items.is_empty() {
+            self.bytes.reach();
+            return None;
+        }
+        let id = HoldId::from(self.ids.next());
+        inner.bytes += size;
+        self.bytes.set(inner.bytes as u64);
+        let facts = Arc::new(HeldFacts { id, ..facts });
+        let item = Item {
+            facts: Arc::clone(&facts),
+            edited: None,
+            is_head,
+            is_editing: false,
+            is_kept: false,
+            queued: 0,
+            queued_bytes: 0,
+            decision: None,
+            waker: None,
+        };
+        inner.items.insert(id, item);
+        self.held.set(inner.items.len() as u64);
+        drop(inner);
+        self.tell();
+        Some(Ticket::new(Arc::clone(self), facts))
+    }
+
+    /// All of them, oldest first.
+    pub fn rows(&self) -> Vec<HeldRow> {
+        let now = self.clock.now();
+        let inner = self.lock();
+        inner.items.values().map(|item| item.row(now)).collect()
+    }
+
+    /// One of them with its bytes.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`].
+    pub fn detail(&self, id: HoldId) -> Result<HeldDetail, HoldError> {
+        let now = self.clock.now();
+        let inner = self.lock();
+        let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
+        Ok(HeldDetail {
+            row: item.row(now),
+            original: item.facts.payload.clone(),
+            edited: item.edited.clone(),
+            head: item.facts.head.clone(),
+            rule: item.facts.rule.clone(),
+        })
+    }
+
+    /// How many are held and queued, and how long the oldest has been.
+    pub fn summary(&self) -> HeldSummary {
+        let now = self.clock.now();
+        let inner = self.lock();
+        let mut summary = HeldSummary::default();
+        for item in inner.items.values() {
+            if item.is_head {
+                summary.held += 1;
+                let is_first = summary.oldest_at.is_none();
+                if is_first {
+                    summary.oldest_at = Some(item.facts.at);
+                    summary.oldest_age = now.since(item.facts.at);
+                    summary.oldest_budget = item.facts.budget;
+                }
+            }
+            summary.queued += item.queued + usize::from(!item.is_head);
+        }
+        summary
+    }
+
+    /// Decides about one.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`], [`HoldError::Queued`] if it is not at the head of its lane, [`HoldError::Unfit`].
+    pub fn decide(&self, id: HoldId, decision: Decision, actor: Actor) -> Result<(), HoldError> {
+        let mut inner = self.lock();
+        let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
+        if item.decision.is_some() && !matches!(item.decision, Some((Decision::Delay(_), _))) {
+            return Err(HoldError::Gone(id));
+        }
+        if !item.is_head && decision != Decision::Cancel {
+            let lane = item.facts.lane;
+            let mut before = inner.items.range(..id).rev();
+            let head = before.find(|(_, other)| other.facts.lane == lane && other.is_head);
+            return Err(HoldError::Queued {
+                id,
+                head: head.map_or(id, |(head, _)| *head),
+            });
+        }
+        item.facts.fits(&decision)?;
+        let waker = inner.items.get_mut(&id).and_then(|item| {
+            item.decision = Some((decision, actor));
+            item.waker.take()
+        });
+        drop(inner);
+        wake(waker);
+        self.tell();
+        Ok(())
+    }
+
+    /// Forwards all that stand at the head of their lane, then those behind them as they come up. Returns how many were
+    /// there.
+    pub fn release_all(&self, actor: Actor) -> usize {
+        self.release(actor, |_| true)
+    }
+
+    /// Forwards all of the lane that `id` is in.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`].
+    pub fn release_lane(&self, id: HoldId, actor: Actor) -> Result<usize, HoldError> {
+        let lane = {
+            let inner = self.lock();
+            inner.items.get(&id).ok_or(HoldError::Gone(id))?.facts.lane
+        };
+        Ok(self.release(actor, |facts| facts.lane == lane))
+    }
+
+    /// Decides that every one goes on for which `wanted` holds, whether at the head or not. The order of lanes is kept:
+    /// each lane comes to its messages in their order.
+    fn release(&self, actor: Actor, wanted: impl Fn(&HeldFacts) -> bool) -> usize {
+        let mut inner = self.lock();
+        let mut wakers = Vec::new();
+        let mut count = 0;
+        for item in inner.items.values_mut().filter(|item| wanted(&item.facts)) {
+            let is_open = item.decision.is_none() || matches!(item.decision, Some((Decision::Delay(_), _)));
+            if is_open {
+                item.decision = Some((Decision::Forward, actor));
+                wakers.extend(item.waker.take());
+                count += 1;
+            }
+        }
+        drop(inner);
+        for waker in wakers {
+            waker.wake();
+        }
+        self.tell();
+        count
+    }
+
+    /// Puts `payload` in the place of what came. `None` takes all edits back.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`].
+    pub fn edit(&self, id: HoldId, payload: Option<Bytes>) -> Result<(), HoldError> {
+        self.change(id, |item| {
+            item.edited = payload.filter(|edited| *edited != item.facts.payload);
+        })
+    }
+
+    /// Says that somebody edits it, or no longer does.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`].
+    pub fn set_editing(&self, id: HoldId, is_editing: bool) -> Result<(), HoldError> {
+        self.change(id, |item| item.is_editing = is_editing)
+    }
+
+    /// Nothing is to happen by itself when its time is over.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`].
+    pub fn keep(&self, id: HoldId) -> Result<(), HoldError> {
+        self.change(id, |item| item.is_kept = true)
+    }
+
+    /// Forwards one, and holds the next message of its call whatever the rules say.
+    ///
+    /// # Errors
+    /// As [`Holds::decide`]; [`HoldError::Unfit`] if it belongs to no call.
+    pub fn step(&self, id: HoldId, actor: Actor) -> Result<(), HoldError> {
+        let call = {
+            let inner = self.lock();
+            inner.items.get(&id).ok_or(HoldError::Gone(id))?.facts.call
+        };
+        let Some(call) = call else {
+            return Err(HoldError::Unfit {
+                id,
+                what: "no part of a call",
+                why: "there is no next message to hold",
+            });
+        };
+        self.decide(id, Decision::Forward, actor)?;
+        let mut inner = self.lock();
+        if !inner.steps.contains(&call) {
+            // Calls that never went on are forgotten in favour of newer ones.
+            let excess = (inner.steps.len() + 1).saturating_sub(self.max_messages);
+            inner.steps.drain(..excess);
+            inner.steps.push(call);
+        }
+        Ok(())
+    }
+
+    /// Whether the next message of `call` was to be held; true once for each step.
+    pub(crate) fn takes_step(&self, call: CallId) -> bool {
+        let mut inner = self.lock();
+        let place = inner.steps.iter().position(|step| *step == call);
+        place.map(|place| inner.steps.remove(place)).is_some()
+    }
+
+    /// Whether a step is waited for.
+    pub(crate) fn has_steps(&self) -> bool {
+        !self.lock().steps.is_empty()
+    }
+
+    /// The sender of the held request that opened `call` has cancelled it. Returns whether it was held.
+    pub(crate) fn cancel(&self, call: CallId) -> bool {
+        let request = {
+            let inner = self.lock();
+            let mut items = inner.items.values();
+            let found = items.find(|item| item.facts.call == Some(call) && item.facts.opens_call);
+            found.map(|item| item.facts.id)
+        };
+        request.is_some_and(|id| self.decide(id, Decision::Cancel, Actor::Peer).is_ok())
+    }
+
+    /// Whether anything is held.
+    pub fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
+    fn change(&self, id: HoldId, change: impl FnOnce(&mut Item)) -> Result<(), HoldError> {
+        let mut inner = self.lock();
+        let item = inner.items.get_mut(&id).filter(|item| item.decision.is_none());
+        change(item.ok_or(HoldError::Gone(id))?);
+        drop(inner);
+        self.tell();
+        Ok(())
+    }
+
+    fn poll(&self, id: HoldId, cx: &mut Context<'_>) -> Poll<Decided> {
+        let mut inner = self.lock();
+        let Some(item) = inner.items.get_mut(&id) else {
+            return Poll::Pending;
+        };
+        match item.decision.take() {
+            Some((decision, actor)) => {
+                // Until it has left, nobody else decides.
+                item.decision = Some((decision.clone(), actor));
+                Poll::Ready(Decided {
+                    decision,
+                    actor,
+                    edited: item.edited.clone(),
+                })
+            }
+            None => {
+                item.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What its lane says of it.
+    fn note(&self, id: HoldId, change: impl FnOnce(&mut Item)) {
+        let mut inner = self.lock();
+        if let Some(item) = inner.items.get_mut(&id) {
+            change(item);
+            drop(inner);
+            self.tell();
+        }
+    }
+
+    fn take_out(&self, id: HoldId) {
+        let mut inner = self.lock();
+        if let Some(item) = inner.items.remove(&id) {
+            inner.bytes -= item.facts.payload.len();
+            self.bytes.set(inner.bytes as u64);
+            self.held.set(inner.items.len() as u64);
+            drop(inner);
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Item {
+    fn row(&self, now: Timestamp) -> HeldRow {
+        let facts = &self.facts;
+        let state = match (self.is_head, self.is_editing) {
+            (false, _) => HeldState::Queued,
+            (true, true) => HeldState::Editing,
+            (true, false) => HeldState::Held,
+        };
+        HeldRow {
+            state,
+            age: now.since(facts.at),
+            is_edited: self.edited.is_some(),
+            is_kept: self.is_kept,
+            queued_behind: self.queued,
+            queued_bytes: self.queued_bytes as u64,
+            ..facts.row()
+        }
+    }
+
+    /// What happens by itself when its time is over; nothing if somebody said so.
+    fn on_expire(&self) -> OnExpire {
+        if self.is_kept || self.is_editing {
+            OnExpire::Wait
+        } else {
+            self.facts.on_expire
+        }
+    }
+}

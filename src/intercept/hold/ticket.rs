@@ -1,0 +1,80 @@
+//! A held message as its lane sees it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::intercept::rule::OnExpire;
+
+use super::{Actor, Decided, Decision, HeldFacts, Holds};
+
+/// The place of a message in the table. Dropping it takes the message out.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    holds: Arc<Holds>,
+    facts: Arc<HeldFacts>,
+}
+
+impl Ticket {
+    pub(super) fn new(holds: Arc<Holds>, facts: Arc<HeldFacts>) -> Self {
+        Self { holds, facts }
+    }
+
+    /// What is known of the message.
+    pub(crate) fn facts(&self) -> &HeldFacts {
+        &self.facts
+    }
+
+    /// Waits for the decision.
+    pub(crate) fn poll_decision(&self, cx: &mut Context<'_>) -> Poll<Decided> {
+        self.holds.poll(self.facts.id, cx)
+    }
+
+    /// It is at the head of its lane now.
+    pub(crate) fn come_up(&self) {
+        self.holds.note(self.facts.id, |item| item.is_head = true);
+    }
+
+    /// So much waits behind it.
+    pub(crate) fn note_queue(&self, messages: usize, bytes: usize) {
+        self.holds.note(self.facts.id, |item| {
+            item.queued = messages;
+            item.queued_bytes = bytes;
+        });
+    }
+
+    /// Its time is over: what its rule wants happens, unless somebody said otherwise.
+    pub(crate) fn expire(&self) {
+        let mut policy = OnExpire::Wait;
+        self.holds.note(self.facts.id, |item| policy = item.on_expire());
+        let decision = match policy {
+            OnExpire::Wait => return,
+            OnExpire::Forward => Decision::Forward,
+            OnExpire::Error => Decision::Refuse(expired(&self.facts)),
+            OnExpire::Drop => Decision::Drop { is_silent: true },
+        };
+        // Somebody may have been quicker.
+        let _ = self.holds.decide(self.facts.id, decision, Actor::Timer);
+    }
+
+    /// Its delay is over.
+    pub(crate) fn delay_over(&self, actor: Actor) {
+        let _ = self.holds.decide(self.facts.id, Decision::Forward, actor);
+    }
+}
+
+fn expired(facts: &HeldFacts) -> crate::intercept::rule::Refusal {
+    let seconds = facts.budget.as_secs();
+    crate::intercept::rule::Refusal::Error {
+        code: EXPIRED_CODE,
+        message: format!("The proxy held this message for {seconds} s without a decision."),
+    }
+}
+
+/// The code of errors that stand for messages nobody decided about: of those that JSON-RPC leaves to servers.
+const EXPIRED_CODE: i64 = -32_000;
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.holds.take_out(self.facts.id);
+    }
+}

@@ -1,0 +1,135 @@
+//! Requests and responses where rules are armed: what becomes of each before its head goes on.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use crate::snapshot::{Direction, EndKind};
+
+use super::change;
+use super::exchange::{Exchange, ResponseHead};
+use super::headers;
+use super::lane::{Form, Outcome, Reply};
+use super::observed::response_fields;
+use super::own::tell_own_body;
+use super::reader::BodyKind;
+use super::relay::{Relay, ReplyBody};
+use super::watchers::Outbox;
+
+/// What becomes of a request.
+pub(super) enum Fate {
+    /// It goes on.
+    Onward(Relay),
+    /// It was answered here.
+    Answered(Response<ReplyBody>),
+}
+
+/// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head.
+///
+/// # Cancel safety
+/// Dropped when the client goes away: what is held ends as orphaned.
+pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut HeaderMap) -> Fate {
+    if !exchange.hub.is_intercepting() {
+        return Fate::Onward(relay);
+    }
+    let mut relay = relay.with_rules(Form::Document);
+    let outcome = relay.decided().await;
+    if outcome.is_silent {
+        // Nobody hears of it any more; its client leaves when it has waited enough.
+        return std::future::pending().await;
+    }
+    if let Some(reply) = outcome.reply {
+        return Fate::Answered(answer(exchange, &reply).await);
+    }
+    if outcome.is_closed {
+        exchange.answer_ourselves(0, EndKind::CutByProxy);
+        return Fate::Answered(closed());
+    }
+    apply(&relay, &outcome, fields);
+    Fate::Onward(relay)
+}
+
+/// Asks the rules about a response. Waits for what is held of a document; an event stream goes on at once.
+///
+/// # Cancel safety
+/// As [`request`].
+pub(super) async fn response(
+    exchange: &Arc<Exchange>,
+    relay: Relay,
+    status: &mut StatusCode,
+    fields: &mut HeaderMap,
+) -> Relay {
+    if !exchange.hub.is_intercepting() {
+        return relay;
+    }
+    if BodyKind::of_fields(fields) == BodyKind::Events {
+        if change::is_encoded(fields) {
+            let mut relay = relay;
+            relay.warn("its events come compressed, so that none of them can be held");
+            return relay;
+        }
+        return relay.with_rules(Form::Events);
+    }
+    let mut relay = relay.with_rules(Form::Document);
+    let outcome = relay.decided().await;
+    if outcome.is_silent {
+        return std::future::pending().await;
+    }
+    if let Some(code) = outcome.status.and_then(|code| StatusCode::from_u16(code).ok()) {
+        *status = code;
+    }
+    apply(&relay, &outcome, fields);
+    relay
+}
+
+/// Makes the head fit what goes on.
+fn apply(relay: &Relay, outcome: &Outcome, fields: &mut HeaderMap) {
+    if outcome.is_changed {
+        *fields = headers::without(std::mem::take(fields), &change::ABOUT_BYTES);
+        fields.remove(header::CONTENT_ENCODING);
+        if fields.contains_key(header::CONTENT_LENGTH)
+            && let Some(length) = relay.exact_length()
+        {
+            fields.insert(header::CONTENT_LENGTH, length.into());
+        }
+    }
+    for (name, value) in &outcome.fields {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            continue;
+        };
+        match value.as_ref().map(|value| HeaderValue::from_str(value)) {
+            Some(Ok(value)) => drop(fields.insert(name, value)),
+            Some(Err(_)) => {}
+            None => drop(fields.remove(name)),
+        }
+    }
+}
+
+/// Gives the client an answer in the place of its server's.
+async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Own(Some(reply.body.clone())));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    if !reply.body.is_empty() {
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+    }
+    let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
+    let head = ResponseHead {
+        status: reply.status,
+        head: response_fields(http::Version::HTTP_11, response.status(), response.headers()),
+        headers: response.headers(),
+        is_ours: true,
+        is_stream: false,
+        rewrites: Vec::new(),
+    };
+    exchange.begin_response(head, &mut outbox);
+    tell_own_body(exchange, &response, &mut outbox);
+    exchange.end_direction(Direction::ServerToClient, EndKind::Complete);
+    outbox.flush().await;
+    response
+}
+
+/// A response that breaks off before its first byte.
+fn closed() -> Response<ReplyBody> {
+    Response::new(ReplyBody::Broken)
+}

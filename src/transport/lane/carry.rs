@@ -1,0 +1,637 @@
+//! Carrying out what was decided about a message.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::codec::event::rewrite_data;
+use crate::intercept::edit::{self, Change};
+use crate::intercept::hold::{Actor, Decided, Decision, Ending};
+use crate::intercept::rule::{Fault, Refusal, Verdict};
+use crate::intercept::rules::template;
+use crate::session::observation::{Event, VerdictObserved};
+use crate::snapshot::{Direction, RowKind};
+
+use super::{Chosen, Entry, Fate, Form, Lane, Noted, Passed, is_slow, words};
+
+/// What has become of the document of a lane, beside its bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// The request is answered with this and goes nowhere.
+    pub(crate) reply: Option<Reply>,
+    /// Nobody is to hear anything.
+    pub(crate) is_silent: bool,
+    /// The connection is to be closed.
+    pub(crate) is_closed: bool,
+    /// The response has this status instead.
+    pub(crate) status: Option<u16>,
+    /// Changes of the head: a field and its new value, or none.
+    pub(crate) fields: Vec<(String, Option<String>)>,
+    /// The document is another one now, in no content coding.
+    pub(crate) is_changed: bool,
+}
+
+/// An answer in the place of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Empty for none.
+    pub(crate) body: Bytes,
+}
+
+/// What is done with a frame, whoever decided it.
+struct Deed {
+    ending: Ending,
+    actor: Actor,
+    /// What went on in the place of the payload.
+    sent: Option<Bytes>,
+}
+
+impl Lane {
+    /// Brings the head on its way, if it may go.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Poll<()> {
+        let Some(entry) = self.queue.front_mut() else {
+            return Poll::Ready(());
+        };
+        match &mut entry.fate {
+            Fate::Pass => self.pass(on),
+            Fate::WaitForRoom { rule } => {
+                let rule = rule.clone();
+                return self.ask_for_room(cx, rule);
+            }
+            Fate::Wait { ticket, is_up } => {
+                if !std::mem::replace(is_up, true) {
+                    ticket.come_up();
+                }
+                match ticket.poll_decision(cx) {
+                    Poll::Ready(decided) => self.decided(decided, on),
+                    Poll::Pending => return self.wait_for_person(cx),
+                }
+            }
+            Fate::Do { rule, is_due } => {
+                let (rule, is_due) = (rule.clone(), *is_due);
+                return self.poll_rule(cx, &rule, is_due, on);
+            }
+            Fate::Delayed { due, .. } => {
+                let due = *due;
+                return self.poll_delay(cx, due, on);
+            }
+            Fate::Trickle { .. } => return self.poll_trickle(cx, on),
+        }
+        Poll::Ready(())
+    }
+
+    /// The head goes on as it came.
+    fn pass(&mut self, on: &mut Passed) {
+        if let Some(entry) = self.pop() {
+            on.pieces.push(entry.bytes);
+        }
+    }
+
+    fn ask_for_room(&mut self, cx: &mut Context<'_>, rule: Chosen) -> Poll<()> {
+        let place = self.queue.front().and_then(|entry| {
+            let noted = entry.noted.as_ref()?;
+            self.place_in_table(noted, &rule, true)
+        });
+        if let (Some(ticket), Some(entry)) = (place, self.queue.front_mut()) {
+            entry.fate = Fate::Wait { ticket, is_up: true };
+            self.note_queue();
+            return Poll::Ready(());
+        }
+        if !self.exchange.hub.interceptor.holds.can_hold() {
+            if let Some(entry) = self.queue.front_mut() {
+                entry.fate = Fate::Pass;
+            }
+            return Poll::Ready(());
+        }
+        let _ = self.poll_until(cx, Instant::now() + super::ROOM_AGAIN);
+        Poll::Pending
+    }
+
+    fn wait_for_person(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(Entry {
+            fate: Fate::Wait { ticket, .. },
+            came,
+            ..
+        }) = self.queue.front()
+        else {
+            return Poll::Ready(());
+        };
+        let due = *came + ticket.facts().budget;
+        if Instant::now() >= due {
+            // Once only would do; later there is nothing to hear of it.
+            ticket.expire();
+            return match ticket.poll_decision(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        self.poll_until(cx, due)
+    }
+
+    fn decided(&mut self, decided: Decided, on: &mut Passed) {
+        if let Decision::Delay(time) = decided.decision
+            && let Some(entry) = self.queue.front_mut()
+            && let Fate::Wait { ticket, .. } = std::mem::replace(&mut entry.fate, Fate::Pass)
+        {
+            entry.fate = Fate::Delayed {
+                ticket,
+                decided,
+                due: Instant::now() + time,
+            };
+            return;
+        }
+        let Some(entry) = self.pop() else { return };
+        let (Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. }) = &entry.fate else {
+            return on.pieces.push(entry.bytes);
+        };
+        let (hold, rule) = (ticket.facts().id, Arc::<str>::from(ticket.facts().rule.as_str()));
+        let deed = self.carry_out(&entry, &decided.decision, decided.edited, decided.actor, on);
+        self.tell(&entry, Some(hold), rule, deed, on);
+    }
+
+    fn poll_delay(&mut self, cx: &mut Context<'_>, due: Instant, on: &mut Passed) -> Poll<()> {
+        let Some(Entry {
+            fate: Fate::Delayed { ticket, .. },
+            ..
+        }) = self.queue.front()
+        else {
+            return Poll::Ready(());
+        };
+        if let Poll::Ready(decided) = ticket.poll_decision(cx)
+            && !matches!(decided.decision, Decision::Delay(_))
+        {
+            self.decided(decided, on);
+            return Poll::Ready(());
+        }
+        if Instant::now() < due {
+            return self.poll_until(cx, due);
+        }
+        if let Some(Entry {
+            fate: Fate::Delayed { decided, .. },
+            ..
+        }) = self.queue.front()
+        {
+            let forward = Decided {
+                decision: Decision::Forward,
+                ..decided.clone()
+            };
+            self.decided(forward, on);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_rule(
+        &mut self,
+        cx: &mut Context<'_>,
+        rule: &Chosen,
+        is_due: Option<Instant>,
+        on: &mut Passed,
+    ) -> Poll<()> {
+        if let Verdict::Delay { fixed, jitter } = &rule.verdict {
+            let due = is_due.unwrap_or_else(|| Instant::now() + *fixed + random_part(*jitter));
+            if let Some(Entry {
+                fate: Fate::Do { is_due, .. },
+                ..
+            }) = self.queue.front_mut()
+            {
+                *is_due = Some(due);
+            }
+            if Instant::now() < due {
+                return self.poll_until(cx, due);
+            }
+        }
+        if let Verdict::Fault(Fault::Reorder { by }) = rule.verdict
+            && self.put_behind(by)
+        {
+            return Poll::Ready(());
+        }
+        let Some(mut entry) = self.pop() else {
+            return Poll::Ready(());
+        };
+        if let Some(per_second) = is_slow(&rule.verdict) {
+            let rest = entry.bytes.clone();
+            entry.fate = Fate::Trickle {
+                rest,
+                per_second: per_second.max(1),
+                due: Instant::now(),
+            };
+            let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
+            self.tell(&entry, None, Arc::clone(&rule.name), deed, on);
+            self.queued_bytes += entry.bytes.len();
+            self.queue.push_front(entry);
+            return Poll::Ready(());
+        }
+        let deed = self.obey(&entry, rule, on);
+        self.tell(&entry, None, Arc::clone(&rule.name), deed, on);
+        Poll::Ready(())
+    }
+
+    /// Moves the head behind the next messages. False if they are not there yet and more may come.
+    fn put_behind(&mut self, by: u32) -> bool {
+        let by = by as usize;
+        if self.queue.len() <= by || by == 0 {
+            return false;
+        }
+        if let Some(mut entry) = self.queue.pop_front() {
+            entry.fate = Fate::Pass;
+            self.queue.insert(by, entry);
+        }
+        true
+    }
+
+    fn poll_trickle(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Poll<()> {
+        const STEPS_A_SECOND: u64 = 10;
+        let Some(Entry {
+            fate:
+                Fate::Trickle {
+                    rest,
+                    per_second,
+                    due,
+                },
+            ..
+        }) = self.queue.front_mut()
+        else {
+            return Poll::Ready(());
+        };
+        if Instant::now() < *due {
+            let due = *due;
+            return self.poll_until(cx, due);
+        }
+        let step = usize::try_from((*per_second / STEPS_A_SECOND).max(1)).unwrap_or(usize::MAX);
+        let piece = rest.split_to(step.min(rest.len()));
+        let pause = piece.len() as u64 * 1_000_000 / *per_second;
+        *due = Instant::now() + Duration::from_micros(pause);
+        on.pieces.push(piece);
+        if rest.is_empty() {
+            self.pop();
+        }
+        Poll::Ready(())
+    }
+
+    /// Does what a rule says.
+    fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
+        match &rule.verdict {
+            Verdict::Replace(changes) => self.replace(entry, changes, on),
+            Verdict::Answer { result } => match self.answer_from(entry, result) {
+                Ok(message) => self.carry_out(entry, &Decision::Answer(message), None, Actor::Rule, on),
+                Err(problem) => {
+                    tracing::warn!(
+                        "the answer of the rule `{}` cannot be made: {problem}; the message went on as it came",
+                        rule.name
+                    );
+                    self.forward(entry, None, Actor::Rule, on)
+                }
+            },
+            Verdict::Refuse(refusal) => {
+                self.carry_out(entry, &Decision::Refuse(refusal.clone()), None, Actor::Rule, on)
+            }
+            Verdict::Drop { is_silent } => self.carry_out(
+                entry,
+                &Decision::Drop {
+                    is_silent: *is_silent,
+                },
+                None,
+                Actor::Rule,
+                on,
+            ),
+            Verdict::Fault(fault) => self.break_it(entry, *fault, on),
+            Verdict::Hold | Verdict::Forward | Verdict::Log | Verdict::Delay { .. } => {
+                self.forward(entry, None, Actor::Rule, on)
+            }
+        }
+    }
+
+    fn answer_from(&self, entry: &Entry, result: &str) -> Result<Bytes, String> {
+        let payload = entry
+            .noted
+            .as_ref()
+            .map(|noted| noted.payload.clone())
+            .unwrap_or_default();
+        let result = template::fill(result, &payload).map_err(|error| error.to_string())?;
+        Ok(template::answer(&payload, &result).into())
+    }
+
+    fn replace(&mut self, entry: &Entry, changes: &[Change], on: &mut Passed) -> Deed {
+        let Some(noted) = &entry.noted else {
+            return self.forward(entry, None, Actor::Rule, on);
+        };
+        let mut payload = noted.payload.to_vec();
+        for change in changes {
+            match change {
+                Change::SetHeader { name, value } => {
+                    self.outcome.fields.push((name.clone(), Some(value.clone())));
+                }
+                Change::RemoveHeader { name } => self.outcome.fields.push((name.clone(), None)),
+                change => match edit::apply(&payload, change) {
+                    Ok(changed) => payload = changed,
+                    Err(problem) => {
+                        tracing::warn!(
+                            "a change of a rule does not fit the message: {problem}; the others were made"
+                        );
+                    }
+                },
+            }
+        }
+        let edited = (payload != noted.payload).then(|| payload.into());
+        self.forward(entry, edited, Actor::Rule, on)
+    }
+
+    fn break_it(&mut self, entry: &Entry, fault: Fault, on: &mut Passed) -> Deed {
+        let bytes = &entry.bytes;
+        match fault {
+            Fault::Close => {
+                self.close(on);
+                self.deed(Ending::Dropped, Actor::Rule, None)
+            }
+            Fault::Truncate { bytes: kept } => {
+                let kept = usize::try_from(kept).unwrap_or(usize::MAX).min(bytes.len());
+                on.pieces.push(bytes.slice(..kept));
+                self.close(on);
+                self.deed(Ending::Edited, Actor::Rule, Some(bytes.slice(..kept)))
+            }
+            Fault::Duplicate { times } => {
+                for _ in 0..times {
+                    on.pieces.push(bytes.clone());
+                }
+                self.outcome.is_changed |= times != 1;
+                self.deed(Ending::Forwarded, Actor::Rule, None)
+            }
+            Fault::InvalidJson => {
+                let payload = entry.noted.as_ref().map_or(&bytes[..], |noted| &noted.payload);
+                let half: Bytes = Bytes::copy_from_slice(&payload[..payload.len() / 2]);
+                self.forward(entry, Some(half), Actor::Rule, on)
+            }
+            Fault::WrongId => {
+                let payload = entry.noted.as_ref().map_or(&bytes[..], |noted| &noted.payload);
+                let change = Change::Set {
+                    path: "$.id".to_owned(),
+                    value: words::WRONG_ID.to_owned(),
+                };
+                let edited = edit::apply(payload, &change).ok().map(Bytes::from);
+                self.forward(entry, edited, Actor::Rule, on)
+            }
+            Fault::Reorder { .. } | Fault::Slow { .. } => self.forward(entry, None, Actor::Rule, on),
+        }
+    }
+
+    /// Does what was decided.
+    fn carry_out(
+        &mut self,
+        entry: &Entry,
+        decision: &Decision,
+        edited: Option<Bytes>,
+        actor: Actor,
+        on: &mut Passed,
+    ) -> Deed {
+        match decision {
+            Decision::Forward | Decision::Delay(_) => self.forward(entry, edited, actor, on),
+            Decision::Duplicate(times) => {
+                for _ in 1..*times {
+                    self.forward(entry, edited.clone(), actor, on);
+                }
+                self.outcome.is_changed |= *times > 1;
+                self.forward(entry, edited, actor, on)
+            }
+            Decision::Answer(message) => {
+                self.answer(entry, message.clone(), on);
+                self.deed(Ending::Answered, actor, Some(message.clone()))
+            }
+            Decision::Refuse(refusal) => self.refuse(entry, refusal, Ending::Refused, actor, on),
+            Decision::Drop { is_silent: true } => {
+                self.drop_silently(entry, on);
+                self.deed(Ending::Dropped, actor, None)
+            }
+            Decision::Drop { is_silent: false } => {
+                let refusal = words::dropped();
+                self.refuse(entry, &refusal, Ending::Dropped, actor, on)
+            }
+            Decision::Cancel => self.refuse(entry, &words::cancelled(), Ending::Cancelled, actor, on),
+        }
+    }
+
+    fn forward(&mut self, entry: &Entry, edited: Option<Bytes>, actor: Actor, on: &mut Passed) -> Deed {
+        match edited {
+            None => {
+                on.pieces.push(entry.bytes.clone());
+                self.deed(Ending::Forwarded, actor, None)
+            }
+            Some(payload) => {
+                self.follow_up(entry, &payload);
+                on.pieces.push(self.carried(entry, &payload));
+                self.outcome.is_changed = true;
+                self.deed(Ending::Edited, actor, Some(payload))
+            }
+        }
+    }
+
+    /// Fields of the head that say the same as the body have to follow it (MCP 2026-07-28, Transports).
+    fn follow_up(&mut self, entry: &Entry, payload: &[u8]) {
+        if self.form != Form::Document || self.direction != Direction::ClientToServer {
+            return;
+        }
+        let Some(noted) = &entry.noted else { return };
+        let head = self.exchange.request_fields();
+        for fixup in edit::fixups(&head, &noted.payload, payload, None) {
+            self.outcome.fields.push((fixup.name, fixup.after));
+        }
+    }
+
+    /// A payload as the lane carries it.
+    fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
+        match self.form {
+            Form::Document | Form::Messages => payload.clone(),
+            Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
+            Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
+        }
+    }
+
+    /// Gives the sender of a request this message.
+    fn answer(&mut self, entry: &Entry, message: Bytes, on: &mut Passed) {
+        match (self.form, self.direction) {
+            (Form::Document, Direction::ClientToServer) => {
+                self.outcome.reply = Some(Reply {
+                    status: 200,
+                    body: message,
+                });
+            }
+            (_, Direction::ClientToServer) => on.back.push(message),
+            (_, Direction::ServerToClient) => {
+                self.outcome.is_changed = true;
+                on.pieces.push(self.carried(entry, &message));
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        entry: &Entry,
+        refusal: &Refusal,
+        ending: Ending,
+        actor: Actor,
+        on: &mut Passed,
+    ) -> Deed {
+        let kind = entry
+            .noted
+            .as_ref()
+            .map_or(RowKind::Malformed, |noted| self.kind_of(noted));
+        let id = entry.noted.as_ref().and_then(Noted::rpc_id);
+        if *refusal == Refusal::Close {
+            self.outcome.is_closed = true;
+            self.close(on);
+            return self.deed(ending, actor, None);
+        }
+        let is_request = kind == RowKind::Request;
+        let from_client = self.direction == Direction::ClientToServer;
+        let is_answer = matches!(kind, RowKind::Result | RowKind::Error);
+        if !is_request && !is_answer {
+            return self.leave_out(entry, refusal, ending, actor, on);
+        }
+        let message = words::refusal(id.as_deref(), refusal);
+        if is_request && !from_client {
+            // Only an answer from the client could reach the server; it gets none.
+            self.drop_silently(entry, on);
+            return self.deed(ending, actor, None);
+        }
+        match (self.form, refusal) {
+            (Form::Document, Refusal::Status(status)) if from_client => {
+                self.outcome.reply = Some(Reply {
+                    status: *status,
+                    body: message.clone(),
+                });
+            }
+            (Form::Document, Refusal::Status(status)) => {
+                self.outcome.status = Some(*status);
+                self.answer(entry, message.clone(), on);
+            }
+            _ if is_request => self.answer(entry, message.clone(), on),
+            // The answer of a client to its server: the error goes on in its place.
+            _ => {
+                self.outcome.is_changed = true;
+                on.pieces.push(self.carried(entry, &message));
+            }
+        }
+        self.deed(ending, actor, Some(message))
+    }
+
+    /// A message that nobody waits for, or what is no message: it does not go on.
+    fn leave_out(
+        &mut self,
+        entry: &Entry,
+        refusal: &Refusal,
+        ending: Ending,
+        actor: Actor,
+        on: &mut Passed,
+    ) -> Deed {
+        let is_message = entry
+            .noted
+            .as_ref()
+            .is_some_and(|noted| !noted.messages.is_empty());
+        match (self.form, self.direction, refusal) {
+            (Form::Document, Direction::ClientToServer, Refusal::Status(status)) => {
+                self.outcome.reply = Some(Reply {
+                    status: *status,
+                    body: Bytes::new(),
+                });
+            }
+            (Form::Document, Direction::ServerToClient, Refusal::Status(status)) => {
+                self.outcome.status = Some(*status);
+                self.outcome.is_changed = true;
+            }
+            (Form::Document, Direction::ClientToServer, _) => {
+                // Accepted is what a server says to a notification; other requests failed.
+                let status = if is_message { 202 } else { 502 };
+                self.outcome.reply = Some(Reply {
+                    status,
+                    body: Bytes::new(),
+                });
+            }
+            _ => self.drop_silently(entry, on),
+        }
+        self.deed(ending, actor, None)
+    }
+
+    fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
+        match (self.form, self.direction) {
+            (Form::Document, Direction::ClientToServer) => {
+                let is_request = entry
+                    .noted
+                    .as_ref()
+                    .is_some_and(|noted| self.kind_of(noted) == RowKind::Request);
+                if is_request {
+                    self.outcome.is_silent = true;
+                } else {
+                    self.outcome.reply = Some(Reply {
+                        status: 202,
+                        body: Bytes::new(),
+                    });
+                }
+            }
+            (Form::Document, Direction::ServerToClient) => self.outcome.is_silent = true,
+            // The place from which a client resumes stays true.
+            (Form::Events, _) => {
+                if let Some(id) = entry
+                    .noted
+                    .as_ref()
+                    .and_then(|noted| noted.sse.as_ref()?.id.clone())
+                {
+                    on.pieces
+                        .push(words::resume_point(&id, self.knows_empty_events()));
+                }
+            }
+            (Form::Lines | Form::Messages, _) => {}
+        }
+    }
+
+    /// Whether the client bears events with empty data (MCP 2025-11-25, Transports).
+    fn knows_empty_events(&self) -> bool {
+        let session = self.exchange.session();
+        let revision = session.and_then(|session| session.talk().revision.clone());
+        revision.is_some_and(|revision| &*revision >= "2025-11-25")
+    }
+
+    fn close(&mut self, on: &mut Passed) {
+        self.is_closed = true;
+        on.is_closed = true;
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what the lane does")]
+    fn deed(&self, ending: Ending, actor: Actor, sent: Option<Bytes>) -> Deed {
+        Deed { ending, actor, sent }
+    }
+
+    fn tell(
+        &self,
+        entry: &Entry,
+        hold: Option<crate::ids::HoldId>,
+        rule: Arc<str>,
+        deed: Deed,
+        on: &mut Passed,
+    ) {
+        let Some(noted) = &entry.noted else { return };
+        on.events.push(Event::Verdict(Box::new(VerdictObserved {
+            exchange: self.exchange.id,
+            session: self.exchange.session().map(|session| session.id),
+            direction: self.direction,
+            frame: noted.frame,
+            hold,
+            rule,
+            ending: Some(deed.ending),
+            actor: deed.actor,
+            held_for: entry.came.elapsed(),
+            sent: deed.sent,
+        })));
+    }
+}
+
+/// A part of `jitter`, evenly spread.
+fn random_part(jitter: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = RandomState::new().hash_one(0_u8) >> 44;
+    let share = u32::try_from(random).unwrap_or(0);
+    // Twenty bits: fine enough for a delay.
+    jitter.saturating_mul(share) / (1 << 20)
+}

@@ -1,0 +1,184 @@
+//! What is to become of a frame, by the rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{CallId, HoldId};
+use crate::intercept::hold::Actor;
+use crate::intercept::hold::{HeldFacts, Ticket};
+use crate::intercept::rule::{OnExpire, Verdict};
+use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
+use crate::snapshot::{Direction, RowKind};
+
+use super::subject::OnItsWay;
+use super::{Chosen, Fate, Form, Lane, Noted};
+
+impl Lane {
+    /// What becomes of a frame that came just now.
+    pub(super) fn fate_of(&mut self, noted: &Noted) -> Fate {
+        let holds = &self.exchange.hub.interceptor.holds;
+        if let Some(call) = noted.cancels()
+            && holds.cancel(call)
+        {
+            // The request goes nowhere, so its cancel has nobody to reach.
+            return Fate::Do {
+                rule: Chosen {
+                    name: "cancelled while held".into(),
+                    verdict: Verdict::Drop { is_silent: true },
+                    on_expire: None,
+                },
+                is_due: None,
+            };
+        }
+        let Some(rule) = self.step(noted).or_else(|| self.choose(noted)) else {
+            return Fate::Pass;
+        };
+        match rule.verdict {
+            Verdict::Forward | Verdict::Log => Fate::Pass,
+            Verdict::Hold if !holds.can_hold() => Fate::Pass,
+            Verdict::Hold => match self.place_in_table(noted, &rule, self.queue.is_empty()) {
+                Some(ticket) => Fate::Wait {
+                    ticket,
+                    is_up: self.queue.is_empty(),
+                },
+                None => Fate::WaitForRoom { rule },
+            },
+            _ => Fate::Do { rule, is_due: None },
+        }
+    }
+
+    fn step(&self, noted: &Noted) -> Option<Chosen> {
+        let holds = &self.exchange.hub.interceptor.holds;
+        let call = noted.messages.iter().find_map(|placed| placed.placement.call)?;
+        holds.takes_step(call).then(|| Chosen {
+            name: "step".into(),
+            verdict: Verdict::Hold,
+            on_expire: None,
+        })
+    }
+
+    fn choose(&self, noted: &Noted) -> Option<Chosen> {
+        let armed = self.exchange.hub.interceptor.armory.load();
+        if armed.is_empty() {
+            return None;
+        }
+        let subjects: Vec<Option<&PlacedMessage>> = if noted.messages.is_empty() {
+            vec![None]
+        } else {
+            noted.messages.iter().map(Some).collect()
+        };
+        let now = self.exchange.hub.clock.now();
+        subjects.into_iter().find_map(|placed| {
+            let chosen = armed.choose(&self.subject(noted, placed), self.direction, now)?;
+            let rule = chosen.rule.rule();
+            Some(Chosen {
+                name: rule.name.as_str().into(),
+                verdict: rule.verdict.clone(),
+                on_expire: rule.on_expire,
+            })
+        })
+    }
+
+    fn subject<'a>(&'a self, noted: &'a Noted, placed: Option<&'a PlacedMessage>) -> OnItsWay<'a> {
+        OnItsWay {
+            exchange: &self.exchange,
+            direction: self.direction,
+            noted,
+            placed,
+            session: self.exchange.session(),
+            status: self.exchange.status(),
+            now: self.exchange.hub.clock.now(),
+        }
+    }
+
+    /// What the first message of a frame is.
+    pub(super) fn kind_of(&self, noted: &Noted) -> RowKind {
+        self.subject(noted, noted.messages.first()).kind()
+    }
+
+    /// Puts a frame into the table of held messages and tells of it; `None` if there is no room.
+    pub(super) fn place_in_table(&self, noted: &Noted, rule: &Chosen, is_head: bool) -> Option<Ticket> {
+        let hub = &self.exchange.hub;
+        let ticket = hub.interceptor.holds.put(self.held_facts(noted, rule), is_head)?;
+        self.tell_held(noted, rule, ticket.facts().id);
+        Some(ticket)
+    }
+
+    fn held_facts(&self, noted: &Noted, rule: &Chosen) -> HeldFacts {
+        let hub = &self.exchange.hub;
+        let placed = noted.messages.first();
+        let subject = self.subject(noted, placed);
+        let client = subject.client();
+        let budget = hub.interceptor.patience.of(client.as_deref());
+        HeldFacts {
+            id: HoldId::from(std::num::NonZeroU64::MIN),
+            at: hub.clock.now(),
+            session: subject.session.as_ref().map(|session| session.id),
+            exchange: self.exchange.id,
+            frame: noted.frame,
+            call: placed.and_then(|placed| placed.placement.call),
+            opens_call: placed.is_some_and(|placed| placed.placement.role == CallRole::Opens),
+            direction: self.direction,
+            carrier: noted.carrier,
+            lane: self.number(),
+            kind: subject.kind(),
+            method: subject.method().map(str::to_owned),
+            name: subject.name().map(str::to_owned),
+            rpc_id: subject.rpc_id().map(str::to_owned),
+            server: self.exchange.server.to_string(),
+            client: client.map(|client| client.to_string()),
+            payload: noted.payload.clone(),
+            head: self.head(),
+            rule: rule.name.to_string(),
+            on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
+            budget: budget.time,
+            budget_source: budget.source,
+        }
+    }
+
+    /// The HTTP head that the frame came with, where it is the only one.
+    fn head(&self) -> Option<crate::snapshot::Head> {
+        (self.form == Form::Document && self.direction == Direction::ClientToServer).then(|| {
+            crate::snapshot::Head {
+                line: String::new(),
+                fields: self.exchange.request_fields(),
+            }
+        })
+    }
+
+    /// Both directions of an exchange are lanes of their own.
+    fn number(&self) -> u64 {
+        let direction = u64::from(self.direction == Direction::ServerToClient);
+        self.exchange.id.get() * 2 + direction
+    }
+
+    fn tell_held(&self, noted: &Noted, rule: &Chosen, hold: HoldId) {
+        let event = Event::Verdict(Box::new(VerdictObserved {
+            exchange: self.exchange.id,
+            session: self.exchange.session().map(|session| session.id),
+            direction: self.direction,
+            frame: noted.frame,
+            hold: Some(hold),
+            rule: Arc::clone(&rule.name),
+            ending: None,
+            actor: Actor::Rule,
+            held_for: Duration::ZERO,
+            sent: None,
+        }));
+        self.exchange.tell_now(event);
+    }
+}
+
+impl Noted {
+    /// The id of its first message, as spelled.
+    pub(super) fn rpc_id(&self) -> Option<String> {
+        let id = self.messages.first()?.envelope.id.as_ref()?;
+        id.token().map(str::to_owned)
+    }
+
+    /// The call that it cancels.
+    fn cancels(&self) -> Option<CallId> {
+        let placement = &self.messages.first()?.placement;
+        placement.call.filter(|_| placement.role == CallRole::Cancels)
+    }
+}

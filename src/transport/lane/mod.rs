@@ -1,0 +1,433 @@
+//! One direction of one carrier with rules armed: messages are asked about as they come and leave in the order in which
+//! they came, whatever becomes of each.
+//!
+//! What no rule touches goes on as the bytes that came. While a message is held, what follows it in its lane waits; other
+//! lanes run. What may wait is bounded by `max_lane_events` and `max_lane_bytes`; beyond, the sender waits.
+
+mod carry;
+mod cutting;
+mod facts;
+pub(crate) mod subject;
+mod words;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::codec::cut::Piece;
+use crate::codec::event::SseEvent;
+use crate::codec::lines::line_content;
+use crate::intercept::hold::{Actor, Decided, Ending, Ticket};
+use crate::intercept::rule::{Fault, Verdict};
+use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
+use crate::snapshot::{Carrier, Direction};
+
+use super::exchange::Exchange;
+
+pub(crate) use carry::{Outcome, Reply};
+use cutting::Cutting;
+pub(crate) use cutting::Form;
+
+/// How often a held event stream is kept alive with a comment.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// What it says.
+const COMMENT: &[u8] = b": held\n\n";
+/// How often a lane without a place in the table asks for one.
+const ROOM_AGAIN: Duration = Duration::from_millis(100);
+
+/// What was told of a frame: what the rules are asked about.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    pub(crate) frame: u32,
+    pub(crate) carrier: Carrier,
+    pub(crate) messages: Vec<PlacedMessage>,
+    pub(crate) payload: Bytes,
+    pub(crate) size: u64,
+    pub(crate) is_cut: bool,
+    pub(crate) sse: Option<SseObserved>,
+}
+
+/// What goes on, and what is to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    pub(crate) pieces: Vec<Bytes>,
+    pub(crate) events: Vec<Event>,
+    /// Messages for whoever sent what came here, where the carrier has a way back.
+    pub(crate) back: Vec<Bytes>,
+    /// The body is closed here.
+    pub(crate) is_closed: bool,
+}
+
+/// A direction of an exchange with rules armed.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    exchange: Arc<Exchange>,
+    direction: Direction,
+    form: Form,
+    cutting: Cutting,
+    pieces: Vec<Piece>,
+    /// Told, and not cut yet.
+    noted: VecDeque<Noted>,
+    queue: VecDeque<Entry>,
+    queued_bytes: usize,
+    /// What goes on before all else.
+    at_once: Vec<Bytes>,
+    timer: Option<Pin<Box<Sleep>>>,
+    last_sent: Instant,
+    outcome: Outcome,
+    is_over: bool,
+    is_closed: bool,
+}
+
+/// A frame in its lane.
+#[derive(Debug)]
+struct Entry {
+    bytes: Bytes,
+    noted: Option<Noted>,
+    fate: Fate,
+    came: Instant,
+}
+
+/// What is to happen to a frame when it is at the head.
+#[derive(Debug)]
+enum Fate {
+    /// It goes on as it came.
+    Pass,
+    /// A person decides.
+    Wait { ticket: Ticket, is_up: bool },
+    /// A person is to decide, and the table is full.
+    WaitForRoom { rule: Chosen },
+    /// A rule has decided.
+    Do { rule: Chosen, is_due: Option<Instant> },
+    /// Somebody has decided that it goes on later.
+    Delayed {
+        ticket: Ticket,
+        decided: Decided,
+        due: Instant,
+    },
+    /// It goes on slowly.
+    Trickle {
+        rest: Bytes,
+        per_second: u64,
+        due: Instant,
+    },
+}
+
+/// A rule that acts on a frame.
+#[derive(Debug, Clone)]
+struct Chosen {
+    name: Arc<str>,
+    verdict: Verdict,
+    on_expire: Option<crate::intercept::rule::OnExpire>,
+}
+
+/// How far a lane has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// All that came has gone on.
+    Empty,
+    /// Something waits, and there is room behind it.
+    Blocked,
+    /// Something waits, and nothing more may come.
+    Full,
+    /// Nothing goes on any more.
+    Closed,
+}
+
+impl Noted {
+    /// What a lane has to know of a frame that was told.
+    pub(crate) fn of(frame: &FrameObserved) -> Self {
+        Self {
+            frame: frame.frame,
+            carrier: frame.carrier,
+            messages: frame.messages.clone(),
+            payload: frame.payload.clone(),
+            size: frame.size,
+            is_cut: frame.is_cut,
+            sse: frame.sse.clone(),
+        }
+    }
+
+    /// A comment, or a blank line: nothing that anybody could want to hold.
+    fn is_silent(&self) -> bool {
+        let says_nothing = |sse: &SseObserved| sse.event.is_none() && sse.id.is_none() && sse.retry.is_none();
+        self.messages.is_empty() && self.sse.as_ref().is_some_and(says_nothing)
+    }
+}
+
+impl Lane {
+    /// A lane for `direction` of an exchange, at a boundary of frames unless it `is_inside` one, which then passes.
+    pub(crate) fn new(exchange: Arc<Exchange>, direction: Direction, form: Form, is_inside: bool) -> Self {
+        let max = exchange.hub.limits.max_message_bytes;
+        Self {
+            exchange,
+            direction,
+            form,
+            cutting: Cutting::new(form, max, is_inside),
+            pieces: Vec::new(),
+            noted: VecDeque::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            at_once: Vec::new(),
+            timer: None,
+            last_sent: Instant::now(),
+            outcome: Outcome::default(),
+            is_over: false,
+            is_closed: false,
+        }
+    }
+
+    /// Takes the next bytes, and what was told of the frames that end in them.
+    pub(crate) fn push(&mut self, chunk: &Bytes, noted: impl IntoIterator<Item = Noted>) {
+        self.noted.extend(noted);
+        let mut pieces = std::mem::take(&mut self.pieces);
+        self.cutting.push(chunk, &mut pieces);
+        self.take(&mut pieces);
+    }
+
+    /// The body is over.
+    pub(crate) fn finish(&mut self, noted: impl IntoIterator<Item = Noted>) {
+        self.noted.extend(noted);
+        let mut pieces = std::mem::take(&mut self.pieces);
+        self.cutting.finish(&mut pieces);
+        let is_empty = !std::mem::replace(&mut self.is_over, true) && pieces.is_empty();
+        self.take(&mut pieces);
+        if is_empty && self.form == Form::Document && self.cutting.is_untouched() {
+            self.put(Bytes::new(), Some(self.bare()));
+        }
+    }
+
+    /// A request or response without a body.
+    fn bare(&self) -> Noted {
+        Noted {
+            frame: 0,
+            carrier: Carrier::Http,
+            messages: Vec::new(),
+            payload: Bytes::new(),
+            size: 0,
+            is_cut: false,
+            sse: None,
+        }
+    }
+
+    /// Lets go of what may go. Registers for what is waited for.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Progress {
+        if self.queue.is_empty() {
+            on.pieces.append(&mut self.at_once);
+        }
+        while !self.is_closed && !self.queue.is_empty() {
+            if self.poll_head(cx, on).is_pending() {
+                self.keep_alive(cx, on);
+                return self.blocked();
+            }
+        }
+        on.is_closed |= self.is_closed;
+        if self.is_closed {
+            self.queue.clear();
+            return Progress::Closed;
+        }
+        self.timer = None;
+        Progress::Empty
+    }
+
+    /// Whether the rest of a document passes without being asked about: it is too large to hold.
+    pub(crate) fn lets_pass(&self) -> bool {
+        self.cutting.lets_pass()
+    }
+
+    /// What has become of a document as a whole.
+    pub(crate) fn take_outcome(&mut self) -> Outcome {
+        std::mem::take(&mut self.outcome)
+    }
+
+    /// Whether nothing waits in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.cutting.is_empty()
+    }
+
+    fn blocked(&mut self) -> Progress {
+        let limits = &self.exchange.hub.limits;
+        let (events, bytes) = (self.queue.len() - 1, self.queued_bytes);
+        let meters = &self.exchange.hub.meters;
+        meters.lane_events.note(events as u64);
+        meters.lane_bytes.note(bytes as u64);
+        let is_full = events >= limits.max_lane_events || bytes >= limits.max_lane_bytes;
+        if !is_full {
+            return Progress::Blocked;
+        }
+        if events >= limits.max_lane_events {
+            meters.lane_events.reach();
+        }
+        if bytes >= limits.max_lane_bytes {
+            meters.lane_bytes.reach();
+        }
+        Progress::Full
+    }
+
+    fn take(&mut self, pieces: &mut Vec<Piece>) {
+        for piece in pieces.drain(..) {
+            match piece {
+                Piece::Frame(bytes) | Piece::Tail(bytes) => {
+                    let noted = self.noted.pop_front();
+                    self.put(bytes, noted);
+                }
+                // Too large to hold: it passes in its place.
+                Piece::Part(bytes) => self.put_plain(bytes),
+                Piece::Oversize { .. } => {
+                    self.noted.pop_front();
+                }
+            }
+        }
+        self.pieces = std::mem::take(pieces);
+        self.note_queue();
+    }
+
+    fn put_plain(&mut self, bytes: Bytes) {
+        self.queue_up(Entry {
+            bytes,
+            noted: None,
+            fate: Fate::Pass,
+            came: Instant::now(),
+        });
+    }
+
+    fn put(&mut self, bytes: Bytes, noted: Option<Noted>) {
+        let noted = noted.map(|noted| self.with_payload(noted, &bytes));
+        let fate = match &noted {
+            // Comments never wait, and never overtake the rest of an event.
+            Some(noted) if noted.is_silent() => return self.at_once.push(bytes),
+            Some(noted) => self.fate_of(noted),
+            None => Fate::Pass,
+        };
+        self.queue_up(Entry {
+            bytes,
+            noted,
+            fate,
+            came: Instant::now(),
+        });
+    }
+
+    /// What was kept for the screen may be cut; what is held here is whole.
+    fn with_payload(&self, noted: Noted, bytes: &Bytes) -> Noted {
+        if !noted.is_cut {
+            return noted;
+        }
+        let payload = match self.form {
+            Form::Document | Form::Messages => bytes.clone(),
+            Form::Lines => bytes.slice(..line_content(bytes).len()),
+            Form::Events => {
+                let is_first = noted.frame == 0;
+                let event = SseEvent::parse(bytes, is_first).event;
+                event.map_or_else(Bytes::new, |event| Bytes::from(event.data))
+            }
+        };
+        Noted {
+            payload,
+            is_cut: false,
+            ..noted
+        }
+    }
+
+    fn queue_up(&mut self, entry: Entry) {
+        self.queued_bytes += entry.bytes.len();
+        self.queue.push_back(entry);
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        self.queued_bytes -= entry.bytes.len();
+        Some(entry)
+    }
+
+    fn note_queue(&self) {
+        if let Some(Entry {
+            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
+            bytes,
+            ..
+        }) = self.queue.front()
+        {
+            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - bytes.len());
+        }
+    }
+
+    /// Comments pass at any time between two events, and keep the client of a held stream.
+    fn keep_alive(&mut self, cx: &mut Context<'_>, on: &mut Passed) {
+        if self.form != Form::Events || !on.pieces.is_empty() {
+            if !on.pieces.is_empty() {
+                self.last_sent = Instant::now();
+            }
+            return;
+        }
+        if self.last_sent.elapsed() >= KEEP_ALIVE {
+            self.last_sent = Instant::now();
+            on.pieces.push(Bytes::from_static(COMMENT));
+        }
+        let due = self.last_sent + KEEP_ALIVE;
+        // Whatever else is waited for comes earlier, or is asked for again then.
+        let _ = self.poll_until(cx, due);
+    }
+
+    /// Ready at `due`; the earliest time that was asked for wakes.
+    fn poll_until(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        if Instant::now() >= due {
+            return Poll::Ready(());
+        }
+        match &mut self.timer {
+            Some(timer) if timer.deadline() <= due && !timer.is_elapsed() => {}
+            Some(timer) => timer.as_mut().reset(due),
+            none => *none = Some(Box::pin(sleep_until(due))),
+        }
+        match &mut self.timer {
+            // Elapsed is only another reason to look again.
+            Some(timer) => match timer.as_mut().poll(cx) {
+                Poll::Ready(()) => {
+                    cx.waker().wake_by_ref();
+                    self.timer = None;
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        for entry in self.queue.drain(..) {
+            if let Entry {
+                fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
+                noted: Some(noted),
+                came,
+                ..
+            } = &entry
+            {
+                self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
+                    exchange: self.exchange.id,
+                    session: self.exchange.session().map(|session| session.id),
+                    direction: self.direction,
+                    frame: noted.frame,
+                    hold: Some(ticket.facts().id),
+                    rule: ticket.facts().rule.as_str().into(),
+                    ending: Some(Ending::Orphaned),
+                    actor: Actor::Peer,
+                    held_for: came.elapsed(),
+                    sent: None,
+                })));
+            }
+        }
+    }
+}
+
+/// Whether a verdict is carried out by time, piece by piece.
+const fn is_slow(verdict: &Verdict) -> Option<u64> {
+    match verdict {
+        Verdict::Fault(Fault::Slow { bytes_per_second }) => Some(*bytes_per_second),
+        _ => None,
+    }
+}
