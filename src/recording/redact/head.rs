@@ -22,7 +22,7 @@ pub(crate) fn redact_field(name: &[u8], value: &[u8], out: &mut Output<'_>) {
     }
 }
 
-/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, `Authorization: x`, `--env=TOKEN=x`, or
+/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, `Authorization: x`, `run --token x`, or
 /// all of it if the one before it was `--token` (`is_value`). All that follows counts as the secret. Also whether the next
 /// argument is the value of this one.
 pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bool) {
@@ -44,6 +44,11 @@ fn named_secret(argument: &[u8]) -> Option<usize> {
         match byte {
             b'=' if is_secret_parameter(name) => return Some(at + 1),
             b':' if is_secret_header(unquoted(name)) => {
+                let value = &argument[at + 1..];
+                return Some(argument.len() - value.trim_ascii_start().len());
+            }
+            // A whole command line in one argument: `sh -c "server --token x"`.
+            b' ' | b'\t' | b'\n' if name.starts_with(b"-") && is_secret_parameter(name) => {
                 let value = &argument[at + 1..];
                 return Some(argument.len() - value.trim_ascii_start().len());
             }
@@ -139,6 +144,10 @@ mod tests {
             (r#"{"Authorization":"Bearer abc"}"#, r#"{"Authorization":"#),
             ("--env=API_TOKEN=abc", "--env=API_TOKEN="),
             ("export A=1; API_TOKEN=abc run", "export A=1; API_TOKEN="),
+            ("AWS_SECRET_ACCESS_KEY=abc", "AWS_SECRET_ACCESS_KEY="),
+            ("SUPABASE_SERVICE_ROLE_KEY=abc", "SUPABASE_SERVICE_ROLE_KEY="),
+            ("exec npx weather --api-key abc", "exec npx weather --api-key "),
+            ("npx weather --token 'a b'", "npx weather --token "),
             ("https://h/mcp?a=b&api_key=abc", "https://h/mcp?a=b&api_key="),
         ] {
             let found = secret_of_argument(argument.as_bytes(), false);
@@ -148,6 +157,9 @@ mod tests {
             "http://127.0.0.1:80/mcp",
             r"C:\x",
             "a=b",
+            "npx weather --port 80",
+            "the api-key is elsewhere",
+            "AWS_ACCESS_KEY_ID=abc",
             "Accept: text/html",
             "-v",
         ] {
