@@ -93,6 +93,8 @@ async fn output(mut frontend: Frontend, lines: Option<Lines>) -> Result<(), Head
 }
 
 async fn say_upstreams(frontend: &mut Frontend) {
+    // Clients have to dial the query of an upstream without a name too, and these lines end up in logs.
+    let Some(mask) = UrlMask::random() else { return };
     let is_ready = |source: &Source| matches!(source, Source::Live { listen, .. } if !listen.is_empty());
     let ready = frontend.snapshots.wait_for(|snapshot| is_ready(&snapshot.source));
     let Ok(snapshot) = ready.await.map(|snapshot| Arc::clone(&snapshot)) else {
@@ -107,11 +109,13 @@ async fn say_upstreams(frontend: &mut Frontend) {
                 "no --upstream: clients reach their servers through HTTP_PROXY=http://{address}"
             ));
         }
-        upstreams.iter().for_each(say_upstream);
+        upstreams
+            .iter()
+            .for_each(|upstream| say_upstream(upstream, &mask));
     }
 }
 
-fn say_upstream(upstream: &UpstreamRow) {
+fn say_upstream(upstream: &UpstreamRow, mask: &UrlMask) {
     let UpstreamRow {
         name,
         kind,
@@ -130,7 +134,7 @@ fn say_upstream(upstream: &UpstreamRow) {
         ServerKind::Command => " for a command that is started here".to_owned(),
     };
     let text = format!("clients of {name} use {client_url}{alone}{instead}");
-    say(Safe::of(&text).as_str());
+    say(Safe::of(&mask.masked(&text)).as_str());
 }
 
 async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Result<(), HeadlessError> {
