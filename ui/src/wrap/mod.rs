@@ -35,6 +35,8 @@ use pump::Pumps;
 use queue::Observers;
 use signals::PassedOn;
 
+/// How long a client that asks for the end once more, after that of the command, may still read what that said.
+const HURRY: Duration = Duration::from_millis(500);
 /// How long the end waits for a proxy to take the last words. It may have been stopped.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long the end waits for a recording of our own, which is ours to finish.
@@ -184,9 +186,15 @@ async fn watch(child: &mut ChildProcess, signals: &mut PassedOn, pumps: &Pumps) 
             () = &mut drained => return ended,
             signal = signals.next() => {
                 child.signal(signal);
+                if signal.asks_for_end() {
+                    break;
+                }
             }
         }
     }
+    // It is meant for us now: who does not read the rest would wait for us in vain.
+    let _ = timeout(HURRY, drained).await;
+    ended
 }
 
 type LinkFuture<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;

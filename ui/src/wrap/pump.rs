@@ -26,6 +26,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Once the command has ended, its pipes are waited for as long as something comes out of them at least this often.
 /// A process that it left behind may hold them.
 const QUIET: Duration = Duration::from_millis(500);
+/// But no longer than so many times [`QUIET`]: what the command itself said is in its pipes and comes out at once, so
+/// somebody else is talking.
+const MOST_TALK: u32 = 4;
 
 /// The three threads.
 #[derive(Debug)]
@@ -102,9 +105,10 @@ impl Pumps {
     }
 
     /// Waits until the command's output and error output have been passed on to their end, or nothing has come out of them
-    /// for a while although they are open. Not while the client takes its time to read.
+    /// for a while although they are open, or what comes does not end. Not while the client takes its time to read.
     pub(super) async fn drained(&self) {
         let mut seen = self.reads();
+        let mut talk = 0;
         loop {
             let both = async {
                 self.output.ended().await;
@@ -114,7 +118,12 @@ impl Pumps {
                 return;
             }
             let now = self.reads();
-            if now == seen && !self.is_writing() {
+            if now != seen {
+                talk += 1;
+            } else if !self.is_writing() {
+                return;
+            }
+            if talk == MOST_TALK {
                 return;
             }
             seen = now;

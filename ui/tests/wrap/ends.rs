@@ -105,6 +105,35 @@ fn what_a_command_said_last_arrives_although_the_client_reads_late() {
     assert_eq!(wrapped.child.wait().unwrap().code(), Some(6));
 }
 
+#[test]
+fn a_process_that_left_the_group_and_goes_on_talking_delays_the_end_by_little() {
+    let home = Home::new();
+    let script = "setsid sh -c 'while :; do echo x >&2; sleep 0.1; done' & echo $!; exit 5";
+    let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", script]);
+    let left = pid(&wrapped.line());
+    until("the end of the shim", || {
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(5));
+    // Nobody takes its words any more.
+    until_gone(left);
+}
+
+#[test]
+fn a_client_that_does_not_read_can_end_the_shim_once_the_command_has_ended() {
+    let home = Home::new();
+    let script = "echo ready; head -c 131072 /dev/zero; exit 6";
+    let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", script]);
+    assert_eq!(wrapped.line(), "ready");
+    let shim = wrapped.pid();
+    until("the end of the command", || children(shim).len() <= 1);
+    until("the end of the shim", || {
+        wrapped.signal(Signal::TERM);
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(6));
+}
+
 /// The processes that `parent` started and that run.
 fn children(parent: Pid) -> Vec<Pid> {
     let parent = parent.as_raw_nonzero();
