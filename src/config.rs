@@ -14,7 +14,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use crate::child::GuardCommand;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
-use crate::recording::redact::secret_of_argument;
+use crate::recording::redact::masked_argument;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -309,11 +309,8 @@ impl UpstreamConfig {
     /// The URL as it can be shown: from the first secret in its query on there are only stars.
     pub fn url(&self) -> String {
         let url = self.full_url();
-        let (secret, _) = secret_of_argument(url.as_bytes(), false);
-        match secret.and_then(|start| url.get(..start)) {
-            Some(open) => format!("{open}***"),
-            None => url,
-        }
+        let (masked, _) = masked_argument(&url, false);
+        masked.unwrap_or(url)
     }
 
     /// The full URL. Its query may have secrets, so it is for requests and for files of its user.

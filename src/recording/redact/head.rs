@@ -36,6 +36,35 @@ pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bo
     }
 }
 
+/// An argument as it can be shown: stars in place of its secret, see [`secret_of_argument`], and of the user and the
+/// password in a URL. `None` if it has none. Also whether the next argument is the value of this one.
+pub fn masked_argument(argument: &str, is_value: bool) -> (Option<String>, bool) {
+    let (secret, is_value_next) = secret_of_argument(argument.as_bytes(), is_value);
+    let (open, stars) = match secret.and_then(|start| argument.get(..start)) {
+        Some(open) => (open, "***"),
+        None => (argument, ""),
+    };
+    let masked = match user_of_url(open) {
+        Some((before, after)) => Some([before, "***", after, stars].concat()),
+        None => (!stars.is_empty()).then(|| [open, stars].concat()),
+    };
+    (masked, is_value_next)
+}
+
+/// What stands before and behind the user and the password of the first URL that has some.
+fn user_of_url(text: &str) -> Option<(&str, &str)> {
+    let mut at = 0;
+    loop {
+        let start = at + text.get(at..)?.find("://")? + 3;
+        let rest = text.get(start..)?;
+        let authority = rest.split(|c: char| c <= ' ' || "/?#\"'<>".contains(c)).next()?;
+        if let Some(end) = authority.rfind('@') {
+            return Some((text.get(..start)?, rest.get(end..)?));
+        }
+        at = start;
+    }
+}
+
 /// Where the first value starts that is named like a secret parameter or a secret header.
 fn named_secret(argument: &[u8]) -> Option<usize> {
     let mut name_start = 0;
@@ -174,6 +203,24 @@ mod tests {
         redact_argument(b"https://u:pw@h/?token=abc", false, &mut out);
         let text = String::from_utf8(out.bytes).unwrap();
         assert!(!text.contains("pw@") && !text.contains("abc"), "{text}");
+    }
+
+    #[test]
+    fn an_argument_is_shown_without_its_secret_and_without_the_user_of_its_url() {
+        for (argument, shown) in [
+            ("--api-key=abc", Some("--api-key=***")),
+            ("postgres://u:p@ss@db:5432/x", Some("postgres://***@db:5432/x")),
+            ("https://u:p@h/?token=abc", Some("https://***@h/?token=***")),
+            (
+                "see http://h/ and redis://:pw@h/0",
+                Some("see http://h/ and redis://***@h/0"),
+            ),
+            ("http://h/a@b", None),
+            ("--port", None),
+        ] {
+            assert_eq!(masked_argument(argument, false).0.as_deref(), shown, "{argument}");
+        }
+        assert_eq!(masked_argument("abc", true), (Some("***".to_owned()), false));
     }
 
     #[test]
