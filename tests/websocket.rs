@@ -306,9 +306,14 @@ async fn a_close_that_is_no_usual_one_is_shown_with_its_reason() {
     assert!(matches!(hear(&mut client).await, Message::Close(Some(_))));
     drop((client, server));
     let snapshot = snapshot_when(&mut frontend, "the end", |snapshot| {
-        let mut sessions = snapshot.sessions.rows.iter();
-        sessions.any(|row| row.state == SessionState::Ended)
-            && snapshot.messages.rows.iter().any(|row| row.kind == RowKind::Http)
+        // The exchange ends after its session, and only then is its failure known.
+        let mut rows = snapshot.messages.rows.iter();
+        snapshot
+            .sessions
+            .rows
+            .iter()
+            .any(|row| row.state == SessionState::Ended)
+            && rows.any(|row| row.kind == RowKind::Http && matches!(row.state, RowState::Answered { .. }))
     })
     .await;
     let id = snapshot.messages.rows[0].id;
