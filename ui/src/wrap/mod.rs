@@ -35,8 +35,6 @@ use pump::Pumps;
 use queue::Observers;
 use signals::PassedOn;
 
-/// How long a client that asks for the end once more, after that of the command, may still read what that said.
-const HURRY: Duration = Duration::from_millis(500);
 /// How long the end waits for a proxy to take the last words. It may have been stopped.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long the end waits for a recording of our own, which is ours to finish.
@@ -186,15 +184,13 @@ async fn watch(child: &mut ChildProcess, signals: &mut PassedOn, pumps: &Pumps) 
             () = &mut drained => return ended,
             signal = signals.next() => {
                 child.signal(signal);
+                // It is meant for us now: a client that does not read the rest would wait for us in vain.
                 if signal.asks_for_end() {
-                    break;
+                    pumps.hurry();
                 }
             }
         }
     }
-    // It is meant for us now: who does not read the rest would wait for us in vain.
-    let _ = timeout(HURRY, drained).await;
-    ended
 }
 
 type LinkFuture<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;

@@ -35,6 +35,7 @@ const MOST_TALK: u32 = 4;
 pub(super) struct Pumps {
     output: Arc<Progress>,
     errors: Arc<Progress>,
+    is_hurried: AtomicBool,
 }
 
 /// How far a thread is.
@@ -79,6 +80,7 @@ impl Pumps {
         let pumps = Self {
             output: Arc::default(),
             errors: Arc::default(),
+            is_hurried: AtomicBool::new(false),
         };
         let (telling, progress) = (observers.clone(), Arc::default());
         thread("input", move || {
@@ -105,7 +107,8 @@ impl Pumps {
     }
 
     /// Waits until the command's output and error output have been passed on to their end, or nothing has come out of them
-    /// for a while although they are open, or what comes does not end. Not while the client takes its time to read.
+    /// for a while although they are open, or what comes does not end. Not while the client takes its time to read, unless it is in a
+    /// [hurry](Self::hurry).
     pub(super) async fn drained(&self) {
         let mut seen = self.reads();
         let mut talk = 0;
@@ -120,7 +123,7 @@ impl Pumps {
             let now = self.reads();
             if now != seen {
                 talk += 1;
-            } else if !self.is_writing() {
+            } else if !self.is_writing() || self.is_hurried.load(Ordering::Acquire) {
                 return;
             }
             if talk == MOST_TALK {
@@ -128,6 +131,11 @@ impl Pumps {
             }
             seen = now;
         }
+    }
+
+    /// The client wants the end: what it does not read now it never will.
+    pub(super) fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Release);
     }
 
     /// Closes our stdout to the client, if that has not happened yet: from here on nothing more is passed on.
