@@ -109,9 +109,9 @@ async fn say_upstreams(frontend: &mut Frontend) {
                 "no --upstream: clients reach their servers through HTTP_PROXY=http://{address}"
             ));
         }
-        upstreams
-            .iter()
-            .for_each(|upstream| say_upstream(upstream, &mask));
+        for upstream in upstreams {
+            say_upstream(upstream, &mask);
+        }
     }
 }
 
