@@ -14,7 +14,6 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use crate::child::GuardCommand;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
-use crate::recording::redact::masked_argument;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -306,15 +305,8 @@ impl UpstreamConfig {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
-    /// The URL as it can be shown: from the first secret in its query on there are only stars.
+    /// The full URL.
     pub fn url(&self) -> String {
-        let url = self.full_url();
-        let (masked, _) = masked_argument(&url, false);
-        masked.unwrap_or(url)
-    }
-
-    /// The full URL. Its query may have secrets, so it is for requests and for files of its user.
-    pub fn full_url(&self) -> String {
         let scheme = match self.protocol {
             UpstreamProtocol::Http => "http",
             UpstreamProtocol::Https => "https",
@@ -334,7 +326,7 @@ impl FromStr for UpstreamConfig {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Errors end up in logs.
-        let (masked, _) = masked_argument(text, false);
+        let (masked, _) = crate::recording::redact::masked_argument(text, false);
         let shown = masked.as_deref().unwrap_or(text);
         let problem = |problem: &str| ConfigError::Upstream {
             text: shown.to_owned(),

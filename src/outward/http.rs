@@ -28,7 +28,7 @@ const PART_BYTES: usize = 64 * 1024;
 pub(super) fn client(server: &UpstreamConfig) -> Result<(Client, Url), String> {
     let url = match server.protocol {
         UpstreamProtocol::H2c => format!("http://{}{}", server.authority, server.path),
-        UpstreamProtocol::Http | UpstreamProtocol::Https => server.full_url(),
+        UpstreamProtocol::Http | UpstreamProtocol::Https => server.url(),
     };
     let parsed = Url::parse(&url).map_err(|error| error.to_string())?;
     let mut builder = own_client::builder(&url)?

@@ -93,8 +93,6 @@ async fn output(mut frontend: Frontend, lines: Option<Lines>) -> Result<(), Head
 }
 
 async fn say_upstreams(frontend: &mut Frontend) {
-    // Clients have to dial the query of an upstream without a name too, and these lines end up in logs.
-    let Some(mask) = UrlMask::random() else { return };
     let is_ready = |source: &Source| matches!(source, Source::Live { listen, .. } if !listen.is_empty());
     let ready = frontend.snapshots.wait_for(|snapshot| is_ready(&snapshot.source));
     let Ok(snapshot) = ready.await.map(|snapshot| Arc::clone(&snapshot)) else {
@@ -109,13 +107,11 @@ async fn say_upstreams(frontend: &mut Frontend) {
                 "no --upstream: clients reach their servers through HTTP_PROXY=http://{address}"
             ));
         }
-        for upstream in upstreams {
-            say_upstream(upstream, &mask);
-        }
+        upstreams.iter().for_each(say_upstream);
     }
 }
 
-fn say_upstream(upstream: &UpstreamRow, mask: &UrlMask) {
+fn say_upstream(upstream: &UpstreamRow) {
     let UpstreamRow {
         name,
         kind,
@@ -134,7 +130,7 @@ fn say_upstream(upstream: &UpstreamRow, mask: &UrlMask) {
         ServerKind::Command => " for a command that is started here".to_owned(),
     };
     let text = format!("clients of {name} use {client_url}{alone}{instead}");
-    say(Safe::of(&mask.masked(&text)).as_str());
+    say(Safe::of(&text).as_str());
 }
 
 async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Result<(), HeadlessError> {

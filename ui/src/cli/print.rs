@@ -18,10 +18,7 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         || vec![DEFAULT_LISTEN.to_owned()],
         |all| all.iter().map(ToString::to_string).collect(),
     );
-    let upstreams = layer.upstreams.iter().flatten();
-    let upstreams: Vec<String> = upstreams
-        .map(|upstream| upstream_text(upstream, &upstream.full_url()))
-        .collect();
+    let upstreams: Vec<String> = layer.upstreams.iter().flatten().map(upstream_text).collect();
     let none = Vec::new();
     for (name, texts) in [
         ("listen", &listen),
@@ -108,8 +105,7 @@ fn ports(choice: Option<PortsChoice>) -> String {
 /// Servers of clients' files cannot be written here: they have secrets, and commands that only such a file may name.
 fn client_servers(layer: &Layer) -> String {
     let servers = &layer.servers;
-    let upstreams = servers.upstreams.iter();
-    let upstreams = upstreams.map(|upstream| upstream_text(upstream, &upstream.url()));
+    let upstreams = servers.upstreams.iter().map(upstream_text);
     let commands = servers.commands.iter();
     let commands = commands.map(|command| format!("{} (a command)", command.label()));
     let names = upstreams.chain(commands);
@@ -122,10 +118,10 @@ fn client_servers(layer: &Layer) -> String {
     lines.collect()
 }
 
-fn upstream_text(upstream: &UpstreamConfig, url: &str) -> String {
+fn upstream_text(upstream: &UpstreamConfig) -> String {
     match &upstream.name {
-        Some(name) => format!("{name}={url}"),
-        None => url.to_owned(),
+        Some(name) => format!("{name}={}", upstream.url()),
+        None => upstream.url(),
     }
 }
 
