@@ -2,6 +2,8 @@
 
 use super::*;
 
+use std::net::{Ipv4Addr, TcpListener};
+
 /// The exit code of a command behind the shim that has no input.
 fn code(command: &[&str]) -> Option<i32> {
     Home::new().run(&[&["wrap", "--"], command].concat()).code
@@ -132,6 +134,46 @@ fn a_client_that_does_not_read_can_end_the_shim_once_the_command_has_ended() {
         wrapped.child.try_wait().unwrap().is_some()
     });
     assert_eq!(wrapped.child.wait().unwrap().code(), Some(6));
+}
+
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+/// Answers one ping with more than all pipes between a server and a client hold.
+fn answer_at_length(server: &TcpListener) {
+    let (socket, _) = server.accept().unwrap();
+    let mut reader = BufReader::new(socket);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the request broke off");
+    }
+    reader.read_exact(&mut [0; PING.len()]).unwrap();
+    let text = "x".repeat(4 << 20);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+    let length = body.len();
+    write!(
+        reader.get_mut(),
+        "{head}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_client_that_does_not_read_can_end_the_shim_before_an_http_server_too() {
+    let home = Home::new();
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", server.local_addr().unwrap());
+    let mut command = home.command(&["wrap", "--upstream", &url]);
+    let mut wrapped = Wrapped::of(&mut command);
+    wrapped.say(&format!("{PING}\n"));
+    answer_at_length(&server);
+    wrapped.output.read_exact(&mut [0; 16]).unwrap();
+    wrapped.signal(Signal::TERM);
+    until("the end of the shim", || {
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(128 + 15));
 }
 
 /// The processes that `parent` started and that run.
