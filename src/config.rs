@@ -325,8 +325,11 @@ impl FromStr for UpstreamConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Errors end up in logs.
+        let (masked, _) = crate::recording::redact::masked_argument(text, false);
+        let shown = masked.as_deref().unwrap_or(text);
         let problem = |problem: &str| ConfigError::Upstream {
-            text: text.to_owned(),
+            text: shown.to_owned(),
             problem: problem.to_owned(),
         };
         let (name, url) = split_name(text);
@@ -529,12 +532,13 @@ mod tests {
         for (text, reason) in [
             ("127.0.0.1:3001/mcp", "invalid"),
             ("ftp://x/", "http, https"),
-            ("http://u:p@x/", "password"),
-            ("http://x/#y", "fragment"),
+            ("http://u:s3cret@x/", "password"),
+            ("http://x/?api_key=s3cret#y", "fragment"),
             ("a b=http://x/", "letters"),
         ] {
             let error = text.parse::<UpstreamConfig>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 

@@ -17,7 +17,7 @@ mod text;
 mod tests;
 
 pub(crate) use body::{BodyFacts, BodyRedactor};
-pub use head::secret_of_argument;
+pub use head::{masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
 pub(crate) use tag::{NoRandomnessError, Tagger};

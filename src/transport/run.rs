@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, Side};
-use crate::recording::redact::secret_of_argument;
+use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
 use crate::session::observation::COMMAND_ENDED;
 use crate::session::registry::Session;
@@ -72,12 +72,9 @@ impl RunFacts {
 pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
     let mut is_value = false;
     let word = |word: &str| {
-        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+        let (masked, is_value_next) = masked_argument(word, is_value);
         is_value = is_value_next;
-        match secret.and_then(|start| word.get(..start)) {
-            Some(open) => format!("{open}***"),
-            None => quoted(word),
-        }
+        masked.unwrap_or_else(|| quoted(word))
     };
     let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();
     words.join(" ")

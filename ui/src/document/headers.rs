@@ -1,6 +1,6 @@
 //! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
 
-use shadowcat::recording::redact::secret_of_argument;
+use shadowcat::recording::redact::masked_argument;
 use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail};
 
 use super::Look;
@@ -82,11 +82,10 @@ fn run(exchange: &ExchangeDetail, look: &Look<'_>) -> Vec<Line> {
     for (name, value) in &exchange.request.fields {
         let mut shown = value.clone();
         if name == "argument" {
-            let (secret, is_value_next) = secret_of_argument(value.as_bytes(), is_value);
+            let (masked, is_value_next) = masked_argument(value, is_value);
             is_value = is_value_next;
-            let open = secret.and_then(|start| value.get(..start));
-            if let Some(open) = open.filter(|_| !look.switches.is_unmasked) {
-                shown = format!("{open}***");
+            if let Some(masked) = masked.filter(|_| !look.switches.is_unmasked) {
+                shown = masked;
             }
         }
         let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");

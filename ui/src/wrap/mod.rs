@@ -184,6 +184,10 @@ async fn watch(child: &mut ChildProcess, signals: &mut PassedOn, pumps: &Pumps) 
             () = &mut drained => return ended,
             signal = signals.next() => {
                 child.signal(signal);
+                // It is meant for us now: a client that does not read the rest would wait for us in vain.
+                if signal.asks_for_end() {
+                    pumps.hurry();
+                }
             }
         }
     }
