@@ -16,6 +16,9 @@ use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, 
 /// Why a session ends that is the run of a command.
 pub const COMMAND_ENDED: &str = "the command ended";
 
+/// Why a JSON document has no message in it.
+pub const NO_JSON_RPC: &str = "JSON, but no JSON-RPC message";
+
 /// Why the session of a WebSocket is over.
 pub const SOCKET_CLOSED: &str = "the WebSocket was closed";
 

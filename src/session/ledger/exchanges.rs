@@ -30,6 +30,8 @@ pub(super) struct OpenExchange {
     pub(super) http_row: Option<Arc<Row>>,
     pub(super) calls: Vec<CallId>,
     pub(super) first_row: Option<MessageId>,
+    /// The client has sent a message with it.
+    pub(super) has_asked: bool,
     pub(super) has_answer_row: bool,
     pub(super) has_error_row: bool,
     /// Body bytes already counted: from the client, from the server.
@@ -46,6 +48,7 @@ impl OpenExchange {
             http_row: None,
             calls: Vec::new(),
             first_row: None,
+            has_asked: false,
             has_answer_row: false,
             has_error_row: false,
             counted: [0; 2],
