@@ -15,7 +15,9 @@ use crate::session::history::body::{KeptBody, Place, slice};
 use crate::session::history::owner::Known;
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{BodyLocator, Row};
-use crate::session::observation::{CallRole, ExchangeKind, FrameObserved, FramePart, PlacedMessage};
+use crate::session::observation::{
+    CallRole, ExchangeKind, FrameObserved, FramePart, OWN_ERROR, PlacedMessage,
+};
 use crate::session::pairing::subject;
 use crate::snapshot::{Carrier, Direction, Era, Outcome, RowKind};
 
@@ -138,6 +140,9 @@ impl Ledger {
         };
         let row = self.append(frame.exchange, draft)?;
         let first = (row.id(), kind);
+        if is_answer && frame.direction == Direction::ServerToClient {
+            self.answered(frame.exchange, envelope, outcome);
+        }
         if let Some(call) = placement.call {
             if opens {
                 self.opened(call, row, envelope, frame.exchange);
@@ -160,6 +165,14 @@ impl Ledger {
             }
             Some(status) if has_no_code => Outcome::HttpError(status),
             _ => describe::outcome(envelope),
+        }
+    }
+
+    fn answered(&mut self, exchange: ExchangeId, envelope: &Envelope, outcome: Outcome) {
+        let is_ours = outcome == Outcome::RpcError(OWN_ERROR);
+        let message = envelope.fields.get(Field::ErrorMessage).unwrap_or_default();
+        if let Some(open) = self.exchanges.get_mut(&exchange) {
+            open.answered(is_ours.then_some(message));
         }
     }
 
