@@ -285,14 +285,17 @@ impl Ledger {
     }
 
     fn meet_server(&mut self, opened: &SessionOpened) {
-        if self.learns_servers
-            && self.place_of(&opened.server).is_none()
-            && self.servers.len() < MAX_SEEN_SERVERS
-        {
-            Arc::make_mut(&mut self.servers).push(ServerTally::of(Arc::clone(&opened.server)));
-        }
+        self.learn_server(&opened.server);
         let side = opened.id.side();
         self.count_at(&opened.server, side, |tally| tally.session_opened(opened.basis));
+    }
+
+    /// Lists a server of a recording. Its first exchange may come before its session.
+    fn learn_server(&mut self, server: &Arc<str>) {
+        let has_room = self.servers.len() < MAX_SEEN_SERVERS;
+        if self.learns_servers && has_room && self.place_of(server).is_none() {
+            Arc::make_mut(&mut self.servers).push(ServerTally::of(Arc::clone(server)));
+        }
     }
 
     fn place_of(&self, server: &Arc<str>) -> Option<usize> {

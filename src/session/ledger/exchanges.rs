@@ -30,9 +30,7 @@ pub(super) struct OpenExchange {
     pub(super) http_row: Option<Arc<Row>>,
     pub(super) calls: Vec<CallId>,
     pub(super) first_row: Option<MessageId>,
-    /// Of a run: why the shim answered itself, the first time; and whether its server ever did.
-    own_failure: Option<Box<str>>,
-    has_server_answered: bool,
+    answers: Answers,
     /// The client has sent a message with it.
     pub(super) has_asked: bool,
     pub(super) has_answer_row: bool,
@@ -43,6 +41,14 @@ pub(super) struct OpenExchange {
     resumes: Option<Arc<str>>,
 }
 
+/// Who answered the calls of a run.
+#[derive(Debug, Default)]
+struct Answers {
+    /// Why the shim did itself, the first time.
+    own_failure: Option<Box<str>>,
+    has_server_answered: bool,
+}
+
 impl OpenExchange {
     fn new(record: ExchangeRecord) -> Self {
         Self {
@@ -51,8 +57,7 @@ impl OpenExchange {
             http_row: None,
             calls: Vec::new(),
             first_row: None,
-            own_failure: None,
-            has_server_answered: false,
+            answers: Answers::default(),
             has_asked: false,
             has_answer_row: false,
             has_error_row: false,
@@ -75,15 +80,18 @@ impl OpenExchange {
     /// Notes who answered a call of a run: the server, or the shim because of `own_failure`.
     pub(super) fn answered(&mut self, own_failure: Option<&str>) {
         match own_failure.filter(|_| is_run(&self.record)) {
-            Some(failure) if self.own_failure.is_none() => self.own_failure = Some(failure.into()),
-            Some(_) => {}
-            None => self.has_server_answered = true,
+            Some(failure) => {
+                self.answers.own_failure.get_or_insert_with(|| failure.into());
+            }
+            None => self.answers.has_server_answered = true,
         }
     }
 
     /// Why none of the calls of a run was answered by a server; `None` if one was, or none was asked.
     fn unanswered(&self) -> Option<&str> {
-        self.own_failure.as_deref().filter(|_| !self.has_server_answered)
+        let answers = &self.answers;
+        let failure = answers.own_failure.as_deref();
+        failure.filter(|_| !answers.has_server_answered)
     }
 
     /// How the exchange as a whole ended.
@@ -110,8 +118,9 @@ impl Ledger {
         let mut open = OpenExchange::new(ExchangeRecord::new(at, request));
         open.resumes = resumes;
         if self.learns_servers {
+            self.learn_server(&open.record.server);
             self.count_at(&open.record.server, open.record.side, |tally| {
-                tally.exchanges += 1
+                tally.exchanges += 1;
             });
         }
         self.insert_exchange(id, open);

@@ -219,8 +219,10 @@ fn the_servers_of_a_recording_are_those_that_its_sessions_name_up_to_a_bound() {
             client: "editor".into(),
         })));
     }
+    talk.session = None;
+    talk.request(1, ExchangeKind::Http, "GET", "/sse");
     talk.open("F301", SessionBasis::SseEndpoint);
-    talk.round_trip(1, "echo");
+    talk.round_trip(2, "echo");
     let view = talk.view();
     let [first, rest @ ..] = view.servers() else {
         panic!("there are servers");
@@ -231,7 +233,7 @@ fn the_servers_of_a_recording_are_those_that_its_sessions_name_up_to_a_bound() {
     );
     let last = rest.last().unwrap();
     assert_eq!((&*last.server, last.speaks_sse), ("everything", true));
-    assert_eq!((last.calls, last.failed, last.exchanges), (1, 0, 1));
+    assert_eq!((last.calls, last.failed, last.exchanges), (1, 0, 2));
     for number in 302..=800 {
         talk.tell(Event::Session(Box::new(SessionOpened {
             id: session_id(&format!("F{number}")),

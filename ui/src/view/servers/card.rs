@@ -87,12 +87,16 @@ fn lines(model: &Model, server: &UpstreamRow) -> Vec<Line> {
         let count = format::plural(server.findings, "finding");
         lines.push(fact("odd", Role::Warn, &count).with(Role::Dim, "  the log (4) has them"));
     }
+    let unanswered = if model.is_live() {
+        format!(", {} without answer", format::count(server.failures))
+    } else {
+        String::new()
+    };
     let counts = format!(
-        "{}, {} failed; {}, {} without answer",
+        "{}, {} failed; {}{unanswered}",
         format::plural(server.calls, "call"),
         format::count(server.failed_calls),
         format::plural(server.exchanges, "exchange"),
-        format::count(server.failures)
     );
     lines.push(fact("so far", Role::Text, &counts));
     lines
