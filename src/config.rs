@@ -14,6 +14,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use crate::child::GuardCommand;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
+use crate::recording::hide_url_secrets;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -278,6 +279,8 @@ pub struct UpstreamConfig {
     pub path: PathAndQuery,
     /// Fields that each request to it gets.
     pub headers: AddedHeaders,
+    /// It is said to speak the older HTTP+SSE, which clients have to be told.
+    pub speaks_sse: bool,
 }
 
 impl UpstreamConfig {
@@ -313,6 +316,11 @@ impl UpstreamConfig {
             UpstreamProtocol::H2c => "h2c",
         };
         format!("{scheme}://{}{}", self.authority, self.path)
+    }
+
+    /// The full URL as it can be shown: with `***` for the secrets in its query.
+    pub fn shown_url(&self) -> String {
+        hide_url_secrets(&self.url())
     }
 
     /// What it is called on screen.
@@ -374,6 +382,7 @@ impl FromStr for UpstreamConfig {
             authority,
             path,
             headers: AddedHeaders::default(),
+            speaks_sse: false,
         })
     }
 }
@@ -440,7 +449,9 @@ impl Config {
         }
         for upstream in &self.upstreams {
             if self.is_own_address(&upstream.authority, upstream.port()) {
-                return Err(ConfigError::Loop { url: upstream.url() });
+                return Err(ConfigError::Loop {
+                    url: upstream.shown_url(),
+                });
             }
         }
         self.forward.check()?;
@@ -525,6 +536,10 @@ mod tests {
         let named = upstream("db=https://example.com/mcp");
         assert_eq!((named.name.as_deref(), named.port()), (Some("db"), 443));
         assert_eq!(upstream("h2c://127.0.0.1:9/").url(), "h2c://127.0.0.1:9/");
+        assert_eq!(
+            upstream("https://a.dev/mcp?api_key=s3cret&page=2").shown_url(),
+            "https://a.dev/mcp?api_key=***&page=2"
+        );
     }
 
     #[test]

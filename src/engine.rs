@@ -441,7 +441,7 @@ fn gates(config: &Config, clock: Clock) -> Vec<KnownUpstream> {
         authority: upstream.authority.clone(),
         gate: Arc::new(Gate::new(
             &upstream.label(),
-            upstream.url(),
+            upstream.shown_url(),
             &config.limits,
             clock,
         )),

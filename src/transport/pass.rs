@@ -221,7 +221,7 @@ fn note_large_head(hub: &Hub, error: &SendError) {
 fn failure_text(destination: &Destination, error: &SendError) -> String {
     let target = destination.upstream.as_ref().map_or_else(
         || destination.target.to_string(),
-        |(upstream, ..)| upstream.config.url(),
+        |(upstream, ..)| upstream.config.shown_url(),
     );
     let advice = if trust::is_refusal(error) {
         "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."

@@ -259,7 +259,8 @@ impl Relay {
         }
     }
 
-    fn hand_on(&mut self, on: Onward) {
+    fn hand_on(&mut self, mut on: Onward) {
+        on.changes.is_of_request = self.direction == Direction::ClientToServer;
         self.is_changed |= !on.changes.rewrites.is_empty();
         self.exchange.tell_changes(on.changes, &mut self.outbox);
         let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::ids::{ConnectionId, Side};
 use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
-use crate::session::observation::COMMAND_ENDED;
+use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, SHIM_GONE};
 use crate::session::registry::Session;
 use crate::snapshot::{Carrier, Direction, EndKind, Head};
 
@@ -156,6 +156,24 @@ impl RunEnd {
     const fn is_failure(self) -> bool {
         !matches!(self, Self::Exited(0) | Self::Stopped | Self::Left)
     }
+
+    /// How its pipes ended with it.
+    const fn of_pipes(self) -> EndKind {
+        match self {
+            Self::Stopped | Self::Left => EndKind::CutByProxy,
+            Self::Unknown => EndKind::Unwatched,
+            Self::Exited(_) | Self::Killed(_) => EndKind::Complete,
+        }
+    }
+
+    /// Why its session is over with it.
+    const fn of_session(self) -> &'static str {
+        match self {
+            Self::Exited(_) | Self::Killed(_) | Self::Stopped => COMMAND_ENDED,
+            Self::Unknown => SHIM_GONE,
+            Self::Left => NOT_WATCHED,
+        }
+    }
 }
 
 /// A run that is observed. Its end is told when it and all its taps are dropped.
@@ -218,16 +236,11 @@ impl Run {
             self.exchange.fail(end.to_string());
         }
         for direction in [Direction::ClientToServer, Direction::ServerToClient] {
-            let how = if matches!(end, RunEnd::Stopped | RunEnd::Left) {
-                EndKind::CutByProxy
-            } else {
-                EndKind::Complete
-            };
-            self.exchange.end_direction(direction, how);
+            self.exchange.end_direction(direction, end.of_pipes());
         }
         if ends_session {
             let mut outbox = Outbox::new(Arc::clone(&self.exchange.hub.watchers));
-            self.exchange.end_session(COMMAND_ENDED, &mut outbox);
+            self.exchange.end_session(end.of_session(), &mut outbox);
             outbox.flush().await;
         }
     }

@@ -406,11 +406,10 @@ impl Model {
         rows.get(position)
     }
 
-    /// The configured servers; a recording has none.
+    /// The configured servers, or those that the sessions of a recording name.
     pub(crate) fn servers(&self) -> &[UpstreamRow] {
         match &self.snapshot.source {
-            Source::Live { upstreams, .. } => upstreams,
-            Source::File { .. } => &[],
+            Source::Live { upstreams, .. } | Source::File { upstreams, .. } => upstreams,
         }
     }
 

@@ -35,6 +35,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
             Some("there is no message under the cursor")
         }
+        Action::CopyServer if !model.is_live() => Some("a recording is open; no client can be pointed at it"),
         Action::CopyServer if model.selected_server().is_none() => {
             Some("there is no server here; --upstream URL or --config mcp.json gives one")
         }

@@ -354,6 +354,7 @@ fn a_recording_is_read_from_its_beginning() {
         read_bytes: 2,
         total_bytes: 2,
         damage: Vec::new(),
+        upstreams: Vec::new(),
     };
     stage.publish();
     assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
@@ -368,6 +369,7 @@ fn the_lanes_of_a_recording_show_its_events_however_long_ago_they_were() {
         read_bytes: 2,
         total_bytes: 2,
         damage: Vec::new(),
+        upstreams: Vec::new(),
     };
     stage.publish();
     stage.keys("2");

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 use shadowcat::intercept::filter::Field;
+use shadowcat::recording::hide_url_secrets;
 use shadowcat::snapshot::MessageRow;
 
 use super::sessions::title_role;
@@ -225,7 +226,10 @@ fn waiting(model: &Model) -> Vec<Line> {
     lines.extend(upstreams.iter().map(|upstream| {
         let target = format!("   for {} ({})", upstream.name, upstream.url);
         Line::default()
-            .say(Role::Accent, &format!("  {}", upstream.client_url))
+            .say(
+                Role::Accent,
+                &format!("  {}", hide_url_secrets(&upstream.client_url)),
+            )
             .say(Role::Dim, &target)
     }));
     lines

@@ -60,6 +60,7 @@ fn source(model: &Model) -> Line {
             read_bytes,
             total_bytes,
             damage,
+            ..
         } => {
             let begun = format::date_and_time(*created, &model.zone);
             let mut line = Line::of(Role::Accent, "open ")

@@ -125,7 +125,7 @@ fn nothing(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
             "--upstream [NAME=]URL stands in for a server, --config mcp.json for those of a client",
         ]
     } else {
-        ["none: a recording is open", ""]
+        ["none: no session of this recording names a server", ""]
     };
     for (y, text) in texts.into_iter().enumerate() {
         canvas.line(inner, cells(y), &Line::of(Role::Dim, text));
@@ -174,6 +174,7 @@ fn line(model: &Model, server: &UpstreamRow, columns: &Columns) -> Line {
 
 pub(super) const fn kind(server: &UpstreamRow) -> &'static str {
     match server.kind {
+        ServerKind::Http if server.speaks_sse => "sse",
         ServerKind::Http => "http",
         ServerKind::Command => "command",
     }
@@ -182,6 +183,9 @@ pub(super) const fn kind(server: &UpstreamRow) -> &'static str {
 /// How it is, in words and with a sign.
 pub(super) fn state(model: &Model, server: &UpstreamRow) -> (Role, String) {
     let theme = model.theme;
+    if !model.is_live() {
+        return (Role::Dim, "- recorded".to_owned());
+    }
     let (good, bad) = (theme.sign("✓", "+"), theme.sign("✗", "x"));
     match (server.is_healthy, server.kind, server.running) {
         (Some(false), ..) => {
