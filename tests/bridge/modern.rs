@@ -1,6 +1,7 @@
 //! Clients without sessions.
 
 use serde_json::json;
+use shadowcat::snapshot::RowKind;
 
 use crate::peer::*;
 use crate::support::*;
@@ -113,7 +114,6 @@ async fn a_head_that_disagrees_with_its_body_is_refused_before_the_program_hears
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn arguments_that_headers_repeat_are_compared_by_the_last_list_of_tools() {
     let engine = bridge(scripted("modern"), |_| {});
     let client = Client::new(&engine);
@@ -143,6 +143,7 @@ async fn arguments_that_headers_repeat_are_compared_by_the_last_list_of_tools() 
     );
 }
 
+#[tokio::test]
 async fn unknown_methods_are_404_and_there_is_no_get() {
     let engine = bridge(scripted("modern"), |_| {});
     let client = Client {
@@ -162,6 +163,20 @@ async fn unknown_methods_are_404_and_there_is_no_get() {
     }
     let answer = client.post_modern(&modern_call("1", "ask", "{}")).await;
     assert_eq!(answer.json()["id"], 1, "a request of the server is not passed on");
+    let mut frontend = engine.frontend().unwrap();
+    snapshot_when(&mut frontend, "the finding at the program's run", |snapshot| {
+        let mut runs = snapshot
+            .messages
+            .rows
+            .iter()
+            .filter(|row| row.kind == RowKind::Run);
+        runs.any(|row| {
+            row.findings
+                .iter()
+                .any(|finding| finding.text.contains("a request of the server"))
+        })
+    })
+    .await;
 }
 
 #[tokio::test]

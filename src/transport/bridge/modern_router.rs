@@ -357,6 +357,10 @@ impl Routing for ModernRouter {
         vec![Effect::Say(raw.into())]
     }
 
+    fn give_up(&mut self, lane: Lane) {
+        self.close(lane);
+    }
+
     /// Streams end without an answer, so that their clients send the request again under a new id.
     fn over(&mut self, text: &str) {
         self.over = Some(text.into());
