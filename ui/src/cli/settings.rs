@@ -321,7 +321,12 @@ fn wrap(arguments: WrapArguments) -> Invocation {
     let job = match upstream {
         None => Job::Wrap(options),
         Some(server) => {
-            let mut config = OutwardConfig::new(server);
+            let mut config = OutwardConfig {
+                upstream_ca: arguments.upstream_ca,
+                insecure: arguments.insecure,
+                via: arguments.via,
+                ..OutwardConfig::new(server)
+            };
             headers.for_each(|header| config.add(header));
             Job::WrapServer(options, config)
         }
