@@ -63,7 +63,7 @@ pub(super) enum Task {
     Show(ShowArguments),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
-    Wrap(WrapArguments),
+    Wrap(Box<WrapArguments>),
     /// Put `wrap` in front of the servers in a client's file, or take it away again
     #[cfg(unix)]
     WrapConfig(WrapConfigArguments),

@@ -176,7 +176,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
     match line.command {
         None => proxy(line.proxy),
         #[cfg(unix)]
-        Some(Task::Wrap(arguments)) => Ok(wrap(arguments)),
+        Some(Task::Wrap(arguments)) => Ok(wrap(*arguments)),
         #[cfg(unix)]
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         Some(Task::Demo(arguments)) => demo(arguments),
