@@ -79,6 +79,7 @@ export const SCENARIOS = [
   py(1, 'python 2', { modes: [], version: '2025-11-25' }),
   sdk('sdk 1.x', 'everything (stdio)', everything, { modes: ['wrap', 'bridge'], version: '2025-11-25' }),
   sdk('client 2.x legacy', 'everything (stdio)', everything, { modes: ['bridge'], version: '2025-11-25' }),
+  sdk('sdk 1.x (HTTP+SSE)', 'everything (stdio)', everything, { modes: ['bridge'], version: '2025-11-25' }),
   py(1, 'everything (stdio)', { modes: [], version: '2025-11-25' }),
   py(2, 'python 1 (stdio)', { modes: ['wrap'], version: '2025-11-25' }),
   py(2, 'python 2 (stdio)', { modes: [], version: '2026-07-28', mode: 'auto' }),

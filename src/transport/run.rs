@@ -12,11 +12,12 @@ use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
 use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, SHIM_GONE};
 use crate::session::registry::Session;
-use crate::snapshot::{Carrier, Direction, EndKind, Head};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head};
 
 use super::exchange::{Exchange, Peer, RunBeginning};
 use super::hub::Hub;
 use super::reader::{BodyKind, BodyReader, Draft};
+use super::rewrite::Changes;
 use super::watchers::Outbox;
 
 /// What is told of a run when it begins.
@@ -267,6 +268,16 @@ impl RunTap {
         let is_recording = self.outbox.is_recording();
         self.reader.push(bytes, false, is_recording, &mut self.drafts);
         self.tell();
+        self.outbox.flush().await;
+    }
+
+    /// Tells what was found in what has passed; it is shown at the run.
+    pub(crate) async fn found(&mut self, findings: Vec<Finding>) {
+        let changes = Changes {
+            findings,
+            ..Changes::default()
+        };
+        self.exchange.tell_changes(changes, &mut self.outbox);
         self.outbox.flush().await;
     }
 

@@ -9,6 +9,8 @@ import { StdioClientTransport as SecondStdio } from '@modelcontextprotocol/clien
 import { fetch } from 'undici';
 import { z } from 'zod';
 
+/** What speaks HTTP+SSE, which may have an address of its own. */
+const OLDER = [FirstSse, second.SSEClientTransport];
 const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 const INFO = { name: 'interop', version: '1.0.0' };
 /** Sent with every request; must reach the server and must not reach the disk. */
@@ -62,10 +64,10 @@ function build(route, { client, Transport, Stdio, answer }) {
   return { client, transport };
 }
 
-function overHttp({ url, dispatcher, observer }, Transport) {
+function overHttp({ url, sse = url, dispatcher, observer }, Transport) {
   const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
   const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
-  return new Transport(new URL(url), { fetch: watched, requestInit });
+  return new Transport(new URL(OLDER.includes(Transport) ? sse : url), { fetch: watched, requestInit });
 }
 
 function overPipes({ command: [command, ...args], observer }, Stdio) {

@@ -104,7 +104,7 @@ const ROUTES = {
   }),
   outward: (_proxy, { path, authority }) => ({ command: [PROXY, 'wrap', '--upstream', `http://${authority}${path}`], replacements: [[authority, PLACE]] }),
   wrap: (_proxy, { command }) => ({ command: [PROXY, 'wrap', '--', ...command], replacements: [] }),
-  bridge: proxy => ({ url: `http://${proxy}/mcp`, host: proxy, dispatcher: new Agent(), environment: {}, replacements: [[proxy, PLACE]], shown: transport => transport !== 'stdio' }),
+  bridge: proxy => ({ url: `http://${proxy}/mcp`, sse: `http://${proxy}/sse`, host: proxy, dispatcher: new Agent(), environment: {}, replacements: [[proxy, PLACE]], shown: transport => transport !== 'stdio' }),
 };
 
 /** The mount itself is the endpoint; below it is everything else that the server has. */

@@ -77,15 +77,16 @@ impl Trust {
 
 /// Whether a connection did not come about because the server's certificate is not believed.
 pub(crate) fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
-    let of_tls = |cause: &'_ (dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
-        Some(error) => error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<Error>())
-            .cloned(),
-        None => cause.downcast_ref::<Error>().cloned(),
-    };
     let mut causes = chain(error).filter_map(of_tls);
     causes.any(|cause| matches!(cause, Error::InvalidCertificate(_)))
+}
+
+/// The error of TLS in an error of a connection, which may stand in several layers.
+fn of_tls<'a>(mut cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    while let Some(error) = cause.downcast_ref::<io::Error>() {
+        cause = error.get_ref()?;
+    }
+    cause.downcast_ref::<Error>()
 }
 
 fn read_roots(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {

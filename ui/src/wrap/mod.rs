@@ -102,6 +102,7 @@ impl WrapError {
         match self {
             Self::Child(error) => error.shell_code(),
             Self::Record(error) => error.exit_code(),
+            Self::Outward(OutwardError::Way(_)) => 2,
             Self::Outward(_) => 3,
             Self::System(_) => 126,
         }

@@ -24,6 +24,8 @@ const FAILED: i32 = 3;
 /// # Errors
 /// [`WrapError`] if it cannot begin, or input or output fail.
 pub(crate) fn run_outward(options: &WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
+    // Before our streams are those of the conversation, so that what is wrong can be said.
+    server.check()?;
     let recording = options
         .record
         .clone()
