@@ -4,7 +4,7 @@
 
 mod bundle;
 mod files;
-mod validity;
+pub(crate) mod validity;
 
 use std::fmt::Write as _;
 use std::io;

@@ -435,13 +435,11 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.url(),
     );
-    let advice = if trust::is_refusal(error) {
-        "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
-    } else if error.is_connect() {
+    let advice = trust::advice(error).unwrap_or(if error.is_connect() {
         "Check that the server runs and that the URL is right."
     } else {
         "The server accepted the connection and then failed; its own log may say why."
-    };
+    });
     let cause = root_cause(error);
     format!(
         "Upstream {} ({target}) failed: {cause}. {advice}",
