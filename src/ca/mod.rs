@@ -35,6 +35,10 @@ const BACK_DATED: Duration = Duration::from_hours(24);
 /// Longest common name (RFC 5280, Appendix A.1, `ub-common-name`).
 const LONGEST_NAME: usize = 64;
 
+/// The request field with which `exec` asks a proxy for its certificate. Such a question is no traffic: it is answered
+/// and not shown.
+pub const PROBE_FIELD: &str = "shadowcat-probe";
+
 /// The authority cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

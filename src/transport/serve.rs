@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, 
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 
+use crate::ca::PROBE_FIELD;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind, Head};
@@ -546,6 +547,9 @@ async fn give_certificate(
         Ok(None) => OwnAnswer::no_certificate("This proxy does not intercept TLS.".to_owned()),
         Err(error) => OwnAnswer::no_certificate(describe(&error)),
     };
+    if request.headers().contains_key(PROBE_FIELD) {
+        return answer.response(false, None);
+    }
     if !answer.status.is_success() {
         return refuse(connection, request, head, answer).await;
     }
