@@ -139,7 +139,7 @@ mod tests {
             (IsCa::NoCa, false),
         ] {
             let mut params = CertificateParams::new(vec!["x.dev".to_owned()]).unwrap();
-            params.is_ca = is_ca.clone();
+            params.is_ca = is_ca;
             let certificate = params.self_signed(&key).unwrap();
             assert_eq!(is_authority(certificate.der()), expected, "{is_ca:?}");
         }

@@ -28,7 +28,7 @@ async fn a_certificate_that_is_its_own_authority_is_believed_if_it_was_named() {
         IsCa::ExplicitNoCa,
         IsCa::NoCa,
     ] {
-        let server = TlsServer::self_signed(|params| params.is_ca = is_ca.clone()).await;
+        let server = TlsServer::self_signed(|params| params.is_ca = is_ca).await;
         let house = House::trusting(&server);
         let answer = answer_of(&server, &house, "localhost").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{is_ca:?}: {answer}");
@@ -37,7 +37,7 @@ async fn a_certificate_that_is_its_own_authority_is_believed_if_it_was_named() {
             answer.starts_with("HTTP/1.1 502 ") && answer.contains("subjectAltName"),
             "it is not made for that name: {answer}"
         );
-        let other = TlsServer::self_signed(|params| params.is_ca = is_ca.clone()).await;
+        let other = TlsServer::self_signed(|params| params.is_ca = is_ca).await;
         let answer = answer_of(&other, &house, "localhost").await;
         assert!(
             answer.starts_with("HTTP/1.1 502 ") && answer.contains("or the server's own"),

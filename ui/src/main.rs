@@ -381,7 +381,7 @@ fn on_screen(engine: EngineHandle, screen: ScreenSettings, before_end: impl FnOn
 async fn end(engine: EngineHandle) -> anyhow::Result<ShutdownReport> {
     let mut signals = Signals::listen().context("could not listen to signals")?;
     let ending = Ending::begin(engine).context("could not start a thread to end the engine")?;
-    Ok(unless_told(&mut signals, ending.finish()).await??)
+    Ok(unless_told(&mut signals, ending.finish_or_key()).await??)
 }
 
 fn show(engine: EngineHandle, lines: &Lines, has_bodies: bool) -> Result<(), Failure> {
