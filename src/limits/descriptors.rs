@@ -108,13 +108,17 @@ pub fn fit_to_descriptors(
     if all <= room {
         return Ok(Vec::new());
     }
-    let for_each = if (fitted.is_explicit)(NAME) {
-        room.saturating_sub(connections) / 2
+    let left = room.saturating_sub(connections);
+    let has_wish = (fitted.is_explicit)(NAME);
+    let for_children = if has_wish { left / 2 } else { room / 4 };
+    fitted.fit("max_children", &mut limits.max_children, PER_CHILD, for_children)?;
+    let children = fitted.taken - RESERVE;
+    let for_shims = if has_wish {
+        left.saturating_sub(children)
     } else {
         room / 4
     };
-    fitted.fit("max_children", &mut limits.max_children, PER_CHILD, for_each)?;
-    fitted.fit("max_shims", &mut limits.max_shims, PER_SHIM, for_each)?;
+    fitted.fit("max_shims", &mut limits.max_shims, PER_SHIM, for_shims)?;
     let rest = available.saturating_sub(fitted.taken);
     fitted.fit(NAME, &mut limits.max_connections, PER_CONNECTION, rest)?;
     // What matters most is said first.
