@@ -12,12 +12,16 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind};
 
 use super::answer::OwnAnswer;
+use super::destination::Destination;
 use super::exchange::ResponseHead;
 use super::oauth::servers::{Asked, Server};
+use super::observed::response_fields;
+use super::own::{begin_own, refuse};
+use super::pass::pass;
 use super::place::StreamPlace;
 use super::relay::ReplyBody;
 use super::rewrite::Changes;
-use super::serve::{ClientConnection, Destination, begin_own, pass, refuse, response_fields};
+use super::serve::ClientConnection;
 
 /// What an exchange with a relayed authorization server is about.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::asked::AskedFor;
 use super::authorize::Authorization;
+use super::destination::Destination;
 use super::exchange::Exchange;
 use super::headers;
 use super::hub::Hub;
@@ -19,7 +20,6 @@ use super::rewrite::document::DocumentRewrite;
 use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
 use super::rewrite::{Changes, Rewrite};
-use super::serve::Destination;
 
 /// What says something about the exact bytes of a body, and nothing else.
 const ABOUT_BYTES: [HeaderName; 5] = [

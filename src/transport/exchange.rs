@@ -1,30 +1,29 @@
 //! One HTTP exchange as it is observed: its session, its frames, its times, and its end, which is told whatever happens.
 
+mod frames;
+mod sessions;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, Method, header};
 
-use crate::codec::envelope::{Envelope, Field};
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
-use crate::mcp::era;
 use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
-    Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, ObservedHead, PlacedMessage,
-    RequestObserved, ResponseObserved, RewrittenObserved, head_text,
+    Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
+    RewrittenObserved, head_text,
 };
-use crate::session::pairing::Carriage;
-use crate::session::registry::{Found, Session, SessionKey};
-use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
+use crate::session::registry::{Session, SessionKey};
+use crate::snapshot::{Carrier, Direction, EndKind, Head, Timing};
 
 use super::hub::Hub;
 use super::place::StreamPlace;
-use super::reader::{Draft, FrameDraft};
 use super::rewrite::Changes;
-use super::rewrite::endpoint::{self, EndpointMap};
+use super::rewrite::endpoint::EndpointMap;
 use super::rewrite::mount::Mount;
-use super::stated::{Stated, exchange_kind, resolve};
+use super::stated::{Stated, exchange_kind};
 use super::upstream::Reuse;
 use super::watchers::Outbox;
 
@@ -374,165 +373,12 @@ impl Exchange {
         }
     }
 
-    /// Tells of what was found in a body.
-    pub(crate) fn tell(
-        &self,
-        direction: Direction,
-        drafts: &mut Vec<Draft>,
-        coding: Option<&Arc<str>>,
-        outbox: &mut Outbox,
-    ) {
-        let carrier = self.lock().carrier(direction);
-        self.tell_as(direction, carrier, drafts, coding, outbox);
-    }
-
-    /// Tells of what was found in a stream that `carrier` carries.
-    pub(crate) fn tell_as(
-        &self,
-        direction: Direction,
-        carrier: Carrier,
-        drafts: &mut Vec<Draft>,
-        coding: Option<&Arc<str>>,
-        outbox: &mut Outbox,
-    ) {
-        let now = self.hub.clock.now();
-        for draft in drafts.drain(..) {
-            let event = match draft {
-                Draft::Part { frame, part, bytes } => {
-                    let state = self.lock();
-                    Event::Part(FramePart {
-                        exchange: self.id,
-                        session: state.session.as_ref().map(|session| session.id),
-                        direction,
-                        carrier,
-                        frame,
-                        part,
-                        bytes,
-                        coding: coding.cloned(),
-                    })
-                }
-                Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
-            };
-            outbox.put(Observation { at: now, event });
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join_by_head(&self, kind: ExchangeKind, outbox: &mut Outbox) {
-        let now = self.lock().timing.started;
-        let key = match (&self.stated.session_id, kind) {
-            (Some(id), _) => SessionKey::Header {
-                server: Arc::clone(&self.server),
-                id: id.clone(),
-            },
-            (None, ExchangeKind::Tunnel) => self.peer_key(),
-            // What it asks for may turn out to be an HTTP+SSE session, or a WebSocket.
-            (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
-            (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
-            _ => return self.join_endpoint(),
-        };
-        let basis = if self.stated.session_id.is_some() {
-            SessionBasis::SessionHeader
-        } else {
-            SessionBasis::Peer
-        };
-        let found = self
-            .hub
-            .registry
-            .find_or_open(self.side, key, basis, &self.address, now);
-        self.join(found, outbox);
-    }
-
-    /// A request for an event stream, and no event has said yet which kind of stream it is.
-    fn is_undecided(&self) -> bool {
-        let is_plain = self.kind == ExchangeKind::Http && !self.stated.speaks_mcp;
-        is_plain && self.lock().session.is_none()
-    }
-
-    fn join_as_peer(&self, outbox: &mut Outbox) {
-        let now = self.hub.clock.now();
-        let (side, key) = (self.side, self.peer_key());
-        let found = self
-            .hub
-            .registry
-            .find_or_open(side, key, SessionBasis::Peer, &self.address, now);
-        self.join(found, outbox);
-    }
-
-    /// A POST to the endpoint of an HTTP+SSE session belongs to it (MCP 2024-11-05, Transports).
-    fn join_endpoint(&self) {
-        let key = SessionKey::Endpoint {
-            server: Arc::clone(&self.server),
-            target: self.stated.target.clone(),
-        };
-        if let Some(session) = self.hub.registry.find(self.side, &key) {
-            self.lock().session = Some(session);
-        }
-    }
-
-    fn join(&self, found: Found, outbox: &mut Outbox) {
-        if found.is_new {
-            let event = Event::Session(Box::new(found.session.opened.clone()));
-            outbox.put(Observation {
-                at: self.hub.clock.now(),
-                event,
-            });
-        }
-        self.lock().session = Some(found.session);
-    }
-
-    /// One run of a command is one session (MCP, Transports, stdio: one connection).
-    fn join_as_run(&self, outbox: &mut Outbox) {
-        let key = SessionKey::Run {
-            exchange: self.id,
-            server: Arc::clone(&self.server),
-        };
-        let now = self.lock().timing.started;
-        let found = self
-            .hub
-            .registry
-            .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
-        self.join(found, outbox);
-    }
-
-    /// The server has switched to WebSocket: the connection is the session, unless the request named another.
-    pub(crate) fn join_as_socket(&self, outbox: &mut Outbox) {
-        if self.lock().session.is_some() {
-            return;
-        }
-        let key = SessionKey::Socket {
-            exchange: self.id,
-            server: Arc::clone(&self.server),
-        };
-        let now = self.lock().timing.started;
-        let found = self
-            .hub
-            .registry
-            .find_or_open(self.side, key, SessionBasis::Socket, &self.address, now);
-        self.join(found, outbox);
-    }
-
     fn is_run(&self) -> bool {
         matches!(self.kind, ExchangeKind::Run | ExchangeKind::BridgedRun)
-    }
-
-    fn peer_key(&self) -> SessionKey {
-        SessionKey::Peer {
-            server: Arc::clone(&self.server),
-            address: Arc::clone(&self.address),
-        }
-    }
-
-    fn inferred_key(&self, client: Option<&str>) -> SessionKey {
-        SessionKey::Inferred {
-            server: Arc::clone(&self.server),
-            credential: self.stated.credential,
-            client: client.map(Box::from),
-            address: Arc::clone(&self.address),
-        }
     }
 
     fn resumes(&self, headers: &HeaderMap) -> Option<String> {
@@ -575,177 +421,6 @@ impl Exchange {
             _ => return None,
         };
         session.end().then_some(reason)
-    }
-
-    fn place(
-        &self,
-        (direction, carrier): (Direction, Carrier),
-        draft: FrameDraft,
-        coding: Option<&Arc<str>>,
-        now: crate::clock::Timestamp,
-        outbox: &mut Outbox,
-    ) -> Event {
-        if direction == Direction::ClientToServer {
-            self.join_by_body(&draft.scan.messages, draft.scan.is_json_rpc(), outbox);
-        } else {
-            self.note_events(&draft, coding, outbox);
-        }
-        self.note_size(&draft);
-        let mut state = self.lock();
-        if direction == Direction::ClientToServer {
-            let first = draft.scan.messages.first();
-            // On a pipe ids count for all of it, whatever the era.
-            let is_pipe = self.is_run() || carrier == Carrier::WebSocket;
-            state.is_modern = !is_pipe && first.is_some_and(era::is_modern);
-            state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
-        }
-        let carriage = Carriage {
-            at: now,
-            direction,
-            exchange: self.id,
-            is_modern: state.is_modern,
-        };
-        let (session, stream) = (state.session.clone(), state.stream);
-        drop(state);
-        let is_mcp = self.side == Side::Reverse
-            || self.is_run()
-            || carrier == Carrier::WebSocket
-            || self.stated.speaks_mcp
-            || draft.scan.is_json_rpc();
-        let is_shown = is_mcp && self.kind != ExchangeKind::BridgedRun;
-        let messages = if is_shown { draft.scan.messages } else { Vec::new() };
-        let placed = messages
-            .into_iter()
-            .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
-        let placed = placed.collect();
-        if let Some(session) = &session {
-            session.touch(now);
-        }
-        let stream = stream.filter(|_| carrier == Carrier::Sse);
-        Event::Frame(Box::new(FrameObserved {
-            exchange: self.id,
-            session: session.map(|session| session.id),
-            stream,
-            direction,
-            carrier,
-            frame: draft.frame,
-            parts: draft.parts,
-            wire: draft.wire,
-            payload: draft.payload,
-            size: draft.size,
-            payload_size: draft.payload_size,
-            is_cut: draft.is_cut,
-            is_fragment: draft.is_fragment,
-            coding: coding.cloned(),
-            sse: draft.sse,
-            messages: placed,
-            unreadable: draft.problem.filter(|_| is_mcp),
-        }))
-    }
-
-    fn placed(&self, carriage: Carriage, envelope: Envelope, session: Option<&Session>) -> PlacedMessage {
-        let mut placement = match session {
-            Some(session) => session
-                .talk()
-                .pairing
-                .place(carriage, &envelope, &self.hub.ids.calls),
-            None => crate::session::observation::Placement::default(),
-        };
-        if carriage.direction == Direction::ClientToServer {
-            placement.findings.extend(self.stated.disagreements(&envelope));
-        }
-        PlacedMessage { envelope, placement }
-    }
-
-    /// A request's body decides about its session where the head did not (mcp-wire rules: handshake, endpoint, inferred).
-    fn join_by_body(&self, messages: &[Envelope], is_json_rpc: bool, outbox: &mut Outbox) {
-        if self.lock().session.is_some() {
-            return;
-        }
-        let Some(first) = messages.first().filter(|_| is_json_rpc) else {
-            return;
-        };
-        let now = self.hub.clock.now();
-        if era::is_legacy_handshake(first) {
-            let session = self
-                .hub
-                .registry
-                .open_unkeyed(self.side, &self.server, &self.address, now);
-            self.lock().is_handshake = true;
-            return self.join(
-                Found {
-                    session,
-                    is_new: true,
-                },
-                outbox,
-            );
-        }
-        let client = first.fields.get(Field::MetaClientName);
-        let key = self.inferred_key(client);
-        let found =
-            self.hub
-                .registry
-                .find_or_open(self.side, key, SessionBasis::Inferred, &self.address, now);
-        self.join(found, outbox);
-    }
-
-    /// Event ids are remembered for resumption; an `endpoint` event makes an HTTP+SSE session.
-    fn note_events(&self, draft: &FrameDraft, coding: Option<&Arc<str>>, outbox: &mut Outbox) {
-        let Some(sse) = &draft.sse else { return };
-        let is_endpoint = sse.event.as_deref() == Some("endpoint");
-        if is_endpoint && self.stated.is_get && self.lock().session.is_none() {
-            let written = String::from_utf8_lossy(&draft.payload);
-            let map = self.lock().endpoint_map.take();
-            if let Some(map) = map {
-                let coding = coding.map(|coding| &**coding);
-                self.tell_changes(endpoint::unchanged(&map, &written, coding), outbox);
-            }
-            let read = self.lock().endpoint.take();
-            self.join_as_endpoint(read.as_deref().unwrap_or(&written), outbox);
-        } else if sse.event.is_some() && self.is_undecided() {
-            self.join_as_peer(outbox);
-        }
-        let session = self.lock().session.clone();
-        if let (Some(session), Some(id)) = (session, &sse.id) {
-            let held = session.talk().events.remember(id, self.id, self.hub.clock.now());
-            let meters = &self.hub.meters;
-            meters.event_ids.note(held.ids as u64);
-            meters.event_ids.reach_times(held.crowded_out);
-            meters.event_id_age.note_time(held.oldest);
-            meters.event_id_age.reach_times(held.aged_out);
-        }
-    }
-
-    /// Compares a frame with the limits on sizes, for their gauges.
-    fn note_size(&self, draft: &FrameDraft) {
-        let (meters, limits) = (&self.hub.meters, &self.hub.limits);
-        meters.bodies.note(draft.payload_size);
-        if draft.payload_size > limits.max_body_kept as u64 {
-            meters.bodies.reach();
-        }
-        if draft.payload_size > limits.max_parse_bytes as u64 {
-            meters.unparsed.reach();
-        }
-        if draft.sse.is_some() {
-            meters.events.note(draft.size);
-            if draft.size > limits.max_message_bytes as u64 {
-                meters.events.reach();
-            }
-        }
-    }
-
-    fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
-        let target = resolve(&self.stated.target, endpoint);
-        let key = SessionKey::Endpoint {
-            server: Arc::clone(&self.server),
-            target,
-        };
-        let now = self.hub.clock.now();
-        let found =
-            self.hub
-                .registry
-                .find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
-        self.join(found, outbox);
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Source: RFC 9110 and 9112 for the request forms; MCP, Transports, "Security Warning" for Host and Origin.
 
-use std::net::{IpAddr, SocketAddr};
+mod guard;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
@@ -15,6 +17,7 @@ use crate::config::{Config, OauthMode, UpstreamConfig, UpstreamProtocol};
 use super::bridge::Goal;
 use super::headers::host_value;
 use super::oauth::{paths, servers};
+use guard::host_of;
 
 /// A configured upstream with its counters' place.
 #[derive(Debug)]
@@ -217,23 +220,6 @@ impl Routes {
         }
     }
 
-    /// Who may use the forward side: this machine, or whoever has the credentials if there are any.
-    fn forward_guard(&self, asked: Asked<'_>) -> Option<Nowhere> {
-        let Some(credentials) = &self.forward.proxy_auth else {
-            return (!asked.local.ip().is_loopback()).then_some(Nowhere::OpenProxy);
-        };
-        let proof = asked.headers.get(header::PROXY_AUTHORIZATION);
-        let is_proved = proof.is_some_and(|proof| credentials.are_proved_by(proof.as_bytes()));
-        (!is_proved).then_some(Nowhere::ProxyAuth)
-    }
-
-    /// Whether `Proxy-Authorization` of forward requests is meant for us: always, unless another proxy that we do not
-    /// prove anything to ourselves comes next.
-    pub(crate) fn takes_proxy_authorization(&self) -> bool {
-        let via = self.forward.via.as_ref();
-        self.forward.proxy_auth.is_some() || via.is_none_or(|via| via.credentials().is_some())
-    }
-
     fn reverse(&self, asked: Asked<'_>, own_authority: Option<Authority>) -> Route {
         if let Some(refused) = self.guard(asked, own_authority.as_ref()) {
             return Route::Nowhere(refused);
@@ -260,48 +246,51 @@ impl Routes {
         if let Some(ServerPlace::Command(index)) = asked.only {
             return Route::Bridge(command_at_root(index, path.path()));
         }
-        let named = self
+        let named = self.named(&path, own_authority.as_ref());
+        named.unwrap_or_else(|| self.unnamed(&path, own_authority))
+    }
+
+    /// Where a path that begins with the name of a server goes, or one that is about a named one.
+    fn named(&self, path: &PathAndQuery, own_authority: Option<&Authority>) -> Option<Route> {
+        let mut named = self
             .upstreams
             .iter()
             .filter(|upstream| upstream.config.name.is_some());
-        for upstream in named {
+        let mounted = named.find_map(|upstream| {
+            let path = mounted_path(path, &upstream.mount(), upstream)?;
+            Some((Arc::clone(upstream), path))
+        });
+        if let Some((upstream, path)) = mounted.or_else(|| self.metadata(path)) {
             let mount = upstream.mount();
-            if let Some(path) = mounted_path(&path, &mount, upstream) {
-                return to_upstream(upstream, &path, mount, own_authority);
-            }
+            return Some(to_upstream(&upstream, &path, mount, own_authority.cloned()));
         }
-        if let Some((upstream, path)) = self.metadata(&path) {
-            let mount = upstream.mount();
-            return to_upstream(&upstream, &path, mount, own_authority);
-        }
-        if let Some(goal) = self.named_command(path.path()) {
-            return Route::Bridge(goal);
-        }
+        self.named_command(path.path()).map(Route::Bridge)
+    }
+
+    /// Where every other path goes: to the server without a name, of which there is one at most.
+    fn unnamed(&self, path: &PathAndQuery, own_authority: Option<Authority>) -> Route {
         if let Some(index) = self.commands.iter().position(Option::is_none) {
             return Route::Bridge(command_at_root(index, path.path()));
         }
-        match self
+        let mut upstreams = self.upstreams.iter();
+        match upstreams.find(|upstream| upstream.config.name.is_none()) {
+            Some(upstream) => to_upstream(upstream, path, String::new(), own_authority),
+            None if is_certificate(path.path()) => Route::Certificate,
+            None => Route::Nowhere(self.unknown(path.path())),
+        }
+    }
+
+    fn unknown(&self, path: &str) -> Nowhere {
+        if self.upstreams.is_empty() && self.commands.is_empty() {
+            return Nowhere::NoUpstream;
+        }
+        let names = self
             .upstreams
             .iter()
-            .find(|upstream| upstream.config.name.is_none())
-        {
-            Some(upstream) => to_upstream(upstream, &path, String::new(), own_authority),
-            None if is_certificate(path.path()) => Route::Certificate,
-            None if self.upstreams.is_empty() && self.commands.is_empty() => {
-                Route::Nowhere(Nowhere::NoUpstream)
-            }
-            None => {
-                let name = path.path().split('/').nth(1).unwrap_or_default().to_owned();
-                let known = self
-                    .upstreams
-                    .iter()
-                    .filter_map(|upstream| upstream.config.name.clone())
-                    .chain(self.commands.iter().flatten().cloned());
-                Route::Nowhere(Nowhere::UnknownMount {
-                    name,
-                    known: known.collect(),
-                })
-            }
+            .filter_map(|upstream| upstream.config.name.as_ref());
+        Nowhere::UnknownMount {
+            name: path.split('/').nth(1).unwrap_or_default().to_owned(),
+            known: names.chain(self.commands.iter().flatten()).cloned().collect(),
         }
     }
 
@@ -339,61 +328,6 @@ impl Routes {
             is_endpoint: rest.is_empty() || rest == "mcp",
         })
     }
-
-    /// Why a request to a listener of ours that is no proxy is refused: the same checks of `Host` and `Origin`.
-    pub(crate) fn refusal(&self, asked: Asked<'_>) -> Option<Nowhere> {
-        self.guard(asked, host_of(asked.headers).as_ref())
-    }
-
-    /// On a loopback listener the `Host` must be ours, since a web page can make a browser connect to it under any name.
-    fn guard(&self, asked: Asked<'_>, own_authority: Option<&Authority>) -> Option<Nowhere> {
-        if let Some(origin) = asked.headers.get(header::ORIGIN)
-            && !self.is_allowed_origin(origin.to_str().unwrap_or("?"))
-        {
-            let origin = crate::session::observation::head_text(origin.as_bytes());
-            return Some(Nowhere::ForeignOrigin { origin });
-        }
-        if !asked.local.ip().is_loopback() {
-            return None;
-        }
-        match own_authority {
-            Some(authority) if self.names_us(authority, asked.local) => None,
-            Some(authority) => Some(Nowhere::ForeignHost {
-                host: authority.to_string(),
-            }),
-            None => {
-                let host = asked
-                    .headers
-                    .get(header::HOST)
-                    .map(http::HeaderValue::as_bytes)
-                    .unwrap_or_default();
-                Some(Nowhere::ForeignHost {
-                    host: crate::session::observation::head_text(host),
-                })
-            }
-        }
-    }
-
-    fn is_allowed_origin(&self, origin: &str) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        let host = origin
-            .split_once("://")
-            .and_then(|(_, rest)| rest.parse::<Authority>().ok());
-        let is_loopback = host.is_some_and(|authority| is_loopback_name(authority.host()));
-        is_loopback || self.allowed_origins.contains(&origin)
-    }
-
-    /// Whether `authority` is this listener: our port under a loopback name, our address, or a configured name.
-    fn names_us(&self, authority: &Authority, local: SocketAddr) -> bool {
-        let (host, full) = (authority.host(), authority.as_str());
-        let is_allowed =
-            |allowed: &String| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(full);
-        if self.allowed_hosts.iter().any(is_allowed) {
-            return true;
-        }
-        authority.port_u16().unwrap_or(80) == local.port()
-            && (is_loopback_name(host) && local.ip().is_loopback() || bare(host).parse() == Ok(local.ip()))
-    }
 }
 
 /// A command that gets every path: it is served at `/mcp` and at the root.
@@ -403,23 +337,6 @@ fn command_at_root(index: usize, path: &str) -> Goal {
         endpoint: "/mcp".to_owned(),
         is_endpoint: matches!(path, "/mcp" | "/mcp/" | "/"),
     }
-}
-
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || bare(host).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-fn host_of(headers: &HeaderMap) -> Option<Authority> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next()?;
-    let authority = host.to_str().ok()?.parse::<Authority>().ok()?;
-    (hosts.next().is_none() && !authority.as_str().contains('@')).then_some(authority)
 }
 
 fn is_certificate(path: &str) -> bool {
@@ -556,320 +473,4 @@ impl Upstream {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn routes(upstreams: &[&str]) -> Routes {
-        Routes::new(&Config {
-            upstreams: upstreams.iter().map(|text| text.parse().unwrap()).collect(),
-            allowed_hosts: vec!["cat.example".to_owned()],
-            ..Config::default()
-        })
-    }
-
-    fn ask(routes: &Routes, method: &str, target: &str, fields: &[(&'static str, &str)]) -> String {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        let asked = Asked {
-            method: &method.parse().unwrap(),
-            uri: &target.parse().unwrap(),
-            headers: &headers,
-            local: "127.0.0.1:8080".parse().unwrap(),
-            only: None,
-            within: None,
-        };
-        shown(routes.route(asked))
-    }
-
-    fn shown(route: Route) -> String {
-        match route {
-            Route::Reverse { target, mount, .. } => format!("reverse {mount} {target}"),
-            Route::Bridge(goal) => format!("bridge {} {} {}", goal.index, goal.endpoint, goal.is_endpoint),
-            Route::Forward { target, .. } => format!("forward {target}"),
-            Route::Authorization { asked, .. } => format!("authorization {asked:?}"),
-            Route::Connect { authority } => format!("connect {authority}"),
-            Route::Certificate => "certificate".to_owned(),
-            Route::Nowhere(nowhere) => format!("{nowhere:?}"),
-        }
-    }
-
-    const OURS: &[(&str, &str)] = &[("host", "127.0.0.1:8080")];
-
-    #[test]
-    fn one_unnamed_upstream_keeps_the_target_byte_for_byte() {
-        let routes = routes(&["http://up:3001/mcp"]);
-        for target in ["/mcp", "/mcp/", "/a/../b//c%2f?x=%27&&", "/"] {
-            assert_eq!(
-                ask(&routes, "POST", target, OURS),
-                format!("reverse  http://up:3001{target}")
-            );
-        }
-    }
-
-    #[test]
-    fn named_upstreams_live_under_their_name() {
-        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp?k=v"]);
-        for (target, expected) in [
-            ("/db", "reverse /db http://up:1/mcp"),
-            ("/db?a=b", "reverse /db http://up:1/mcp?a=b"),
-            ("/gh?a=b", "reverse /gh http://up:2/x/mcp?k=v&a=b"),
-            ("/db/other", "reverse /db http://up:1/other"),
-            ("/dbx", r#"UnknownMount { name: "dbx", known: ["db", "gh"] }"#),
-        ] {
-            assert_eq!(ask(&routes, "POST", target, OURS), expected);
-        }
-    }
-
-    #[test]
-    fn commands_live_under_their_name_or_at_mcp() {
-        let command = |name: Option<&str>| crate::config::CommandServer {
-            name: name.map(str::to_owned),
-            program: "x".to_owned(),
-            args: Vec::new(),
-            cwd: None,
-            env: Vec::new(),
-        };
-        let routes = Routes::new(&Config {
-            upstreams: vec!["db=http://up:1/mcp".parse().unwrap()],
-            commands: vec![command(Some("fs")), command(None)],
-            ..Config::default()
-        });
-        for (target, expected) in [
-            ("/db", "reverse /db http://up:1/mcp"),
-            ("/fs", "bridge 0 /fs true"),
-            ("/fs/mcp?x", "bridge 0 /fs true"),
-            ("/fs/other", "bridge 0 /fs false"),
-            ("/mcp", "bridge 1 /mcp true"),
-            ("/.well-known/oauth-protected-resource/mcp", "bridge 1 /mcp false"),
-        ] {
-            assert_eq!(ask(&routes, "POST", target, OURS), expected);
-        }
-        let foreign = ask(&routes, "POST", "/mcp", &[("host", "evil.example")]);
-        assert!(foreign.starts_with("ForeignHost"), "{foreign}");
-    }
-
-    #[test]
-    fn relayed_authorization_servers_are_found_at_the_port_of_their_upstream_too() {
-        let mut routes = routes(&["db=http://up:1/mcp"]);
-        routes.oauth = OauthMode::Relay;
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
-        let ask = |target: &str, only| {
-            shown(routes.route(Asked {
-                method: &Method::GET,
-                uri: &target.parse().unwrap(),
-                headers: &headers,
-                local: "127.0.0.1:9002".parse().unwrap(),
-                only: Some(only),
-                within: None,
-            }))
-        };
-        for target in [
-            "/.well-known/oauth-authorization-server/.shadowcat/as/1",
-            "/.shadowcat/as/1/token_endpoint",
-        ] {
-            let shown = ask(target, ServerPlace::Upstream(0));
-            assert!(shown.starts_with("authorization"), "{shown}");
-            let shown = ask(target, ServerPlace::Command(0));
-            assert!(shown.starts_with("bridge"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
-        let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:9002"));
-        for target in ["/x/mcp", "/db", "/?a=b"] {
-            let asked = Asked {
-                method: &Method::POST,
-                uri: &target.parse().unwrap(),
-                headers: &headers,
-                local: "127.0.0.1:9002".parse().unwrap(),
-                only: Some(ServerPlace::Upstream(1)),
-                within: None,
-            };
-            let Route::Reverse {
-                target: onward,
-                mount,
-                ..
-            } = routes.route(asked)
-            else {
-                panic!("{target} went nowhere");
-            };
-            assert_eq!(
-                (onward.to_string(), mount),
-                (format!("http://up:2{target}"), String::new())
-            );
-        }
-    }
-
-    #[test]
-    fn no_path_can_change_the_authority() {
-        let routes = routes(&["http://up:3001/mcp", "db=http://db:1/mcp"]);
-        for target in [
-            "//evil.example/",
-            "/@evil.example",
-            "/db//evil.example/",
-            "/db/@evil",
-            "/db/..%2f",
-        ] {
-            let uri: Uri = ask(&routes, "GET", target, OURS)
-                .rsplit(' ')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap();
-            assert!(
-                ["up", "db"].contains(&uri.host().unwrap()),
-                "{target} went to {uri}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_absolute_target_is_forward_unless_it_names_us() {
-        let routes = routes(&["http://up:3001/mcp"]);
-        assert_eq!(
-            ask(&routes, "GET", "http://x.dev/a?b", &[]),
-            "forward http://x.dev/a?b"
-        );
-        assert_eq!(
-            ask(&routes, "GET", "http://localhost:8080/mcp", OURS),
-            "reverse  http://up:3001/mcp"
-        );
-        assert_eq!(ask(&routes, "CONNECT", "x.dev:443", &[]), "connect x.dev:443");
-        assert_eq!(ask(&routes, "CONNECT", "127.0.0.1:8080", &[]), "Loop");
-        assert_eq!(ask(&routes, "TRACE", "/", OURS), "Trace");
-    }
-
-    #[test]
-    fn foreign_hosts_and_origins_are_refused_on_loopback() {
-        let routes = routes(&["http://up:3001/mcp"]);
-        let refused =
-            |fields: &[(&'static str, &str)]| !ask(&routes, "POST", "/mcp", fields).starts_with("reverse");
-        assert!(refused(&[("host", "evil.example:8080")]));
-        assert!(refused(&[("host", "localhost:9999")]));
-        assert!(refused(&[]));
-        assert!(refused(&[("host", "127.0.0.1:8080"), ("host", "127.0.0.1:8080")]));
-        assert!(refused(&[("host", "localhost:8080"), ("origin", "null")]));
-        assert!(refused(&[
-            ("host", "localhost:8080"),
-            ("origin", "https://evil.example")
-        ]));
-        assert!(!refused(&[
-            ("host", "[::1]:8080"),
-            ("origin", "http://localhost:5173")
-        ]));
-        assert!(!refused(&[("host", "cat.example")]));
-    }
-
-    #[test]
-    fn forwarding_is_for_this_machine_only() {
-        let asked = Asked {
-            method: &Method::GET,
-            uri: &"http://x.dev/".parse().unwrap(),
-            headers: &HeaderMap::new(),
-            local: "10.0.0.5:8080".parse().unwrap(),
-            only: None,
-            within: None,
-        };
-        assert!(matches!(
-            routes(&[]).route(asked),
-            Route::Nowhere(Nowhere::OpenProxy)
-        ));
-        let mut guarded = routes(&[]);
-        guarded.forward.proxy_auth = Some("me:secret".parse().unwrap());
-        assert!(matches!(guarded.route(asked), Route::Nowhere(Nowhere::ProxyAuth)));
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            "proxy-authorization",
-            HeaderValue::from_static("Basic bWU6c2VjcmV0"),
-        );
-        let proved = Asked {
-            headers: &headers,
-            ..asked
-        };
-        assert!(matches!(guarded.route(proved), Route::Forward { .. }));
-    }
-
-    #[test]
-    fn credentials_are_asked_of_forward_requests_only() {
-        let mut routes = routes(&["http://up:3001/mcp"]);
-        routes.forward.proxy_auth = Some("me:secret".parse().unwrap());
-        let proof = &[("proxy-authorization", "Basic bWU6c2VjcmV0")];
-        for (method, target) in [("GET", "http://x.dev/a"), ("CONNECT", "x.dev:443")] {
-            assert_eq!(ask(&routes, method, target, &[]), "ProxyAuth");
-            let wrong = &[("proxy-authorization", "Basic bWU6d3Jvbmc=")];
-            assert_eq!(ask(&routes, method, target, wrong), "ProxyAuth");
-            assert_ne!(ask(&routes, method, target, proof), "ProxyAuth");
-        }
-        assert!(ask(&routes, "POST", "/mcp", OURS).starts_with("reverse"));
-        assert!(routes.takes_proxy_authorization());
-    }
-
-    #[test]
-    fn tunnels_go_where_they_may() {
-        let mut routes = routes(&[]);
-        routes.forward.allow_connect = vec!["*.dev:443".parse().unwrap()];
-        assert_eq!(ask(&routes, "CONNECT", "x.dev:443", &[]), "connect x.dev:443");
-        for place in ["x.dev:22", "x.com:443"] {
-            assert!(ask(&routes, "CONNECT", place, &[]).starts_with("NotAllowed"));
-        }
-    }
-
-    #[test]
-    fn inside_a_tunnel_nobody_gets_anywhere_else() {
-        let within = Within {
-            scheme: Scheme::HTTPS,
-            authority: "x.dev".parse().unwrap(),
-        };
-        let go = |method: &str, target: &str| {
-            shown(routes(&["http://up:3001/mcp"]).route(Asked {
-                method: &method.parse().unwrap(),
-                uri: &target.parse().unwrap(),
-                headers: &HeaderMap::new(),
-                local: "127.0.0.1:8080".parse().unwrap(),
-                only: None,
-                within: Some(&within),
-            }))
-        };
-        for target in ["/mcp?a=//b", "//evil.dev/", "/@evil.dev", "/..%2f"] {
-            assert_eq!(go("POST", target), format!("forward https://x.dev{target}"));
-        }
-        for target in ["https://x.dev/a", "https://X.dev:443/a"] {
-            assert_eq!(go("GET", target), "forward https://x.dev/a");
-        }
-        for target in [
-            "https://evil.dev/",
-            "http://x.dev/",
-            "https://x.dev:444/",
-            "https://a@x.dev/",
-            "http://127.0.0.1:8080/mcp",
-        ] {
-            assert!(go("GET", target).starts_with("Misdirected"), "{target}");
-        }
-        assert!(go("CONNECT", "x.dev:443").starts_with("BadTarget"));
-        assert!(go("OPTIONS", "*").starts_with("forward https://x.dev"));
-        assert_eq!(go("TRACE", "/"), "Trace");
-    }
-
-    #[test]
-    fn the_certificate_is_where_no_upstream_has_its_place() {
-        let nobody = routes(&[]);
-        assert_eq!(ask(&nobody, "GET", "/shadowcat-ca.pem", OURS), "certificate");
-        assert!(ask(&nobody, "GET", "/shadowcat-ca.pem", &[]).starts_with("ForeignHost"));
-        let server = routes(&["http://up:3001/mcp"]);
-        assert!(ask(&server, "GET", "/shadowcat-ca.pem", OURS).starts_with("reverse"));
-        assert_eq!(
-            ask(&server, "GET", "http://shadowcat.invalid/shadowcat-ca.pem", &[]),
-            "certificate"
-        );
-        assert_eq!(
-            ask(&server, "GET", "http://shadowcat.invalid/", &[]),
-            "NoUpstream"
-        );
-    }
-}
+mod tests;

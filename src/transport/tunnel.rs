@@ -23,9 +23,10 @@ use super::answer::OwnAnswer;
 use super::exchange::{Beginning, Exchange, ResponseHead};
 use super::hub::Hub;
 use super::listener::{Accepted, drive_boxed};
+use super::own::answer_ourselves;
 use super::relay::{ReplyBody, describe};
 use super::route::Within;
-use super::serve::{ClientConnection, answer_ourselves, tunnel_opened};
+use super::serve::ClientConnection;
 use super::tls::first::{First, FirstBytes, Hello};
 use super::tls::prefixed::Prefixed;
 use super::tls::refusal;
@@ -93,7 +94,7 @@ pub(crate) async fn open(
         }
         drop(permit);
     });
-    tunnel_opened()
+    opened()
 }
 
 /// Tunnels live long, so one that waited would only keep a connection from somebody else.
@@ -117,6 +118,11 @@ async fn not_reached(
     exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
     let answer = OwnAnswer::upstream_failed(text);
     answer_ourselves(exchange, false, &answer, EndKind::UpstreamUnreachable).await
+}
+
+/// The response that opens a tunnel: no body and no length (RFC 9110 §9.3.6).
+fn opened() -> Response<ReplyBody> {
+    Response::new(ReplyBody::Own(Some(Bytes::new())))
 }
 
 fn not_reached_text(authority: &Authority, error: &ConnectError) -> String {

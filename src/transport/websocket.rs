@@ -22,11 +22,12 @@ use crate::tasks::{NoRoomError, TaskKind, TaskPermit};
 
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
+use super::observed::response_fields;
 use super::place::ConnectionPlace;
 use super::reader::{BodyKind, BodyReader, Draft};
 use super::relay::{ReplyBody, describe};
 use super::rewrite::Changes;
-use super::serve::{ClientConnection, response_fields};
+use super::serve::ClientConnection;
 use super::tap::RequestHeads;
 use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;

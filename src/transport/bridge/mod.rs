@@ -31,10 +31,12 @@ use hyper::body::Incoming;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
+use super::body::request_body;
 use super::exchange::{Beginning, Exchange};
+use super::observed::shown_target;
 use super::place::StreamPlace;
 use super::relay::{ReplyBody, RequestBody};
-use super::serve::{ClientConnection, request_body, shown_target};
+use super::serve::ClientConnection;
 use super::watchers::Outbox;
 
 use posted::Posted;

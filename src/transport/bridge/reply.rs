@@ -10,9 +10,9 @@ use crate::snapshot::{Direction, EndKind};
 use crate::transport::answer::{MARKER, RPC_CODE};
 use crate::transport::exchange::{Exchange, ResponseHead};
 use crate::transport::hub::Hub;
+use crate::transport::observed::response_fields;
 use crate::transport::reader::{BodyKind, BodyReader};
 use crate::transport::relay::{MadeBody, Relay, ReplyBody, Source};
-use crate::transport::serve::response_fields;
 use crate::transport::watchers::Outbox;
 
 use super::body::Whole;

@@ -1,0 +1,193 @@
+//! What an exchange tells of the frames of its bodies.
+
+use std::sync::Arc;
+
+use crate::codec::envelope::Envelope;
+use crate::ids::Side;
+use crate::mcp::era;
+use crate::session::observation::{
+    Event, ExchangeKind, FrameObserved, FramePart, Observation, PlacedMessage, Placement,
+};
+use crate::session::pairing::Carriage;
+use crate::session::registry::Session;
+use crate::snapshot::{Carrier, Direction};
+
+use super::super::reader::{Draft, FrameDraft};
+use super::super::rewrite::endpoint;
+use super::super::watchers::Outbox;
+use super::Exchange;
+
+impl Exchange {
+    /// Tells of what was found in a body.
+    pub(crate) fn tell(
+        &self,
+        direction: Direction,
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+    ) {
+        let carrier = self.lock().carrier(direction);
+        self.tell_as(direction, carrier, drafts, coding, outbox);
+    }
+
+    /// Tells of what was found in a stream that `carrier` carries.
+    pub(crate) fn tell_as(
+        &self,
+        direction: Direction,
+        carrier: Carrier,
+        drafts: &mut Vec<Draft>,
+        coding: Option<&Arc<str>>,
+        outbox: &mut Outbox,
+    ) {
+        let now = self.hub.clock.now();
+        for draft in drafts.drain(..) {
+            let event = match draft {
+                Draft::Part { frame, part, bytes } => {
+                    let state = self.lock();
+                    Event::Part(FramePart {
+                        exchange: self.id,
+                        session: state.session.as_ref().map(|session| session.id),
+                        direction,
+                        carrier,
+                        frame,
+                        part,
+                        bytes,
+                        coding: coding.cloned(),
+                    })
+                }
+                Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
+            };
+            outbox.put(Observation { at: now, event });
+        }
+    }
+
+    pub(super) fn place(
+        &self,
+        (direction, carrier): (Direction, Carrier),
+        draft: FrameDraft,
+        coding: Option<&Arc<str>>,
+        now: crate::clock::Timestamp,
+        outbox: &mut Outbox,
+    ) -> Event {
+        if direction == Direction::ClientToServer {
+            self.join_by_body(&draft.scan.messages, draft.scan.is_json_rpc(), outbox);
+        } else {
+            self.note_events(&draft, coding, outbox);
+        }
+        self.note_size(&draft);
+        let mut state = self.lock();
+        if direction == Direction::ClientToServer {
+            let first = draft.scan.messages.first();
+            // On a pipe ids count for all of it, whatever the era.
+            let is_pipe = self.is_run() || carrier == Carrier::WebSocket;
+            state.is_modern = !is_pipe && first.is_some_and(era::is_modern);
+            state.request_id = first.and_then(|message| message.id.as_ref()?.token().map(str::to_owned));
+        }
+        let carriage = Carriage {
+            at: now,
+            direction,
+            exchange: self.id,
+            is_modern: state.is_modern,
+        };
+        let (session, stream) = (state.session.clone(), state.stream);
+        drop(state);
+        let is_mcp = self.side == Side::Reverse
+            || self.is_run()
+            || carrier == Carrier::WebSocket
+            || self.stated.speaks_mcp
+            || draft.scan.is_json_rpc();
+        let is_shown = is_mcp && self.kind != ExchangeKind::BridgedRun;
+        let messages = if is_shown { draft.scan.messages } else { Vec::new() };
+        let placed = messages
+            .into_iter()
+            .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
+        let placed = placed.collect();
+        if let Some(session) = &session {
+            session.touch(now);
+        }
+        let stream = stream.filter(|_| carrier == Carrier::Sse);
+        Event::Frame(Box::new(FrameObserved {
+            exchange: self.id,
+            session: session.map(|session| session.id),
+            stream,
+            direction,
+            carrier,
+            frame: draft.frame,
+            parts: draft.parts,
+            wire: draft.wire,
+            payload: draft.payload,
+            size: draft.size,
+            payload_size: draft.payload_size,
+            is_cut: draft.is_cut,
+            is_fragment: draft.is_fragment,
+            coding: coding.cloned(),
+            sse: draft.sse,
+            messages: placed,
+            unreadable: draft.problem.filter(|_| is_mcp),
+        }))
+    }
+
+    pub(super) fn placed(
+        &self,
+        carriage: Carriage,
+        envelope: Envelope,
+        session: Option<&Session>,
+    ) -> PlacedMessage {
+        let mut placement = match session {
+            Some(session) => session
+                .talk()
+                .pairing
+                .place(carriage, &envelope, &self.hub.ids.calls),
+            None => Placement::default(),
+        };
+        if carriage.direction == Direction::ClientToServer {
+            placement.findings.extend(self.stated.disagreements(&envelope));
+        }
+        PlacedMessage { envelope, placement }
+    }
+
+    /// Event ids are remembered for resumption; an `endpoint` event makes an HTTP+SSE session.
+    pub(super) fn note_events(&self, draft: &FrameDraft, coding: Option<&Arc<str>>, outbox: &mut Outbox) {
+        let Some(sse) = &draft.sse else { return };
+        let is_endpoint = sse.event.as_deref() == Some("endpoint");
+        if is_endpoint && self.stated.is_get && self.lock().session.is_none() {
+            let written = String::from_utf8_lossy(&draft.payload);
+            let map = self.lock().endpoint_map.take();
+            if let Some(map) = map {
+                let coding = coding.map(|coding| &**coding);
+                self.tell_changes(endpoint::unchanged(&map, &written, coding), outbox);
+            }
+            let read = self.lock().endpoint.take();
+            self.join_as_endpoint(read.as_deref().unwrap_or(&written), outbox);
+        } else if sse.event.is_some() && self.is_undecided() {
+            self.join_as_peer(outbox);
+        }
+        let session = self.lock().session.clone();
+        if let (Some(session), Some(id)) = (session, &sse.id) {
+            let held = session.talk().events.remember(id, self.id, self.hub.clock.now());
+            let meters = &self.hub.meters;
+            meters.event_ids.note(held.ids as u64);
+            meters.event_ids.reach_times(held.crowded_out);
+            meters.event_id_age.note_time(held.oldest);
+            meters.event_id_age.reach_times(held.aged_out);
+        }
+    }
+
+    /// Compares a frame with the limits on sizes, for their gauges.
+    pub(super) fn note_size(&self, draft: &FrameDraft) {
+        let (meters, limits) = (&self.hub.meters, &self.hub.limits);
+        meters.bodies.note(draft.payload_size);
+        if draft.payload_size > limits.max_body_kept as u64 {
+            meters.bodies.reach();
+        }
+        if draft.payload_size > limits.max_parse_bytes as u64 {
+            meters.unparsed.reach();
+        }
+        if draft.sse.is_some() {
+            meters.events.note(draft.size);
+            if draft.size > limits.max_message_bytes as u64 {
+                meters.events.reach();
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which session an exchange belongs to: what its head says, then its body, then what comes back.
+
+use std::sync::Arc;
+
+use crate::codec::envelope::{Envelope, Field};
+use crate::mcp::era;
+use crate::session::observation::{Event, ExchangeKind, Observation};
+use crate::session::registry::{Found, SessionKey};
+use crate::snapshot::SessionBasis;
+
+use super::super::stated::resolve;
+use super::super::watchers::Outbox;
+use super::Exchange;
+
+impl Exchange {
+    pub(super) fn join_by_head(&self, kind: ExchangeKind, outbox: &mut Outbox) {
+        let now = self.lock().timing.started;
+        let key = match (&self.stated.session_id, kind) {
+            (Some(id), _) => SessionKey::Header {
+                server: Arc::clone(&self.server),
+                id: id.clone(),
+            },
+            (None, ExchangeKind::Tunnel) => self.peer_key(),
+            // What it asks for may turn out to be an HTTP+SSE session, or a WebSocket.
+            (None, ExchangeKind::Http) if self.stated.asks_for_events => return,
+            (None, ExchangeKind::Http) if !self.stated.speaks_mcp => self.peer_key(),
+            _ => return self.join_endpoint(),
+        };
+        let basis = if self.stated.session_id.is_some() {
+            SessionBasis::SessionHeader
+        } else {
+            SessionBasis::Peer
+        };
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, basis, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A request for an event stream, and no event has said yet which kind of stream it is.
+    pub(super) fn is_undecided(&self) -> bool {
+        let is_plain = self.kind == ExchangeKind::Http && !self.stated.speaks_mcp;
+        is_plain && self.lock().session.is_none()
+    }
+
+    pub(super) fn join_as_peer(&self, outbox: &mut Outbox) {
+        let now = self.hub.clock.now();
+        let (side, key) = (self.side, self.peer_key());
+        let found = self
+            .hub
+            .registry
+            .find_or_open(side, key, SessionBasis::Peer, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A POST to the endpoint of an HTTP+SSE session belongs to it (MCP 2024-11-05, Transports).
+    pub(super) fn join_endpoint(&self) {
+        let key = SessionKey::Endpoint {
+            server: Arc::clone(&self.server),
+            target: self.stated.target.clone(),
+        };
+        if let Some(session) = self.hub.registry.find(self.side, &key) {
+            self.lock().session = Some(session);
+        }
+    }
+
+    pub(super) fn join(&self, found: Found, outbox: &mut Outbox) {
+        if found.is_new {
+            let event = Event::Session(Box::new(found.session.opened.clone()));
+            outbox.put(Observation {
+                at: self.hub.clock.now(),
+                event,
+            });
+        }
+        self.lock().session = Some(found.session);
+    }
+
+    /// One run of a command is one session (MCP, Transports, stdio: one connection).
+    pub(super) fn join_as_run(&self, outbox: &mut Outbox) {
+        let key = SessionKey::Run {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// The server has switched to WebSocket: the connection is the session, unless the request named another.
+    pub(crate) fn join_as_socket(&self, outbox: &mut Outbox) {
+        if self.lock().session.is_some() {
+            return;
+        }
+        let key = SessionKey::Socket {
+            exchange: self.id,
+            server: Arc::clone(&self.server),
+        };
+        let now = self.lock().timing.started;
+        let found = self
+            .hub
+            .registry
+            .find_or_open(self.side, key, SessionBasis::Socket, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    /// A request's body decides about its session where the head did not (mcp-wire rules: handshake, endpoint, inferred).
+    pub(super) fn join_by_body(&self, messages: &[Envelope], is_json_rpc: bool, outbox: &mut Outbox) {
+        if self.lock().session.is_some() {
+            return;
+        }
+        let Some(first) = messages.first().filter(|_| is_json_rpc) else {
+            return;
+        };
+        let now = self.hub.clock.now();
+        if era::is_legacy_handshake(first) {
+            let session = self
+                .hub
+                .registry
+                .open_unkeyed(self.side, &self.server, &self.address, now);
+            self.lock().is_handshake = true;
+            return self.join(
+                Found {
+                    session,
+                    is_new: true,
+                },
+                outbox,
+            );
+        }
+        let client = first.fields.get(Field::MetaClientName);
+        let key = self.inferred_key(client);
+        let found =
+            self.hub
+                .registry
+                .find_or_open(self.side, key, SessionBasis::Inferred, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    pub(super) fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
+        let target = resolve(&self.stated.target, endpoint);
+        let key = SessionKey::Endpoint {
+            server: Arc::clone(&self.server),
+            target,
+        };
+        let now = self.hub.clock.now();
+        let found =
+            self.hub
+                .registry
+                .find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
+        self.join(found, outbox);
+    }
+
+    pub(super) fn peer_key(&self) -> SessionKey {
+        SessionKey::Peer {
+            server: Arc::clone(&self.server),
+            address: Arc::clone(&self.address),
+        }
+    }
+
+    pub(super) fn inferred_key(&self, client: Option<&str>) -> SessionKey {
+        SessionKey::Inferred {
+            server: Arc::clone(&self.server),
+            credential: self.stated.credential,
+            client: client.map(Box::from),
+            address: Arc::clone(&self.address),
+        }
+    }
+}

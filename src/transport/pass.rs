@@ -1,0 +1,236 @@
+//! One request on its way to where it is sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+
+use crate::ids::Side;
+use crate::session::observation::ObservedHead;
+use crate::snapshot::EndKind;
+
+use super::answer::OwnAnswer;
+use super::asked::AskedFor;
+use super::body::request_relay;
+use super::change;
+use super::destination::Destination;
+use super::exchange::{Beginning, Exchange};
+use super::gate::{Attempt, Refusal, SendError, root_cause};
+use super::headers::{self, HeadChange};
+use super::hub::Hub;
+use super::observed::shown_target;
+use super::own::answer_ourselves;
+use super::place::StreamPlace;
+use super::relay::{ReplyBody, RequestBody, chain, describe};
+use super::reply::relay_response;
+use super::serve::ClientConnection;
+use super::tls::trust;
+use super::tunnel;
+use super::via;
+use super::watchers::Outbox;
+use super::websocket;
+
+/// How long the rest of a request may take to come in when its upstream has failed already.
+pub(super) const LATE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Sends a request on and relays the response.
+pub(super) async fn pass(
+    connection: &ClientConnection,
+    request: Request<Incoming>,
+    head: ObservedHead,
+    destination: Destination,
+    place: Option<StreamPlace>,
+) -> Response<ReplyBody> {
+    let hub = &connection.hub;
+    let (mut request, mut destination) = (request, destination);
+    let socket = websocket::asked(&mut request, &mut destination.speaks);
+    let (mut parts, incoming) = request.into_parts();
+    let mut edit = head_change(connection, &parts, &destination);
+    if change::needs_plain_text(hub, &destination, &parts) {
+        edit.ask_for_plain_text(&parts.headers);
+    }
+    let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
+    let beginning = Beginning {
+        side: destination.side,
+        server: Arc::clone(&destination.server),
+        method: &parts.method,
+        target: if connection.within.is_some() {
+            destination.target.to_string()
+        } else {
+            shown_target(&parts.uri)
+        },
+        headers: &parts.headers,
+        head,
+        rewrites: std::mem::take(&mut edit.rewrites),
+    };
+    let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
+    if let Some(place) = place {
+        exchange.takes(place);
+    }
+    outbox.flush().await;
+    let asked = AskedFor::of(&parts);
+    let socket = match websocket::Switch::prepare(socket, connection).await {
+        Ok(switch) => switch,
+        Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
+    };
+    let body = request_relay(&exchange, &parts.headers, incoming, outbox);
+    let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
+    let body = RequestBody::new(body);
+    let attempt = match admit(hub, &destination) {
+        Ok(attempt) => attempt,
+        Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
+    };
+    let fields = std::mem::take(&mut parts.headers);
+    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
+    let way = (&destination.target, destination.speaks);
+    let fields = via::prove(hub, is_for_us, way, fields);
+    let mut fields = if socket.is_some() {
+        headers::end_to_end_and_upgrade(fields)
+    } else {
+        headers::end_to_end(fields)
+    };
+    edit.apply(&mut fields);
+    let mut onward = onward_request(parts, &destination.target, fields, body.clone());
+    let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
+    exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+    let response = hub.clients.speaking(destination.speaks).request(onward);
+    match attempt.wait(response, sent_on).await {
+        Ok(response) => {
+            attempt.answered();
+            note_contact(hub, &destination, None);
+            drop(body);
+            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                Some(switch) => switch.carry_out(&exchange, response).await,
+                None => relay_response(&exchange, asked, response, &destination).await,
+            }
+        }
+        Err(_) if exchange.has_client_left() => {
+            // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
+            let answer = OwnAnswer::upstream_failed("The client broke off its request.".to_owned());
+            answer_ourselves(&exchange, asked.is_rpc, &answer, EndKind::ClientAborted).await
+        }
+        Err(error) => {
+            note_contact(hub, &destination, Some(&error));
+            note_large_head(hub, &error);
+            attempt.failed(&error);
+            let text = failure_text(&destination, &error);
+            exchange.fail(text.clone());
+            body.drain(LATE_REQUEST).await;
+            answer_ourselves(
+                &exchange,
+                asked.is_rpc,
+                &OwnAnswer::upstream_failed(text),
+                EndKind::UpstreamUnreachable,
+            )
+            .await
+        }
+    }
+}
+
+/// Only upstreams have breakers. A forward destination is whatever a client names: there is no bound to how many there
+/// are, and nobody here who could reset or make sense of them.
+fn admit<'a>(hub: &'a Hub, destination: &Destination) -> Result<Attempt<'a>, Refusal> {
+    let index = destination.upstream.as_ref().map(|(upstream, ..)| upstream.index);
+    match index.and_then(|index| hub.upstreams.get(index)) {
+        Some(state) => state.gate.admit(),
+        None => Ok(Attempt::free()),
+    }
+}
+
+/// Answers a request whose upstream's breaker is open. Its body is read for the id that the answer has to carry.
+async fn turn_back(
+    exchange: &Arc<Exchange>,
+    is_rpc: bool,
+    body: RequestBody,
+    refusal: &Refusal,
+) -> Response<ReplyBody> {
+    let answer = OwnAnswer::breaker_open(refusal.to_string(), refusal.wait);
+    exchange.fail(answer.text.clone());
+    body.drain(LATE_REQUEST).await;
+    answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
+}
+
+fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {
+    let hosts = parts.headers.get_all(header::HOST).iter().count();
+    match (&destination.upstream, destination.target.authority()) {
+        // The tunnel decides where it goes; what the client calls the server there is between the two.
+        _ if connection.within.is_some() && hosts == 1 => HeadChange::default(),
+        (Some((upstream, ..)), _) => headers::for_upstream(&parts.headers, upstream),
+        (None, Some(authority)) => headers::host_for_destination(&parts.headers, authority),
+        (None, None) => HeadChange::default(),
+    }
+}
+
+/// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = fields
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        fields.insert(header::COOKIE, joined);
+    }
+}
+
+/// hyper keeps the spelling of header names among the extensions, so they go along.
+fn onward_request(
+    mut parts: Parts,
+    target: &Uri,
+    mut fields: HeaderMap,
+    body: RequestBody,
+) -> Request<RequestBody> {
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut fields);
+    }
+    parts.uri = target.clone();
+    // What TLS negotiates may raise this; a client's HTTP/2 must not be asked of an HTTP/1 server.
+    parts.version = Version::HTTP_11;
+    parts.headers = fields;
+    Request::from_parts(parts, body)
+}
+
+fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>) {
+    if let Some(state) = destination
+        .upstream
+        .as_ref()
+        .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
+    {
+        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        state.note(outcome, hub.clock.now());
+    }
+}
+
+/// The limits on heads bind within hyper, which only says afterwards that one of them did.
+fn note_large_head(hub: &Hub, error: &SendError) {
+    let is_too_large = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse_too_large)
+    };
+    if chain(error).any(is_too_large) {
+        hub.meters.head_bytes.reach();
+    }
+}
+
+fn failure_text(destination: &Destination, error: &SendError) -> String {
+    let target = destination.upstream.as_ref().map_or_else(
+        || destination.target.to_string(),
+        |(upstream, ..)| upstream.config.url(),
+    );
+    let advice = trust::advice(error).unwrap_or(if error.is_connect() {
+        "Check that the server runs and that the URL is right."
+    } else {
+        "The server accepted the connection and then failed; its own log may say why."
+    });
+    let cause = root_cause(error);
+    format!(
+        "Upstream {} ({target}) failed: {cause}. {advice}",
+        destination.server
+    )
+}
