@@ -24,7 +24,7 @@ use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
-use super::relay::{ReplyBody, RequestBody, chain, describe};
+use super::relay::{ReplyBody, RequestBody, chain};
 use super::reply::relay_response;
 use super::serve::ClientConnection;
 use super::tls::trust;
@@ -201,7 +201,7 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        let outcome = error.map_or(Ok(()), |error| Err(root_cause(error)));
         state.note(outcome, hub.clock.now());
     }
 }
