@@ -356,6 +356,12 @@ impl FromStr for UpstreamConfig {
             Some("http") => UpstreamProtocol::Http,
             Some("https") => UpstreamProtocol::Https,
             Some("h2c") => UpstreamProtocol::H2c,
+            Some("ws") => {
+                return Err(problem("a WebSocket begins as an HTTP request: write http://…"));
+            }
+            Some("wss") => {
+                return Err(problem("a WebSocket begins as an HTTP request: write https://…"));
+            }
             Some(_) => {
                 return Err(problem(
                     "the scheme is not http, https or h2c (HTTP/2 without TLS)",
@@ -505,6 +511,17 @@ mod tests {
 
     fn upstream(text: &str) -> UpstreamConfig {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_url_of_a_websocket_is_refused_with_what_to_write() {
+        for (url, instead) in [
+            ("ws://127.0.0.1:9/mcp", "write http://"),
+            ("a=wss://x.dev/mcp", "write https://"),
+        ] {
+            let error = url.parse::<UpstreamConfig>().unwrap_err().to_string();
+            assert!(error.contains(instead), "{error}");
+        }
     }
 
     #[test]

@@ -531,6 +531,12 @@ impl EngineHandle {
         &self.metrics_addresses
     }
 
+    /// How long its end may wait for exchanges; nothing for an opened recording.
+    pub fn drain_timeout(&self) -> Duration {
+        let proxy = self.running.as_ref().and_then(|running| running.proxy.as_ref());
+        proxy.map_or(Duration::ZERO, |proxy| proxy.hub.limits.drain_timeout)
+    }
+
     /// A new view of the engine, with its own query and snapshots.
     ///
     /// # Errors

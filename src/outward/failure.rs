@@ -7,7 +7,7 @@ use crate::codec::json::{PathStep, find_path, string_value};
 use crate::session::observation::head_text;
 use crate::transport::answer::RPC_CODE;
 use crate::transport::relay::describe;
-use crate::transport::tls::trust::is_refusal;
+use crate::transport::tls::trust::advice;
 
 use super::line::one_line;
 
@@ -44,11 +44,9 @@ impl Failure {
     /// No response came.
     pub(super) fn unreachable(place: &str, error: reqwest::Error) -> Self {
         let is_connect = error.is_connect();
-        let advice = if is_refusal(&error) {
-            "If that certificate is meant to be believed, give --upstream-ca FILE, or --insecure HOST"
-        } else {
-            "Check that the server runs there"
-        };
+        let advice = advice(&error).map_or("Check that the server runs there", |advice| {
+            advice.trim_end_matches('.')
+        });
         let cause = describe(&error.without_url());
         if is_connect {
             let text = format!("{place} could not be reached: {cause}. {advice}");

@@ -411,6 +411,24 @@ fn a_detail_that_is_refused_says_so_and_is_not_asked_for_again() {
 }
 
 #[test]
+fn a_line_of_the_log_is_opened_as_a_whole_and_closed_again() {
+    for (columns, rows) in [(80, 24), (40, 12)] {
+        let mut fake = Fake::typical();
+        let text = format!("begin {} end", "of a long story ".repeat(20));
+        fake.log.last_mut().unwrap().text = text;
+        let mut stage = Stage::new(fake, columns, rows);
+        stage.keys("4");
+        assert!(!stage.text().contains(" end"), "{}", stage.text());
+        stage.keys("<enter>G");
+        assert!(stage.text().contains(" end"), "{}", stage.text());
+        stage.keys("h");
+        assert_eq!(stage.model.pane(), Pane::Log);
+        stage.keys("<enter><esc><esc>");
+        assert_eq!(stage.model.screen, Screen::Traffic);
+    }
+}
+
+#[test]
 fn long_lines_of_the_log_can_be_read_to_their_end() {
     let mut stage = Stage::new(Fake::overfull(), 80, 24);
     stage.keys("4ll");
@@ -470,7 +488,7 @@ fn r_on_the_servers_screen_has_a_server_that_was_down_tried_at_once() {
     assert!(
         stage
             .text()
-            .contains("open for 1.0 s: a request is tried in 400 ms")
+            .contains("open for 1.0 s so far, next try allowed in 400 ms")
     );
     stage.keys("r");
     let asked = Effect::Ask(Purpose::ResetBreakers, Command::ResetBreaker { upstream: None });

@@ -77,6 +77,42 @@ fn log() {
 }
 
 #[test]
+fn an_opened_line_of_the_log() {
+    for (columns, rows) in [(80, 24), (40, 12)] {
+        let mut stage = Stage::new(Fake::failing(), columns, rows);
+        stage.keys("4<enter>");
+        assert_snapshot!(format!("log_line_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
+fn a_notice_that_does_not_fit_says_where_all_of_it_is() {
+    let mut fake = Fake::failing();
+    fake.notices.last_mut().unwrap().text = format!("it begins {} and ends", "and goes on ".repeat(20));
+    let mut stage = Stage::new(fake, 80, 24);
+    assert!(stage.text().contains("… 3 all of it"), "{}", stage.text());
+    stage.keys("3");
+    while !stage.text().contains("and ends") {
+        let before = stage.text();
+        stage.keys("j");
+        assert_ne!(stage.text(), before, "it is nowhere");
+    }
+}
+
+#[test]
+fn the_footer_says_where_q_leads() {
+    let mut stage = Stage::new(Fake::typical(), 160, 40);
+    for screen in ["2", "3", "4", "5"] {
+        stage.keys(screen);
+        let text = stage.text();
+        assert!(
+            text.contains("q to Traffic") && !text.contains("q quit"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn servers() {
     let many = (0..60)
         .map(|number| crate::fake::server(&format!("server-{number}"), Some(number % 5 != 0), number * 31));

@@ -26,7 +26,8 @@ fn a_command_that_cannot_be_started_is_told_on_stderr_with_the_code_of_shells() 
         .refused(127, &["no-such-command-here", "PATH"]);
     home.run(&["wrap", "--", &plain])
         .refused(126, &["not executable"]);
-    home.run(&["wrap"]).refused(2, &["COMMAND"]);
+    home.run(&["wrap"])
+        .refused(2, &["wrap -- COMMAND", "wrap --upstream URL"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(in crate::view) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) 
     let lines = lines(model, server);
     let lines: Vec<Line> = lines
         .iter()
-        .flat_map(|line| line.wrapped(inner.width.into()))
+        .flat_map(|line| line.wrapped_at_words(inner.width.into()))
         .collect();
     let height = usize::from(inner.height);
     let scroll = model.server_scroll.min(lines.len().saturating_sub(height));
@@ -112,15 +112,19 @@ fn breaker_line(breaker: &BreakerRow, model: &Model) -> Option<Line> {
         BreakerState::Open { since, next } => {
             let wait = next.since(model.now);
             let next = if wait.is_zero() {
-                "the next request is tried".to_owned()
+                "now; the next request is let through".to_owned()
             } else {
-                format!("a request is tried in {}", format::duration(wait))
+                format!("in {}", format::duration(wait))
             };
-            (Role::Bad, format!("open for {}: {next}", open_for(since)))
+            let since = open_for(since);
+            (
+                Role::Bad,
+                format!("open for {since} so far, next try allowed {next}"),
+            )
         }
         BreakerState::HalfOpen { since } => (
             Role::Wait,
-            format!("open for {}: a request is being tried", open_for(since)),
+            format!("open for {} so far, a request is being tried", open_for(since)),
         ),
     };
     let mut line = Line::of(Role::Dim, "breaker").pad_to(14).say(role, &text);

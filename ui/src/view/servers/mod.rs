@@ -5,8 +5,8 @@ pub(super) mod card;
 use ratatui::layout::Rect;
 use shadowcat::snapshot::{ServerKind, UpstreamRow};
 
-use super::scroll_mark;
 use super::sessions::title_role;
+use super::{prose, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -119,17 +119,18 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 fn nothing(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
-    let texts = if model.is_live() {
-        [
-            "none: this is a forward proxy; clients choose where they go",
+    let texts: &[&'static str] = if model.is_live() {
+        &[
+            "none: clients choose where they go",
+            "exec -- CLIENT runs one through here",
             "--upstream [NAME=]URL stands in for a server, --config mcp.json for those of a client",
+            "wrap -- COMMAND: stdio servers, shown on Traffic",
         ]
     } else {
-        ["none: no session of this recording names a server", ""]
+        &["none: no session of this recording names a server"]
     };
-    for (y, text) in texts.into_iter().enumerate() {
-        canvas.line(inner, cells(y), &Line::of(Role::Dim, text));
-    }
+    let lines: Vec<Line> = texts.iter().map(|text| Line::of(Role::Dim, *text)).collect();
+    prose(canvas, inner, &lines);
 }
 
 fn heading(columns: &Columns) -> Line {
