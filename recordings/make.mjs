@@ -11,7 +11,7 @@ import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
-import { socketSession, startSocketServer } from './websocket.mjs';
+import { sdkSocketSession, socketSession, startSocketServer } from './websocket.mjs';
 
 const only = process.argv.slice(2);
 
@@ -140,4 +140,5 @@ await record('stdio-bridge-legacy', undefined, bridgedLegacy, () => bridged(COMM
 await record('stdio-bridge-modern', undefined, bridgedModern, () => bridged(COMMANDS.modern));
 const socketServer = await startSocketServer();
 await record('websocket', socketServer, socketSession);
+await record('websocket-sdk', socketServer, sdkSocketSession);
 await socketServer.stop();

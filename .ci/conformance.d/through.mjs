@@ -23,7 +23,7 @@ process.env.SHADOWCAT_DOOR_DIR = door;
 process.once('exit', () => rmSync(door, { recursive: true, force: true }));
 const proxy = await startProxy(route.options(url));
 const env = { ...process.env, ...route.env?.(proxy.authority) };
-const [script, target] = route.takes ? [[OUTWARD], url] : [[], route.url(proxy.authority, url)];
+const [script, target] = route.overPipes ? [[OUTWARD], url] : [[], route.url(proxy.authority, url)];
 const client = spawn(program, [...script, ...rest, target], { stdio: 'inherit', env });
 const code = await new Promise((resolve, reject) => client.once('error', reject).once('exit', resolve));
 const { end, rows, errors } = await proxy.stop();

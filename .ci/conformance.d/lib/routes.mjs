@@ -10,11 +10,19 @@ export const proxyEnvironment = proxy => ({
   NODE_USE_ENV_PROXY: '1', HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, https_proxy: proxy, NO_PROXY: '', no_proxy: '',
 });
 
+const samePath = (proxy, url) => Object.assign(new URL(url), { host: proxy }).href;
+const isLogin = scenario => scenario.startsWith('auth/');
+
+/** The reverse proxy with another way of treating those that log in; to all others it is the same. */
+const oauth = way => ({ options: url => ['--upstream', url, '--oauth', way], url: samePath, takes: isLogin });
+
 export const ROUTES = {
   reverse: {
     options: url => ['--upstream', url],
-    url: (proxy, url) => Object.assign(new URL(url), { host: proxy }).href,
+    url: samePath,
   },
+  relay: oauth('relay'),
+  off: oauth('off'),
   named: {
     options: url => ['--upstream', `peer=${url}`],
     url: proxy => `http://${proxy}/peer`,
@@ -48,13 +56,14 @@ export const ROUTES = {
     options: () => [],
     command: url => [PROXY, 'wrap', '--upstream', url],
     url: endpoint,
-    takes: scenario => !scenario.startsWith('auth/'),
+    overPipes: true,
+    takes: scenario => !isLogin(scenario),
   },
 };
 
 /** The routes on which a server is tested, and those on which a client is. */
-export const SERVER_ROUTES = Object.keys(ROUTES);
-export const CLIENT_ROUTES = ['reverse', 'named', 'forward', 'outward'];
+export const SERVER_ROUTES = ['reverse', 'named', 'forward', 'tunnel', 'bridge', 'shim', 'outward'];
+export const CLIENT_ROUTES = ['reverse', 'named', 'relay', 'off', 'forward', 'outward'];
 
 function overPipes({ generation }) {
   const { program, server, env } = python(generation);
