@@ -314,7 +314,10 @@ impl Survey {
                 .flatten()
                 .filter_map(|argument| argument["name"].as_str())
                 .collect();
-            let arguments = JsonObject::from_iter(names.iter().map(|name| ((*name).to_owned(), json!("x"))));
+            let arguments: JsonObject = names
+                .iter()
+                .map(|name| ((*name).to_owned(), json!("x")))
+                .collect();
             let params = GetPromptRequestParams::new(name).with_arguments(arguments);
             let run = async |client: &RunningService<_, Listener>| client.get_prompt(params).await;
             self.step(&format!("prompt {name}"), "prompts/get", run).await;
@@ -388,6 +391,9 @@ impl Survey {
         let candidates = self.plan["cancelled"].clone();
         let has = |name: &Value| name.is_null() || names.contains(&name);
         let is_there = |chosen: &&Value| has(&chosen["tool"]) && has(&chosen["witness"]);
+        if self.is_legacy {
+            self.methods.insert("notifications/cancelled".to_owned());
+        }
         let Some(chosen) = candidates.as_array().unwrap().iter().find(is_there) else {
             return;
         };

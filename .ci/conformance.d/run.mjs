@@ -1,6 +1,6 @@
 // Runs the official suite directly and through the proxy; the same checks have to come out the same.
 //
-//   node run.mjs [--routes=reverse,forward] [--sides=server,client] [PART OF A SCENARIO'S NAME]
+//   node run.mjs [--sides=server,client] [--legs='suite 0.1'] [--routes=reverse,forward] [PART OF A SCENARIO'S NAME]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +21,8 @@ const SHOWN = 4;
 const option = (name, all) => process.argv.find(argument => argument.startsWith(`--${name}=`))?.split('=')[1].split(',') ?? all;
 const sides = option('sides', ['server', 'client']);
 const routesOf = (side, all) => option('routes', all).filter(route => sides.includes(side) && all.includes(route));
+/** Legs by parts of their names. */
+const legsOf = all => all.filter(({ name }) => option('legs', ['']).some(part => name.includes(part)));
 const only = process.argv.slice(2).find(argument => !argument.startsWith('--')) ?? '';
 
 const table = [];
@@ -152,8 +154,8 @@ const progress = async (side, leg, run) => {
   await run(leg).catch(error => problems.push(`${side} · ${leg.name}: ${error.stack}`));
   console.error(`${side} · ${leg.name}: done after ${((performance.now() - began) / 1000).toFixed(0)} s`);
 };
-if (sides.includes('server')) for (const leg of SERVER_LEGS) await progress('server', leg, serverLeg);
-if (sides.includes('client')) for (const leg of CLIENT_LEGS) await progress('client', leg, clientLeg);
+if (sides.includes('server')) for (const leg of legsOf(SERVER_LEGS)) await progress('server', leg, serverLeg);
+if (sides.includes('client')) for (const leg of legsOf(CLIENT_LEGS)) await progress('client', leg, clientLeg);
 killAll();
 report();
 process.exit(problems.length === 0 && table.length > 0 ? 0 : 1);

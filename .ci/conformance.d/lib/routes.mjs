@@ -1,7 +1,7 @@
 // The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
-// `url`, and what the client dials or is given then.
+// `url`, and what the client dials or is given then. Where a client needs help for that, a `script` runs it.
 import { python } from '../../interop.d/lib/python.mjs';
-import { ABSOLUTE_FORM, OUTWARD, PROXY } from './programs.mjs';
+import { ABSOLUTE_FORM, BROWSER, OUTWARD, PROXY } from './programs.mjs';
 
 const endpoint = proxy => `http://${proxy}/mcp`;
 
@@ -21,7 +21,7 @@ export const ROUTES = {
     options: url => ['--upstream', url],
     url: samePath,
   },
-  relay: oauth('relay'),
+  relay: { ...oauth('relay'), script: BROWSER },
   off: oauth('off'),
   named: {
     options: url => ['--upstream', `peer=${url}`],
@@ -56,7 +56,9 @@ export const ROUTES = {
     options: () => [],
     command: url => [PROXY, 'wrap', '--upstream', url],
     url: endpoint,
-    overPipes: true,
+    script: OUTWARD,
+    /** For the script, which makes a command of it. */
+    given: (_proxy, url) => url,
     takes: scenario => !isLogin(scenario),
   },
 };

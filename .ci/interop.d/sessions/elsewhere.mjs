@@ -5,7 +5,7 @@ import { python } from '../lib/python.mjs';
 import { CLIENT } from '../lib/rust.mjs';
 
 const run = promisify(execFile);
-const LIMIT = { timeout: 60_000, maxBuffer: 64 * 1024 * 1024 };
+const LIMIT = { timeout: 120_000, maxBuffer: 64 * 1024 * 1024 };
 
 async function survey(program, args, env) {
   const { stdout } = await run(program, args, { ...LIMIT, env: { ...process.env, ...env } });
