@@ -137,10 +137,7 @@ async fn the_websocket_is_a_session_with_paired_calls() {
 #[tokio::test]
 async fn the_websocket_of_the_sdk_shows_what_the_server_asked_and_an_answer_that_came_in_two_frames() {
     let (_engine, _, snapshot, rows) = open("websocket-sdk.jsonl").await;
-    assert_eq!(
-        snapshot.sessions.rows[0].client.as_deref(),
-        Some("interop 1.0.0")
-    );
+    assert_eq!(snapshot.sessions.rows[0].client.as_deref(), Some("interop 1.0.0"));
     assert!(methods(&rows, RowKind::Request).contains(&"sampling/createMessage"));
     let consulted = rows
         .iter()
