@@ -119,8 +119,8 @@ async function clientLeg(leg) {
   const direct = await clientRun(leg, scenarios);
   judgeDirect('client', leg.name, direct);
   for (const route of routesOf('client', CLIENT_ROUTES)) {
-    const takes = ROUTES[route].takes ?? (() => true);
-    const taken = scenarios.filter(takes);
+    const { takes = () => true, generation = leg.generation } = ROUTES[route];
+    const taken = generation === leg.generation ? scenarios.filter(takes) : [];
     if (taken.length === 0) continue;
     const results = await clientRun(leg, taken, route);
     compare('client', leg.name, route, Object.fromEntries(taken.map(name => [name, direct[name]])), results);

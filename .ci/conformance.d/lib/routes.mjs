@@ -21,7 +21,8 @@ export const ROUTES = {
     options: url => ['--upstream', url],
     url: samePath,
   },
-  relay: { ...oauth('relay'), script: BROWSER },
+  /** Version 2 of the SDK compares `iss`, so that nobody can log in with it through the relay. */
+  relay: { ...oauth('relay'), script: BROWSER, generation: 1 },
   off: oauth('off'),
   named: {
     options: url => ['--upstream', `peer=${url}`],
