@@ -16,6 +16,12 @@ const INFO = { name: 'interop', version: '1.0.0' };
 /** Sent with every request; must reach the server and must not reach the disk. */
 export const SECRET = `interop-secret-${process.pid}-${Math.random().toString(36).slice(2)}`;
 
+/**
+ * The libraries take a stream that ends with an error answer for one that broke, and a second later ask for the rest of it:
+ * whether that happens within a session is chance. Streams that are taken up again are a session of their own.
+ */
+const NEVER_AGAIN = { initialReconnectionDelay: 1000, maxReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1, maxRetries: 0 };
+
 const REQUESTS = {
   'sampling/createMessage': schemas.CreateMessageRequestSchema,
   'elicitation/create': schemas.ElicitRequestSchema,
@@ -67,11 +73,11 @@ function build(route, { client, Transport, Stdio, answer }) {
 function overHttp({ url, sse = url, dispatcher, observer }, Transport) {
   const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
   const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
-  return new Transport(new URL(OLDER.includes(Transport) ? sse : url), { fetch: watched, requestInit });
+  return new Transport(new URL(OLDER.includes(Transport) ? sse : url), { fetch: watched, requestInit, reconnectionOptions: NEVER_AGAIN });
 }
 
-function overPipes({ command: [command, ...args], observer }, Stdio) {
-  const transport = new Stdio({ command, args, env: process.env, stderr: 'ignore' });
+function overPipes({ command: [command, ...args], cwd, env = process.env, observer }, Stdio) {
+  const transport = new Stdio({ command, args, env, cwd, stderr: 'ignore' });
   const send = transport.send.bind(transport);
   transport.send = (message, options) => {
     observer.sent(message);
