@@ -91,7 +91,11 @@ impl Server {
             }
             Some("subscriptions/listen") if self.is_modern => self.listen(id),
             Some("tools/list") => {
-                let result = json!({"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]});
+                let region = json!({"type": "string", "x-mcp-header": "Region"});
+                let result = json!({"tools": [
+                    {"name": "echo", "inputSchema": {"type": "object"}},
+                    {"name": "deploy", "inputSchema": {"type": "object", "properties": {"region": region}}},
+                ]});
                 self.answer(id, &result)
             }
             Some("tools/call") => self.call(id, params),

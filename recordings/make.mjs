@@ -6,12 +6,12 @@ import { copyFile, chmod } from 'node:fs/promises';
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { CLIENTS, callTool, unknownMethod } from '../.ci/interop.d/lib/clients.mjs';
-import { COMMANDS, bridged } from '../.ci/interop.d/lib/bridge.mjs';
+import { COMMANDS, bridged, wrapped } from '../.ci/interop.d/lib/bridge.mjs';
 import { Observer } from '../.ci/interop.d/lib/observe.mjs';
 import { intercepted } from '../.ci/interop.d/lib/https.mjs';
 import { proxied } from '../.ci/interop.d/lib/routes.mjs';
 import { startServer } from '../.ci/interop.d/lib/servers.mjs';
-import { socketSession, startSocketServer } from './websocket.mjs';
+import { sdkSocketSession, socketSession, startSocketServer } from './websocket.mjs';
 
 const only = process.argv.slice(2);
 
@@ -122,8 +122,23 @@ async function bridgedModern(route) {
   }));
 }
 
+/** Over pipes there is no session to end but by leaving. */
+async function overPipesLegacy(route) {
+  const { client, transport } = CLIENTS['sdk 1.x'](route);
+  await client.connect(transport);
+  await callTool(client, { name: 'echo', arguments: { message: 'hello ☃' } });
+  await callTool(client, { name: 'trigger-long-running-operation', arguments: { duration: 0.5, steps: 3 } }, { onprogress: () => {} });
+  await callTool(client, { name: 'trigger-sampling-request', arguments: { prompt: 'Say hello', maxTokens: 10 } });
+  await callTool(client, { name: 'trigger-elicitation-request', arguments: {} });
+  await quietly(callTool(client, { name: 'no-such-tool', arguments: {} }));
+  await client.close();
+}
+
+const upstream = ({ authority, path }) => wrapped(['--upstream', `http://${authority}${path}`]);
+
 const everything = await startServer('everything');
 await record('legacy-http', everything, legacy);
+await record('outward-legacy', everything, overPipesLegacy, upstream);
 await record('https-legacy', everything, httpsLegacy, intercepted);
 await everything.stop();
 const streamServer = await startServer('everything (HTTP+SSE)');
@@ -132,12 +147,16 @@ await record('http-sse-named', streamServer, eventStream, server => proxied('nam
 await streamServer.stop();
 const modernServer = await startServer('modern');
 await record('modern-http', modernServer, modern);
+await record('outward-modern', modernServer, modern, upstream);
 await record('errors', modernServer, errors);
 await record('https-modern', modernServer, httpsModern, intercepted);
 await modernServer.stop();
 await record('unreachable', modernServer, unreachable);
 await record('stdio-bridge-legacy', undefined, bridgedLegacy, () => bridged(COMMANDS.everything));
 await record('stdio-bridge-modern', undefined, bridgedModern, () => bridged(COMMANDS.modern));
+await record('wrap-legacy', undefined, overPipesLegacy, () => wrapped(['--', ...COMMANDS.everything]));
+await record('wrap-modern', undefined, modern, () => wrapped(['--', ...COMMANDS.modern]));
 const socketServer = await startSocketServer();
 await record('websocket', socketServer, socketSession);
+await record('websocket-sdk', socketServer, sdkSocketSession);
 await socketServer.stop();

@@ -15,6 +15,7 @@ use crate::child::GuardCommand;
 use crate::intercept::rule::Rule;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
+use crate::recording::hide_url_secrets;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -283,6 +284,8 @@ pub struct UpstreamConfig {
     pub path: PathAndQuery,
     /// Fields that each request to it gets.
     pub headers: AddedHeaders,
+    /// It is said to speak the older HTTP+SSE, which clients have to be told.
+    pub speaks_sse: bool,
 }
 
 impl UpstreamConfig {
@@ -320,6 +323,11 @@ impl UpstreamConfig {
         format!("{scheme}://{}{}", self.authority, self.path)
     }
 
+    /// The full URL as it can be shown: with `***` for the secrets in its query.
+    pub fn shown_url(&self) -> String {
+        hide_url_secrets(&self.url())
+    }
+
     /// What it is called on screen.
     pub fn label(&self) -> Arc<str> {
         self.name.as_deref().unwrap_or(self.authority.as_str()).into()
@@ -330,8 +338,11 @@ impl FromStr for UpstreamConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Errors end up in logs.
+        let (masked, _) = crate::recording::redact::masked_argument(text, false);
+        let shown = masked.as_deref().unwrap_or(text);
         let problem = |problem: &str| ConfigError::Upstream {
-            text: text.to_owned(),
+            text: shown.to_owned(),
             problem: problem.to_owned(),
         };
         let (name, url) = split_name(text);
@@ -350,6 +361,12 @@ impl FromStr for UpstreamConfig {
             Some("http") => UpstreamProtocol::Http,
             Some("https") => UpstreamProtocol::Https,
             Some("h2c") => UpstreamProtocol::H2c,
+            Some("ws") => {
+                return Err(problem("a WebSocket begins as an HTTP request: write http://…"));
+            }
+            Some("wss") => {
+                return Err(problem("a WebSocket begins as an HTTP request: write https://…"));
+            }
             Some(_) => {
                 return Err(problem(
                     "the scheme is not http, https or h2c (HTTP/2 without TLS)",
@@ -376,6 +393,7 @@ impl FromStr for UpstreamConfig {
             authority,
             path,
             headers: AddedHeaders::default(),
+            speaks_sse: false,
         })
     }
 }
@@ -442,7 +460,9 @@ impl Config {
         }
         for upstream in &self.upstreams {
             if self.is_own_address(&upstream.authority, upstream.port()) {
-                return Err(ConfigError::Loop { url: upstream.url() });
+                return Err(ConfigError::Loop {
+                    url: upstream.shown_url(),
+                });
             }
         }
         self.forward.check()?;
@@ -499,6 +519,17 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_a_websocket_is_refused_with_what_to_write() {
+        for (url, instead) in [
+            ("ws://127.0.0.1:9/mcp", "write http://"),
+            ("a=wss://x.dev/mcp", "write https://"),
+        ] {
+            let error = url.parse::<UpstreamConfig>().unwrap_err().to_string();
+            assert!(error.contains(instead), "{error}");
+        }
+    }
+
+    #[test]
     fn a_bare_port_means_both_loopback_addresses() {
         let address: ListenAddress = ":8080".parse().unwrap();
         let shown: Vec<String> = address.addresses().iter().map(ToString::to_string).collect();
@@ -527,6 +558,10 @@ mod tests {
         let named = upstream("db=https://example.com/mcp");
         assert_eq!((named.name.as_deref(), named.port()), (Some("db"), 443));
         assert_eq!(upstream("h2c://127.0.0.1:9/").url(), "h2c://127.0.0.1:9/");
+        assert_eq!(
+            upstream("https://a.dev/mcp?api_key=s3cret&page=2").shown_url(),
+            "https://a.dev/mcp?api_key=***&page=2"
+        );
     }
 
     #[test]
@@ -534,12 +569,13 @@ mod tests {
         for (text, reason) in [
             ("127.0.0.1:3001/mcp", "invalid"),
             ("ftp://x/", "http, https"),
-            ("http://u:p@x/", "password"),
-            ("http://x/#y", "fragment"),
+            ("http://u:s3cret@x/", "password"),
+            ("http://x/?api_key=s3cret#y", "fragment"),
             ("a b=http://x/", "letters"),
         ] {
             let error = text.parse::<UpstreamConfig>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 

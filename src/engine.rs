@@ -461,7 +461,7 @@ fn gates(config: &Config, clock: Clock) -> Vec<KnownUpstream> {
         authority: upstream.authority.clone(),
         gate: Arc::new(Gate::new(
             &upstream.label(),
-            upstream.url(),
+            upstream.shown_url(),
             &config.limits,
             clock,
         )),
@@ -553,6 +553,12 @@ impl EngineHandle {
     /// The addresses on which metrics can be scraped, at `/metrics`.
     pub fn metrics_addresses(&self) -> &[SocketAddr] {
         &self.metrics_addresses
+    }
+
+    /// How long its end may wait for exchanges; nothing for an opened recording.
+    pub fn drain_timeout(&self) -> Duration {
+        let proxy = self.running.as_ref().and_then(|running| running.proxy.as_ref());
+        proxy.map_or(Duration::ZERO, |proxy| proxy.hub.limits.drain_timeout)
     }
 
     /// A new view of the engine, with its own query and snapshots.

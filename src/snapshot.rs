@@ -85,6 +85,9 @@ pub enum Source {
         total_bytes: u64,
         /// Places at which the recording says that it lost something, or could not be read.
         damage: Vec<String>,
+        /// The servers that its sessions name, at most 256, in the order in which they come up.
+        #[serde(default)]
+        upstreams: Vec<UpstreamRow>,
     },
 }
 
@@ -107,9 +110,13 @@ pub struct UpstreamRow {
     /// What it is.
     #[serde(default)]
     pub kind: ServerKind,
-    /// Its URL, or its command line.
+    /// Its URL, or its command line, as it can be shown: with `***` for secrets. Empty where nobody knows: a recording says
+    /// what its servers are called, not where they are.
     pub url: String,
-    /// What people dial instead of it.
+    /// It speaks the older HTTP+SSE, as its configuration says or as it was seen to do.
+    #[serde(default)]
+    pub speaks_sse: bool,
+    /// What people dial instead of it, exactly: the query may be a secret. Empty in a recording.
     pub client_url: String,
     /// What they may dial as well: it is alone at that port. `None` if it has none of its own.
     #[serde(default)]

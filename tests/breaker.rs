@@ -141,7 +141,7 @@ async fn after_five_failed_connects_a_client_is_told_at_once_what_is_wrong_and_n
         "refused",
         "open for",
         "35",
-        "`r` on the Resources",
+        "`r` on the Servers",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }

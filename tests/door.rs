@@ -13,7 +13,8 @@ use shadowcat::door::message::{GapReason, RunBegin, RunExit, RunPipe, SHIM, ToPr
 use shadowcat::door::{ConnectDoorError, DoorLink, FrameWriter, connect, place};
 use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
-use shadowcat::snapshot::{Carrier, Direction, SessionState};
+use shadowcat::snapshot::{Carrier, Command, Direction, Outcome, Reply, RowKind, RowState, SessionState};
+use support::stage::reply;
 use support::{gauge, rows, snapshot_when, soon};
 use tempfile::TempDir;
 
@@ -241,7 +242,68 @@ async fn a_shim_that_goes_without_a_word_ends_its_run_and_nothing_else() {
             .any(|session| session.state == SessionState::Ended)
     })
     .await;
+    let run = ended_run(&house).await;
+    assert_eq!(run.outcome, Outcome::Unwatched);
+    assert!(
+        run.failure
+            .contains("not known: the shim that watched it has gone"),
+        "{}",
+        run.failure
+    );
     let _still_open = house.come_in().await;
+}
+
+struct EndedRun {
+    outcome: Outcome,
+    failure: String,
+}
+
+/// How the only run that was told of has ended.
+async fn ended_run(house: &House) -> EndedRun {
+    let row = rows(&house.frontend).await.remove(0);
+    let RowState::Answered { outcome, .. } = row.state else {
+        panic!("{row:?}");
+    };
+    let Reply::Detail(detail) = reply(&house.frontend, Command::Inspect { id: row.id }).await else {
+        panic!("the row is gone: {row:?}");
+    };
+    EndedRun {
+        outcome,
+        failure: detail.exchange.unwrap().failure.unwrap_or_default(),
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_server_never_answered_has_failed_whatever_its_exit_code() {
+    const REFUSED: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-33001,\"message\":\"http://a:1/mcp could not be reached\",\"data\":{\"origin\":\"shadowcat\"}}}\n";
+    for (answers, outcome, failure) in [
+        (
+            &[REFUSED][..],
+            Outcome::Unanswered,
+            "no server answered: http://a:1/mcp could not be reached",
+        ),
+        (&[REFUSED, ANSWER], Outcome::Ok, ""),
+    ] {
+        let mut house = House::open(|_| {});
+        let DoorLink { mut writer, .. } = house.come_in().await;
+        say(&mut writer, begin("weather"), b"").await;
+        for answer in answers {
+            bytes(&mut writer, RunPipe::In, CALL).await;
+            bytes(&mut writer, RunPipe::Out, answer).await;
+        }
+        let exit = RunExit {
+            code: Some(0),
+            signal: None,
+        };
+        say(&mut writer, ToProxy::Exit(exit), b"").await;
+        snapshot_when(&mut house.frontend, "the end of the run", |snapshot| {
+            let mut rows = snapshot.messages.rows.iter();
+            rows.any(|row| row.kind == RowKind::Run && matches!(row.state, RowState::Answered { .. }))
+        })
+        .await;
+        let run = ended_run(&house).await;
+        assert_eq!((run.outcome, run.failure.as_str()), (outcome, failure));
+    }
 }
 
 #[tokio::test]

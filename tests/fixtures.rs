@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use shadowcat::engine::Engine;
 use shadowcat::frontend::Frontend;
+use shadowcat::ids::ProxySessionId;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
 use shadowcat::snapshot::{
@@ -131,6 +132,42 @@ async fn the_websocket_is_a_session_with_paired_calls() {
         outcomes.contains(&Outcome::RpcError(-32601)) && outcomes.contains(&Outcome::Ok),
         "{outcomes:?}"
     );
+}
+
+#[tokio::test]
+async fn the_websocket_of_the_sdk_shows_what_the_server_asked_and_an_answer_that_came_in_two_frames() {
+    let (_engine, _, snapshot, rows) = open("websocket-sdk.jsonl").await;
+    assert_eq!(snapshot.sessions.rows[0].client.as_deref(), Some("interop 1.0.0"));
+    assert!(methods(&rows, RowKind::Request).contains(&"sampling/createMessage"));
+    let consulted = rows
+        .iter()
+        .find(|row| row.kind == RowKind::Result && row.summary.contains("consult"))
+        .unwrap();
+    assert_eq!(outcome(consulted), Some(Outcome::Ok));
+}
+
+#[tokio::test]
+async fn a_client_that_starts_the_shim_is_a_session_of_the_forward_side_with_its_run() {
+    for (name, server, opening) in [
+        ("wrap-legacy.jsonl", "index.js", "initialize"),
+        ("wrap-modern.jsonl", "modern-server.mjs", "server/discover"),
+        ("outward-legacy.jsonl", "127.0.0.1:", "initialize"),
+        ("outward-modern.jsonl", "127.0.0.1:", "server/discover"),
+    ] {
+        let (_engine, _, snapshot, rows) = open(name).await;
+        for session in &snapshot.sessions.rows {
+            assert!(matches!(session.id, ProxySessionId::Forward(_)), "{name}");
+            assert!(session.server.starts_with(server), "{name}: {}", session.server);
+        }
+        assert!(
+            rows.iter()
+                .any(|row| row.carrier == Carrier::Stdio && row.kind == RowKind::Run),
+            "{name}"
+        );
+        let asked = methods(&rows, RowKind::Request);
+        assert_eq!(asked.first(), Some(&opening), "{name}");
+        assert!(asked.contains(&"tools/call"), "{name}: {asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use shadowcat::config::{Config, OauthMode};
 use shadowcat::engine::EngineHandle;
 use shadowcat::frontend::Frontend;
-use shadowcat::snapshot::{Command, MessageDetail, MessageRow, Reply};
+use shadowcat::snapshot::{Command, MessageDetail, MessageRow, Reply, RowKind};
 
 struct Stage {
     server: RawServer,
@@ -113,7 +113,12 @@ impl Stage {
     async fn changed(&mut self, text: &str) -> MessageDetail {
         let has = |detail: &MessageDetail| {
             let exchange = detail.exchange.as_ref();
-            exchange.is_some_and(|exchange| exchange.rewrites.iter().any(|rewrite| rewrite.contains(text)))
+            exchange.is_some_and(|exchange| {
+                let of_response = [&exchange.response_rewrites, &exchange.response_body_rewrites];
+                let of_request = [&exchange.rewrites, &exchange.body_rewrites];
+                let mut all = of_request.into_iter().chain(of_response).flatten();
+                all.any(|rewrite| rewrite.contains(text))
+            })
         };
         self.row(text, has).await
     }
@@ -171,9 +176,16 @@ async fn the_metadata_in_a_challenge_and_the_resource_in_it_are_the_proxys() {
         seen.head
     );
     let detail = stage.changed("resource: ").await;
+    let exchange = detail.exchange.unwrap();
     assert_eq!(
-        detail.exchange.unwrap().rewrites[2],
-        format!("resource: http://{up}/mcp/ → http://{own}/mcp/")
+        exchange.response_body_rewrites,
+        [format!("resource: http://{up}/mcp/ → http://{own}/mcp/")]
+    );
+    assert!(exchange.body_rewrites.is_empty() && exchange.response_rewrites.is_empty());
+    let rows = rows(&stage.frontend).await;
+    assert!(
+        rows.iter().all(|row| row.kind != RowKind::Malformed),
+        "metadata is no message: {rows:#?}"
     );
     assert_eq!(detail.row.findings, []);
 }

@@ -589,10 +589,16 @@ async fn a_refused_notification_is_told_on_stderr_only() {
 async fn a_server_that_is_not_there_is_an_error_for_each_request() {
     let nobody = DeadPort::bind();
     let mut shim = Shim::before(&format!("http://{}/mcp", nobody.address()));
-    shim.say(&ping("1")).await;
-    assert_ours(&shim.hear_json().await, &json!(1), "unreachable");
-    shim.say(&ping("2")).await;
-    assert_ours(&shim.hear_json().await, &json!(2), "unreachable");
+    for id in ["1", "2"] {
+        shim.say(&ping(id)).await;
+        let error = shim.hear_json().await;
+        assert_ours(&error, &json!(id.parse::<u64>().unwrap()), "unreachable");
+        let text = error["error"]["message"].as_str().unwrap();
+        assert!(
+            text.contains("refused") && !text.contains("client error") && !text.contains("error sending"),
+            "the system's words, not those of a library: {text}"
+        );
+    }
 }
 
 #[tokio::test]

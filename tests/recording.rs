@@ -24,7 +24,7 @@ use shadowcat::recording::StartRecordingError;
 use shadowcat::resource::log_ring::LogRing;
 use shadowcat::snapshot::{
     Command, ExchangeDetail, MessageDetail, MessageRow, Outcome, RecorderState, Reply, RowKind, RowState,
-    Source,
+    Source, UpstreamRow,
 };
 use tempfile::TempDir;
 
@@ -310,6 +310,7 @@ struct Opened {
     engine: EngineHandle,
     frontend: Frontend,
     damage: Vec<String>,
+    upstreams: Vec<UpstreamRow>,
 }
 
 async fn open(path: &Path) -> Opened {
@@ -327,13 +328,17 @@ async fn open(path: &Path) -> Opened {
         is_read(&snapshot.source)
     })
     .await;
-    let Source::File { damage, .. } = snapshot.source else {
+    let Source::File {
+        damage, upstreams, ..
+    } = snapshot.source
+    else {
         panic!("a file is shown as live");
     };
     Opened {
         engine,
         frontend,
         damage,
+        upstreams,
     }
 }
 
@@ -367,6 +372,11 @@ async fn an_opened_recording_shows_the_rows_and_the_bytes_of_the_live_engine() {
     assert_eq!(report.lost, 0);
     let opened = open(&stage.path).await;
     assert_eq!(opened.damage, Vec::<String>::new());
+    let [server] = &opened.upstreams[..] else {
+        panic!("{:?}", opened.upstreams);
+    };
+    assert_eq!(server.name, live[0].row.server);
+    assert!(server.calls > 0 && server.exchanges >= server.calls, "{server:?}");
     let loaded = details(&opened.frontend).await;
     assert_same_rows(&loaded, &live);
     let mut whole = 0;

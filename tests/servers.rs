@@ -179,7 +179,11 @@ async fn a_server_that_is_down_is_named_and_the_others_go_on() {
         (b.kind, b.is_healthy, b.calls),
         (ServerKind::Http, Some(false), 8)
     );
-    assert!(b.down_since.is_some() && b.last_error.is_some());
+    let why = b.last_error.unwrap();
+    assert!(
+        b.down_since.is_some() && why.contains("refused") && !why.contains("client error"),
+        "the system's words, not those of a library: {why}"
+    );
     let a = row_when(&mut frontend, "a", |row| row.calls == 1).await;
     assert_eq!(
         (a.is_healthy, a.failed_calls, a.down_since),
@@ -254,6 +258,28 @@ async fn configured_fields_reach_the_server_and_nobody_else() {
     assert!(said("x-team: added, as configured"), "{rewrites:?}");
     let all = format!("{detail:?} {:?}", frontend.snapshots.borrow());
     assert!(!all.contains("from-the-file") && !all.contains("t-17"));
+}
+
+#[tokio::test]
+async fn a_secret_in_the_url_of_a_server_is_in_no_answer_and_on_no_screen() {
+    let dead = DeadPort::bind();
+    let upstream = format!("b=http://{}/mcp?v=1&api_key=s3cret", dead.address());
+    let engine = engine_with(&[&upstream], |_| {});
+    let mut frontend = engine.frontend().unwrap();
+    let b = row_when(&mut frontend, "b", |_| true).await;
+    assert!(b.url.ends_with("/mcp?v=1&api_key=***"), "{}", b.url);
+    let mut statuses = Vec::new();
+    // The last one meets an open breaker.
+    for _ in 0..6 {
+        let answer = answered(&b.client_url).await;
+        assert!(answer.contains("/mcp?v=1&api_key=***"), "{answer}");
+        assert!(!answer.contains("s3cret"), "{answer}");
+        statuses.push(answer.get(9..12).unwrap_or_default().to_owned());
+    }
+    assert_eq!(statuses, ["502", "502", "502", "502", "502", "503"]);
+    row_when(&mut frontend, "b", |row| row.failures >= 5).await;
+    let all = format!("{:?}", frontend.snapshots.borrow());
+    assert!(!all.contains("s3cret"), "{all}");
 }
 
 fn command(name: &str, words: &[&str]) -> CommandServer {

@@ -117,11 +117,15 @@ async fn an_address_under_a_named_upstream_leads_through_it_and_all_is_one_sessi
             .iter()
             .all(|row| row.session == Some(session.id))
     );
+    let Source::Live { upstreams, .. } = &snapshot.source else {
+        panic!("{:?}", snapshot.source);
+    };
+    assert!(upstreams[0].speaks_sse, "clients have to be told");
     let event = endpoint_event(&mut frontend).await;
     assert_eq!(event.body.unwrap().bytes, "/messages?sessionId=a1");
-    let rewrites = event.exchange.unwrap().rewrites;
+    let exchange = event.exchange.unwrap();
     assert_eq!(
-        rewrites[1..],
+        exchange.response_body_rewrites,
         ["endpoint: /messages?sessionId=a1 → /ev/messages?sessionId=a1"]
     );
 }
@@ -272,6 +276,6 @@ async fn a_recording_has_what_arrived_and_what_was_made_of_it() {
     })
     .await;
     let event = endpoint_event(&mut frontend).await;
-    let rewrites = event.exchange.unwrap().rewrites;
-    assert!(rewrites[1].starts_with("endpoint: "), "{rewrites:?}");
+    let rewrites = event.exchange.unwrap().response_body_rewrites;
+    assert!(rewrites[0].starts_with("endpoint: "), "{rewrites:?}");
 }

@@ -306,9 +306,14 @@ async fn a_close_that_is_no_usual_one_is_shown_with_its_reason() {
     assert!(matches!(hear(&mut client).await, Message::Close(Some(_))));
     drop((client, server));
     let snapshot = snapshot_when(&mut frontend, "the end", |snapshot| {
-        let mut sessions = snapshot.sessions.rows.iter();
-        sessions.any(|row| row.state == SessionState::Ended)
-            && snapshot.messages.rows.iter().any(|row| row.kind == RowKind::Http)
+        // The exchange ends after its session, and only then is its failure known.
+        let mut rows = snapshot.messages.rows.iter();
+        snapshot
+            .sessions
+            .rows
+            .iter()
+            .any(|row| row.state == SessionState::Ended)
+            && rows.any(|row| row.kind == RowKind::Http && matches!(row.state, RowState::Answered { .. }))
     })
     .await;
     let id = snapshot.messages.rows[0].id;
@@ -321,6 +326,26 @@ async fn a_close_that_is_no_usual_one_is_shown_with_its_reason() {
         failure.contains("server") && failure.contains("1011: out of paper"),
         "{failure}"
     );
+}
+
+#[tokio::test]
+async fn a_session_that_the_request_named_goes_on_when_its_websocket_closes() {
+    let server = RawServer::bind().await;
+    let engine = engine_for(server.address());
+    let mut frontend = engine.frontend().unwrap();
+    let request = upgrade(address(&engine), "/ws").replace("\r\n\r\n", "\r\nMcp-Session-Id: s-1\r\n\r\n");
+    let (mut client, mut upstream) = begin(&engine, &server, &request).await;
+    upstream.send(format!("{CONSENT}\r\n")).await;
+    client.read_head().await;
+    drop((client, upstream));
+    let snapshot = snapshot_when(&mut frontend, "the end of the exchange", |snapshot| {
+        let mut rows = snapshot.messages.rows.iter();
+        rows.any(|row| row.kind == RowKind::Http && matches!(row.state, RowState::Answered { .. }))
+    })
+    .await;
+    let session = &snapshot.sessions.rows[0];
+    assert_eq!(session.basis, SessionBasis::SessionHeader);
+    assert_ne!(session.state, SessionState::Ended);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 // Runs the official suite directly and through the proxy; the same checks have to come out the same.
 //
-//   node run.mjs [--routes=reverse,forward] [--sides=server,client] [PART OF A SCENARIO'S NAME]
+//   node run.mjs [--sides=server,client] [--legs='suite 0.1'] [--routes=reverse,forward] [PART OF A SCENARIO'S NAME]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,11 +21,15 @@ const SHOWN = 4;
 const option = (name, all) => process.argv.find(argument => argument.startsWith(`--${name}=`))?.split('=')[1].split(',') ?? all;
 const sides = option('sides', ['server', 'client']);
 const routesOf = (side, all) => option('routes', all).filter(route => sides.includes(side) && all.includes(route));
+/** Legs by parts of their names. */
+const legsOf = all => all.filter(({ name }) => option('legs', ['']).some(part => name.includes(part)));
 const only = process.argv.slice(2).find(argument => !argument.startsWith('--')) ?? '';
 
 const table = [];
 const problems = [];
 const explained = new Map();
+/** By route: how many runs there were of scenarios in which a client logs in, and how many failed through the proxy only. */
+const logins = new Map();
 
 /** The checks whose status differs between two results of a scenario. */
 function differing(direct, through) {
@@ -34,6 +38,13 @@ function differing(direct, through) {
 }
 
 const failing = checks => Object.keys(checks).filter(id => checks[id] === 'FAILURE');
+
+function countLogin(route, direct, through) {
+  const counts = logins.get(route) ?? { runs: 0, broken: 0 };
+  counts.runs += 1;
+  if (failing(through).some(id => direct[id] !== 'FAILURE')) counts.broken += 1;
+  logins.set(route, counts);
+}
 
 /** Enters a scenario's difference, or its failure without the proxy, as explained or as a problem. */
 function judge({ side, leg, route, scenario, affected, detail }) {
@@ -57,6 +68,7 @@ function compare(side, leg, route, direct, through) {
     const [one, two] = [direct[scenario] ?? {}, through[scenario] ?? {}];
     const affected = differing(one, two);
     if (affected.length === 0) same += 1;
+    if (scenario.startsWith('auth/')) countLogin(route, one, two);
     judge({ side, leg, route, scenario, affected, detail: id => `${id} ${one[id] ?? 'absent'} → ${two[id] ?? 'absent'}` });
   }
   console.error(`${side} · ${leg} · ${route}: ${same} of ${all.length} the same`);
@@ -107,8 +119,9 @@ async function clientLeg(leg) {
   const direct = await clientRun(leg, scenarios);
   judgeDirect('client', leg.name, direct);
   for (const route of routesOf('client', CLIENT_ROUTES)) {
-    const takes = ROUTES[route].takes ?? (() => true);
-    const taken = scenarios.filter(takes);
+    const { takes = () => true, generation = leg.generation } = ROUTES[route];
+    const taken = generation === leg.generation ? scenarios.filter(takes) : [];
+    if (taken.length === 0) continue;
     const results = await clientRun(leg, taken, route);
     compare('client', leg.name, route, Object.fromEntries(taken.map(name => [name, direct[name]])), results);
   }
@@ -129,6 +142,7 @@ function report() {
   const rows = [['side', 'what', 'route', 'scenarios', 'pass directly', 'pass through', 'the same checks'], ...table].map(row => row.map(String));
   const widths = rows[0].map((_, column) => Math.max(...rows.map(row => row[column].length)));
   for (const row of rows) console.log(row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd());
+  for (const [route, { runs, broken }] of logins) console.log(`logins · ${route}: ${broken} of ${runs} runs fail with the proxy only`);
   for (const [reason, count] of explained) console.log(`explained ${count}: ${reason}`);
   for (const problem of problems) console.log(`FAILED ${problem}`);
   console.log(`${table.length} comparisons, ${problems.length} unexplained differences`);
@@ -140,8 +154,8 @@ const progress = async (side, leg, run) => {
   await run(leg).catch(error => problems.push(`${side} · ${leg.name}: ${error.stack}`));
   console.error(`${side} · ${leg.name}: done after ${((performance.now() - began) / 1000).toFixed(0)} s`);
 };
-if (sides.includes('server')) for (const leg of SERVER_LEGS) await progress('server', leg, serverLeg);
-if (sides.includes('client')) for (const leg of CLIENT_LEGS) await progress('client', leg, clientLeg);
+if (sides.includes('server')) for (const leg of legsOf(SERVER_LEGS)) await progress('server', leg, serverLeg);
+if (sides.includes('client')) for (const leg of legsOf(CLIENT_LEGS)) await progress('client', leg, clientLeg);
 killAll();
 report();
 process.exit(problems.length === 0 && table.length > 0 ? 0 : 1);

@@ -8,7 +8,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { killAll } from '../interop.d/lib/children.mjs';
-import { OUTWARD } from './lib/programs.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { ROUTES } from './lib/routes.mjs';
 
@@ -23,8 +22,8 @@ process.env.SHADOWCAT_DOOR_DIR = door;
 process.once('exit', () => rmSync(door, { recursive: true, force: true }));
 const proxy = await startProxy(route.options(url));
 const env = { ...process.env, ...route.env?.(proxy.authority) };
-const [script, target] = route.takes ? [[OUTWARD], url] : [[], route.url(proxy.authority, url)];
-const client = spawn(program, [...script, ...rest, target], { stdio: 'inherit', env });
+const script = route.script ? [route.script] : [];
+const client = spawn(program, [...script, ...rest, (route.given ?? route.url)(proxy.authority, url)], { stdio: 'inherit', env });
 const code = await new Promise((resolve, reject) => client.once('error', reject).once('exit', resolve));
 const { end, rows, errors } = await proxy.stop();
 if (rows.length === 0) console.error('nothing passed through the proxy');

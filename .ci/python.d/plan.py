@@ -1,30 +1,26 @@
-"""What a survey tries with a server that it does not know. `survey.mjs` of the interop driver does the same."""
+"""What a survey tries with a server that it does not know: `plan.json` of the interop driver, and here how arguments are
+made up. `survey.mjs` of the driver does the same."""
 
-LARGE = 256 * 1024
-PARALLEL = 20
+import json
+from pathlib import Path
+
+PLAN = json.loads((Path(__file__).parent.parent / "interop.d" / "plan.json").read_text())
+
+LARGE = PLAN["large"]
+PARALLEL = PLAN["parallel"]
 
 #: Tools that go on after their call or never end, ask the network, or tell of the process they are in.
-LEFT_OUT = {
-    "get-env",
-    "simulate-research-query",
-    "slow",
-    "wait",
-    "await-cancelled",
-    "toggle-simulated-logging",
-    "toggle-subscriber-updates",
-    "trigger-sampling-request-async",
-    "trigger-elicitation-request-async",
-}
+LEFT_OUT = set(PLAN["leftOut"])
 
 #: What a server sends by itself once a session begins: other steps wait for it.
-GREETINGS = {"mcp-servers/everything": ["roots/list", "notifications/message"]}
+GREETINGS = PLAN["greetings"]
 
-ARGUMENTS = {
-    "trigger-long-running-operation": {"duration": 0.3, "steps": 3},
-    "gzip-file-as-resource": {"name": "hello.gz", "data": "data:text/plain,hello", "outputType": "resourceLink"},
-    "get-structured-content": {"location": "Chicago"},
-    "trigger-url-elicitation": {"url": "https://example.com/consent", "elicitationId": "survey-1"},
-}
+ARGUMENTS = PLAN["arguments"]
+
+
+def cancelled_of(names):
+    """The call of a server with these tools that is cancelled: one that tells of progress first."""
+    return next((entry for entry in PLAN["cancelled"] if {entry["tool"], entry.get("witness", entry["tool"])} <= names), None)
 
 
 def given(schema):

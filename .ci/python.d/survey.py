@@ -15,7 +15,7 @@ import anyio
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from plan import GREETINGS, LARGE, LEFT_OUT, PARALLEL, arguments_for, given
+from plan import GREETINGS, LARGE, LEFT_OUT, PARALLEL, arguments_for, cancelled_of, given
 
 FIRST = version("mcp").startswith("1.")
 STEP_SECONDS = 30
@@ -189,6 +189,31 @@ async def resources(client, observer, is_legacy):
         await observer.step("unsubscribe", "resources/unsubscribe", lambda: client.unsubscribe_resource(address(uri)))
 
 
+async def cancel(client, observer):
+    """Cancels a call once it runs, and has the server say that it saw it if it can."""
+    listed = observer.steps["tools"].get("result", {}).get("tools", [])
+    chosen = cancelled_of({tool["name"] for tool in listed})
+    if chosen is None:
+        return
+    name, arguments, witness = chosen["tool"], chosen.get("arguments", {}), chosen.get("witness")
+
+    async def abandoned():
+        async def begun(*_progress):
+            if FIRST:
+                # This generation tells nobody. Its next request will have the id after that of the call.
+                params = types.CancelledNotificationParams(requestId=client._request_id - 1, reason="the survey is done with it")
+                await client.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
+            scope.cancel()
+
+        with anyio.CancelScope() as scope:
+            await client.call_tool(name, arguments, progress_callback=begun)
+        return {"cancelled": scope.cancelled_caught}
+
+    await observer.step("cancel", "tools/call", abandoned)
+    if witness:
+        await observer.step("the server saw the cancel", "tools/call", lambda: client.call_tool(witness, {}))
+
+
 async def survey(transport, mode):
     observer = Observer()
     try:
@@ -204,6 +229,7 @@ async def survey(transport, mode):
             await tools(client, observer)
             await prompts(client, observer)
             await resources(client, observer, is_legacy)
+            await cancel(client, observer)
             if is_legacy:
                 await observer.step("ping at the end", "ping", client.send_ping)
     except Exception as error:

@@ -4,7 +4,7 @@
 
 mod bundle;
 mod files;
-mod validity;
+pub(crate) mod validity;
 
 use std::fmt::Write as _;
 use std::io;
@@ -34,6 +34,10 @@ const LEAF_LIFE: Duration = Duration::from_hours(24 * 80);
 const BACK_DATED: Duration = Duration::from_hours(24);
 /// Longest common name (RFC 5280, Appendix A.1, `ub-common-name`).
 const LONGEST_NAME: usize = 64;
+
+/// The request field with which `exec` asks a proxy for its certificate. Such a question is no traffic: it is answered
+/// and not shown.
+pub const PROBE_FIELD: &str = "shadowcat-probe";
 
 /// The authority cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,13 @@ pub enum ChildSignal {
     Kill,
 }
 
+impl ChildSignal {
+    /// Whether it says that the program is to end, and not something else.
+    pub const fn asks_for_end(self) -> bool {
+        !matches!(self, Self::User1 | Self::User2)
+    }
+}
+
 /// The group that a program of ours leads, by the number of its leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Group(u32);

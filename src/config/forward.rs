@@ -35,7 +35,7 @@ impl ForwardConfig {
     ///
     /// # Errors
     /// [`ForwardConfigError::InsecurePattern`].
-    pub(super) fn check(&self) -> Result<(), ForwardConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ForwardConfigError> {
         match self.insecure.iter().find(|pattern| !pattern.is_one_host()) {
             Some(pattern) => Err(ForwardConfigError::InsecurePattern {
                 text: pattern.to_string(),

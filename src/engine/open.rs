@@ -31,6 +31,7 @@ use crate::snapshot::{
 use crate::tasks::{TaskKind, Tasks};
 use crate::views::{self, Surroundings};
 
+use super::servers::recorded_row;
 use super::{EngineHandle, Running, StartError, runtime, start_views};
 
 /// Observations between two looks at whether the program is ending, and two views of what was read.
@@ -50,6 +51,7 @@ struct FileSurroundings {
     created: Timestamp,
     total_bytes: u64,
     progress: Arc<Mutex<Progress>>,
+    history: watch::Receiver<Arc<HistoryView>>,
     log: LogRing,
     tasks: Tasks,
     clock: Clock,
@@ -61,16 +63,17 @@ pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result
     let runtime = runtime()?;
     let (clock, tasks) = (Clock::start(), Tasks::new(limits.max_concurrent_tasks));
     let progress: Arc<Mutex<Progress>> = Arc::default();
+    let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
     let surroundings = FileSurroundings {
         path: path.to_owned(),
         created: reader.created(),
         total_bytes,
         progress: Arc::clone(&progress),
+        history: history.clone(),
         log,
         tasks: tasks.clone(),
         clock,
     };
-    let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
     let (door, ports) = views::door(limits);
     let recorder = refuse_recording(&runtime, &tasks);
     let views = start_views(
@@ -168,7 +171,9 @@ impl Loading {
         let source = FileBodies {
             path: path.to_owned(),
         };
-        let mut ledger = Ledger::new(&self.limits).with_source(Arc::new(source));
+        let mut ledger = Ledger::new(&self.limits)
+            .with_source(Arc::new(source))
+            .learning_servers();
         let placer = Arc::new(Mutex::new(Placer::new(self.limits.max_open_calls)));
         let place = {
             let placer = Arc::clone(&placer);
@@ -313,12 +318,14 @@ impl FileBodies {
 impl Surroundings for FileSurroundings {
     fn source(&self) -> Source {
         let progress = lock(&self.progress).clone();
+        let history = Arc::clone(&self.history.borrow());
         Source::File {
             path: self.path.clone(),
             created: self.created,
             read_bytes: progress.read_bytes,
             total_bytes: self.total_bytes,
             damage: progress.damage,
+            upstreams: history.servers().iter().map(recorded_row).collect(),
         }
     }
 

@@ -32,7 +32,8 @@ fn upstream_row(hub: &Hub, upstream: &Upstream, state: &UpstreamState) -> Upstre
     UpstreamRow {
         name: upstream.label.to_string(),
         kind: ServerKind::Http,
-        url: config.url(),
+        url: config.shown_url(),
+        speaks_sse: config.speaks_sse,
         client_url: common_url(hub, &mount.unwrap_or_else(|| config.path.to_string())),
         port_url: port_url(hub, ServerPlace::Upstream(upstream.index), config.path.as_str()),
         added_headers: config.headers.names().map(str::to_owned).collect(),
@@ -54,10 +55,29 @@ fn command_row(hub: &Hub, index: usize, bridge: &BridgeServer) -> UpstreamRow {
     }
 }
 
+/// A server that a recording names.
+pub(super) fn recorded_row(tally: &ServerTally) -> UpstreamRow {
+    UpstreamRow {
+        name: tally.server.to_string(),
+        kind: if tally.is_command {
+            ServerKind::Command
+        } else {
+            ServerKind::Http
+        },
+        speaks_sse: tally.speaks_sse,
+        exchanges: tally.exchanges,
+        calls: tally.calls,
+        failed_calls: tally.failed,
+        ..UpstreamRow::default()
+    }
+}
+
 /// `row` with what history has counted for it.
 fn counted(row: UpstreamRow, tallies: &[ServerTally]) -> UpstreamRow {
     let tally = tallies.iter().find(|tally| *tally.server == *row.name);
+    let is_seen = tally.is_some_and(|tally| tally.speaks_sse) && row.kind == ServerKind::Http;
     UpstreamRow {
+        speaks_sse: row.speaks_sse || is_seen,
         calls: tally.map_or(0, |tally| tally.calls),
         failed_calls: tally.map_or(0, |tally| tally.failed),
         ..row

@@ -1,10 +1,15 @@
 //! What to speak to, and with which headers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::UpstreamConfig;
+use crate::config::forward::{ForwardConfig, HostPattern, ViaProxy};
+
+use super::OutwardError;
+use super::http::client;
 
 /// Most requests that may wait for their answers at once, unless asked for otherwise.
 pub const DEFAULT_MAX_REQUESTS: usize = 256;
@@ -20,6 +25,13 @@ pub struct OutwardConfig {
     pub server: UpstreamConfig,
     /// Sent with every request. [`StaticHeader`] refuses those that are ours to set.
     pub headers: HeaderMap,
+    /// Files of further roots (PEM) that may vouch for the server.
+    pub upstream_ca: Vec<PathBuf>,
+    /// Hosts whose certificates are not checked, each a single one. That is told beside the messages.
+    pub insecure: Vec<HostPattern>,
+    /// The proxy through which the server is reached; one that is elsewhere is not used for a server of this machine.
+    /// Not for `h2c://`.
+    pub via: Option<ViaProxy>,
     /// Requests that wait for their answers at once. A further one is answered with an error: if it waited, an answer
     /// of the client's behind it could not reach the server, which may be what the others wait for.
     pub max_requests: usize,
@@ -36,9 +48,30 @@ impl OutwardConfig {
         Self {
             server,
             headers: HeaderMap::new(),
+            upstream_ca: Vec::new(),
+            insecure: Vec::new(),
+            via: None,
             max_requests: DEFAULT_MAX_REQUESTS,
             max_message_bytes: DEFAULT_MAX_MESSAGE_BYTES,
             drain: DEFAULT_DRAIN,
+        }
+    }
+
+    /// Finds out whether there can be a client for the server, which [`run`](super::run) needs. Reads files; blocks.
+    ///
+    /// # Errors
+    /// [`OutwardError::Way`] and [`OutwardError::Client`].
+    pub fn check(&self) -> Result<(), OutwardError> {
+        client(self).map(drop)
+    }
+
+    /// What it says about the way to the server.
+    pub(super) fn way(&self) -> ForwardConfig {
+        ForwardConfig {
+            upstream_ca: self.upstream_ca.clone(),
+            insecure: self.insecure.clone(),
+            via: self.via.clone(),
+            ..ForwardConfig::default()
         }
     }
 

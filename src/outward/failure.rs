@@ -7,6 +7,7 @@ use crate::codec::json::{PathStep, find_path, string_value};
 use crate::session::observation::head_text;
 use crate::transport::answer::RPC_CODE;
 use crate::transport::relay::describe;
+use crate::transport::tls::trust::advice;
 
 use super::line::one_line;
 
@@ -43,9 +44,12 @@ impl Failure {
     /// No response came.
     pub(super) fn unreachable(place: &str, error: reqwest::Error) -> Self {
         let is_connect = error.is_connect();
+        let advice = advice(&error).map_or("Check that the server runs there", |advice| {
+            advice.trim_end_matches('.')
+        });
         let cause = describe(&error.without_url());
         if is_connect {
-            let text = format!("{place} could not be reached: {cause}. Check that the server runs there");
+            let text = format!("{place} could not be reached: {cause}. {advice}");
             return Self::new("unreachable", text);
         }
         let text = format!(

@@ -5,16 +5,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Proxy, Response, Url};
 use tokio::sync::oneshot;
 
-use crate::config::{UpstreamConfig, UpstreamProtocol};
+use crate::config::UpstreamProtocol;
+use crate::config::forward::ViaProxy;
 use crate::transport::own_client;
 use crate::transport::relay::describe;
+use crate::transport::tls::trust::Trust;
+use crate::transport::via::is_on_the_way;
 
 use super::failure::Failure;
 use super::room::Held;
+use super::{OutwardConfig, OutwardError};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -24,21 +29,51 @@ const IDLE: Duration = Duration::from_secs(4);
 /// How much of a body is handed over at once, in bytes.
 const PART_BYTES: usize = 64 * 1024;
 
-/// A client and the URL it was made for.
-pub(super) fn client(server: &UpstreamConfig) -> Result<(Client, Url), String> {
+/// A client and the URL it was made for. Reads the files of further roots; blocks.
+pub(super) fn client(config: &OutwardConfig) -> Result<(Client, Url), OutwardError> {
+    let way = config.way();
+    way.check()?;
+    let trust = Trust::new(&way)?;
+    made(config, &trust).map_err(|cause| OutwardError::Client {
+        url: config.server.origin(),
+        cause,
+    })
+}
+
+fn made(config: &OutwardConfig, trust: &Trust) -> Result<(Client, Url), String> {
+    let server = &config.server;
+    let host = server.authority.host();
     let url = match server.protocol {
         UpstreamProtocol::H2c => format!("http://{}{}", server.authority, server.path),
         UpstreamProtocol::Http | UpstreamProtocol::Https => server.url(),
     };
     let parsed = Url::parse(&url).map_err(|error| error.to_string())?;
-    let mut builder = own_client::builder(&url)?
+    let mut builder = own_client::trusting_builder(&url, host, trust)?
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE);
+    let via = config.via.as_ref().filter(|via| is_on_the_way(via, host));
     if server.protocol == UpstreamProtocol::H2c {
+        if via.is_some() {
+            return Err("h2c:// does not go through another proxy here; leave out --via".to_owned());
+        }
         builder = builder.http2_prior_knowledge();
+    }
+    if let Some(via) = via {
+        builder = builder.proxy(proxy(via)?);
     }
     let client = builder.build().map_err(|error| describe(&error))?;
     Ok((client, parsed))
+}
+
+/// Gets requests for `http:` with their whole URL, and opens tunnels for `https:`.
+fn proxy(via: &ViaProxy) -> Result<Proxy, String> {
+    let proxy = Proxy::all(format!("http://{}", via.authority())).map_err(|error| describe(&error))?;
+    let Some(credentials) = via.credentials() else {
+        return Ok(proxy);
+    };
+    let mut proof = HeaderValue::from_str(credentials.field()).map_err(|error| error.to_string())?;
+    proof.set_sensitive(true);
+    Ok(proxy.custom_http_auth(proof))
 }
 
 /// A URL as it can be shown: its query may be a secret.

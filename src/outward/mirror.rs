@@ -2,58 +2,22 @@
 //!
 //! Source: MCP 2026-07-28, Transports, "Standard request headers" and "Custom headers from tool parameters".
 
-use std::collections::HashMap;
-
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::codec::json::{PathStep, elements, find_path, members, string_value};
+use crate::codec::json::{PathStep, find_path, string_value};
+use crate::mcp::tool_headers::{ToolHeaders, spelled};
 
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
-/// Before and after a value that cannot travel as it is.
-const SENTINEL: (&str, &str) = ("=?base64?", "?=");
-/// Tools whose parameters are known at once. Those of further ones are not repeated.
-const MAX_TOOLS: usize = 4096;
-/// Parameters of a tool that are repeated.
-const MAX_PARAMS: usize = 64;
-/// How deep in a schema they are looked for.
-const MAX_DEPTH: usize = 16;
-
-/// A parameter that a header repeats.
-#[derive(Debug, PartialEq, Eq)]
-struct Param {
-    header: HeaderName,
-    path: Vec<String>,
-}
 
 /// Which parameters of which tools headers repeat, by the latest list of tools.
 #[derive(Debug, Default)]
-pub(super) struct Mirror {
-    tools: HashMap<String, Vec<Param>>,
-}
+pub(super) struct Mirror(ToolHeaders);
 
 impl Mirror {
     /// Takes in a page of the list of tools; the first one replaces what was known.
     pub(super) fn learn(&mut self, answer: &[u8], is_first_page: bool) {
-        if is_first_page {
-            self.tools.clear();
-        }
-        let tools = find_path(answer, &[PathStep::Key("result"), PathStep::Key("tools")]).unwrap_or_default();
-        for tool in elements(tools) {
-            let name = find_path(tool, &[PathStep::Key("name")]).map(string_value);
-            let Some(name) = name.filter(|_| memchr::memmem::find(tool, b"x-mcp-header").is_some()) else {
-                continue;
-            };
-            let mut params = Vec::new();
-            if let Some(schema) = find_path(tool, &[PathStep::Key("inputSchema")]) {
-                collect(schema, &mut Vec::new(), &mut params);
-            }
-            if self.tools.len() < MAX_TOOLS {
-                self.tools.insert(name.into_owned(), params);
-            }
-        }
+        self.0.learn(answer, is_first_page);
     }
 
     /// Sets the headers that repeat what `message` says.
@@ -64,14 +28,12 @@ impl Mirror {
         if let Some(name) = &name {
             set(headers, NAME, name);
         }
-        let params = name.and_then(|name| self.tools.get(&*name));
+        let repeated = name.and_then(|name| self.0.of(&name));
         let arguments = param("arguments");
-        if let (Some(params), Some(arguments), "tools/call") = (params, arguments, method) {
-            for param in params {
-                let path: Vec<PathStep<'_>> = param.path.iter().map(|key| PathStep::Key(key)).collect();
-                match find_path(arguments, &path) {
-                    None | Some(b"null" | [b'{' | b'[', ..]) => {}
-                    Some(value) => set(headers, param.header.clone(), &string_value(value)),
+        if let (Some(repeated), Some(arguments), "tools/call") = (repeated, arguments, method) {
+            for repeated in &*repeated {
+                if let Some(value) = repeated.value_in(arguments) {
+                    set(headers, repeated.header.clone(), &string_value(value));
                 }
             }
         }
@@ -88,41 +50,10 @@ fn name_key(method: &str) -> Option<&'static str> {
     }
 }
 
-fn collect(schema: &[u8], path: &mut Vec<String>, params: &mut Vec<Param>) {
-    let properties = find_path(schema, &[PathStep::Key("properties")]).unwrap_or_default();
-    for (key, property) in members(properties) {
-        if params.len() >= MAX_PARAMS || path.len() >= MAX_DEPTH {
-            return;
-        }
-        path.push(string_value(key).into_owned());
-        let header = find_path(property, &[PathStep::Key("x-mcp-header")]).map(string_value);
-        let header = header.filter(|name| !name.is_empty());
-        if let Some(Ok(header)) = header.map(|name| format!("mcp-param-{name}").parse()) {
-            params.push(Param {
-                header,
-                path: path.clone(),
-            });
-        }
-        collect(property, path, params);
-        path.pop();
-    }
-}
-
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(&spelled(value)) {
         headers.insert(name, value);
     }
-}
-
-/// A value as it can travel in a header.
-fn spelled(value: &str) -> String {
-    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let has_edges = value.starts_with(' ') || value.ends_with(' ');
-    let is_marked = value.starts_with(SENTINEL.0) && value.ends_with(SENTINEL.1);
-    if is_plain && !has_edges && !is_marked {
-        return value.to_owned();
-    }
-    [SENTINEL.0, &BASE64_STANDARD.encode(value), SENTINEL.1].concat()
 }
 
 #[cfg(test)]
@@ -159,19 +90,6 @@ mod tests {
             applied(&mirror, "tools/list", r#"{"name":"x"}"#),
             [named("mcp-method", "tools/list")]
         );
-    }
-
-    #[test]
-    fn a_value_that_is_not_plain_travels_as_base64() {
-        for (value, spelling) in [
-            ("plain ~", "plain ~"),
-            ("", ""),
-            ("é", "=?base64?w6k=?="),
-            (" x", "=?base64?IHg=?="),
-            ("=?base64?eA==?=", "=?base64?PT9iYXNlNjQ/ZUE9PT89?="),
-        ] {
-            assert_eq!(spelled(value), spelling);
-        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::forward::ForwardConfigError;
+
 pub use config::{
     DEFAULT_DRAIN, DEFAULT_MAX_MESSAGE_BYTES, DEFAULT_MAX_REQUESTS, OutwardConfig, StaticHeader,
     StaticHeaderError,
@@ -86,6 +88,9 @@ pub enum OutwardError {
         /// What is wrong.
         cause: String,
     },
+    /// What is said about the way to the server cannot be used.
+    #[error(transparent)]
+    Way(#[from] ForwardConfigError),
     /// The client's lines cannot be read.
     #[error("the client's messages cannot be read")]
     Input(#[source] io::Error),
@@ -100,7 +105,7 @@ pub enum OutwardError {
 /// no engine and starts no task of its own; dropping the future ends everything at once, without a word to the server.
 ///
 /// # Errors
-/// [`OutwardError`] if there is no client for the server, or input or output fail. A client that has gone away is
+/// [`OutwardError`] if there is no client for the server, if its way there cannot be used, or input or output fail. A client that has gone away is
 /// [`OutwardEnd::OutputClosed`].
 pub async fn run(
     config: OutwardConfig,

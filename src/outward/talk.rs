@@ -81,12 +81,11 @@ impl Outward {
         notes: mpsc::Sender<String>,
         jobs: mpsc::Sender<Job>,
     ) -> Result<Self, OutwardError> {
-        let made = client(&config.server);
-        let (client, url) = made.map_err(|cause| OutwardError::Client {
-            url: config.server.origin(),
-            cause,
-        })?;
-        Ok(Self {
+        let (client, url) = client(&config)?;
+        let host = config.server.authority.host();
+        let is_unchecked = url.scheme() == "https" && config.way().is_insecure(host);
+        let host = host.to_owned();
+        let outward = Self {
             client,
             url,
             fixed: config.headers,
@@ -103,7 +102,13 @@ impl Outward {
             jobs,
             lost: CancellationToken::new(),
             cause_of_loss: OnceLock::new(),
-        })
+        };
+        if is_unchecked {
+            outward.note(format!(
+                "the certificate of {host} is NOT checked (--insecure): whoever is on the way can read and change this traffic"
+            ));
+        }
+        Ok(outward)
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {

@@ -271,6 +271,7 @@ impl Encoder {
             us: self.us(at),
             session: rewritten.session,
             exchange: rewritten.exchange,
+            of_request: rewritten.direction == Direction::ClientToServer,
             rewrites,
             findings,
             redactions,

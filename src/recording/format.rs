@@ -237,6 +237,9 @@ pub struct RewriteLine {
     pub session: Option<ProxySessionId>,
     /// The exchange.
     pub exchange: ExchangeId,
+    /// It is about the request's body, not the response's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_request: bool,
     /// What was changed, one text a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<String>,

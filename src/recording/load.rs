@@ -304,6 +304,8 @@ fn known_reason(reason: &str) -> &'static str {
         "the client deleted it",
         "the server no longer knows it (404)",
         crate::session::observation::COMMAND_ENDED,
+        crate::session::observation::SHIM_GONE,
+        crate::session::observation::NOT_WATCHED,
         crate::session::observation::SOCKET_CLOSED,
     ];
     KNOWN.iter().find(|known| **known == reason).unwrap_or(&"ended")
@@ -364,6 +366,11 @@ fn rewritten(line: RewriteLine) -> RewrittenObserved {
     RewrittenObserved {
         exchange: line.exchange,
         session: line.session,
+        direction: if line.of_request {
+            Direction::ClientToServer
+        } else {
+            Direction::ServerToClient
+        },
         rewrites: line.rewrites,
         findings: line.findings,
     }

@@ -25,7 +25,7 @@ pub use body::{BodyRange, read_body};
 pub use lines::MAX_LINE_BYTES;
 pub use load::{Loaded, Loader, Unplaced};
 pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
-pub use redact::{Redaction, UrlMask};
+pub use redact::{Redaction, UrlMask, hide_url_secrets};
 pub use tap::RecorderTap;
 pub use totals::RecordedTotals;
 pub use writer::{FinishedRecording, NotRecordingError, Recorder, StartRecordingError, recorder};

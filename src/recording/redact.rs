@@ -17,7 +17,7 @@ mod text;
 mod tests;
 
 pub(crate) use body::{BodyFacts, BodyRedactor};
-pub use head::secret_of_argument;
+pub use head::{masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
 pub(crate) use tag::{NoRandomnessError, Tagger};
@@ -38,6 +38,15 @@ impl UrlMask {
         redact_urls(text.as_bytes(), &mut out);
         String::from_utf8_lossy(&out.bytes).into_owned()
     }
+}
+
+/// The text with `***` in place of the secrets that [`UrlMask::masked`] replaces by tags: for screens and logs, where nobody
+/// compares them.
+pub fn hide_url_secrets(text: &str) -> String {
+    let tagger = Tagger::hiding();
+    let mut out = Output::new(&tagger);
+    redact_urls(text.as_bytes(), &mut out);
+    String::from_utf8_lossy(&out.bytes).into_owned()
 }
 
 /// Whether secrets are kept out of a recording.

@@ -7,7 +7,9 @@ mod budget;
 mod calls;
 mod draft;
 mod exchanges;
+mod findings;
 mod frames;
+mod plain;
 mod rates;
 mod run;
 mod sessions;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 pub use run::{PUBLISH_INTERVAL, run};
 
 use crate::clock::Timestamp;
-use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId};
+use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId, Side};
 use crate::limits::ResourceLimits;
 use crate::resource::heap;
 use crate::resource::lag::Lag;
@@ -48,6 +50,9 @@ use streams::Streams;
 /// A body is at most this part of a session's memory, so that one message cannot push out all others.
 const BODY_SHARE: usize = 4;
 
+/// Servers of a recording that are listed.
+const MAX_SEEN_SERVERS: usize = 256;
+
 /// Owns history: rows, bodies, sessions, streams and counters, all within [`ResourceLimits`].
 #[derive(Debug)]
 pub struct Ledger {
@@ -61,8 +66,10 @@ pub struct Ledger {
     calls: Calls,
     totals: Totals,
     tally: Tally,
-    /// As many as the configuration has servers.
+    /// As many as the configuration has servers; at most [`MAX_SEEN_SERVERS`] of a recording.
     servers: Arc<Vec<ServerTally>>,
+    /// Servers are those that sessions name, as in a recording.
+    learns_servers: bool,
     latencies: Arc<Latencies>,
     lag: Arc<Lag>,
     most_open_calls: u64,
@@ -102,6 +109,7 @@ impl Ledger {
             totals: Totals::default(),
             tally: Tally::default(),
             servers: Arc::default(),
+            learns_servers: false,
             latencies: Arc::default(),
             lag: Arc::default(),
             most_open_calls: 0,
@@ -127,6 +135,14 @@ impl Ledger {
     #[must_use]
     pub fn with_servers(mut self, servers: impl Iterator<Item = Arc<str>>) -> Self {
         self.servers = Arc::new(servers.map(ServerTally::of).collect());
+        self
+    }
+
+    /// The same, counting the calls to each server that a session names, up to 256 of them: for a recording, which has no
+    /// configuration.
+    #[must_use]
+    pub fn learning_servers(mut self) -> Self {
+        self.learns_servers = true;
         self
     }
 
@@ -266,6 +282,34 @@ impl Ledger {
             self.sessions.forget(oldest);
         }
         self.sessions.open(at, opened);
+        self.meet_server(opened);
+    }
+
+    fn meet_server(&mut self, opened: &SessionOpened) {
+        self.learn_server(&opened.server);
+        let side = opened.id.side();
+        self.count_at(&opened.server, side, |tally| tally.session_opened(opened.basis));
+    }
+
+    /// Lists a server of a recording. Its first exchange may come before its session.
+    fn learn_server(&mut self, server: &Arc<str>) {
+        let has_room = self.servers.len() < MAX_SEEN_SERVERS;
+        if self.learns_servers && has_room && self.place_of(server).is_none() {
+            Arc::make_mut(&mut self.servers).push(ServerTally::of(Arc::clone(server)));
+        }
+    }
+
+    fn place_of(&self, server: &Arc<str>) -> Option<usize> {
+        self.servers.iter().position(|tally| tally.server == *server)
+    }
+
+    /// Forward destinations are without bound; only configured servers, and those of a recording, are counted one by one.
+    fn count_at(&mut self, server: &Arc<str>, side: Side, count: impl FnOnce(&mut ServerTally)) {
+        let is_counted = self.learns_servers || side == Side::Reverse;
+        let place = is_counted.then(|| self.place_of(server)).flatten();
+        if let Some(tally) = place.and_then(|place| Arc::make_mut(&mut self.servers).get_mut(place)) {
+            count(tally);
+        }
     }
 
     /// Bytes of what history holds beside rows, bodies and exchanges: tables, sessions, streams, what views are told.

@@ -18,6 +18,18 @@ use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, 
 /// Why a session ends that is the run of a command.
 pub const COMMAND_ENDED: &str = "the command ended";
 
+/// Why a session ends whose shim has gone before its command.
+pub const SHIM_GONE: &str = "the shim that watched the command has gone";
+
+/// Why a session ends whose command goes on.
+pub const NOT_WATCHED: &str = "the proxy stopped and watches the command no longer";
+
+/// The code of a JSON-RPC error in place of a server's answer; `data.origin` is `shadowcat`.
+pub const OWN_ERROR: i64 = -33_001;
+
+/// Why a JSON document has no message in it.
+pub const NO_JSON_RPC: &str = "JSON, but no JSON-RPC message";
+
 /// Why the session of a WebSocket is over.
 pub const SOCKET_CLOSED: &str = "the WebSocket was closed";
 
@@ -189,6 +201,8 @@ pub struct RewrittenObserved {
     pub exchange: ExchangeId,
     /// Its session, if it is known by now.
     pub session: Option<ProxySessionId>,
+    /// Which body it is.
+    pub direction: Direction,
     /// What was changed, one line a change.
     pub rewrites: Vec<String>,
     /// What is remarkable.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::{Direction, Outcome, RowKind};
+use crate::snapshot::{Direction, Outcome, RowKind, SessionBasis};
 
 /// Outcomes that the HTTP exchange around a call cannot have.
 const OF_CALLS_ONLY: [&str; 4] = ["rpc_error", "tool_error", "input_required", "task"];
 
-/// What a configured server has been asked. Counters only rise.
+/// What a server has been asked. Counters only rise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTally {
     /// What it is called on screen.
@@ -16,6 +16,12 @@ pub struct ServerTally {
     pub calls: u64,
     /// Those of them that failed.
     pub failed: u64,
+    /// It has named an HTTP+SSE endpoint.
+    pub speaks_sse: bool,
+    /// Exchanges that have begun; counted for the servers of a recording only.
+    pub exchanges: u64,
+    /// It is a command; known for the servers of a recording only.
+    pub is_command: bool,
 }
 
 impl ServerTally {
@@ -24,7 +30,16 @@ impl ServerTally {
             server,
             calls: 0,
             failed: 0,
+            speaks_sse: false,
+            exchanges: 0,
+            is_command: false,
         }
+    }
+
+    /// Notes what a session of it tells.
+    pub(crate) fn session_opened(&mut self, basis: SessionBasis) {
+        self.speaks_sse |= basis == SessionBasis::SseEndpoint;
+        self.is_command |= basis == SessionBasis::Process;
     }
 
     pub(crate) fn call_ended(&mut self, outcome: Outcome) {

@@ -77,8 +77,17 @@ pub struct ExchangeDetail {
     pub is_run: bool,
     /// Request as the client sent it.
     pub request: Head,
-    /// What we changed before sending it on: one line a change, `Host: a → b`.
+    /// What we changed in its head before sending it on: one line a change, `Host: a → b`.
     pub rewrites: Vec<String>,
+    /// What we changed in its body.
+    #[serde(default)]
+    pub body_rewrites: Vec<String>,
+    /// What we changed in the response's head.
+    #[serde(default)]
+    pub response_rewrites: Vec<String>,
+    /// What we changed in the response's body.
+    #[serde(default)]
+    pub response_body_rewrites: Vec<String>,
     /// Response as the upstream sent it; `None` before it came, or if it never did.
     pub response: Option<Head>,
     /// The response is one of our own (502, 503 …).

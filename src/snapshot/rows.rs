@@ -258,13 +258,15 @@ pub enum Outcome {
     UpstreamGone,
     /// The proxy itself answered, because the upstream could not be reached or a limit was hit.
     ProxyError(u16),
-    /// Its stream ended, or too many calls were open, before an answer came.
+    /// Its stream ended, or too many calls were open, before an answer came. Of a run: no server answered any of its calls.
     Unanswered,
+    /// Nobody knows: the shim that watched the command has gone.
+    Unwatched,
 }
 
 impl Outcome {
     /// The names of all outcomes, without the codes they may carry, in the order of declaration.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "ok",
         "rpc_error",
         "tool_error",
@@ -276,6 +278,7 @@ impl Outcome {
         "upstream_gone",
         "proxy_error",
         "unanswered",
+        "unwatched",
     ];
 
     /// Its place in [`Outcome::NAMES`].
@@ -292,6 +295,7 @@ impl Outcome {
             Self::UpstreamGone => 8,
             Self::ProxyError(_) => 9,
             Self::Unanswered => 10,
+            Self::Unwatched => 11,
         }
     }
 
@@ -493,6 +497,8 @@ pub enum EndKind {
     UpstreamUnreachable,
     /// We cut it: shutdown or a limit.
     CutByProxy,
+    /// Nobody knows: the shim that watched it has gone.
+    Unwatched,
 }
 
 /// One line of the program's own log.

@@ -14,7 +14,7 @@ pub(crate) const MARKER: &str = "shadowcat-error";
 /// The same for what is no error.
 const ANSWER_MARKER: &str = "shadowcat-answer";
 /// JSON-RPC code of errors made here: outside of everything JSON-RPC and MCP reserve.
-pub(crate) const RPC_CODE: i64 = -33_001;
+pub(crate) const RPC_CODE: i64 = crate::session::observation::OWN_ERROR;
 
 /// What we say instead of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -359,6 +359,11 @@ impl Exchange {
         let rewritten = RewrittenObserved {
             exchange: self.id,
             session: self.session().map(|session| session.id),
+            direction: if changes.is_of_request {
+                Direction::ClientToServer
+            } else {
+                Direction::ServerToClient
+            },
             rewrites: changes.rewrites,
             findings: changes.findings,
         };

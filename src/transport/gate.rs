@@ -229,7 +229,7 @@ impl Gate {
         if turn.is_some() {
             self.opened.fetch_add(1, Ordering::Relaxed);
             let text = format!(
-                "{} could not be reached {failures} times in a row ({cause}): requests get 503 at once, and one every {} is tried. Start the server; `r` on the Resources screen tries at once.",
+                "{} could not be reached {failures} times in a row ({cause}): requests get 503 at once, and one every {} is let through to try again. Start the server; `r` on the Servers screen has the next request tried at once.",
                 self.name,
                 seconds(self.pause)
             );
@@ -388,7 +388,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Upstream {} is not asked: {} connects in a row failed (the last: {}), and its breaker has been open for {}. A request that comes in {} or later is tried. Start the server; `r` on the Resources screen of shadowcat-tui has the next request tried at once.",
+            "Upstream {} is not asked: {} connects in a row failed (the last: {}), and its breaker has been open for {}. The next try is allowed in {}. Start the server; `r` on the Servers screen of shadowcat-tui has the next request tried at once.",
             self.upstream,
             self.failures,
             self.cause,

@@ -33,6 +33,6 @@ pub(crate) mod tap;
 pub(crate) mod tls;
 pub(crate) mod tunnel;
 pub(crate) mod upstream;
-mod via;
+pub(crate) mod via;
 pub(crate) mod watchers;
 pub(crate) mod websocket;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
+use crate::ca::PROBE_FIELD;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind};
@@ -45,6 +46,9 @@ pub(super) async fn give_certificate(
         Ok(None) => OwnAnswer::no_certificate("This proxy does not intercept TLS.".to_owned()),
         Err(error) => OwnAnswer::no_certificate(describe(&error)),
     };
+    if request.headers().contains_key(PROBE_FIELD) {
+        return answer.response(false, None);
+    }
     if !answer.status.is_success() {
         return refuse(connection, request, head, answer).await;
     }

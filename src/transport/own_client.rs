@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::{Client, ClientBuilder};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::tls::trust::checked;
+use super::tls::trust::{Alpn, Trust, checked};
 
 /// A client for one `http:` or `https:` URL. The caller adds its own times.
 ///
@@ -20,13 +20,30 @@ pub(crate) fn builder(url: &str) -> Result<ClientBuilder, String> {
     } else {
         without_trust()?
     };
-    Ok(Client::builder()
+    Ok(with_tls(tls))
+}
+
+/// The same for a URL at `host`, believing whom `trust` says.
+///
+/// # Errors
+/// As [`builder`].
+pub(crate) fn trusting_builder(url: &str, host: &str, trust: &Trust) -> Result<ClientBuilder, String> {
+    let tls = if url.starts_with("https:") {
+        ClientConfig::clone(&*trust.config_for(host, Alpn::Both)?)
+    } else {
+        without_trust()?
+    };
+    Ok(with_tls(tls))
+}
+
+fn with_tls(tls: ClientConfig) -> ClientBuilder {
+    Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
         .user_agent(concat!("shadowcat-tui/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls))
+        .tls_backend_preconfigured(tls)
 }
 
 /// For a client that never uses TLS, which has to be given a configuration all the same.

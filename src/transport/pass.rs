@@ -25,7 +25,7 @@ use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
-use super::relay::{ReplyBody, RequestBody, chain, describe};
+use super::relay::{ReplyBody, RequestBody, chain};
 use super::reply::relay_response;
 use super::serve::ClientConnection;
 use super::tls::trust;
@@ -205,7 +205,7 @@ fn note_contact(hub: &Hub, destination: &Destination, error: Option<&SendError>)
         .as_ref()
         .and_then(|(upstream, ..)| hub.upstreams.get(upstream.index))
     {
-        let outcome = error.map_or(Ok(()), |error| Err(describe(error)));
+        let outcome = error.map_or(Ok(()), |error| Err(root_cause(error)));
         state.note(outcome, hub.clock.now());
     }
 }
@@ -225,15 +225,13 @@ fn note_large_head(hub: &Hub, error: &SendError) {
 fn failure_text(destination: &Destination, error: &SendError) -> String {
     let target = destination.upstream.as_ref().map_or_else(
         || destination.target.to_string(),
-        |(upstream, ..)| upstream.config.url(),
+        |(upstream, ..)| upstream.config.shown_url(),
     );
-    let advice = if trust::is_refusal(error) {
-        "If that certificate is meant to be believed, start with --upstream-ca FILE, or with --insecure HOST."
-    } else if error.is_connect() {
+    let advice = trust::advice(error).unwrap_or(if error.is_connect() {
         "Check that the server runs and that the URL is right."
     } else {
         "The server accepted the connection and then failed; its own log may say why."
-    };
+    });
     let cause = root_cause(error);
     format!(
         "Upstream {} ({target}) failed: {cause}. {advice}",

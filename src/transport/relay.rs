@@ -394,7 +394,8 @@ impl Relay {
         }
     }
 
-    fn hand_on(&mut self, on: Onward) {
+    fn hand_on(&mut self, mut on: Onward) {
+        on.changes.is_of_request = self.direction == Direction::ClientToServer;
         self.is_changed |= !on.changes.rewrites.is_empty();
         self.exchange.tell_changes(on.changes, &mut self.outbox);
         let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
@@ -512,19 +513,28 @@ pub(crate) fn chain<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// An error and its causes in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
+/// An error and its causes in one line, without those that only say in which part of the HTTP library it was.
+pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in chain(error).filter(|cause| !is_only_a_part(*cause)) {
+        let next = cause.to_string();
+        if text.is_empty() {
+            text = next;
+        } else if !text.contains(&next) {
             text.push_str(": ");
             text.push_str(&next);
         }
-        cause = error.source();
     }
     text
+}
+
+/// `client error (Connect)`, `error sending request`: what matters is behind them.
+fn is_only_a_part(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_part = error.is::<hyper_util::client::legacy::Error>()
+        || error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(reqwest::Error::is_request);
+    is_part && error.source().is_some()
 }
 
 impl Body for Relay {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, Side};
-use crate::recording::redact::secret_of_argument;
+use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
-use crate::session::observation::COMMAND_ENDED;
+use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, SHIM_GONE};
 use crate::session::registry::Session;
-use crate::snapshot::{Carrier, Direction, EndKind, Head};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head};
 
 use super::exchange::{Exchange, Peer, RunBeginning};
 use super::hub::Hub;
 use super::reader::{BodyKind, BodyReader, Draft};
+use super::rewrite::Changes;
 use super::watchers::Outbox;
 
 /// What is told of a run when it begins.
@@ -72,12 +73,9 @@ impl RunFacts {
 pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
     let mut is_value = false;
     let word = |word: &str| {
-        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
+        let (masked, is_value_next) = masked_argument(word, is_value);
         is_value = is_value_next;
-        match secret.and_then(|start| word.get(..start)) {
-            Some(open) => format!("{open}***"),
-            None => quoted(word),
-        }
+        masked.unwrap_or_else(|| quoted(word))
     };
     let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();
     words.join(" ")
@@ -159,6 +157,24 @@ impl RunEnd {
     const fn is_failure(self) -> bool {
         !matches!(self, Self::Exited(0) | Self::Stopped | Self::Left)
     }
+
+    /// How its pipes ended with it.
+    const fn of_pipes(self) -> EndKind {
+        match self {
+            Self::Stopped | Self::Left => EndKind::CutByProxy,
+            Self::Unknown => EndKind::Unwatched,
+            Self::Exited(_) | Self::Killed(_) => EndKind::Complete,
+        }
+    }
+
+    /// Why its session is over with it.
+    const fn of_session(self) -> &'static str {
+        match self {
+            Self::Exited(_) | Self::Killed(_) | Self::Stopped => COMMAND_ENDED,
+            Self::Unknown => SHIM_GONE,
+            Self::Left => NOT_WATCHED,
+        }
+    }
 }
 
 /// A run that is observed. Its end is told when it and all its taps are dropped.
@@ -221,16 +237,11 @@ impl Run {
             self.exchange.fail(end.to_string());
         }
         for direction in [Direction::ClientToServer, Direction::ServerToClient] {
-            let how = if matches!(end, RunEnd::Stopped | RunEnd::Left) {
-                EndKind::CutByProxy
-            } else {
-                EndKind::Complete
-            };
-            self.exchange.end_direction(direction, how);
+            self.exchange.end_direction(direction, end.of_pipes());
         }
         if ends_session {
             let mut outbox = Outbox::new(Arc::clone(&self.exchange.hub.watchers));
-            self.exchange.end_session(COMMAND_ENDED, &mut outbox);
+            self.exchange.end_session(end.of_session(), &mut outbox);
             outbox.flush().await;
         }
     }
@@ -257,6 +268,16 @@ impl RunTap {
         let is_recording = self.outbox.is_recording();
         self.reader.push(bytes, false, is_recording, &mut self.drafts);
         self.tell();
+        self.outbox.flush().await;
+    }
+
+    /// Tells what was found in what has passed; it is shown at the run.
+    pub(crate) async fn found(&mut self, findings: Vec<Finding>) {
+        let changes = Changes {
+            findings,
+            ..Changes::default()
+        };
+        self.exchange.tell_changes(changes, &mut self.outbox);
         self.outbox.flush().await;
     }
 

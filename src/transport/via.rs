@@ -27,7 +27,7 @@ pub(crate) enum ViaError {
 }
 
 /// Whether connections to `host` go through `via`. A proxy elsewhere cannot reach this machine's loopback addresses.
-pub(super) fn is_on_the_way(via: &ViaProxy, host: &str) -> bool {
+pub(crate) fn is_on_the_way(via: &ViaProxy, host: &str) -> bool {
     via.is_here() || !is_loopback(host)
 }
 

@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use crate::codec::websocket::{Deflate, Heard, WebSocketReader};
 use crate::session::observation::{ObservedHead, SOCKET_CLOSED, head_text};
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, Severity};
+use crate::session::registry::Session;
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis, Severity};
 use crate::tasks::{NoRoomError, TaskKind, TaskPermit};
 
 use super::exchange::{Exchange, ResponseHead};
@@ -115,6 +116,7 @@ impl Switch {
             ObservedHead::Raw,
         );
         let kind = Kind::agreed(&parts.headers);
+        let ending = Ending(Arc::clone(exchange));
         let fields = headers::end_to_end_and_upgrade(std::mem::take(&mut parts.headers));
         tell_head(exchange, head, &fields).await;
         let exchange = Arc::clone(exchange);
@@ -123,14 +125,25 @@ impl Switch {
         let tasks = exchange.hub.tasks.clone();
         tasks.spawn(TaskKind::Tunnel, async move {
             relay(&exchange, self.client, server, kind).await;
-            let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
-            exchange.end_session(SOCKET_CLOSED, &mut outbox);
-            outbox.flush().await;
-            drop((self.permit, self.place));
+            drop((ending, self.permit, self.place));
         });
         parts.headers = fields;
         parts.version = Version::HTTP_11;
         Response::from_parts(parts, ReplyBody::Own(Some(Bytes::new())))
+    }
+}
+
+/// Ends the session that the socket is, whatever ends the socket. One that the request named goes on without it.
+struct Ending(Arc<Exchange>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let is_socket = |session: Arc<Session>| session.opened.basis == SessionBasis::Socket;
+        if self.0.session().is_some_and(is_socket) {
+            // What it has not told is told when it goes, beyond all bounds, as are all ends.
+            let mut outbox = Outbox::new(Arc::clone(&self.0.hub.watchers));
+            self.0.end_session(SOCKET_CLOSED, &mut outbox);
+        }
     }
 }
 

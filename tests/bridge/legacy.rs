@@ -240,6 +240,46 @@ async fn a_refused_handshake_begins_no_session() {
 }
 
 #[tokio::test]
+async fn a_cancelled_request_that_is_not_answered_ends_its_stream_and_no_other() {
+    let engine = bridge(scripted(""), |_| {});
+    let client = Client::in_session(&engine, "2025-06-18").await;
+    let fields = format!("Accept: {BOTH}\r\n");
+    let mut cancelled = client.begin("POST", &fields, &call("1", "sleep", "{}")).await;
+    let mut other = client.begin("POST", &fields, &call("2", "sleep", "{}")).await;
+    let json_only = "Accept: application/json\r\n";
+    let mut document = client.begin("POST", json_only, &call("3", "sleep", "{}")).await;
+    for stream in [&mut cancelled, &mut other] {
+        assert!(stream.read_head().await.contains("text/event-stream"));
+    }
+    for id in [1, 3] {
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        assert_eq!(client.post(&cancel.to_string()).await.status, 202);
+    }
+    let (bytes, is_whole) = cancelled.read_to_end().await;
+    let rest = String::from_utf8(bytes).unwrap();
+    assert!(is_whole && !rest.contains("\"id\":1"), "{rest}");
+    let (bytes, _) = document.read_to_end().await;
+    let answer = String::from_utf8(bytes).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"id\":3,\"error\""),
+        "{answer}"
+    );
+    client.post(&call("4", "wake", "{}")).await;
+    assert_eq!(next_answer(&mut other).await["result"], json!({"woken": true}));
+}
+
+/// The next answer on a stream, after whatever else stands there.
+async fn next_answer(stream: &mut RawPeer) -> Value {
+    loop {
+        let (_, message) = next_event(stream).await;
+        if message.get("result").is_some() {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
 async fn batches_pass_where_the_revision_has_them() {
     let engine = bridge(scripted(""), |_| {});
     let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":"1","method":"ping"}]"#;
@@ -352,6 +392,13 @@ async fn output_that_is_no_message_and_words_on_stderr_are_shown_and_not_passed_
     assert!(
         shown.iter().any(|text| text.contains("Listening on nothing")),
         "{shown:?}"
+    );
+    let line = snapshot.messages.rows.iter();
+    let line = line.filter(|row| row.summary.contains("Listening on nothing"));
+    assert!(
+        line.clone().all(|row| !row.findings.is_empty()),
+        "{:#?}",
+        line.collect::<Vec<_>>()
     );
     let sessions = &snapshot.sessions.rows;
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Clients without sessions.
 
 use serde_json::json;
+use shadowcat::snapshot::RowKind;
 
 use crate::peer::*;
 use crate::support::*;
@@ -113,6 +114,36 @@ async fn a_head_that_disagrees_with_its_body_is_refused_before_the_program_hears
 }
 
 #[tokio::test]
+async fn arguments_that_headers_repeat_are_compared_by_the_last_list_of_tools() {
+    let engine = bridge(scripted("modern"), |_| {});
+    let client = Client::new(&engine);
+    let body = modern_call("1", "deploy", r#"{"region":"eu-1"}"#);
+    let with = async |field: &str| {
+        let fields = modern_head(&body) + field;
+        let answer = client.exchange("POST", &fields, &body).await;
+        (answer.status, answer.json()["error"]["code"].as_i64())
+    };
+    let mismatch = (400, Some(-32020));
+    assert_eq!(with("").await, (200, None), "nobody knows the tool yet");
+    assert_eq!(with("Mcp-Param-Region: =?base64?ZXUtMQ?=\r\n").await, mismatch);
+    client.post_modern(&modern("2", "tools/list", "")).await;
+    assert_eq!(with("").await, mismatch);
+    assert_eq!(with("Mcp-Param-Region: EU-1\r\n").await, mismatch);
+    assert_eq!(with("mcp-param-region:  eu-1 \r\n").await, (200, None));
+    assert_eq!(
+        with("Mcp-Param-Region: =?base64?ZXUtMQ==?=\r\n").await,
+        (200, None)
+    );
+    client.post_modern(&modern_call("3", "exit", "{}")).await;
+    client.post_modern(&modern_call("4", "echo", "{}")).await;
+    assert_eq!(
+        with("").await,
+        mismatch,
+        "its tools are the same after a new start"
+    );
+}
+
+#[tokio::test]
 async fn unknown_methods_are_404_and_there_is_no_get() {
     let engine = bridge(scripted("modern"), |_| {});
     let client = Client {
@@ -132,6 +163,20 @@ async fn unknown_methods_are_404_and_there_is_no_get() {
     }
     let answer = client.post_modern(&modern_call("1", "ask", "{}")).await;
     assert_eq!(answer.json()["id"], 1, "a request of the server is not passed on");
+    let mut frontend = engine.frontend().unwrap();
+    snapshot_when(&mut frontend, "the finding at the program's run", |snapshot| {
+        let mut runs = snapshot
+            .messages
+            .rows
+            .iter()
+            .filter(|row| row.kind == RowKind::Run);
+        runs.any(|row| {
+            row.findings
+                .iter()
+                .any(|finding| finding.text.contains("a request of the server"))
+        })
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -232,7 +232,8 @@ pub fn modern_call(id: &str, tool: &str, arguments: &str) -> String {
     )
 }
 
-fn modern_head(body: &str) -> String {
+/// The head fields that repeat what a body of the modern era says.
+pub fn modern_head(body: &str) -> String {
     let body: Value = serde_json::from_str(body).unwrap();
     let method = body["method"].as_str().unwrap();
     let name = body["params"]["name"].as_str();

@@ -1,7 +1,77 @@
 //! The authority and its certificates: where they are, and how many are kept.
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
 use crate::peers::*;
 use crate::support::*;
+
+/// What a client of `house` gets from `server` under the name `host`.
+async fn answer_of(server: &TlsServer, house: &House, host: &str) -> String {
+    let authority = format!("{host}:{}", server.port());
+    let asking = async {
+        let mut client = house.client(&authority, &["http/1.1"]).await;
+        client
+            .send(format!(
+                "GET /mcp HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
+        client.read_to_end().await
+    };
+    let (answer, ()) = tokio::join!(asking, server.answer_one());
+    answer
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_authority_is_believed_if_it_was_named() {
+    for is_ca in [
+        IsCa::Ca(BasicConstraints::Unconstrained),
+        IsCa::ExplicitNoCa,
+        IsCa::NoCa,
+    ] {
+        let server = TlsServer::self_signed(|params| params.is_ca = is_ca).await;
+        let house = House::trusting(&server);
+        let answer = answer_of(&server, &house, "localhost").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{is_ca:?}: {answer}");
+        let answer = answer_of(&server, &house, "127.0.0.1").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 502 ") && answer.contains("subjectAltName"),
+            "it is not made for that name: {answer}"
+        );
+        let other = TlsServer::self_signed(|params| params.is_ca = is_ca).await;
+        let answer = answer_of(&other, &house, "localhost").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 502 ") && answer.contains("or the server's own"),
+            "another one was named: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_not_believed_although_it_was_named() {
+    let server = TlsServer::self_signed(|params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(2020, 1, 1);
+    })
+    .await;
+    let answer = answer_of(&server, &House::trusting(&server), "localhost").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 502 ") && answer.contains("needs a new certificate"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_servers_own_certificate_vouches_for_no_other() {
+    let mut own = CertificateParams::new(vec!["dev.test".to_owned()]).unwrap();
+    own.is_ca = IsCa::ExplicitNoCa;
+    let own = CertifiedIssuer::self_signed(own, KeyPair::generate().unwrap()).unwrap();
+    let server = TlsServer::issued_by(&own).await;
+    let answer = answer_of(&server, &House::trusting(&server), "localhost").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 502 "),
+        "its key could be used for any name: {answer}"
+    );
+}
 
 #[tokio::test]
 async fn beyond_max_certificates_one_goes_and_is_made_again() {

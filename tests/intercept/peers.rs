@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -93,21 +93,43 @@ impl TlsServer {
             .unwrap()
             .signed_by(&key, &authority)
             .unwrap();
+        Self::showing(&leaf, &key, &authority.pem(), protocols).await
+    }
+
+    /// One with a certificate that nobody but itself vouches for, as people make it by hand.
+    pub async fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        let certificate = params.self_signed(&key).unwrap();
+        Self::showing(&certificate, &key, &certificate.pem(), &["http/1.1"]).await
+    }
+
+    /// One whose certificate was signed with the key of `issuer`.
+    pub async fn issued_by(issuer: &CertifiedIssuer<'_, KeyPair>) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = params.signed_by(&key, issuer).unwrap();
+        Self::showing(&leaf, &key, &issuer.pem(), &["http/1.1"]).await
+    }
+
+    /// `authority` is what has to be believed.
+    async fn showing(certificate: &Certificate, key: &KeyPair, authority: &str, protocols: &[&str]) -> Self {
         let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], private)
+            .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("root.pem"), authority.pem()).unwrap();
+        std::fs::write(home.path().join("root.pem"), authority).unwrap();
         Self {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
             home,
-            authority: authority.pem(),
+            authority: authority.to_owned(),
         }
     }
 
@@ -132,6 +154,17 @@ impl TlsServer {
         let (socket, _) = soon("a connection", self.listener.accept()).await.unwrap();
         socket.set_nodelay(true).unwrap();
         Wire::new(soon("a handshake", self.acceptor.accept(socket)).await.unwrap())
+    }
+
+    /// Answers the one request of whoever comes, if they finish their handshake.
+    pub async fn answer_one(&self) {
+        let (socket, _) = soon("a connection", self.listener.accept()).await.unwrap();
+        if let Ok(stream) = soon("a handshake", self.acceptor.accept(socket)).await {
+            let mut peer = Wire::new(stream);
+            peer.read_head().await;
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .await;
+        }
     }
 
     /// Accepts whoever comes, and says nothing.

@@ -83,6 +83,10 @@ impl Server {
 
     async fn wait(&self, context: &RequestContext<RoleServer>) -> CallToolResult {
         self.waiting.send_modify(|count| *count += 1);
+        if let Some(token) = context.meta.get_progress_token() {
+            let begun = ProgressNotificationParam::new(token, 0.0);
+            context.peer.notify_progress(begun).await.unwrap();
+        }
         context.ct.cancelled().await;
         self.cancelled.send_modify(|count| *count += 1);
         CallToolResult::success(Vec::new())

@@ -8,6 +8,15 @@ pub(crate) struct Told<'a> {
     pub(crate) name: &'a str,
     /// Where the proxy has it.
     pub(crate) url: &'a str,
+    /// It speaks the older HTTP+SSE, which clients do not find out by themselves.
+    pub(crate) speaks_sse: bool,
+}
+
+impl Told<'_> {
+    /// What clients call the transport.
+    const fn transport(self) -> &'static str {
+        if self.speaks_sse { "sse" } else { "http" }
+    }
 }
 
 /// The file of Claude Code, Cursor and others.
@@ -21,7 +30,12 @@ pub(crate) fn vs_code<'a>(servers: impl IntoIterator<Item = Told<'a>>) -> String
 }
 
 fn file<'a>(key: &str, servers: impl IntoIterator<Item = Told<'a>>) -> String {
-    let entry = |told: Told<'a>| (told.name.to_owned(), json!({"type": "http", "url": told.url}));
+    let entry = |told: Told<'a>| {
+        (
+            told.name.to_owned(),
+            json!({"type": told.transport(), "url": told.url}),
+        )
+    };
     let entries: Map<String, Value> = servers.into_iter().map(entry).collect();
     let file = json!({ key: entries });
     // What was made of texts alone can be written.
@@ -42,7 +56,11 @@ pub(crate) fn claude(told: Told<'_>) -> String {
     let name: String = told.name.chars().map(plain).collect();
     let name = name.trim_start_matches('-');
     let name = if name.is_empty() { "server" } else { name };
-    format!("claude mcp add --transport http {name} {}", quoted(told.url))
+    format!(
+        "claude mcp add --transport {} {name} {}",
+        told.transport(),
+        quoted(told.url)
+    )
 }
 
 /// `word` as a shell takes it for one.
@@ -62,6 +80,7 @@ mod tests {
     const DB: Told<'_> = Told {
         name: "db",
         url: "http://127.0.0.1:8080/db",
+        speaks_sse: false,
     };
 
     #[test]
@@ -80,10 +99,27 @@ mod tests {
     }
 
     #[test]
+    fn clients_are_told_of_a_server_of_the_older_transport_what_it_speaks() {
+        let told = Told {
+            speaks_sse: true,
+            ..DB
+        };
+        for (file, key) in [(mcp_servers([told]), "mcpServers"), (vs_code([told]), "servers")] {
+            let file: Value = serde_json::from_str(&file).unwrap();
+            assert_eq!(file[key]["db"], json!({"type": "sse", "url": DB.url}));
+        }
+        assert_eq!(
+            claude(told),
+            "claude mcp add --transport sse db http://127.0.0.1:8080/db"
+        );
+    }
+
+    #[test]
     fn no_name_or_url_can_become_a_command_of_its_own() {
         let evil = Told {
             name: "-x; rm $(y)",
             url: "http://127.0.0.1:1/a?b='$(c)'&d",
+            speaks_sse: false,
         };
         assert_eq!(
             claude(evil),

@@ -40,6 +40,12 @@ pub(crate) enum Transport<'a> {
     Url(&'a Node),
 }
 
+/// Whether the entry says that the server speaks the older HTTP+SSE.
+pub(crate) fn says_sse(entry: &Node) -> bool {
+    let stated = entry.get("type").or_else(|| entry.get("transport"));
+    stated.and_then(Node::text) == Some("sse")
+}
+
 /// How the server of that entry is reached.
 ///
 /// # Errors

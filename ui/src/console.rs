@@ -1,9 +1,15 @@
-//! Words to the person at the terminal, while no screen is up.
+//! Words to the person at the terminal, while no screen is up. Names in files of others stand in them too, so nothing
+//! that a terminal would obey gets through.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
-/// Prints a line on stderr. Nobody may be there to read it any more, which is no reason to fail.
+use crate::text::Safe;
+
+/// Prints a line, or several, on stderr. Nobody may be there to read it any more, which is no reason to fail.
 pub(crate) fn say(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let text = line.to_string();
+    let safe: Vec<Safe> = text.split('\n').map(Safe::of).collect();
+    let safe: Vec<&str> = safe.iter().map(Safe::as_str).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", safe.join("\n"));
 }

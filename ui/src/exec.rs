@@ -1,27 +1,35 @@
 //! Runs a client with the environment that sends its HTTP and HTTPS through the proxy and lets it believe the proxy.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use shadowcat::ca::ClientFiles;
+use shadowcat::ca::{ClientFiles, PROBE_FIELD};
 
 use crate::cli::ExecJob;
 use crate::console::say;
 use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
 
 /// Where a proxy is looked for unless something else is said.
-const DEFAULT_PLACE: &str = "127.0.0.1:8080";
+pub(crate) const DEFAULT_PLACE: &str = "127.0.0.1:8080";
 /// How long a proxy on this machine, or near, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer that can be a certificate.
 const MAX_ANSWER: u64 = 64 * 1024;
-/// What asks the proxy for its certificate, through itself, so that no upstream is in the way.
-const QUESTION: &str = "GET http://shadowcat.invalid/shadowcat-ca.pem HTTP/1.1\r\nHost: shadowcat.invalid\r\nConnection: close\r\n\r\n";
+/// What a shell says if there is no such program, and if it cannot be run.
+const NO_PROGRAM: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+/// How much of a file tells whether it is a script, and of what.
+const FIRST_LINE: u64 = 256;
+/// What runs on Node, by name.
+const ON_NODE: [&str; 10] = [
+    "node", "nodejs", "npx", "npm", "pnpm", "pnpx", "yarn", "tsx", "ts-node", "corepack",
+];
 
 /// Where a proxy is, and what it asks for.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,16 +96,81 @@ pub(crate) fn run(job: &ExecJob) -> Result<(), Failure> {
             anyhow::anyhow!("there is no client to run; write it behind --"),
         ));
     };
-    tell(&place, program, files.is_some());
+    let found = find(program)?;
+    tell(&place, program, &found, files.is_some());
     let mut client = Command::new(program);
     client.args(arguments).envs(environment(&place, files.as_ref()));
     become_client(client).map_err(|error| {
+        let program = program.display();
         let error = error.context(format!(
-            "could not run {}; check that it is installed",
-            program.display()
+            "could not run {program}; check its permissions and, for a script, its first line (#!)"
         ));
-        Failure::with_code(CANNOT_OPEN, error)
+        Failure::with_code(NOT_EXECUTABLE, error)
     })
+}
+
+/// The file that will be run: known beforehand, so that nothing is said of a client that there is not.
+fn find(program: &OsStr) -> Result<PathBuf, Failure> {
+    let name = Path::new(program);
+    let has_place = name.components().count() > 1;
+    let places = if has_place {
+        vec![name.to_owned()]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|directory| directory.join(name))
+            .collect()
+    };
+    let mut files = places.into_iter().filter(|place| place.is_file());
+    let first = files.clone().next();
+    let runnable = files.find(|file| is_executable(file));
+    runnable.ok_or_else(|| match first {
+        Some(file) => Failure::with_code(
+            NOT_EXECUTABLE,
+            anyhow::anyhow!("could not run {}: it is not executable", file.display()),
+        ),
+        None if has_place => Failure::with_code(
+            NO_PROGRAM,
+            anyhow::anyhow!(
+                "could not run {}: there is no such file; check the path",
+                name.display()
+            ),
+        ),
+        None => Failure::with_code(
+            NO_PROGRAM,
+            anyhow::anyhow!(
+                "could not run {}: no program of this name in PATH; install it, or give its full path",
+                name.display()
+            ),
+        ),
+    })
+}
+
+#[cfg(unix)]
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|facts| facts.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_executable(_: &Path) -> bool {
+    true
+}
+
+/// Whether Node may run it: by its name, or as a script that does not say it is for something else.
+fn may_be_node(program: &OsStr, file: &Path) -> bool {
+    let stem = Path::new(program).file_stem().unwrap_or_default();
+    if ON_NODE.iter().any(|name| stem == *name) {
+        return true;
+    }
+    let mut start = Vec::new();
+    let reading = std::fs::File::open(file).and_then(|file| file.take(FIRST_LINE).read_to_end(&mut start));
+    let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    let is_other = ["python", "ruby", "perl", "uv"]
+        .iter()
+        .any(|name| first.contains(name));
+    reading.is_ok() && first.starts_with("#!") && !is_other
 }
 
 fn files_for_client(job: &ExecJob, pem: &str) -> Result<ClientFiles, Failure> {
@@ -110,12 +183,15 @@ fn files_for_client(job: &ExecJob, pem: &str) -> Result<ClientFiles, Failure> {
     files.map_err(|error| Failure::with_code(CANNOT_OPEN, error))
 }
 
-fn tell(place: &ProxyPlace, program: &OsString, is_trusted: bool) {
+fn tell(place: &ProxyPlace, program: &OsStr, file: &Path, is_trusted: bool) {
     let address = &place.address;
     say(format_args!(
-        "{} goes through http://{address}; Node obeys that from 22.21 and 24.0 on only, Go never for loopback hosts",
+        "{} is started with the proxy http://{address} in its environment",
         program.display()
     ));
+    if may_be_node(program, file) {
+        say("if it runs on Node: only 22.21, 24.0 and later ones obey that");
+    }
     if !is_trusted {
         say(format_args!(
             "the proxy at {address} does not intercept TLS, so https:// is passed on unseen"
@@ -179,11 +255,18 @@ fn certificate_of(place: &ProxyPlace) -> anyhow::Result<Option<String>> {
     Err(anyhow::anyhow!(body.trim().to_owned()).context(format!("the proxy at {address} has no certificate")))
 }
 
+/// What asks the proxy for its certificate, through itself, so that no upstream is in the way.
+fn question() -> String {
+    format!(
+        "GET http://shadowcat.invalid/shadowcat-ca.pem HTTP/1.1\r\nHost: shadowcat.invalid\r\n{PROBE_FIELD}: exec\r\nConnection: close\r\n\r\n"
+    )
+}
+
 fn ask(address: &str) -> io::Result<String> {
     let mut stream = connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(QUESTION.as_bytes())?;
+    stream.write_all(question().as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     String::from_utf8(answer).map_err(io::Error::other)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shadowcat::engine::{EngineHandle, ShutdownReport};
 use shadowcat::frontend::Frontend;
-use shadowcat::recording::UrlMask;
+use shadowcat::recording::{UrlMask, hide_url_secrets};
 use shadowcat::snapshot::{ServerKind, Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
@@ -107,11 +107,14 @@ async fn say_upstreams(frontend: &mut Frontend) {
                 "no --upstream: clients reach their servers through HTTP_PROXY=http://{address}"
             ));
         }
-        upstreams.iter().for_each(say_upstream);
+        for upstream in upstreams {
+            say(clients_of(upstream).as_str());
+        }
     }
 }
 
-fn say_upstream(upstream: &UpstreamRow) {
+/// Where clients find a server. What is secret in its URL is left to the one who configured it.
+fn clients_of(upstream: &UpstreamRow) -> Safe {
     let UpstreamRow {
         name,
         kind,
@@ -130,7 +133,7 @@ fn say_upstream(upstream: &UpstreamRow) {
         ServerKind::Command => " for a command that is started here".to_owned(),
     };
     let text = format!("clients of {name} use {client_url}{alone}{instead}");
-    say(Safe::of(&text).as_str());
+    Safe::of(&hide_url_secrets(&text))
 }
 
 async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Result<(), HeadlessError> {
@@ -177,5 +180,25 @@ async fn drain(
         if batch.is_last {
             return Ok(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_of_a_url_is_printed() {
+        let upstream = UpstreamRow {
+            name: "db".to_owned(),
+            url: "https://db.dev/mcp?api_key=***".to_owned(),
+            client_url: "http://127.0.0.1:8080/mcp?api_key=s3cret&page=2".to_owned(),
+            port_url: Some("http://127.0.0.1:9001/mcp?api_key=s3cret".to_owned()),
+            ..UpstreamRow::default()
+        };
+        assert_eq!(
+            clients_of(&upstream).as_str(),
+            "clients of db use http://127.0.0.1:8080/mcp?api_key=***&page=2 or http://127.0.0.1:9001/mcp?api_key=*** in place of https://db.dev/mcp?api_key=***"
+        );
     }
 }

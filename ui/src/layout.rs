@@ -108,7 +108,7 @@ fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Traffic => traffic(model.traffic_pane, body),
         Screen::Streams => streams(model.streams_pane, body),
         Screen::Resources => vec![(Pane::Resources, body)],
-        Screen::Log => vec![(Pane::Log, body)],
+        Screen::Log => log(model.log_pane, body),
         Screen::Servers => servers(model, body),
     }
 }
@@ -160,6 +160,15 @@ fn streams(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
     }
     let (upper, lower) = split_rows(body, body.height / 2);
     vec![(Pane::Streams, upper), (Pane::Events, lower)]
+}
+
+/// The list alone, until a line of it is opened.
+fn log(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
+    if focus == Pane::Log || body.height < 13 {
+        return vec![(focus, body)];
+    }
+    let (upper, lower) = split_rows(body, body.height / 2);
+    vec![(Pane::Log, upper), (Pane::LogLine, lower)]
 }
 
 /// The list as high as it needs, at most half; below it the chosen one.

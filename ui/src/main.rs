@@ -56,7 +56,7 @@ use anyhow::Context as _;
 use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
-use shadowcat::limits::descriptors::fit_to_descriptors;
+use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -337,8 +337,8 @@ fn fit_to_machine(mut config: Config, asked_limits: &BTreeSet<String>) -> Result
 fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> {
     let clamps = config.clamps.clone();
     let engine = Engine::start(config)?;
-    for clamp in clamps {
-        tracing::warn!("{clamp}");
+    if let Some(lowered) = in_one_line(&clamps) {
+        tracing::warn!("{lowered}");
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), addresses = ?engine.addresses(), "accepting clients");
     if let Some(demo) = &demo {
@@ -381,7 +381,7 @@ fn on_screen(engine: EngineHandle, screen: ScreenSettings, before_end: impl FnOn
 async fn end(engine: EngineHandle) -> anyhow::Result<ShutdownReport> {
     let mut signals = Signals::listen().context("could not listen to signals")?;
     let ending = Ending::begin(engine).context("could not start a thread to end the engine")?;
-    Ok(unless_told(&mut signals, ending.finish()).await??)
+    Ok(unless_told(&mut signals, ending.finish_or_key()).await??)
 }
 
 fn show(engine: EngineHandle, lines: &Lines, has_bodies: bool) -> Result<(), Failure> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
-use shadowcat::snapshot::{MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery};
+use shadowcat::snapshot::{
+    LogRow, MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery,
+};
 
 use crate::detail::Detail;
 use crate::format;
@@ -52,6 +54,8 @@ pub(crate) enum Pane {
     Events,
     Resources,
     Log,
+    /// All of the chosen line of the log.
+    LogLine,
     Servers,
     /// All that is known of the chosen server.
     Server,
@@ -64,7 +68,7 @@ impl Pane {
             Screen::Traffic => &[Self::Sessions, Self::Messages, Self::Detail],
             Screen::Streams => &[Self::Streams, Self::Events],
             Screen::Resources => &[Self::Resources],
-            Screen::Log => &[Self::Log],
+            Screen::Log => &[Self::Log, Self::LogLine],
             Screen::Servers => &[Self::Servers, Self::Server],
         }
     }
@@ -206,6 +210,7 @@ pub(crate) struct Model {
     pub(crate) traffic_pane: Pane,
     pub(crate) streams_pane: Pane,
     pub(crate) servers_pane: Pane,
+    pub(crate) log_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
     pub(crate) mode: Mode,
@@ -217,6 +222,7 @@ pub(crate) struct Model {
     pub(crate) log: ListState<u64>,
     pub(crate) log_level: LogLevel,
     pub(crate) log_scroll_right: usize,
+    pub(crate) log_line_scroll: usize,
     pub(crate) resources_scroll: usize,
     /// Servers by their place in the configuration.
     pub(crate) servers: ListState<u64>,
@@ -254,6 +260,7 @@ impl Model {
             traffic_pane: Pane::Messages,
             streams_pane: Pane::Streams,
             servers_pane: Pane::Servers,
+            log_pane: Pane::Log,
             is_zoomed: false,
             has_mouse: true,
             mode: Mode::Normal,
@@ -264,6 +271,7 @@ impl Model {
             log: ListState::new(true),
             log_level: LogLevel::All,
             log_scroll_right: 0,
+            log_line_scroll: 0,
             resources_scroll: 0,
             servers: ListState::new(false),
             server_scroll: 0,
@@ -285,7 +293,7 @@ impl Model {
             Screen::Traffic => self.traffic_pane,
             Screen::Streams => self.streams_pane,
             Screen::Resources => Pane::Resources,
-            Screen::Log => Pane::Log,
+            Screen::Log => self.log_pane,
             Screen::Servers => self.servers_pane,
         }
     }
@@ -295,7 +303,8 @@ impl Model {
             Pane::Sessions | Pane::Messages | Pane::Detail => self.traffic_pane = pane,
             Pane::Streams | Pane::Events => self.streams_pane = pane,
             Pane::Servers | Pane::Server => self.servers_pane = pane,
-            Pane::Resources | Pane::Log => {}
+            Pane::Log | Pane::LogLine => self.log_pane = pane,
+            Pane::Resources => {}
         }
     }
 
@@ -323,7 +332,7 @@ impl Model {
             Pane::Events => &[C::Events, C::List, C::Global],
             Pane::Resources => &[C::List, C::Global],
             Pane::Servers | Pane::Server => &[C::Servers, C::List, C::Global],
-            Pane::Log => &[C::Log, C::List, C::Global],
+            Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
         }
     }
 
@@ -400,17 +409,22 @@ impl Model {
         Rows { ids, first: 0, total }
     }
 
+    /// The line of the log under the cursor.
+    pub(crate) fn selected_log_line(&self) -> Option<&LogRow> {
+        let cursor = self.log.cursor?;
+        self.snapshot.log.rows.iter().find(|row| row.number == cursor)
+    }
+
     pub(crate) fn row(&self, id: MessageId) -> Option<&MessageRow> {
         let rows = &self.snapshot.messages.rows;
         let position = rows.binary_search_by_key(&id, |row| row.id).ok()?;
         rows.get(position)
     }
 
-    /// The configured servers; a recording has none.
+    /// The configured servers, or those that the sessions of a recording name.
     pub(crate) fn servers(&self) -> &[UpstreamRow] {
         match &self.snapshot.source {
-            Source::Live { upstreams, .. } => upstreams,
-            Source::File { .. } => &[],
+            Source::Live { upstreams, .. } | Source::File { upstreams, .. } => upstreams,
         }
     }
 

@@ -94,6 +94,38 @@ impl Line {
         }
         lines
     }
+
+    /// The same line as prose: cut between words, and within one only if it is longer than a line.
+    pub(crate) fn wrapped_at_words(&self, columns: usize) -> Vec<Self> {
+        if columns == 0 || self.width() <= columns {
+            return vec![self.clone()];
+        }
+        let mut lines = vec![Self::default()];
+        for (role, word) in self.words() {
+            let used = lines.last().map_or(0, Self::width);
+            let bare = word.trim_end();
+            if used > 0 && used + Safe::of(bare).width() > columns {
+                lines.push(Self::default());
+            }
+            let used = lines.last().map_or(0, Self::width);
+            let fits = used + Safe::of(&word).width() <= columns;
+            let piece = Self::default().say(role, if fits { &word } else { bare });
+            let mut pieces = piece.wrapped(columns).into_iter();
+            if let (Some(line), Some(first)) = (lines.last_mut(), pieces.next()) {
+                line.extend(first);
+            }
+            lines.extend(pieces);
+        }
+        lines
+    }
+
+    /// Its words, each with the spaces behind it.
+    fn words(&self) -> impl Iterator<Item = (Role, String)> {
+        self.0.iter().flat_map(|span| {
+            let words = span.text.as_str().split_inclusive(' ');
+            words.map(|word| (span.role, word.to_owned()))
+        })
+    }
 }
 
 /// A screen to draw on.
@@ -288,5 +320,19 @@ mod tests {
         let line = Line::of(Role::Key, "abcdef").with(Role::Text, "ghij");
         let wrapped: Vec<String> = line.wrapped(4).iter().map(Line::text).collect();
         assert_eq!(wrapped, ["abcd", "efgh", "ij"]);
+    }
+
+    #[test]
+    fn prose_is_cut_between_words_as_far_as_it_can_be() {
+        let line = Line::of(Role::Key, "one two").with(Role::Text, " three incomprehensible x");
+        let wrapped: Vec<String> = line.wrapped_at_words(8).iter().map(Line::text).collect();
+        assert!(
+            wrapped.iter().all(|line| line.trim_end().len() <= 8),
+            "{wrapped:?}"
+        );
+        assert_eq!(wrapped.first().map(String::as_str), Some("one two "));
+        let words: Vec<String> = wrapped.iter().map(|line| line.trim_end().to_owned()).collect();
+        assert_eq!(words, ["one two", "three", "incompre", "hensible", "x"]);
+        assert_eq!(line.wrapped_at_words(80), [line]);
     }
 }

@@ -131,6 +131,7 @@ fn outcome_word(outcome: Outcome) -> String {
         Outcome::UpstreamGone => "server gone".to_owned(),
         Outcome::ProxyError(status) => format!("proxy {status}"),
         Outcome::Unanswered => "unanswered".to_owned(),
+        Outcome::Unwatched => "shim gone".to_owned(),
     }
 }
 

@@ -3,10 +3,14 @@
 use std::io;
 use std::time::Duration;
 
+use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use futures_util::StreamExt as _;
 use shadowcat::engine::{EngineHandle, ShutdownReport};
 use tokio::sync::oneshot;
 
 use crate::console::say;
+use crate::format;
 use crate::signals::Signals;
 
 /// How long the end may take before somebody wonders why nothing happens.
@@ -33,7 +37,11 @@ pub(crate) async fn unless_told<T>(
 
 /// An engine that is ending on a thread of its own, where it may block until its traffic has drained.
 #[derive(Debug)]
-pub(crate) struct Ending(oneshot::Receiver<ShutdownReport>);
+pub(crate) struct Ending {
+    report: oneshot::Receiver<ShutdownReport>,
+    /// How long the traffic may take, before what is left is cut.
+    most: Duration,
+}
 
 impl Ending {
     /// Tells `engine` to end.
@@ -41,6 +49,7 @@ impl Ending {
     /// # Errors
     /// What the system says if no thread can be started.
     pub(crate) fn begin(engine: EngineHandle) -> io::Result<Self> {
+        let most = engine.drain_timeout();
         let (sender, report) = oneshot::channel();
         let end = move || {
             // Nobody waits any more if the process was told to leave at once.
@@ -49,19 +58,95 @@ impl Ending {
         std::thread::Builder::new()
             .name("shutdown".to_owned())
             .spawn(end)?;
-        Ok(Self(report))
+        Ok(Self { report, most })
     }
 
-    /// Waits for the end. Says on stderr what is waited for, if it takes its time.
+    /// Waits for the end. Says on stderr what is waited for and how long, if it takes its time.
     ///
     /// # Errors
     /// [`LeftAtOnceError`] if the engine's end panicked.
     pub(crate) async fn finish(mut self) -> Result<ShutdownReport, LeftAtOnceError> {
-        tokio::select! {
-            report = &mut self.0 => return report.map_err(|_| LeftAtOnceError),
-            () = tokio::time::sleep(SILENCE) => {}
+        match self.finish_silently().await {
+            Some(report) => report,
+            None => self.finish_aloud("Ctrl-C leaves at once").await,
         }
-        say("waiting for running exchanges to finish; Ctrl-C leaves at once");
-        self.0.await.map_err(|_| LeftAtOnceError)
+    }
+
+    /// The same where a screen was up: the key that ended it, pressed once more, leaves at once too.
+    ///
+    /// # Errors
+    /// [`LeftAtOnceError`] on that key, or if the engine's end panicked.
+    pub(crate) async fn finish_or_key(mut self) -> Result<ShutdownReport, LeftAtOnceError> {
+        if let Some(report) = self.finish_silently().await {
+            return report;
+        }
+        tokio::select! {
+            // What is said comes first: in raw mode lines do not end as usual.
+            biased;
+            report = self.finish_aloud("q or Ctrl-C leaves at once") => report,
+            () = quit_key() => Err(LeftAtOnceError),
+        }
+    }
+
+    /// The end, unless it takes its time.
+    async fn finish_silently(&mut self) -> Option<Result<ShutdownReport, LeftAtOnceError>> {
+        tokio::select! {
+            report = &mut self.report => Some(report.map_err(|_| LeftAtOnceError)),
+            () = tokio::time::sleep(SILENCE) => None,
+        }
+    }
+
+    async fn finish_aloud(self, way_out: &'static str) -> Result<ShutdownReport, LeftAtOnceError> {
+        let most = format::duration(self.most);
+        say(format_args!(
+            "waiting {most} at most for running exchanges and streams; {way_out}"
+        ));
+        self.report.await.map_err(|_| LeftAtOnceError)
+    }
+}
+
+/// Waits for `q` or Ctrl-C on the terminal, which passes keys on one by one as long.
+///
+/// # Cancel safety
+/// Safe: the terminal is as before when this is dropped.
+async fn quit_key() {
+    if let Ok(_raw) = RawMode::enter() {
+        let mut inputs = EventStream::new();
+        while let Some(Ok(input)) = inputs.next().await {
+            if is_quit(&input) {
+                return;
+            }
+        }
+    }
+    // Without a terminal there are signals still.
+    std::future::pending::<()>().await;
+}
+
+fn is_quit(input: &Event) -> bool {
+    let Event::Key(key) = input else {
+        return false;
+    };
+    let has_ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    match key.code {
+        KeyCode::Char('c') => has_ctrl,
+        KeyCode::Char('q' | 'Q') => !has_ctrl && key.kind != KeyEventKind::Release,
+        _ => false,
+    }
+}
+
+/// The terminal in raw mode until this is dropped.
+struct RawMode;
+
+impl RawMode {
+    fn enter() -> io::Result<Self> {
+        enable_raw_mode()?;
+        Ok(Self)
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // Nothing is left to be done if the terminal has gone.
+        let _ = disable_raw_mode();
     }
 }

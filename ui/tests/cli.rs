@@ -96,6 +96,22 @@ fn a_mistake_in_a_configuration_file_is_named_with_its_place() {
 }
 
 #[test]
+fn a_name_in_the_file_of_a_client_does_nothing_to_the_terminal() {
+    let home = Home::new();
+    let text = r#"{"mcpServers": {"a\u001b]0;title\u0007\u202eb": {"type": "nope", "url": "http://h/"}}}"#;
+    let path = home.file("mcp.json", text);
+    for arguments in [
+        &["--headless", "--config", &path][..],
+        &["wrap-config", &path, "--server", "x"],
+    ] {
+        let ran = home.run(arguments);
+        ran.refused(2, &["]0;title"]);
+        let is_obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!ran.stderr.contains(is_obeyed), "{:?}", ran.stderr);
+    }
+}
+
+#[test]
 fn settings_are_layered_and_what_is_printed_can_be_used_again() {
     let home = Home::new();
     home.file(

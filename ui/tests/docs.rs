@@ -26,8 +26,9 @@ The Resources screen shows the use of each, and how often it was reached:
 - Limits where somebody waits or is refused stand first and turn red when nine tenths are in use; limits where the oldest
   goes, or less is kept, may be full for hours without anything being wrong.
 
-Defaults that need more open files than the machine gives are lowered at the start, and the log and the screen say so:
-`max_connections` to half of what remains beside 64. A limit that you set yourself is never lowered: if it cannot be met,
+Defaults that need more open files than the machine gives are lowered at the start, and the log and the screen say so. A connection
+counts twice, a program four times, a link of `wrap` once, and 64 are kept for the rest: programs and links get a quarter each at most,
+`max_connections` what remains. A limit that you set yourself is never lowered: if it cannot be met,
 the program ends with exit code 2 and says what to do. The soft bound (`ulimit -n`) is raised to the hard one first.
 
 Sizes are written as `4096`, `64KiB`, `16MiB` or `1GiB`, times as `500ms`, `30s`, `5m` or `1h`.

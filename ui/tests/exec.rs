@@ -85,16 +85,71 @@ fn the_clients_exit_code_and_signal_are_its_own() {
     let connect = ["exec", "--connect", &proxy.address, "--"];
     let ran = home.run(&[&connect[..], &["sh", "-c", "echo out; exit 7"]].concat());
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "out\n"));
-    assert!(ran.stderr.contains("22.21"), "{ran:?}");
+    assert!(
+        ran.stderr.contains(&proxy.address) && !ran.stderr.contains("Node"),
+        "a shell is not Node: {ran:?}"
+    );
     let ran = home
         .command(&[&connect[..], &["sh", "-c", "kill -TERM $$"]].concat())
         .output()
         .unwrap();
     assert_eq!(ran.status.signal(), Some(15));
-    let ran = home.run(&[&connect[..], &["no-such-program"]].concat());
-    assert_eq!(ran.code, Some(3));
-    assert!(ran.stderr.contains("could not run no-such-program"), "{ran:?}");
     proxy.terminate();
+}
+
+#[test]
+fn a_client_that_cannot_be_run_is_told_with_the_code_of_shells_before_anything_else() {
+    let home = Home::new();
+    let proxy = Headless::start(&home, &[]);
+    let run = |client: &str| home.run(&["exec", "--connect", &proxy.address, "--", client]);
+    run("no-such-program").refused(127, &["could not run no-such-program", "PATH"]);
+    run("./no-such-file").refused(127, &["no such file"]);
+    let plain = home.file("plain", "no program");
+    run(&plain).refused(126, &["not executable"]);
+    proxy.terminate();
+}
+
+#[test]
+fn only_what_may_run_on_node_is_told_which_node_it_takes() {
+    let home = Home::new();
+    let proxy = Headless::start(&home, &[]);
+    for (name, first_line, expected) in [
+        ("client", "#!/bin/sh", true),
+        ("client.py", "#!/usr/bin/env python3", false),
+        ("npx", "", true),
+    ] {
+        let file = home.file(name, &format!("{first_line}\n"));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let ran = home.run(&["exec", "--connect", &proxy.address, "--", &file]);
+        assert_eq!(ran.stderr.contains("22.21"), expected, "{name}: {ran:?}");
+    }
+    proxy.terminate();
+}
+
+#[test]
+fn what_exec_asks_the_proxy_is_no_traffic() {
+    let home = Home::new();
+    let lines = home.path().join("lines");
+    let proxy = Headless::of(
+        home.command(&["--headless", "--listen", "127.0.0.1:0", "--format", "text"])
+            .stdout(std::fs::File::create(&lines).unwrap()),
+    );
+    environment(&home, &proxy.address);
+    let url = format!("http://{}/shadowcat-ca.pem?mine", proxy.address);
+    let mut client = std::net::TcpStream::connect(&proxy.address).unwrap();
+    write!(
+        client,
+        "GET {url} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        proxy.address
+    )
+    .unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(proxy.terminate().code, Some(0));
+    let lines = std::fs::read_to_string(lines).unwrap();
+    assert!(
+        lines.contains("mine") && !lines.contains("shadowcat.invalid"),
+        "{lines}"
+    );
 }
 
 #[test]

@@ -209,18 +209,23 @@ fn own_address(text: &str) -> Option<String> {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once_and_the_terminal_is_given_back() {
-    let home = tempfile::tempdir().unwrap();
-    let (mut tui, settings, _peers) = with_a_stuck_exchange(home.path());
-    signal(&tui, Signal::TERM);
-    tui.wait_for("what is waited for", PATIENCE, |text| {
-        text.contains("Ctrl-C leaves at once")
-    });
-    // The keyboard is the terminal's again, so this is a signal and no key.
-    tui.press("\x03");
-    assert_eq!(tui.finish(PATIENCE).exit_code(), 1);
-    assert!(tui.text().contains("error: left at once"), "{}", tui.text());
-    assert_given_back(&tui, &settings);
+fn a_second_key_or_signal_leaves_at_once_and_the_terminal_is_given_back() {
+    for key in [Some("q"), Some("\x03"), None] {
+        let home = tempfile::tempdir().unwrap();
+        let (mut tui, settings, _peers) = with_a_stuck_exchange(home.path());
+        tui.press("q");
+        tui.wait_for("what is waited for, and for how long", PATIENCE, |text| {
+            text.contains("waiting 1 h 00 min at most") && text.contains("q or Ctrl-C leaves at once")
+        });
+        match key {
+            Some(key) => tui.press(key),
+            None => signal(&tui, Signal::TERM),
+        }
+        assert_eq!(tui.finish(PATIENCE).exit_code(), 1, "{key:?}");
+        let text = tui.text();
+        assert!(text.contains("error: left at once"), "{key:?}: {text}");
+        assert_given_back(&tui, &settings);
+    }
 }
 
 #[test]
@@ -355,7 +360,7 @@ fn a_server_that_is_down_is_seen_at_once_and_the_key_has_it_tried_again() {
     });
     tui.press("5");
     tui.wait_for("when it is tried, and the key", PATIENCE, |text| {
-        text.contains("a request is tried in 59 min") && text.contains("r retry servers")
+        text.contains("next try allowed in 59 min") && text.contains("r retry servers")
     });
     tui.press("r");
     tui.wait_for("the reset", PATIENCE, |text| {

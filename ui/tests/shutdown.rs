@@ -170,7 +170,8 @@ fn a_second_signal_leaves_at_once_and_what_was_recorded_can_be_read() {
     let mut scene = Scene::start(&home, "1h", &[&format!("--record={file}")]);
     let call = scene.begin("POST", CALL);
     scene.proxy.tell_to_end();
-    scene.proxy.line_with("Ctrl-C leaves at once");
+    let line = scene.proxy.line_with("Ctrl-C leaves at once");
+    assert!(line.contains("waiting 1 h 00 min at most"), "{line}");
     let clock = Clock::start();
     let ran = scene.proxy.terminate();
     let took = clock.now().since(clock.started_at());

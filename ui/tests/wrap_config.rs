@@ -277,3 +277,21 @@ fn what_is_printed_leads_clients_to_the_servers_of_the_proxy() {
     .refused(2, &["port 0"]);
     assert_eq!(home.run(&["wrap-config", "--print", &file]).code, Some(2));
 }
+
+#[test]
+fn a_server_that_its_file_calls_sse_is_printed_as_one() {
+    let home = Home::new();
+    let file = home.file(
+        "mcp.json",
+        r#"{"mcpServers": {"old": {"type": "sse", "url": "http://127.0.0.1:9/sse"}, "new": {"url": "http://127.0.0.1:9/mcp"}}}"#,
+    );
+    let printed = |print: &str| {
+        let ran = home.run(&["wrap-config", print, "--config", &file, "--listen", ":9000"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.stdout
+    };
+    let root: serde_json::Value = serde_json::from_str(&printed("--print")).unwrap();
+    assert_eq!(root["mcpServers"]["old"]["type"], "sse");
+    assert_eq!(root["mcpServers"]["new"]["type"], "http");
+    assert!(printed("--print=claude").contains("--transport sse old http://127.0.0.1:9000/old\n"));
+}

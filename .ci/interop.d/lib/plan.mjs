@@ -1,27 +1,20 @@
-// What a survey tries with a server that it does not know. `plan.py` has the same.
+// What a survey tries with a server that it does not know: `plan.json`, and here how arguments are made up. `plan.py` and the
+// client of the Rust SDK do the same.
+import { readFileSync } from 'node:fs';
 
-export const LARGE = 256 * 1024;
-export const PARALLEL = 20;
+const PLAN = JSON.parse(readFileSync(new URL('../plan.json', import.meta.url), 'utf8'));
+
+export const LARGE = PLAN.large;
+export const PARALLEL = PLAN.parallel;
 
 /** Tools that go on after their call or never end, ask the network, or tell of the process they are in. */
-export const LEFT_OUT = new Set([
-  'get-env',
-  'simulate-research-query',
-  'slow',
-  'wait',
-  'await-cancelled',
-  'toggle-simulated-logging',
-  'toggle-subscriber-updates',
-  'trigger-sampling-request-async',
-  'trigger-elicitation-request-async',
-]);
+export const LEFT_OUT = new Set(PLAN.leftOut);
 
-const ARGUMENTS = {
-  'trigger-long-running-operation': { duration: 0.3, steps: 3 },
-  'gzip-file-as-resource': { name: 'hello.gz', data: 'data:text/plain,hello', outputType: 'resourceLink' },
-  'get-structured-content': { location: 'Chicago' },
-  'trigger-url-elicitation': { url: 'https://example.com/consent', elicitationId: 'survey-1' },
-};
+/** What a server sends by itself once a session begins: other steps wait for it. */
+export const greetings = name => PLAN.greetings[name] ?? [];
+
+/** The call of a server with these tools that is cancelled: one that tells of progress first. */
+export const cancelledOf = names => PLAN.cancelled.find(({ tool, witness = tool }) => names.includes(tool) && names.includes(witness));
 
 /** A value for a schema: the first that it names, or a small one of its type. */
 function given(schema = {}) {
@@ -35,4 +28,4 @@ function given(schema = {}) {
 }
 
 /** The arguments a tool is called with: what it requires. */
-export const argumentsFor = (name, { properties = {}, required = [] }) => ARGUMENTS[name] ?? Object.fromEntries(required.map(key => [key, given(properties[key])]));
+export const argumentsFor = (name, { properties = {}, required = [] }) => PLAN.arguments[name] ?? Object.fromEntries(required.map(key => [key, given(properties[key])]));

@@ -61,7 +61,7 @@ export async function proxied(mode, server) {
   };
 }
 
-/** What the proxy itself is started with. A wrapped command finds it by itself. */
+/** What the proxy itself is started with. */
 const OPTIONS = {
   reverse: ({ authority, path }) => ['--upstream', `http://${authority}${path}`],
   named: ({ authority, path }) => ['--upstream', `${MOUNT}=http://${authority}${path}`],
@@ -102,9 +102,9 @@ const ROUTES = {
     tunnel: () => openTunnel(proxy, authority),
     replacements: [[proxy, PLACE], [authority, PLACE]],
   }),
-  outward: (_proxy, { path, authority }) => ({ command: [PROXY, 'wrap', '--upstream', `http://${authority}${path}`], replacements: [[authority, PLACE]] }),
-  wrap: (_proxy, { command }) => ({ command: [PROXY, 'wrap', '--', ...command], replacements: [] }),
-  bridge: proxy => ({ url: `http://${proxy}/mcp`, host: proxy, dispatcher: new Agent(), environment: {}, replacements: [[proxy, PLACE]], shown: transport => transport !== 'stdio' }),
+  outward: (proxy, { path, authority }) => ({ command: [PROXY, 'wrap', '--connect', proxy, '--upstream', `http://${authority}${path}`], replacements: [[authority, PLACE]] }),
+  wrap: (proxy, { command }) => ({ command: [PROXY, 'wrap', '--connect', proxy, '--', ...command], replacements: [] }),
+  bridge: proxy => ({ url: `http://${proxy}/mcp`, sse: `http://${proxy}/sse`, host: proxy, dispatcher: new Agent(), environment: {}, replacements: [[proxy, PLACE]], shown: transport => transport !== 'stdio' }),
 };
 
 /** The mount itself is the endpoint; below it is everything else that the server has. */

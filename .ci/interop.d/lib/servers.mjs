@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { start } from './children.mjs';
 import { python } from './python.mjs';
+import { SERVER as RUST } from './rust.mjs';
 
 const LOOPBACK = fileURLToPath(new URL('../peers/loopback.mjs', import.meta.url));
 const EVERYTHING = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-everything/dist/index.js');
-const RUST = `${process.env.SHADOWCAT_PEERS}/sdk_server`;
 const MODERN = fileURLToPath(new URL('../peers/modern-server.mjs', import.meta.url));
 
 const onLoopback = (args, path) => ({ program: process.execPath, args: ['--import', LOOPBACK, ...args], path });
@@ -20,6 +20,7 @@ export const SERVERS = {
   'python 2': { ...pythonServer(2), path: '/mcp' },
   'rust': { program: RUST, args: ['http'], path: '/mcp' },
   'rust (stdio)': { program: RUST, args: [] },
+  'modern (stdio)': { program: process.execPath, args: [MODERN, 'stdio'] },
   'everything (stdio)': { program: process.execPath, args: [EVERYTHING, 'stdio'] },
   'python 1 (stdio)': pythonServer(1, 'stdio'),
   'python 2 (stdio)': pythonServer(2, 'stdio'),

@@ -1,6 +1,6 @@
 // A session that tries everything a server says it has, whichever server it is. `survey.py` does the same in Python.
 import { callTool, handshake, unknownMethod } from '../lib/clients.mjs';
-import { argumentsFor, LARGE, LEFT_OUT, PARALLEL } from '../lib/plan.mjs';
+import { argumentsFor, cancelledOf, greetings, LARGE, LEFT_OUT, PARALLEL } from '../lib/plan.mjs';
 
 export async function survey({ client, transport, observer }) {
   await observer.step('connect', async () => {
@@ -9,12 +9,14 @@ export async function survey({ client, transport, observer }) {
   });
   const isLegacy = client.getProtocolEra?.() !== 'modern';
   if (isLegacy) {
+    await observer.step('greetings', () => Promise.all(greetings(client.getServerVersion()?.name).map(method => observer.until(method, 1))));
     await observer.step('ping', () => client.ping());
     await observer.step('log level', () => client.setLoggingLevel('info'));
   }
-  await tools(client, observer);
+  const names = await tools(client, observer);
   await prompts(client, observer);
   await resources(client, observer, isLegacy);
+  await cancel(client, observer, cancelledOf(names));
   if (isLegacy) {
     // In the other era HTTP answers 404 to it, which a client over pipes cannot see.
     await observer.step('unknown method', () => unknownMethod(client));
@@ -36,7 +38,12 @@ async function tools(client, observer) {
     });
   }
   await observer.step('unknown tool', () => callTool(client, { name: 'no-such-tool', arguments: {} }));
-  if (!result?.tools.some(({ name }) => name === 'echo')) return;
+  const names = result?.tools.map(({ name }) => name) ?? [];
+  if (names.includes('echo')) await largeAndParallel(client, observer);
+  return names;
+}
+
+async function largeAndParallel(client, observer) {
   const echo = message => callTool(client, { name: 'echo', arguments: { message } });
   await observer.step('large message', async () => ({ length: (await echo('ü'.repeat(LARGE))).content[0].text.length }));
   await observer.step('parallel calls', () => Promise.all(Array.from({ length: PARALLEL }, (_, number) => echo(`number ${number}`))));
@@ -63,4 +70,15 @@ async function resources(client, observer, isLegacy) {
   if (!isLegacy || !uri) return;
   await observer.step('subscribe', () => client.subscribeResource({ uri }));
   await observer.step('unsubscribe', () => client.unsubscribeResource({ uri }));
+}
+
+/** Cancels a call once it runs, and has the server say that it saw it if it can. */
+async function cancel(client, observer, chosen) {
+  if (!chosen) return;
+  await observer.step('cancel', () => {
+    const controller = new AbortController();
+    const onprogress = () => controller.abort('the survey is done with it');
+    return callTool(client, { name: chosen.tool, arguments: chosen.arguments ?? {} }, { signal: controller.signal, onprogress });
+  });
+  if (chosen.witness) await observer.step('the server saw the cancel', () => callTool(client, { name: chosen.witness, arguments: {} }));
 }

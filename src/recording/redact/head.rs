@@ -22,7 +22,7 @@ pub(crate) fn redact_field(name: &[u8], value: &[u8], out: &mut Output<'_>) {
     }
 }
 
-/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, `Authorization: x`, `--env=TOKEN=x`, or
+/// Where the secret in an argument of a command starts: `--token=x`, `TOKEN=x`, `Authorization: x`, `run --token x`, or
 /// all of it if the one before it was `--token` (`is_value`). All that follows counts as the secret. Also whether the next
 /// argument is the value of this one.
 pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bool) {
@@ -36,6 +36,35 @@ pub fn secret_of_argument(argument: &[u8], is_value: bool) -> (Option<usize>, bo
     }
 }
 
+/// An argument as it can be shown: stars in place of its secret, see [`secret_of_argument`], and of the user and the
+/// password in a URL. `None` if it has none. Also whether the next argument is the value of this one.
+pub fn masked_argument(argument: &str, is_value: bool) -> (Option<String>, bool) {
+    let (secret, is_value_next) = secret_of_argument(argument.as_bytes(), is_value);
+    let (open, stars) = match secret.and_then(|start| argument.get(..start)) {
+        Some(open) => (open, "***"),
+        None => (argument, ""),
+    };
+    let masked = match user_of_url(open) {
+        Some((before, after)) => Some([before, "***", after, stars].concat()),
+        None => (!stars.is_empty()).then(|| [open, stars].concat()),
+    };
+    (masked, is_value_next)
+}
+
+/// What stands before and behind the user and the password of the first URL that has some.
+fn user_of_url(text: &str) -> Option<(&str, &str)> {
+    let mut at = 0;
+    loop {
+        let start = at + text.get(at..)?.find("://")? + 3;
+        let rest = text.get(start..)?;
+        let authority = rest.split(|c: char| c <= ' ' || "/?#\"'<>".contains(c)).next()?;
+        if let Some(end) = authority.rfind('@') {
+            return Some((text.get(..start)?, rest.get(end..)?));
+        }
+        at = start;
+    }
+}
+
 /// Where the first value starts that is named like a secret parameter or a secret header.
 fn named_secret(argument: &[u8]) -> Option<usize> {
     let mut name_start = 0;
@@ -44,6 +73,11 @@ fn named_secret(argument: &[u8]) -> Option<usize> {
         match byte {
             b'=' if is_secret_parameter(name) => return Some(at + 1),
             b':' if is_secret_header(unquoted(name)) => {
+                let value = &argument[at + 1..];
+                return Some(argument.len() - value.trim_ascii_start().len());
+            }
+            // A whole command line in one argument: `sh -c "server --token x"`.
+            b' ' | b'\t' | b'\n' if name.starts_with(b"-") && is_secret_parameter(name) => {
                 let value = &argument[at + 1..];
                 return Some(argument.len() - value.trim_ascii_start().len());
             }
@@ -139,6 +173,10 @@ mod tests {
             (r#"{"Authorization":"Bearer abc"}"#, r#"{"Authorization":"#),
             ("--env=API_TOKEN=abc", "--env=API_TOKEN="),
             ("export A=1; API_TOKEN=abc run", "export A=1; API_TOKEN="),
+            ("AWS_SECRET_ACCESS_KEY=abc", "AWS_SECRET_ACCESS_KEY="),
+            ("SUPABASE_SERVICE_ROLE_KEY=abc", "SUPABASE_SERVICE_ROLE_KEY="),
+            ("exec npx weather --api-key abc", "exec npx weather --api-key "),
+            ("npx weather --token 'a b'", "npx weather --token "),
             ("https://h/mcp?a=b&api_key=abc", "https://h/mcp?a=b&api_key="),
         ] {
             let found = secret_of_argument(argument.as_bytes(), false);
@@ -148,6 +186,9 @@ mod tests {
             "http://127.0.0.1:80/mcp",
             r"C:\x",
             "a=b",
+            "npx weather --port 80",
+            "the api-key is elsewhere",
+            "AWS_ACCESS_KEY_ID=abc",
             "Accept: text/html",
             "-v",
         ] {
@@ -162,6 +203,24 @@ mod tests {
         redact_argument(b"https://u:pw@h/?token=abc", false, &mut out);
         let text = String::from_utf8(out.bytes).unwrap();
         assert!(!text.contains("pw@") && !text.contains("abc"), "{text}");
+    }
+
+    #[test]
+    fn an_argument_is_shown_without_its_secret_and_without_the_user_of_its_url() {
+        for (argument, shown) in [
+            ("--api-key=abc", Some("--api-key=***")),
+            ("postgres://u:p@ss@db:5432/x", Some("postgres://***@db:5432/x")),
+            ("https://u:p@h/?token=abc", Some("https://***@h/?token=***")),
+            (
+                "see http://h/ and redis://:pw@h/0",
+                Some("see http://h/ and redis://***@h/0"),
+            ),
+            ("http://h/a@b", None),
+            ("--port", None),
+        ] {
+            assert_eq!(masked_argument(argument, false).0.as_deref(), shown, "{argument}");
+        }
+        assert_eq!(masked_argument("abc", true), (Some("***".to_owned()), false));
     }
 
     #[test]

@@ -7,10 +7,13 @@ use ring::rand::SystemRandom;
 /// 2^48 pairs.
 const SHOWN_BYTES: usize = 6;
 
+/// What stands for every secret where secrets are not told apart.
+const HIDDEN: &str = "***";
+
 /// Makes the tags of one recording: equal secrets get equal tags, and nobody can find a short secret by trying,
-/// because the key is random and forgotten with the recorder.
+/// because the key is random and forgotten with the recorder. Without a key all secrets look the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Tagger(hmac::Key);
+pub(crate) struct Tagger(Option<hmac::Key>);
 
 /// The machine has no randomness to offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,18 +24,24 @@ impl Tagger {
     /// A tagger with a random key of its own.
     pub(crate) fn random() -> Result<Self, NoRandomnessError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        key.map(Self).map_err(|_| NoRandomnessError)
+        key.map(|key| Self(Some(key))).map_err(|_| NoRandomnessError)
+    }
+
+    /// A tagger that tells no secret from another.
+    pub(super) const fn hiding() -> Self {
+        Self(None)
     }
 
     /// A tagger whose tags are the same in every run.
     #[cfg(test)]
     pub(crate) fn fixed() -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests"))
+        Self(Some(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests")))
     }
 
     /// Starts on a secret that comes in parts.
     pub(super) fn begin(&self) -> Secret {
-        Secret(Box::new(hmac::Context::with_key(&self.0)))
+        let context = self.0.as_ref().map(hmac::Context::with_key);
+        Secret(context.map(Box::new))
     }
 
     /// The tag of a whole secret.
@@ -45,7 +54,7 @@ impl Tagger {
 
 /// A secret that is being swallowed; nothing of it is kept.
 #[derive(Clone)]
-pub(super) struct Secret(Box<hmac::Context>);
+pub(super) struct Secret(Option<Box<hmac::Context>>);
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,14 +65,19 @@ impl std::fmt::Debug for Secret {
 impl Secret {
     /// Takes the next bytes of the secret, decoded.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        if let Some(context) = &mut self.0 {
+            context.update(bytes);
+        }
     }
 
     /// What is written instead of it.
     pub(super) fn tag(self) -> String {
         use std::fmt::Write as _;
 
-        let digest = self.0.sign();
+        let Some(context) = self.0 else {
+            return HIDDEN.to_owned();
+        };
+        let digest = context.sign();
         let mut tag = String::from("\u{2039}secret:");
         for byte in digest.as_ref().iter().take(SHOWN_BYTES) {
             // Writing to a string does not fail.
@@ -84,5 +98,12 @@ mod tests {
         assert_eq!(one.tag(b"abc"), one.tag(b"abc"));
         assert_ne!(one.tag(b"abc"), one.tag(b"abd"));
         assert_ne!(one.tag(b"abc"), Tagger::random().unwrap().tag(b"abc"));
+    }
+
+    #[test]
+    fn a_tagger_without_a_key_tells_nothing_of_a_secret() {
+        let hiding = Tagger::hiding();
+        assert_eq!(hiding.tag(b"abc"), HIDDEN);
+        assert_eq!(hiding.tag(b"a much longer one"), HIDDEN);
     }
 }

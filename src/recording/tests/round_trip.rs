@@ -26,6 +26,7 @@ fn typical() -> Vec<Observation> {
         Event::Rewritten(Box::new(RewrittenObserved {
             exchange: exchange(1),
             session: Some(session()),
+            direction: UP,
             rewrites: vec!["endpoint: /a \u{2192} /b".to_owned()],
             findings: vec![Finding {
                 severity: Severity::Warning,

@@ -9,7 +9,7 @@ use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
     RewrittenObserved,
 };
-use crate::snapshot::{EndKind, ExchangeDetail, Finding, Head, Timing};
+use crate::snapshot::{Direction, EndKind, ExchangeDetail, Finding, Head, Timing};
 
 use super::owner::Owner;
 
@@ -56,11 +56,12 @@ struct End {
 /// What was told of the exchange after its heads.
 #[derive(Debug, Default)]
 struct Added {
-    rewrites: Vec<Box<str>>,
+    /// Changes of the request's body, and of the response's.
+    rewrites: [Vec<Box<str>>; Direction::ALL.len()],
     findings: Vec<Finding>,
 }
 
-/// Changes, and findings, that are kept of one exchange beside those of its heads; further ones are only recorded.
+/// Changes of a body, and findings, that are kept of one exchange; further ones are only recorded.
 const MAX_ADDED: usize = 32;
 
 /// Whose budget pays for the record. Touched by the ledger only, so the lock is never waited for.
@@ -152,13 +153,12 @@ impl ExchangeRecord {
     }
 
     /// Adds changes of a body, and what was found about the exchange.
-    pub(crate) fn add(&self, rewrites: Vec<String>, findings: Vec<Finding>) {
+    pub(crate) fn add(&self, direction: Direction, rewrites: Vec<String>, findings: Vec<Finding>) {
         let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         let added = added.get_or_insert_default();
-        let room = MAX_ADDED.saturating_sub(added.rewrites.len());
-        added
-            .rewrites
-            .extend(rewrites.into_iter().take(room).map(String::into_boxed_str));
+        let kept = &mut added.rewrites[direction as usize];
+        let room = MAX_ADDED.saturating_sub(kept.len());
+        kept.extend(rewrites.into_iter().take(room).map(String::into_boxed_str));
         let room = MAX_ADDED.saturating_sub(added.findings.len());
         added.findings.extend(findings.into_iter().take(room));
     }
@@ -166,6 +166,10 @@ impl ExchangeRecord {
     fn added<T: Default>(&self, read: impl FnOnce(&Added) -> T) -> T {
         let added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         added.as_deref().map(read).unwrap_or_default()
+    }
+
+    fn body_rewrites(&self, direction: Direction) -> Vec<String> {
+        self.added(|added| owned_texts(&added.rewrites[direction as usize]))
     }
 
     /// What was found about the exchange as a whole.
@@ -241,34 +245,39 @@ impl ExchangeRecord {
                 rewrites: owned_texts(&response.rewrites),
             }))
         });
-        let rewrites = self.added(|added| owned_texts(&added.rewrites));
-        let findings = self.findings();
-        let has_more = !(rewrites.is_empty() && findings.is_empty());
-        let rewritten = has_more.then(|| {
-            Event::Rewritten(Box::new(RewrittenObserved {
-                exchange: self.id,
-                session,
-                rewrites,
-                findings,
-            }))
-        });
+        let rewritten = Direction::ALL.map(|direction| self.rewritten(session, direction));
         let at = self.started;
-        [Some(request), response, rewritten]
+        [Some(request), response]
             .into_iter()
+            .chain(rewritten)
             .flatten()
             .map(|event| Observation { at, event })
             .collect()
+    }
+
+    /// The changes of one body; those of the response come with what was found.
+    fn rewritten(&self, session: Option<ProxySessionId>, direction: Direction) -> Option<Event> {
+        let rewrites = self.body_rewrites(direction);
+        let findings = match direction {
+            Direction::ClientToServer => Vec::new(),
+            Direction::ServerToClient => self.findings(),
+        };
+        let has_any = !(rewrites.is_empty() && findings.is_empty());
+        has_any.then(|| {
+            Event::Rewritten(Box::new(RewrittenObserved {
+                exchange: self.id,
+                session,
+                direction,
+                rewrites,
+                findings,
+            }))
+        })
     }
 
     /// Everything for the detail pane; `None` for an exchange whose beginning is not known.
     pub fn detail(&self) -> Option<ExchangeDetail> {
         let response = self.response.get();
         let end = self.end.get();
-        let mut rewrites = owned_texts(&self.rewrites);
-        if let Some(response) = response {
-            rewrites.extend(owned_texts(&response.rewrites));
-        }
-        rewrites.extend(self.added(|added| owned_texts(&added.rewrites)));
         Some(ExchangeDetail {
             id: self.id,
             connection: self.connection?,
@@ -280,7 +289,10 @@ impl ExchangeRecord {
                 .request
                 .as_ref()
                 .map_or_else(Head::default, ObservedHead::to_head),
-            rewrites,
+            rewrites: owned_texts(&self.rewrites),
+            body_rewrites: self.body_rewrites(Direction::ClientToServer),
+            response_rewrites: response.map_or_else(Vec::new, |response| owned_texts(&response.rewrites)),
+            response_body_rewrites: self.body_rewrites(Direction::ServerToClient),
             response: response.map(|response| response.head.to_head()),
             is_our_answer: self.is_our_answer(),
             timing: end.map_or(
@@ -325,8 +337,13 @@ impl Added {
     fn heap_bytes(&self) -> usize {
         let finding = |finding: &Finding| finding.text.capacity();
         size_of::<Self>()
-            + heap::vector(&self.rewrites)
-            + self.rewrites.iter().map(|text| text.len()).sum::<usize>()
+            + self.rewrites.iter().map(heap::vector).sum::<usize>()
+            + self
+                .rewrites
+                .iter()
+                .flatten()
+                .map(|text| text.len())
+                .sum::<usize>()
             + heap::vector(&self.findings)
             + self.findings.iter().map(finding).sum::<usize>()
     }

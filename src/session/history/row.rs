@@ -196,7 +196,7 @@ impl Row {
     fn stands_for_exchange(&self) -> bool {
         let facts = &self.facts;
         let event = facts.rare.as_deref().and_then(|rare| rare.event.as_deref());
-        facts.kind == RowKind::Http
+        matches!(facts.kind, RowKind::Http | RowKind::Run)
             || event == Some("endpoint")
             || facts.carrier == Carrier::Http && facts.direction == Direction::ServerToClient
     }

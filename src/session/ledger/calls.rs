@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, IdMap, ProxySessionId, Side};
+use crate::ids::{CallId, IdMap, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::mcp::trace::TraceContext;
 use crate::resource::heap;
@@ -12,7 +12,6 @@ use crate::session::ended_call::EndedCall;
 use crate::session::history::Row;
 use crate::session::history::owner::Owner;
 use crate::session::history::row::{Course, RowEnd};
-use crate::session::tally::ServerTally;
 use crate::snapshot::{Direction, Outcome};
 
 use super::Ledger;
@@ -182,24 +181,13 @@ impl Ledger {
         }
     }
 
-    /// Forward destinations are without bound; only the configured servers are counted one by one.
-    fn count_for_server(&mut self, request: &Row, outcome: Outcome) {
-        let exchange = request.exchange();
-        let is_its = |tally: &ServerTally| tally.server == exchange.server;
-        if exchange.side == Side::Reverse
-            && let Some(place) = self.servers.iter().position(is_its)
-            && let Some(tally) = Arc::make_mut(&mut self.servers).get_mut(place)
-        {
-            tally.call_ended(outcome);
-        }
-    }
-
     fn finish_call(&mut self, call: CallId, at: Timestamp, outcome: Outcome) -> Option<Arc<Row>> {
         let open = self.calls.close(call)?;
         self.shelves.close_call(open.owner, call);
         self.tally.call_ended(outcome);
         if open.is_from_client() {
-            self.count_for_server(&open.row, outcome);
+            let exchange = open.row.exchange();
+            self.count_at(&exchange.server, exchange.side, |tally| tally.call_ended(outcome));
         }
         let status = open.row.exchange().status();
         open.row.finish(RowEnd {

@@ -30,12 +30,23 @@ pub(super) struct OpenExchange {
     pub(super) http_row: Option<Arc<Row>>,
     pub(super) calls: Vec<CallId>,
     pub(super) first_row: Option<MessageId>,
+    answers: Answers,
+    /// The client has sent a message with it.
+    pub(super) has_asked: bool,
     pub(super) has_answer_row: bool,
     pub(super) has_error_row: bool,
     /// Body bytes already counted: from the client, from the server.
     pub(super) counted: [u64; 2],
     stream: Option<StreamId>,
     resumes: Option<Arc<str>>,
+}
+
+/// Who answered the calls of a run.
+#[derive(Debug, Default)]
+struct Answers {
+    /// Why the shim did itself, the first time.
+    own_failure: Option<Box<str>>,
+    has_server_answered: bool,
 }
 
 impl OpenExchange {
@@ -46,6 +57,8 @@ impl OpenExchange {
             http_row: None,
             calls: Vec::new(),
             first_row: None,
+            answers: Answers::default(),
+            has_asked: false,
             has_answer_row: false,
             has_error_row: false,
             counted: [0; 2],
@@ -64,6 +77,31 @@ impl OpenExchange {
         }
     }
 
+    /// Notes who answered a call of a run: the server, or the shim because of `own_failure`.
+    pub(super) fn answered(&mut self, own_failure: Option<&str>) {
+        match own_failure.filter(|_| is_run(&self.record)) {
+            Some(failure) => {
+                self.answers.own_failure.get_or_insert_with(|| failure.into());
+            }
+            None => self.answers.has_server_answered = true,
+        }
+    }
+
+    /// Why none of the calls of a run was answered by a server; `None` if one was, or none was asked.
+    fn unanswered(&self) -> Option<&str> {
+        let answers = &self.answers;
+        let failure = answers.own_failure.as_deref();
+        failure.filter(|_| !answers.has_server_answered)
+    }
+
+    /// How the exchange as a whole ended.
+    fn outcome(&self, end: &ExchangeEnded) -> Outcome {
+        match http_outcome(end, &self.record, self.stream.is_some()) {
+            Outcome::Ok if self.unanswered().is_some() => Outcome::Unanswered,
+            outcome => outcome,
+        }
+    }
+
     /// The call that the exchange is about, if it is about one.
     pub(super) fn only_call(&self) -> Option<CallId> {
         match self.calls.as_slice() {
@@ -79,6 +117,12 @@ impl Ledger {
         let resumes = request.resumes.take().map(Arc::from);
         let mut open = OpenExchange::new(ExchangeRecord::new(at, request));
         open.resumes = resumes;
+        if self.learns_servers {
+            self.learn_server(&open.record.server);
+            self.count_at(&open.record.server, open.record.side, |tally| {
+                tally.exchanges += 1;
+            });
+        }
         self.insert_exchange(id, open);
         self.tally.exchanges_begun += 1;
         self.belongs_to(id, session, at);
@@ -133,7 +177,8 @@ impl Ledger {
         let Some(open) = self.exchanges.get(&id) else {
             return;
         };
-        open.record.add(rewritten.rewrites, rewritten.findings);
+        open.record
+            .add(rewritten.direction, rewritten.rewrites, rewritten.findings);
         let (record, row) = (Arc::clone(&open.record), open.http_row.clone());
         self.shelves.recharge(&record);
         if let Some(row) = row {
@@ -240,7 +285,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn exchange_end(&mut self, at: Timestamp, end: ExchangeEnded) {
+    pub(super) fn exchange_end(&mut self, at: Timestamp, mut end: ExchangeEnded) {
         let id = end.exchange;
         self.known_exchange(id, end.session, at);
         self.belongs_to(id, end.session, at);
@@ -250,10 +295,11 @@ impl Ledger {
         self.end_calls_with(id, at, &end);
         self.end_http_row(id, at, &end);
         if let Some(open) = self.exchanges.remove(&id) {
-            let outcome = http_outcome(&end, &open.record, open.stream.is_some());
-            self.tally.exchange_ended(outcome);
+            self.tally.exchange_ended(open.outcome(&end));
             self.latencies.observe(&end.timing);
-            open.record.finish(end);
+            let failure = end.failure.take();
+            let failure = failure.or_else(|| open.unanswered().map(no_server));
+            open.record.finish(ExchangeEnded { failure, ..end });
             self.shelves.recharge(&open.record);
             self.shelves.release(&open.record);
             if let Some(session) = open.session {
@@ -360,7 +406,7 @@ impl Ledger {
             return;
         };
         let Some(row) = open.http_row.clone() else { return };
-        let outcome = http_outcome(end, &open.record, open.stream.is_some());
+        let outcome = open.outcome(end);
         let (status, has_error_row) = (open.record.status().or(end.our_status), open.has_error_row);
         row.finish(RowEnd {
             took: Some(at.since(row.at())),
@@ -407,7 +453,7 @@ fn call_outcome(
     }
     let may_resume = !is_modern && circumstances.is_stream && circumstances.is_resumable;
     match end.response_end {
-        EndKind::CutByProxy => Some(Outcome::Unanswered),
+        EndKind::CutByProxy | EndKind::Unwatched => Some(Outcome::Unanswered),
         _ if may_resume => None,
         EndKind::ClientAborted if is_modern => Some(Outcome::Cancelled),
         EndKind::ClientAborted => Some(Outcome::ClientGone),
@@ -426,10 +472,10 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         return Outcome::ProxyError(ours);
     }
     if is_run(record) {
-        return if end.failure.is_some() {
-            Outcome::UpstreamGone
-        } else {
-            Outcome::Ok
+        return match end.response_end {
+            EndKind::Unwatched => Outcome::Unwatched,
+            _ if end.failure.is_some() => Outcome::UpstreamGone,
+            _ => Outcome::Ok,
         };
     }
     let is_tunnel = record.kind == ExchangeKind::Tunnel && record.status().is_some_and(|status| status < 300);
@@ -441,9 +487,13 @@ pub(super) fn http_outcome(end: &ExchangeEnded, record: &ExchangeRecord, is_stre
         EndKind::ClientAborted if is_stream => Outcome::Cancelled,
         EndKind::ClientAborted => Outcome::ClientGone,
         EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,
-        EndKind::CutByProxy => Outcome::Unanswered,
+        EndKind::CutByProxy | EndKind::Unwatched => Outcome::Unanswered,
         EndKind::Complete => status_outcome(record.status()),
     }
+}
+
+fn no_server(cause: &str) -> String {
+    format!("no server answered: {cause}")
 }
 
 /// A command that ran, however its lines travelled.
@@ -454,7 +504,7 @@ fn is_run(record: &ExchangeRecord) -> bool {
 /// Whose fault it is that a command ended before it answered.
 fn run_call_outcome(end: &ExchangeEnded) -> Outcome {
     match end.response_end {
-        EndKind::CutByProxy => Outcome::Unanswered,
+        EndKind::CutByProxy | EndKind::Unwatched => Outcome::Unanswered,
         EndKind::ClientAborted => Outcome::ClientGone,
         EndKind::Complete if end.failure.is_none() => Outcome::Unanswered,
         EndKind::Complete | EndKind::UpstreamAborted | EndKind::UpstreamUnreachable => Outcome::UpstreamGone,

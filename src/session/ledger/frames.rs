@@ -15,14 +15,17 @@ use crate::session::history::body::{KeptBody, Place, slice};
 use crate::session::history::owner::Known;
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{BodyLocator, Row};
-use crate::session::observation::{CallRole, ExchangeKind, FrameObserved, FramePart, PlacedMessage};
+use crate::session::observation::{
+    CallRole, ExchangeKind, FrameObserved, FramePart, OWN_ERROR, PlacedMessage,
+};
 use crate::session::pairing::subject;
-use crate::snapshot::{Carrier, Direction, Era, Finding, Outcome, RowKind, Severity};
+use crate::snapshot::{Carrier, Direction, Era, Outcome, RowKind};
 
 use super::Ledger;
 use super::calls::OpenCall;
 use super::draft::Draft;
 use super::exchanges::status_outcome;
+use super::findings::{bare_findings, findings};
 use super::sessions::Step;
 
 /// Rows of a session that are looked at again when its client, era or revision becomes known.
@@ -42,8 +45,9 @@ impl Ledger {
         }
         let is_event = frame.sse.as_ref().is_some_and(|sse| sse.event.is_some());
         self.tally.events += u64::from(is_event);
-        let first = if frame.messages.is_empty() {
-            self.bare_frame(at, frame, locator)
+        let is_plain = self.is_plain(frame);
+        let first = if frame.messages.is_empty() || is_plain {
+            self.bare_frame(at, frame, is_plain, locator)
         } else {
             self.messages(at, frame, locator)
         };
@@ -75,6 +79,9 @@ impl Ledger {
     ) -> Option<(MessageId, RowKind)> {
         let is_batch = frame.messages.len() > 1 || frame.payload.trim_ascii_start().first() == Some(&b'[');
         let count = u32::try_from(frame.messages.len()).unwrap_or(u32::MAX);
+        if let Some(open) = self.exchanges.get_mut(&frame.exchange) {
+            open.has_asked |= frame.direction == Direction::ClientToServer;
+        }
         let mut first = None;
         for (number, placed) in (1..).zip(&frame.messages) {
             self.learn(frame, placed);
@@ -133,6 +140,9 @@ impl Ledger {
         };
         let row = self.append(frame.exchange, draft)?;
         let first = (row.id(), kind);
+        if is_answer && frame.direction == Direction::ServerToClient {
+            self.answered(frame.exchange, envelope, outcome);
+        }
         if let Some(call) = placement.call {
             if opens {
                 self.opened(call, row, envelope, frame.exchange);
@@ -144,14 +154,25 @@ impl Ledger {
     }
 
     /// How an answer ends its call. The proxy's own answer says more by its status than by its error code.
+    /// So does a server's that has none.
     fn outcome(&self, exchange: ExchangeId, envelope: &Envelope) -> Outcome {
-        let own = self
-            .exchanges
-            .get(&exchange)
-            .filter(|open| open.record.is_our_answer());
-        match own.and_then(|open| open.record.status()) {
-            Some(status) if status >= 400 => Outcome::ProxyError(status),
+        let record = self.exchanges.get(&exchange).map(|open| &open.record);
+        let status = record.and_then(|record| record.status());
+        let has_no_code = envelope.kind == MessageKind::Error && describe::error_code(envelope).is_none();
+        match status.filter(|status| *status >= 400) {
+            Some(status) if record.is_some_and(|record| record.is_our_answer()) => {
+                Outcome::ProxyError(status)
+            }
+            Some(status) if has_no_code => Outcome::HttpError(status),
             _ => describe::outcome(envelope),
+        }
+    }
+
+    fn answered(&mut self, exchange: ExchangeId, envelope: &Envelope, outcome: Outcome) {
+        let is_ours = outcome == Outcome::RpcError(OWN_ERROR);
+        let message = envelope.fields.get(Field::ErrorMessage).unwrap_or_default();
+        if let Some(open) = self.exchanges.get_mut(&exchange) {
+            open.answered(is_ours.then_some(message));
         }
     }
 
@@ -208,11 +229,13 @@ impl Ledger {
         }
     }
 
-    /// A frame that carries no message. Comments make no row: they are part of the stream's lane.
+    /// A frame that carries no message, or (`is_plain`) none that was meant to be one. Comments make no row: they are part
+    /// of the stream's lane.
     fn bare_frame(
         &mut self,
         at: Timestamp,
         frame: &FrameObserved,
+        is_plain: bool,
         locator: Option<BodyLocator>,
     ) -> Option<(MessageId, RowKind)> {
         if frame.carrier == Carrier::Stderr {
@@ -223,7 +246,7 @@ impl Ledger {
                 self.bare_row(at, frame, RowKind::Stderr, locator)
             };
         }
-        if frame.unreadable.is_some() {
+        if frame.unreadable.is_some() && !is_plain {
             return self.bare_row(at, frame, RowKind::Malformed, locator);
         }
         if frame.carrier == Carrier::Stdio {
@@ -315,7 +338,7 @@ impl Ledger {
                 status,
             }),
             summary: with_status(status.filter(|_| is_response), &words),
-            findings: frame_findings(frame, self.bounds.max_body_kept as u64),
+            findings: bare_findings(frame, kind, self.bounds.max_body_kept as u64),
             rare: RareFacts {
                 error,
                 ..sse_facts(frame)
@@ -504,43 +527,6 @@ fn sse_facts(frame: &FrameObserved) -> RareFacts {
         comments: sse.comments,
         ..RareFacts::default()
     }
-}
-
-fn findings(frame: &FrameObserved, placed: &PlacedMessage, max_body: u64) -> Vec<Finding> {
-    let mut findings = placed.placement.findings.clone();
-    if let Some(problem) = placed.envelope.problem {
-        findings.push(Finding {
-            severity: Severity::Warning,
-            text: problem.to_string(),
-        });
-    }
-    findings.extend(frame_findings(frame, max_body));
-    findings
-}
-
-fn frame_findings(frame: &FrameObserved, max_body: u64) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |severity, text| findings.push(Finding { severity, text });
-    if let Some(reason) = &frame.unreadable {
-        add(
-            Severity::Warning,
-            format!("a JSON-RPC message was expected here: {reason}"),
-        );
-    }
-    if frame.is_fragment {
-        add(Severity::Warning, "it ended before it was complete".to_owned());
-    }
-    if frame.is_cut || frame.payload_size > max_body {
-        let kept = (frame.payload.len() as u64).min(max_body);
-        add(
-            Severity::Info,
-            format!(
-                "cut for display: the first {kept} of {} bytes were kept",
-                frame.payload_size
-            ),
-        );
-    }
-    findings
 }
 
 fn bare_words(frame: &FrameObserved) -> String {

@@ -118,9 +118,21 @@ impl Talk {
     }
 
     pub(crate) fn request(&mut self, number: u64, kind: ExchangeKind, method: &str, target: &str) {
+        self.request_with(number, kind, method, target, ("Content-Type", "application/json"));
+    }
+
+    /// A request whose head has this one field.
+    pub(crate) fn request_with(
+        &mut self,
+        number: u64,
+        kind: ExchangeKind,
+        method: &str,
+        target: &str,
+        (name, value): (&str, &str),
+    ) {
         let head = Head {
             line: format!("{method} {target} HTTP/1.1"),
-            fields: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            fields: vec![(name.to_owned(), value.to_owned())],
         };
         self.tell(Event::Request(Box::new(RequestObserved {
             exchange: exchange(number),

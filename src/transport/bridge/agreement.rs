@@ -1,15 +1,14 @@
 //! Whether the head of a modern request says what its body says. Pure.
 //!
-//! Source: MCP 2026-07-28, Transports, "Standard Request Headers": names in any case, values exactly; values that are no
-//! plain ASCII travel as `=?base64?…?=`.
+//! Source: MCP 2026-07-28, Transports, "Standard Request Headers" and "Custom headers from tool parameters": names in any
+//! case, values exactly; values that are no plain ASCII travel as `=?base64?…?=`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
-use crate::codec::envelope::{Envelope, MessageKind};
-use crate::codec::json::{PathStep, find_path};
+use crate::codec::envelope::{Envelope, Field, MessageKind};
+use crate::codec::json::{PathStep, find_path, string_value};
 use crate::mcp::era;
+use crate::mcp::tool_headers::{PARAM_PREFIX, ToolHeader, meant, says};
 use crate::session::pairing::subject;
 
 /// A header is missing or says something else than the body.
@@ -29,7 +28,78 @@ pub(super) fn check(headers: &HeaderMap, line: &[u8], message: &Envelope) -> Res
     }
     compare(headers, "MCP-Protocol-Version", revision, is_request)?;
     compare(headers, "Mcp-Method", message.method.as_deref(), is_request)?;
-    compare(headers, "Mcp-Name", named(message), is_request)
+    compare(headers, "Mcp-Name", named(message), is_request)?;
+    check_encoding(headers)
+}
+
+/// The tool that a message calls.
+pub(super) fn called_tool(message: &Envelope) -> Option<&str> {
+    let is_call = message.kind == MessageKind::Request && message.method.as_deref() == Some("tools/call");
+    is_call.then(|| message.fields.get(Field::ParamsName)).flatten()
+}
+
+/// Checks a call of a tool whose arguments are `repeated` in headers.
+///
+/// Source: MCP 2026-07-28, Transports, "Server behavior for custom headers".
+pub(super) fn check_params(
+    headers: &HeaderMap,
+    line: &[u8],
+    repeated: &[ToolHeader],
+) -> Result<(), Disagreement> {
+    let path = [PathStep::Key("params"), PathStep::Key("arguments")];
+    let arguments = find_path(line, &path).unwrap_or_default();
+    repeated
+        .iter()
+        .filter(|repeated| repeated.is_needed)
+        .try_for_each(|repeated| check_param(headers, arguments, repeated))
+}
+
+fn check_param(headers: &HeaderMap, arguments: &[u8], repeated: &ToolHeader) -> Result<(), Disagreement> {
+    let (name, argument) = (&repeated.header, repeated.argument());
+    let mut stated = headers.get_all(name).iter();
+    let problem = match (stated.next(), repeated.value_in(arguments)) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) => {
+            format!("The header {name} is missing; it has to say what the argument `{argument}` says.")
+        }
+        (Some(_), None) => {
+            format!(
+                "The header {name} is there, but the body has no such value in the argument `{argument}`."
+            )
+        }
+        (Some(first), Some(value)) => {
+            let is_meant = meant(first.as_bytes()).is_some_and(|stated| says(&stated, value));
+            if is_meant && stated.next().is_none() {
+                return Ok(());
+            }
+            let (said, value) = (shown(first), string_value(value));
+            format!("The header {name} says `{said}`, the argument `{argument}` of the body `{value}`.")
+        }
+    };
+    Err((HEADER_MISMATCH, problem))
+}
+
+/// A value that cannot be read is wrong, whatever it stands for.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Disagreement> {
+    let params = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with(PARAM_PREFIX));
+    for (name, value) in params {
+        if meant(value.as_bytes()).is_none() {
+            let said = shown(value);
+            let text = format!(
+                "The header {name} says `{said}`, which is neither plain ASCII nor =?base64?…?= around the base64 of UTF-8."
+            );
+            return Err((HEADER_MISMATCH, text));
+        }
+    }
+    Ok(())
+}
+
+fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes())
+        .escape_debug()
+        .to_string()
 }
 
 /// What `Mcp-Name` mirrors.
@@ -81,42 +151,34 @@ fn compare(
             Ok(())
         };
     };
-    let stated_text = decoded(first.as_bytes());
-    if stated.next().is_none() && stated_text.as_deref() == Some(actual.as_bytes()) {
+    if stated.next().is_none() && meant(first.as_bytes()).as_deref() == Some(actual) {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(first.as_bytes())
-        .escape_debug()
-        .to_string();
+    let said = shown(first);
     Err((
         HEADER_MISMATCH,
         format!("The header {name} says `{said}`, the body `{actual}`."),
     ))
 }
 
-/// A value as it was meant; `None` if its encoding is broken.
-fn decoded(value: &[u8]) -> Option<Vec<u8>> {
-    let value = value.trim_ascii();
-    let Some(rest) = value.strip_prefix(b"=?base64?") else {
-        return Some(value.to_vec());
-    };
-    STANDARD.decode(rest.strip_suffix(b"?=")?).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
     use crate::codec::envelope::scan;
+    use crate::mcp::tool_headers::ToolHeaders;
 
     const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"Grüße","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
-    fn ask(body: &str, fields: &[(&'static str, &'static str)]) -> Result<(), i64> {
+    fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
+        headers
+    }
+
+    fn ask(body: &str, fields: &[(&'static str, &'static str)]) -> Result<(), i64> {
+        let headers = head(fields);
         let message = scan(body.as_bytes()).messages.remove(0);
         check(&headers, body.as_bytes(), &message).map_err(|(code, _)| code)
     }
@@ -159,5 +221,54 @@ mod tests {
             ask(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#, &[VERSION]),
             Ok(())
         );
+    }
+
+    const REGION: &str = "mcp-param-region";
+
+    #[test]
+    fn a_parameter_that_cannot_be_read_is_refused_without_any_list_of_tools() {
+        for (value, outcome) in [
+            ("=?base64?SGVsbG8?=", Err(HEADER_MISMATCH)),
+            ("=?base64?SGVs!!!bG8=?=", Err(HEADER_MISMATCH)),
+            ("=?base64?SGVsbG8=?=", Ok(())),
+            ("=?base64?SGVsbG8", Ok(())),
+        ] {
+            assert_eq!(
+                ask(CALL, &[VERSION, METHOD, NAME, (REGION, value)]),
+                outcome,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_parameter_says_what_its_argument_says_or_is_not_there() {
+        let mut tools = ToolHeaders::default();
+        tools.learn(
+            br#"{"result":{"tools":[{"name":"deploy","inputSchema":{"properties":{
+            "region":{"type":"string","x-mcp-header":"Region"},
+            "to":{"properties":{"port":{"type":"integer","x-mcp-header":"Port"}}}}}}]}}"#,
+            true,
+        );
+        let repeated = tools.of("deploy").unwrap();
+        let check = |arguments: &str, fields: &[(&'static str, &'static str)]| {
+            let body = format!(r#"{{"params":{{"arguments":{arguments}}}}}"#);
+            check_params(&head(fields), body.as_bytes(), &repeated).map_err(|(code, _)| code)
+        };
+        let wrong = Err(HEADER_MISMATCH);
+        let region = r#"{"region":"Hello"}"#;
+        assert_eq!(check(region, &[(REGION, "Hello")]), Ok(()));
+        assert_eq!(check(region, &[(REGION, "=?base64?SGVsbG8=?=")]), Ok(()));
+        assert_eq!(check(region, &[(REGION, "hello")]), wrong);
+        assert_eq!(check(region, &[]), wrong);
+        assert_eq!(check(region, &[(REGION, "Hello"), (REGION, "Hello")]), wrong);
+        for nothing in ["{}", r#"{"region":null}"#, r#"{"region":["Hello"]}"#, "null"] {
+            assert_eq!(check(nothing, &[]), Ok(()), "{nothing}");
+            assert_eq!(check(nothing, &[(REGION, "Hello")]), wrong, "{nothing}");
+        }
+        let port = r#"{"to":{"port":8443}}"#;
+        assert_eq!(check(port, &[("mcp-param-port", "8443.0")]), Ok(()));
+        assert_eq!(check(port, &[("mcp-param-port", "8444")]), wrong);
+        assert_eq!(check(port, &[("mcp-param-other", "x")]), wrong);
     }
 }

@@ -404,10 +404,12 @@ async fn read_output<R: Routing>(
             lines.take(piece, &desk);
             desk.make_room().await;
         }
+        tap.found(desk.take_findings()).await;
     }
     for piece in lines.rest() {
         lines.take(piece, &desk);
     }
+    tap.found(desk.take_findings()).await;
     tap.finish().await;
 }
 

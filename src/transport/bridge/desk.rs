@@ -1,15 +1,18 @@
 //! Where a child and its clients meet: the router behind its lock, and who has to be woken when.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::codec::envelope::Scan;
 use crate::resource::meters::Meters;
+use crate::snapshot::{Finding, Severity};
 
 use super::child_link::ChildLink;
 use super::routing::{Effect, Routing};
@@ -18,6 +21,17 @@ use super::spool::{Lane, Next};
 
 /// How long a client that does not read may keep its child's other clients waiting.
 const STALLED: Duration = Duration::from_secs(5);
+/// How long the answer to a cancelled request may take all the same.
+const CANCELLED: Duration = Duration::from_secs(2);
+/// Findings that are shown at the run of a child; further ones are only counted.
+const SHOWN_FINDINGS: usize = 32;
+
+/// Findings that are not shown yet.
+#[derive(Debug, Default)]
+struct Findings {
+    untold: Vec<String>,
+    count: usize,
+}
 
 /// Where a child and its clients meet.
 #[derive(Debug)]
@@ -30,6 +44,7 @@ pub(super) struct Desk<R: Routing> {
     link: OnceLock<ChildLink>,
     meters: Arc<Meters>,
     tally: Arc<Tally>,
+    findings: Mutex<Findings>,
 }
 
 impl<R: Routing> Desk<R> {
@@ -41,6 +56,7 @@ impl<R: Routing> Desk<R> {
             link: OnceLock::new(),
             meters,
             tally,
+            findings: Mutex::default(),
         })
     }
 
@@ -85,15 +101,37 @@ impl<R: Routing> Desk<R> {
                 Effect::Say(line) => {
                     let is_said = self.link().is_some_and(|link| link.say(line));
                     if !is_said {
-                        self.tally
-                            .find("the server does not read what it should be told at once");
+                        self.find("the server does not read what it should be told at once".to_owned());
                     }
                 }
-                Effect::Finding(text) => self.tally.find(&text),
+                Effect::Finding(text) => self.find(text),
             }
         }
         self.note_usage();
         self.settled.notify_one();
+    }
+
+    fn find(&self, text: String) {
+        self.tally.find(&text);
+        let mut findings = self.findings();
+        findings.count += 1;
+        if findings.count <= SHOWN_FINDINGS {
+            findings.untold.push(text);
+        }
+    }
+
+    /// What was found since the last time and is to be shown at the run.
+    pub(super) fn take_findings(&self) -> Vec<Finding> {
+        let untold = std::mem::take(&mut self.findings().untold);
+        let finding = |text| Finding {
+            severity: Severity::Warning,
+            text,
+        };
+        untold.into_iter().map(finding).collect()
+    }
+
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_usage(&self) {
@@ -162,6 +200,7 @@ impl<R: Routing> Desk<R> {
             desk: Arc::clone(self),
             lane,
             reader,
+            grace: None,
         }
     }
 
@@ -181,6 +220,8 @@ pub(super) struct Seat<R: Routing> {
     desk: Arc<Desk<R>>,
     lane: Lane,
     reader: u64,
+    /// Runs once nothing has to come any more.
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R: Routing> Seat<R> {
@@ -189,11 +230,27 @@ impl<R: Routing> Seat<R> {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let next = self.desk.router().spool().poll_next(self.lane, self.reader, cx);
+        let mut next = self.desk.router().spool().poll_next(self.lane, self.reader, cx);
+        if next.is_pending() && self.is_grace_over(cx) {
+            let mut router = self.desk.router();
+            router.give_up(self.lane);
+            next = router.spool().poll_next(self.lane, self.reader, cx);
+            drop(router);
+            self.desk.settled.notify_one();
+        }
         if next.is_ready() {
             self.desk.room.notify_one();
         }
         next
+    }
+
+    /// Whether everything that could still come was cancelled, and has had its time.
+    fn is_grace_over(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.desk.router().is_cancelled(self.lane) {
+            return false;
+        }
+        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(CANCELLED)));
+        grace.as_mut().poll(cx).is_ready()
     }
 
     /// The next message. Cancel safe: what was not returned is still there.

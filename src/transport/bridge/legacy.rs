@@ -10,7 +10,8 @@ use http::{Response, StatusCode};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::timeout;
 
-use crate::codec::envelope::{Envelope, MessageKind};
+use crate::codec::envelope::{Envelope, Field, MessageKind};
+use crate::codec::rpc_id::RpcId;
 use crate::mcp::era;
 use crate::transport::relay::ReplyBody;
 
@@ -63,6 +64,8 @@ struct Wanted<'a> {
     /// The id of a session that begins with this answer.
     session: Option<&'a str>,
     has_priming: bool,
+    /// The id of the request, as spelled.
+    id: Option<String>,
 }
 
 /// Serves a POST.
@@ -139,12 +142,14 @@ async fn initialize(
         is_kept: false,
     };
     let seat = begin(&session, &posted, accepted)?;
+    let id = posted.request_id();
     send(&session, &seat, posted).await?;
     let wanted = Wanted {
         accepted,
         patience: None,
         session: Some(&session.id),
         has_priming: false,
+        id,
     };
     let response = answer(visit, seat, wanted).await;
     newborn.is_kept = response.headers().contains_key(SESSION_ID);
@@ -177,14 +182,14 @@ pub(super) fn not_started(visit: &Visit<'_>, failure: &StartFailure) -> Refusal 
 /// An id that nobody can guess, in visible ASCII.
 ///
 /// Source: MCP 2025-11-25, Transports, "Session Management".
-fn mint() -> Option<Arc<str>> {
+pub(super) fn mint() -> Option<Arc<str>> {
     let mut bytes = [0; 24];
     SystemRandom::new().fill(&mut bytes).ok()?;
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Some(digits.concat().into())
 }
 
-fn no_random(id: Option<String>) -> Refusal {
+pub(super) fn no_random(id: Option<String>) -> Refusal {
     let text = "The system has no random bytes to offer, so no session can begin.";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).with_id(id)
 }
@@ -204,21 +209,44 @@ async fn in_session(
         let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text);
         return Err(refusal.with_code(INVALID_REQUEST).with_id(posted.request_id()));
     }
+    let cancelled = cancelled(posted.messages());
     if !posted.has_requests() {
         let link = session.desk.link().ok_or_else(|| unknown_session(None))?;
         let sent = link.send(posted.line, posted.lease).await;
         sent.map_err(|_| unknown_session(None))?;
+        cancel(session, &cancelled);
         return Ok(visit.empty(StatusCode::ACCEPTED).await);
     }
     let seat = begin(session, &posted, accepted)?;
+    let id = posted.request_id();
     send(session, &seat, posted).await?;
+    cancel(session, &cancelled);
     let wanted = Wanted {
         accepted,
         patience: Some(QUICK),
         session: None,
         has_priming: revision.is_some_and(|revision| *revision >= *WITH_PRIMING),
+        id,
     };
     Ok(answer(visit, seat, wanted).await)
+}
+
+/// The requests that a client cancels.
+pub(super) fn cancelled(messages: &[Envelope]) -> Vec<RpcId> {
+    let cancellations = messages
+        .iter()
+        .filter(|message| message.method.as_deref() == Some("notifications/cancelled"));
+    cancellations
+        .filter_map(|message| message.fields.id(Field::ParamsRequestId).cloned())
+        .collect()
+}
+
+/// The program has been told: what is not answered soon will not be.
+fn cancel(session: &LegacySession, ids: &[RpcId]) {
+    let mut router = session.desk.router();
+    for id in ids {
+        router.cancel(id);
+    }
 }
 
 fn begin(
@@ -230,18 +258,23 @@ fn begin(
     match begun {
         Ok((lane, reader)) => Ok(session.desk.seat(lane, reader)),
         Err(NotTaken::Over) => Err(unknown_session(posted.request_id())),
-        Err(NotTaken::SameId(id)) => {
-            let text = format!("A request with the id {id} is under way in this session; use each id once.");
-            let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text);
-            Err(refusal.with_code(INVALID_REQUEST).with_id(posted.request_id()))
-        }
-        Err(NotTaken::TooMany(limit)) => {
-            let text = format!(
-                "max_open_calls ({limit}) was reached: so many requests of this session wait for their answer. Wait for one, or raise --max-open-calls."
-            );
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text).with_id(posted.request_id()))
-        }
+        Err(NotTaken::SameId(id)) => Err(same_id(&id).with_id(posted.request_id())),
+        Err(NotTaken::TooMany(limit)) => Err(too_many(limit).with_id(posted.request_id())),
     }
+}
+
+/// A request with this id is under way.
+pub(super) fn same_id(id: &RpcId) -> Refusal {
+    let text = format!("A request with the id {id} is under way in this session; use each id once.");
+    Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text).with_code(INVALID_REQUEST)
+}
+
+/// So many requests are under way.
+pub(super) fn too_many(limit: usize) -> Refusal {
+    let text = format!(
+        "max_open_calls ({limit}) was reached: so many requests of this session wait for their answer. Wait for one, or raise --max-open-calls."
+    );
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
 }
 
 /// Sends requests to the program. What is not sent is not waited for either.
@@ -333,6 +366,11 @@ async fn collected(
         }
     }
     seat.forget();
+    if messages.is_empty() {
+        let text = "The request was cancelled, and the server did not answer it.";
+        let refusal = Refusal::new(StatusCode::OK, "cancelled", text).with_id(wanted.id.clone());
+        return visit.refuse(&refusal).await;
+    }
     document(visit, wanted, &messages).await
 }
 

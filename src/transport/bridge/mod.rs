@@ -1,7 +1,7 @@
 //! HTTP in front of commands that speak MCP on their standard input and output.
 //!
 //! A client with sessions (up to 2025-11-25) has a program of its own, from its `initialize` to its DELETE or the
-//! program's end. Clients without sessions (from 2026-07-28) share one. Only our configuration names what is started.
+//! program's end; so has one of the older transport HTTP+SSE, as long as its stream is open. Clients without sessions (from 2026-07-28) share one. Only our configuration names what is started.
 
 mod accept;
 mod agreement;
@@ -20,6 +20,8 @@ mod router;
 mod routing;
 mod server;
 mod spool;
+mod sse;
+mod sse_router;
 mod tail;
 
 use std::sync::Arc;
@@ -97,8 +99,11 @@ pub(crate) async fn serve(
         version: parts.version,
         client: Arc::clone(&connection.peer.address),
     };
+    let sse_place = sse::Place::of(&goal.endpoint, parts.uri.path());
     let outcome = if goal.is_endpoint || parts.method == Method::OPTIONS {
         by_method(&visit, &parts.method, body).await
+    } else if let Some(place) = sse_place {
+        sse::serve(&visit, &place, (&parts.method, &parts.uri), body).await
     } else {
         body.drain(REST).await;
         Err(legacy::no_endpoint(&goal.endpoint))

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::codec::envelope::{Field, MessageKind, scan};
 use crate::mcp::era::{self, FIRST_MODERN_REVISION};
+use crate::mcp::tool_headers::ToolHeaders;
 use crate::resource::meters::Share;
 use crate::snapshot::Era;
 use crate::transport::relay::ReplyBody;
@@ -85,6 +86,7 @@ async fn serve(visit: &Visit<'_>, posted: Posted) -> Result<Response<ReplyBody>,
     let accepted = Accepted::of(visit.headers);
     check(visit, &posted, accepted)?;
     let desk = obtain(visit).await?;
+    check_params(visit, &posted, &desk)?;
     if !posted.has_requests() {
         return notify(visit, &desk, posted).await;
     }
@@ -99,21 +101,30 @@ async fn serve(visit: &Visit<'_>, posted: Posted) -> Result<Response<ReplyBody>,
 }
 
 fn check(visit: &Visit<'_>, posted: &Posted, accepted: Accepted) -> Result<(), Refusal> {
-    let bad = |code: i64, text: String| {
-        Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text).with_code(code))
-    };
     if accepted.is_nothing() {
         let text = "The client accepts neither application/json nor text/event-stream; name both in Accept.";
         return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text));
     }
     if posted.is_batch() || posted.messages().iter().any(is_answer) {
         let text = "A body of this revision is one request or one notification.";
-        return bad(INVALID_REQUEST, text.to_owned());
+        return Err(bad((INVALID_REQUEST, text.to_owned())));
     }
     let Some(message) = posted.messages().first() else {
         return Ok(());
     };
-    agreement::check(visit.headers, &posted.line, message).or_else(|(code, text)| bad(code, text))
+    agreement::check(visit.headers, &posted.line, message).map_err(bad)
+}
+
+fn bad((code, text): (i64, String)) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", text).with_code(code)
+}
+
+/// Checks the headers that repeat arguments, as far as a list of tools has passed that says which those are.
+fn check_params(visit: &Visit<'_>, posted: &Posted, desk: &Desk<ModernRouter>) -> Result<(), Refusal> {
+    let tool = posted.messages().first().and_then(agreement::called_tool);
+    let repeated = tool.and_then(|tool| desk.router().repeated(tool));
+    let Some(repeated) = repeated else { return Ok(()) };
+    agreement::check_params(visit.headers, &posted.line, &repeated).map_err(bad)
 }
 
 /// Passes a notification on. A cancellation names an id that only its client knows: closing the stream is what cancels.
@@ -155,7 +166,9 @@ async fn obtain(visit: &Visit<'_>) -> Result<Arc<Desk<ModernRouter>>, Refusal> {
     if state.is_legacy_until.is_some_and(|until| Instant::now() < until) {
         return Err(legacy_only(visit));
     }
-    let trial = launch(visit).await?;
+    // A program that is started anew is the same one to its clients, which do not list its tools again.
+    let last = state.desk.as_ref().map(|desk| desk.router().tools());
+    let trial = launch(visit, last.unwrap_or_default()).await?;
     if !state.is_modern {
         state.is_modern = speaks_modern(visit, &trial.desk).await;
         if !state.is_modern {
@@ -189,14 +202,14 @@ impl Drop for Trial {
     }
 }
 
-async fn launch(visit: &Visit<'_>) -> Result<Trial, Refusal> {
+async fn launch(visit: &Visit<'_>, tools: ToolHeaders) -> Result<Trial, Refusal> {
     let bounds = SpoolBounds {
         messages: visit.hub.limits.replay_buffer,
         bytes: visit.hub.limits.replay_buffer_bytes,
         keeps_delivered: false,
     };
     let desk = Desk::new(
-        ModernRouter::new(bounds),
+        ModernRouter::new(bounds, tools),
         Arc::clone(&visit.hub.meters),
         Arc::clone(&visit.server.tally),
     );

@@ -6,11 +6,13 @@
 //! Source: MCP 2026-07-28, Transports, "stdio" for the keys and "Streamable HTTP" for what a stream carries.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::codec::envelope::{Envelope, Field, MessageKind, Scan};
 use crate::codec::rpc_id::RpcId;
+use crate::mcp::tool_headers::{ToolHeader, ToolHeaders};
 
 use super::compact::event_text;
 use super::ids::{IdPlace, respelled, spelled_at};
@@ -49,6 +51,22 @@ struct Slot {
     wants_log: bool,
     is_listening: bool,
     is_sent: bool,
+    /// It asks for the tools: for the first of them, or for those behind a cursor.
+    lists_tools: Option<Page>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    First,
+    Further,
+}
+
+impl Page {
+    fn of(message: &Envelope) -> Option<Self> {
+        let is_list = message.method.as_deref() == Some("tools/list");
+        let is_first = message.fields.get(Field::ParamsCursor).is_none();
+        is_list.then_some(if is_first { Self::First } else { Self::Further })
+    }
 }
 
 /// A request that was given its place.
@@ -71,10 +89,13 @@ pub(super) struct ModernRouter {
     cancelled: VecDeque<(RpcId, Option<RpcId>)>,
     last_own: u64,
     over: Option<Box<str>>,
+    /// Which arguments headers repeat, by the last list of tools that passed.
+    tools: ToolHeaders,
 }
 
 impl ModernRouter {
-    pub(super) fn new(bounds: SpoolBounds) -> Self {
+    /// `tools`: what is known of the program's tools from its last run.
+    pub(super) fn new(bounds: SpoolBounds, tools: ToolHeaders) -> Self {
         Self {
             spool: Spool::new(SpoolBounds {
                 keeps_delivered: false,
@@ -86,7 +107,18 @@ impl ModernRouter {
             cancelled: VecDeque::new(),
             last_own: FIRST_OWN,
             over: None,
+            tools,
         }
+    }
+
+    /// What headers repeat of the arguments of a tool, as far as is known.
+    pub(super) fn repeated(&self, tool: &str) -> Option<Arc<[ToolHeader]>> {
+        self.tools.of(tool)
+    }
+
+    /// What is known of the tools.
+    pub(super) fn tools(&self) -> ToolHeaders {
+        self.tools.clone()
     }
 
     /// What became of the program, once it is gone.
@@ -120,6 +152,7 @@ impl ModernRouter {
             wants_log: message.fields.get(Field::MetaLogLevel).is_some(),
             is_listening: message.method.as_deref() == Some("subscriptions/listen"),
             is_sent: false,
+            lists_tools: Page::of(message),
         };
         self.slots.insert(lane, slot);
         Some(Begun {
@@ -208,6 +241,9 @@ impl ModernRouter {
             return vec![Effect::Finding(text)];
         };
         let text = slot.id.restored(raw, &[IdPlace::Id, IdPlace::EndedSubscription]);
+        if let (Some(page), MessageKind::Result) = (slot.lists_tools, message.kind) {
+            self.tools.learn(raw, page == Page::First);
+        }
         let effects = self.push(lane, &text);
         self.close(lane);
         effects
@@ -321,6 +357,10 @@ impl Routing for ModernRouter {
         vec![Effect::Say(raw.into())]
     }
 
+    fn give_up(&mut self, lane: Lane) {
+        self.close(lane);
+    }
+
     /// Streams end without an answer, so that their clients send the request again under a new id.
     fn over(&mut self, text: &str) {
         self.over = Some(text.into());
@@ -355,11 +395,12 @@ mod tests {
     use crate::codec::envelope::scan;
 
     fn router() -> ModernRouter {
-        ModernRouter::new(SpoolBounds {
+        let bounds = SpoolBounds {
             messages: 16,
             bytes: 10_000,
             keeps_delivered: true,
-        })
+        };
+        ModernRouter::new(bounds, ToolHeaders::default())
     }
 
     fn begin(router: &mut ModernRouter, body: &str) -> Begun {

@@ -17,6 +17,8 @@ use super::spool::{Lane, Message, Spool, SpoolBounds};
 #[derive(Debug)]
 struct Post {
     ids: Vec<RpcId>,
+    /// Those of them that the client has cancelled.
+    cancelled: Vec<RpcId>,
     tokens: Vec<RpcId>,
     /// Its client understands an event stream.
     takes_events: bool,
@@ -87,6 +89,7 @@ impl LegacyRouter {
             .extend(tokens.iter().map(|token| (token.clone(), lane)));
         let post = Post {
             ids,
+            cancelled: Vec::new(),
             tokens,
             takes_events,
         };
@@ -122,6 +125,21 @@ impl LegacyRouter {
     pub(super) fn take_back(&mut self, lane: Lane) {
         self.close(lane);
         self.spool.forget_delivered(lane);
+    }
+
+    /// The client cancels a request: its server should not answer it.
+    ///
+    /// Source: MCP 2025-11-25, Basic, "Cancellation".
+    pub(super) fn cancel(&mut self, id: &RpcId) {
+        let Some(lane) = self.waiting.get(id).copied() else {
+            return;
+        };
+        if let Some(post) = self.posts.get_mut(&lane)
+            && !post.cancelled.contains(id)
+        {
+            post.cancelled.push(id.clone());
+            self.spool.wake(lane);
+        }
     }
 
     fn close(&mut self, lane: Lane) {
@@ -232,6 +250,15 @@ impl Routing for LegacyRouter {
     /// A disconnect is no cancellation: the answer is kept for a resumption, as long as there is room.
     fn left(&mut self, _lane: Lane) -> Vec<Effect> {
         Vec::new()
+    }
+
+    fn is_cancelled(&self, lane: Lane) -> bool {
+        let post = self.posts.get(&lane);
+        post.is_some_and(|post| post.ids.iter().all(|id| post.cancelled.contains(id)))
+    }
+
+    fn give_up(&mut self, lane: Lane) {
+        self.close(lane);
     }
 
     fn over(&mut self, text: &str) {

@@ -33,6 +33,14 @@ pub(super) trait Routing: Debug + Send + 'static {
     /// The reader of a lane has gone.
     fn left(&mut self, lane: Lane) -> Vec<Effect>;
 
+    /// Whether all that the reader of a lane still waits for was cancelled.
+    fn is_cancelled(&self, _lane: Lane) -> bool {
+        false
+    }
+
+    /// Nothing more is waited for in a lane.
+    fn give_up(&mut self, lane: Lane);
+
     /// The child is gone: everybody who waits is told `text`, or left to come back.
     fn over(&mut self, text: &str);
 

@@ -14,6 +14,7 @@ use crate::transport::hub::Contact;
 
 use super::legacy::LegacySession;
 use super::modern::Shared;
+use super::sse::SseSession;
 
 /// Findings that are said in the log; further ones are only counted.
 const SAID: u64 = 64;
@@ -57,6 +58,7 @@ pub(crate) struct BridgeServer {
     pub(super) tally: Arc<Tally>,
     pub(super) shared: Shared,
     sessions: Mutex<HashMap<Box<str>, LegacySession>>,
+    sse_sessions: Mutex<HashMap<Box<str>, SseSession>>,
     children: AtomicU64,
     exchanges: AtomicU64,
     failures: AtomicU64,
@@ -80,6 +82,7 @@ impl BridgeServer {
             guard: guard.cloned(),
             shared: Shared::default(),
             sessions: Mutex::default(),
+            sse_sessions: Mutex::default(),
             children: AtomicU64::new(0),
             exchanges: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -179,6 +182,22 @@ impl BridgeServer {
 
     pub(super) fn forget(&self, id: &str) -> Option<LegacySession> {
         self.sessions().remove(id)
+    }
+
+    pub(super) fn sse_session(&self, id: &str) -> Option<SseSession> {
+        self.sse_sessions().get(id).cloned()
+    }
+
+    pub(super) fn keep_sse(&self, session: SseSession) {
+        self.sse_sessions().insert(session.id.as_ref().into(), session);
+    }
+
+    pub(super) fn forget_sse(&self, id: &str) {
+        self.sse_sessions().remove(id);
+    }
+
+    fn sse_sessions(&self) -> MutexGuard<'_, HashMap<Box<str>, SseSession>> {
+        self.sse_sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Box<str>, LegacySession>> {

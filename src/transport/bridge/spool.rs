@@ -155,6 +155,13 @@ impl Spool {
         self.make_room()
     }
 
+    /// Makes the reader of a lane look again.
+    pub(super) fn wake(&mut self, lane: Lane) {
+        if let Some(state) = self.lanes.get_mut(&lane) {
+            state.wake();
+        }
+    }
+
     /// Nothing more will be put into the lane.
     pub(super) fn end(&mut self, lane: Lane) {
         if let Some(state) = self.lanes.get_mut(&lane) {

@@ -139,7 +139,8 @@ impl Exchange {
         self.join(found, outbox);
     }
 
-    pub(super) fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
+    /// Joins the HTTP+SSE session whose messages go to `endpoint`.
+    pub(crate) fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
         let target = resolve(&self.stated.target, endpoint);
         let key = SessionKey::Endpoint {
             server: Arc::clone(&self.server),

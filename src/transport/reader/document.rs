@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::codec::envelope::{EnvelopeScanner, Scan, Shape};
 use crate::resource::meters::Lease;
+use crate::session::observation::NO_JSON_RPC;
 
 /// Of a stated length so much is believed before anything has come.
 const BELIEVED_BYTES: usize = 64 * 1024;
@@ -80,7 +81,7 @@ pub(super) fn document_problem(found: &Scan, is_json: bool) -> Option<String> {
         Shape::NotJson if is_json => "the media type says JSON, the body is none",
         Shape::Cut if is_json => "the JSON ends too early",
         Shape::Broken if is_json => "the JSON is broken",
-        Shape::Single | Shape::Batch if is_json && !found.is_json_rpc() => "JSON, but no JSON-RPC message",
+        Shape::Single | Shape::Batch if is_json && !found.is_json_rpc() => NO_JSON_RPC,
         _ => return None,
     };
     Some(text.to_owned())

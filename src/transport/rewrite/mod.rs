@@ -37,6 +37,8 @@ pub(crate) struct Onward {
 /// What was changed, and what was found while looking.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
+    /// They are of a request's body.
+    pub(crate) is_of_request: bool,
     /// One line a change: `endpoint: X → Y`.
     pub(crate) rewrites: Vec<String>,
     pub(crate) findings: Vec<Finding>,

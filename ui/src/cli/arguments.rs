@@ -18,6 +18,8 @@ use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::wrap::Connect;
 #[cfg(unix)]
+use shadowcat::config::forward::{HostPattern, ViaProxy};
+#[cfg(unix)]
 use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
@@ -61,7 +63,7 @@ pub(super) enum Task {
     Show(ShowArguments),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
-    Wrap(WrapArguments),
+    Wrap(Box<WrapArguments>),
     /// Put `wrap` in front of the servers in a client's file, or take it away again
     #[cfg(unix)]
     WrapConfig(WrapConfigArguments),
@@ -199,12 +201,37 @@ pub(super) struct WrapArguments {
         long,
         value_name = "'NAME: VALUE'",
         help_heading = "Server",
-        requires = "upstream"
+        conflicts_with = "command"
     )]
     pub(super) header: Vec<StaticHeader>,
     /// A header whose value is in the environment variable VAR, where no list of processes shows it; repeatable
-    #[arg(long, value_name = "NAME=VAR", help_heading = "Server", requires = "upstream", value_parser = header_from_environment)]
+    #[arg(long, value_name = "NAME=VAR", help_heading = "Server", conflicts_with = "command", value_parser = header_from_environment)]
     pub(super) header_env: Vec<StaticHeader>,
+    /// Believe the certificate authorities in this file (PEM) too; repeatable
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Server",
+        conflicts_with = "command"
+    )]
+    pub(super) upstream_ca: Vec<PathBuf>,
+    /// Do not check the certificate of this host; repeatable
+    #[arg(
+        long,
+        value_name = "HOST",
+        help_heading = "Server",
+        conflicts_with = "command"
+    )]
+    pub(super) insecure: Vec<HostPattern>,
+    /// Reach it through this HTTP proxy; `http://USER:PASSWORD@HOST:PORT` if that asks for credentials
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SHADOWCAT_VIA",
+        hide_env_values = true,
+        help_heading = "Server"
+    )]
+    pub(super) via: Option<ViaProxy>,
     /// The command and its arguments
     #[arg(last = true, required_unless_present = "upstream", value_name = "COMMAND", num_args = 1..)]
     pub(super) command: Vec<OsString>,

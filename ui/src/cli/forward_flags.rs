@@ -15,7 +15,7 @@ pub(super) struct ForwardArguments {
     /// Do not check the certificate of this upstream or destination; repeatable
     #[arg(long, value_name = "HOST", help_heading = "HTTPS")]
     pub(super) insecure: Vec<HostPattern>,
-    /// Believe the certificate authorities in this file (PEM) too, for upstreams and destinations; repeatable
+    /// Believe the certificates in this file (PEM) too, for upstreams and destinations: authorities, or a server's own; repeatable
     #[arg(long, value_name = "FILE", help_heading = "HTTPS")]
     pub(super) upstream_ca: Vec<PathBuf>,
     #[command(flatten)]

@@ -13,6 +13,7 @@ mod settings;
 mod values;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use arguments::CommandLine;
 pub(crate) use settings::{
@@ -25,8 +26,38 @@ pub(crate) use values::LogLevel;
 /// # Errors
 /// [`UsageError::CommandLine`] also for `--help` and `--version`: clap hands out its text that way.
 pub(crate) fn parse() -> Result<Invocation, UsageError> {
-    let line = CommandLine::try_parse()?;
+    let line = CommandLine::try_parse().map_err(with_better_tips)?;
     Ok(settings::resolve(line)?)
+}
+
+/// Tips of ours in place of those that lead nowhere here.
+fn with_better_tips(mut error: clap::Error) -> clap::Error {
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            // `-- --upstrem` would start a program of that name.
+            if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+                tips.retain(|tip| !tip.to_string().contains("as a value"));
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+            }
+        }
+        ErrorKind::MissingRequiredArgument if lacks_command(&error) => {
+            let tips = [
+                "for a server that speaks stdio: `shadowcat-tui wrap -- COMMAND`",
+                "for one that speaks HTTP, and a client that speaks stdio: `shadowcat-tui wrap --upstream URL`",
+            ];
+            let tips = tips.map(Into::into).to_vec();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+        _ => {}
+    }
+    error
+}
+
+/// Only `wrap` cannot do without one.
+fn lacks_command(error: &clap::Error) -> bool {
+    error
+        .get(ContextKind::InvalidArg)
+        .is_some_and(|argument| argument.to_string().contains("COMMAND"))
 }
 
 /// The program cannot do what was asked.

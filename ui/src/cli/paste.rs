@@ -34,7 +34,11 @@ pub(super) fn page(config: &Config, format: PasteFormat) -> Result<String, Paste
     if servers.is_empty() {
         return Err(PasteError::NoServer);
     }
-    let told = servers.iter().map(|(name, url)| Told { name, url });
+    let told = servers.iter().map(|(name, url, speaks_sse)| Told {
+        name,
+        url,
+        speaks_sse: *speaks_sse,
+    });
     Ok(match format {
         PasteFormat::McpServers => client_config::mcp_servers(told),
         PasteFormat::VsCode => client_config::vs_code(told),
@@ -53,16 +57,17 @@ fn origin(listen: &[ListenAddress]) -> Option<String> {
     (address.port() > 0).then(|| format!("http://{address}"))
 }
 
-/// Name and URL of each.
-fn servers(config: &Config, origin: &str) -> Vec<(String, String)> {
+/// Name and URL of each, and whether it speaks HTTP+SSE.
+fn servers(config: &Config, origin: &str) -> Vec<(String, String, bool)> {
     let upstreams = config.upstreams.iter().map(|upstream| {
         let path = upstream.name.as_ref().map(|name| format!("/{name}"));
         let path = path.unwrap_or_else(|| upstream.path.to_string());
-        (upstream.label().to_string(), format!("{origin}{path}"))
+        let url = format!("{origin}{path}");
+        (upstream.label().to_string(), url, upstream.speaks_sse)
     });
     let commands = config.commands.iter().map(|command| {
         let path = command.name.as_deref().unwrap_or("mcp");
-        (command.label().to_string(), format!("{origin}/{path}"))
+        (command.label().to_string(), format!("{origin}/{path}"), false)
     });
     upstreams.chain(commands).collect()
 }

@@ -176,7 +176,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
     match line.command {
         None => proxy(line.proxy),
         #[cfg(unix)]
-        Some(Task::Wrap(arguments)) => Ok(wrap(arguments)),
+        Some(Task::Wrap(arguments)) => Ok(wrap(*arguments)),
         #[cfg(unix)]
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         Some(Task::Demo(arguments)) => demo(arguments),
@@ -321,7 +321,12 @@ fn wrap(arguments: WrapArguments) -> Invocation {
     let job = match upstream {
         None => Job::Wrap(options),
         Some(server) => {
-            let mut config = OutwardConfig::new(server);
+            let mut config = OutwardConfig {
+                upstream_ca: arguments.upstream_ca,
+                insecure: arguments.insecure,
+                via: arguments.via,
+                ..OutwardConfig::new(server)
+            };
             headers.for_each(|header| config.add(header));
             Job::WrapServer(options, config)
         }

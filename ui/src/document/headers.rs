@@ -1,6 +1,6 @@
 //! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
 
-use shadowcat::recording::redact::secret_of_argument;
+use shadowcat::recording::redact::masked_argument;
 use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail};
 
 use super::Look;
@@ -36,7 +36,7 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
         return lines;
     }
     lines.extend(head(&exchange.request, look));
-    lines.extend(exchange.rewrites.iter().map(|change| rewrite(change, look)));
+    lines.extend(rewrites(&exchange.rewrites, &exchange.body_rewrites, look));
     lines.push(ended(
         "request body",
         exchange.request_end,
@@ -52,6 +52,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
                 ));
             }
             lines.extend(head(response, look));
+            lines.extend(rewrites(
+                &exchange.response_rewrites,
+                &exchange.response_body_rewrites,
+                look,
+            ));
         }
         None => lines.push(Line::of(Role::Wait, "no response yet")),
     }
@@ -82,11 +87,10 @@ fn run(exchange: &ExchangeDetail, look: &Look<'_>) -> Vec<Line> {
     for (name, value) in &exchange.request.fields {
         let mut shown = value.clone();
         if name == "argument" {
-            let (secret, is_value_next) = secret_of_argument(value.as_bytes(), is_value);
+            let (masked, is_value_next) = masked_argument(value, is_value);
             is_value = is_value_next;
-            let open = secret.and_then(|start| value.get(..start));
-            if let Some(open) = open.filter(|_| !look.switches.is_unmasked) {
-                shown = format!("{open}***");
+            if let Some(masked) = masked.filter(|_| !look.switches.is_unmasked) {
+                shown = masked;
             }
         }
         let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
@@ -177,12 +181,16 @@ fn masked_parameter(parameter: &str) -> String {
     }
 }
 
-fn rewrite(change: &str, look: &Look<'_>) -> Line {
-    Line::of(
-        Role::Accent,
-        look.theme.sign("↳ sent on with ", "> sent on with "),
-    )
-    .say(Role::Text, change)
+/// What was changed in a head and in the body behind it.
+fn rewrites(head: &[String], body: &[String], look: &Look<'_>) -> Vec<Line> {
+    let told = |changes: &[String], sign, ascii| {
+        let line =
+            |change: &String| Line::of(Role::Accent, look.theme.sign(sign, ascii)).say(Role::Text, change);
+        changes.iter().map(line).collect::<Vec<Line>>()
+    };
+    let mut lines = told(head, "↳ sent on with ", "> sent on with ");
+    lines.extend(told(body, "↳ body sent on with ", "> body sent on with "));
+    lines
 }
 
 fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {
@@ -193,6 +201,7 @@ fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {
         Some(EndKind::UpstreamAborted) => (Role::Bad, "the server broke off"),
         Some(EndKind::UpstreamUnreachable) => (Role::Bad, "the server could not be reached"),
         Some(EndKind::CutByProxy) => (Role::Bad, "cut by the proxy: shutdown or a limit"),
+        Some(EndKind::Unwatched) => (Role::Bad, "how it ended is not known: the shim has gone"),
     };
     let size = format::size(bytes);
     Line::default().say(role, &format!("{what} {size}, {text}"))

@@ -10,7 +10,7 @@ pub(crate) use pretty::{as_it_is, lay_out};
 
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
-use shadowcat::snapshot::{Body, MessageDetail, Severity};
+use shadowcat::snapshot::{Body, Carrier, Direction, MessageDetail, Severity};
 
 use crate::detail::{Switches, Tab};
 use crate::format;
@@ -69,6 +69,7 @@ pub(crate) fn lines(message: &MessageDetail, tab: Tab, look: &Look<'_>) -> Vec<D
 fn pretty_tab(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     let mut lines = findings(message, look.theme);
     lines.extend(event_fields(message));
+    lines.extend(changes(message, look.theme));
     match &message.body {
         Some(body) => {
             lines.extend(body_note(body));
@@ -139,6 +140,28 @@ fn event_fields(message: &MessageDetail) -> Option<Line> {
     Some(line)
 }
 
+/// What the receiver got in place of what is shown, which is what was sent.
+fn changes(message: &MessageDetail, theme: Theme) -> Vec<Line> {
+    let Some(exchange) = &message.exchange else {
+        return Vec::new();
+    };
+    let is_changed = match message.row.carrier {
+        Carrier::Http => true,
+        Carrier::Sse => message.sse.as_ref().is_some_and(|sse| sse.event == "endpoint"),
+        _ => false,
+    };
+    let (changes, sign, ascii) = match message.row.direction {
+        Direction::ClientToServer => (&exchange.body_rewrites, "↳ the server got ", "> the server got "),
+        Direction::ServerToClient => (
+            &exchange.response_body_rewrites,
+            "↳ the client got ",
+            "> the client got ",
+        ),
+    };
+    let line = |change: &String| Line::of(Role::Accent, theme.sign(sign, ascii)).say(Role::Text, change);
+    changes.iter().filter(|_| is_changed).map(line).collect()
+}
+
 /// What is to be known about the bytes before reading them.
 fn body_note(body: &Body) -> Option<Line> {
     let mut notes = Vec::new();
@@ -165,4 +188,60 @@ pub(crate) fn pretty_text(bytes: &[u8]) -> String {
 pub(crate) fn headers_text(message: &MessageDetail, look: &Look<'_>) -> String {
     let lines: Vec<String> = headers::lines(message, look).iter().map(Line::text).collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    fn texts(message: &MessageDetail, tab: Tab) -> Vec<String> {
+        let look = Look {
+            columns: 100,
+            switches: Switches {
+                wraps: false,
+                is_hex: false,
+                is_unmasked: false,
+            },
+            theme: Theme::default(),
+            zone: &TimeZone::UTC,
+            is_for_copy: false,
+        };
+        let lines = lines(message, tab, &look);
+        lines.iter().map(|line| line.line.text()).collect()
+    }
+
+    #[test]
+    fn what_the_other_side_got_is_said_above_what_was_sent_and_beside_its_own_head() {
+        let fake = Fake::typical();
+        let ids = (1..20).filter_map(MessageId::new);
+        let mut details = ids.filter_map(|id| fake.detail(id));
+        let mut message = details
+            .find(|message| message.row.carrier == Carrier::Http && message.exchange.is_some())
+            .unwrap();
+        if let Some(exchange) = &mut message.exchange {
+            exchange.body_rewrites = vec!["resource: http://own/ → http://up/".to_owned()];
+            exchange.response_rewrites = vec!["Location: /a → /up/a".to_owned()];
+            exchange.response_body_rewrites = vec!["issuer: http://up → http://own".to_owned()];
+        }
+        message.row.direction = Direction::ClientToServer;
+        let asked = texts(&message, Tab::Pretty).join("\n");
+        assert!(
+            asked.contains("↳ the server got resource: http://own/ → http://up/"),
+            "{asked}"
+        );
+        message.row.direction = Direction::ServerToClient;
+        let answered = texts(&message, Tab::Pretty).join("\n");
+        assert!(
+            answered.contains("↳ the client got issuer: http://up → http://own"),
+            "{answered}"
+        );
+        assert!(!answered.contains("resource:"), "{answered}");
+        let headers = texts(&message, Tab::Headers);
+        let place = |text: &str| headers.iter().position(|line| line.contains(text)).unwrap();
+        assert!(place("resource: http://own/") < place("request body"));
+        assert!(place("request body") < place("Location: /a"));
+        assert!(place("Location: /a") < place("issuer: http://up"));
+        assert!(place("issuer: http://up") < place("response body"));
+    }
 }

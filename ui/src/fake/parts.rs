@@ -132,6 +132,9 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
             ],
         },
         rewrites: vec!["Host: 127.0.0.1:8080 → 127.0.0.1:3001".to_owned()],
+        body_rewrites: Vec::new(),
+        response_rewrites: Vec::new(),
+        response_body_rewrites: Vec::new(),
         response: Some(Head {
             line: "HTTP/1.1 200 OK".to_owned(),
             fields: vec![

@@ -101,8 +101,9 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Servers, &["r"], A::ResetBreakers, &["reset-breakers", "retry"], "retry servers", "forget failed connects: the next request to each server is tried", 7),
     row(Servers, &["h", "left"], A::Left, &["focus-servers"], "", "back to the list of servers", 0),
 
+    row(Log, &["enter"], A::Open, &["open-line"], "all of it", "all of this line, and back with h or Esc", 8),
     row(Log, &["v"], A::LogLevel, &["log-level"], "level", "least level shown: all, info, warnings, errors", 7),
-    row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left", 0),
+    row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left; from an opened line back to the list", 0),
     row(Log, &["l", "right"], A::Right, &["log-right"], "", "scroll long lines right", 0),
 
     row(Copying, &["p", "y"], A::CopyPretty, &["copy-pretty"], "body, pretty", "the body, indented", 9),

@@ -35,6 +35,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::FilterFromRow | Action::Copy if model.selected().is_none() => {
             Some("there is no message under the cursor")
         }
+        Action::CopyServer if !model.is_live() => Some("a recording is open; no client can be pointed at it"),
         Action::CopyServer if model.selected_server().is_none() => {
             Some("there is no server here; --upstream URL or --config mcp.json gives one")
         }
@@ -170,6 +171,7 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             let rows = model.log_rows();
             model.log.step(&rows, by);
         }
+        Pane::LogLine => model.log_line_scroll = model.log_line_scroll.saturating_add_signed(by),
     }
 }
 
@@ -204,6 +206,7 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             let rows = model.log_rows();
             model.log.go_first(&rows);
         }
+        Pane::LogLine => model.log_line_scroll = 0,
     }
     true
 }
@@ -226,6 +229,7 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         }
         Pane::Server => model.server_scroll = usize::MAX / 2,
         Pane::Log => model.log.follow(),
+        Pane::LogLine => model.log_line_scroll = usize::MAX / 2,
     }
     true
 }
@@ -317,6 +321,7 @@ fn go_left(model: &mut Model) {
         Pane::Detail => leave_to(model, Pane::Messages),
         Pane::Events => leave_to(model, Pane::Streams),
         Pane::Server => leave_to(model, Pane::Servers),
+        Pane::LogLine => leave_to(model, Pane::Log),
         _ => {}
     }
 }
@@ -347,6 +352,11 @@ pub(super) fn enter(model: &mut Model, pane: Pane) {
         let rows = model.stream_rows();
         model.streams.leave(&rows);
     }
+    if pane == Pane::LogLine {
+        let rows = model.log_rows();
+        model.log.leave(&rows);
+        model.log_line_scroll = 0;
+    }
     model.focus(pane);
 }
 
@@ -355,6 +365,7 @@ fn open(model: &mut Model) {
         Pane::Messages => enter(model, Pane::Detail),
         Pane::Streams => enter(model, Pane::Events),
         Pane::Servers => enter(model, Pane::Server),
+        Pane::Log => enter(model, Pane::LogLine),
         _ => {}
     }
 }
@@ -437,6 +448,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Streams);
     } else if pane == Pane::Server {
         model.focus(Pane::Servers);
+    } else if pane == Pane::LogLine {
+        model.focus(Pane::Log);
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {

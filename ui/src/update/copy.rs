@@ -36,6 +36,7 @@ pub(super) fn perform_server(model: &mut Model, action: Action, effects: &mut Ve
     let told = Told {
         name: &server.name,
         url: &server.client_url,
+        speaks_sse: server.speaks_sse,
     };
     let (what, text) = match action {
         Action::CopyUrl => ("URL", server.client_url.clone()),

@@ -217,6 +217,7 @@ fn what_cannot_be_done_says_why() {
         read_bytes: 1,
         total_bytes: 2,
         damage: vec!["line 7: torn".to_owned()],
+        upstreams: Vec::new(),
     };
     stage.publish();
     stage.keys("R");

@@ -56,6 +56,7 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
         Pane::Log => {
             let rows = model.log_rows();
             model.log.choose(&rows, row);
+            model.log_line_scroll = 0;
         }
         // The first row is the heading of the columns.
         Pane::Servers => {
@@ -65,6 +66,6 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
                 model.server_scroll = 0;
             }
         }
-        Pane::Resources | Pane::Server => {}
+        Pane::Resources | Pane::Server | Pane::LogLine => {}
     }
 }

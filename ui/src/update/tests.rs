@@ -354,6 +354,7 @@ fn a_recording_is_read_from_its_beginning() {
         read_bytes: 2,
         total_bytes: 2,
         damage: Vec::new(),
+        upstreams: Vec::new(),
     };
     stage.publish();
     assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
@@ -368,6 +369,7 @@ fn the_lanes_of_a_recording_show_its_events_however_long_ago_they_were() {
         read_bytes: 2,
         total_bytes: 2,
         damage: Vec::new(),
+        upstreams: Vec::new(),
     };
     stage.publish();
     stage.keys("2");
@@ -406,6 +408,24 @@ fn a_detail_that_is_refused_says_so_and_is_not_asked_for_again() {
         []
     );
     assert_eq!(toast(&stage), "the file was changed");
+}
+
+#[test]
+fn a_line_of_the_log_is_opened_as_a_whole_and_closed_again() {
+    for (columns, rows) in [(80, 24), (40, 12)] {
+        let mut fake = Fake::typical();
+        let text = format!("begin {} end", "of a long story ".repeat(20));
+        fake.log.last_mut().unwrap().text = text;
+        let mut stage = Stage::new(fake, columns, rows);
+        stage.keys("4");
+        assert!(!stage.text().contains(" end"), "{}", stage.text());
+        stage.keys("<enter>G");
+        assert!(stage.text().contains(" end"), "{}", stage.text());
+        stage.keys("h");
+        assert_eq!(stage.model.pane(), Pane::Log);
+        stage.keys("<enter><esc><esc>");
+        assert_eq!(stage.model.screen, Screen::Traffic);
+    }
 }
 
 #[test]
@@ -468,7 +488,7 @@ fn r_on_the_servers_screen_has_a_server_that_was_down_tried_at_once() {
     assert!(
         stage
             .text()
-            .contains("open for 1.0 s: a request is tried in 400 ms")
+            .contains("open for 1.0 s so far, next try allowed in 400 ms")
     );
     stage.keys("r");
     let asked = Effect::Ask(Purpose::ResetBreakers, Command::ResetBreaker { upstream: None });

@@ -37,7 +37,9 @@ pub(super) fn draw_prefix(model: &Model, canvas: &mut Canvas<'_>, body: Rect, pr
 
 fn menu(model: &Model, canvas: &mut Canvas<'_>, body: Rect, title: &'static str, items: &[(String, &Entry)]) {
     let height = cells(items.len() + 2).min(body.height);
-    let width = 62.min(body.width);
+    let lines: Vec<Line> = items.iter().map(|(key, entry)| item(model, key, entry)).collect();
+    let longest = lines.iter().map(Line::width).max().unwrap_or(0);
+    let width = cells(longest + 3).max(62).min(body.width);
     let area = Rect {
         x: body.x + body.width - width,
         y: body.y + body.height - height,
@@ -49,20 +51,23 @@ fn menu(model: &Model, canvas: &mut Canvas<'_>, body: Rect, title: &'static str,
         .with(Role::Key, title)
         .with(Role::Text, " ");
     let inner = canvas.frame(area, &title, true);
-    for (y, (key, entry)) in items.iter().enumerate() {
-        let binding = entry.binding;
-        let label = super::label(model, binding);
-        let line = Line::of(Role::Text, " ").say(Role::Key, key).pad_to(6);
-        let line = match update::disabled(model, binding.action) {
-            Some(reason) => line
-                .with(Role::Dim, label)
-                .with(Role::Dim, ": ")
-                .with(Role::Warn, reason),
-            None => line
-                .with(Role::Strong, label)
-                .pad_to(26)
-                .with(Role::Dim, binding.help),
-        };
-        canvas.line(inner, cells(y), &line);
+    for (y, line) in lines.iter().enumerate() {
+        canvas.line(inner, cells(y), line);
+    }
+}
+
+fn item(model: &Model, key: &str, entry: &Entry) -> Line {
+    let binding = entry.binding;
+    let label = super::label(model, binding);
+    let line = Line::of(Role::Text, " ").say(Role::Key, key).pad_to(6);
+    match update::disabled(model, binding.action) {
+        Some(reason) => line
+            .with(Role::Dim, label)
+            .with(Role::Dim, ": ")
+            .with(Role::Warn, reason),
+        None => line
+            .with(Role::Strong, label)
+            .pad_to(26)
+            .with(Role::Dim, binding.help),
     }
 }

@@ -9,7 +9,7 @@ use shadowcat::snapshot::{Gauge, Severity};
 use crate::detail::Tab;
 use crate::format;
 use crate::keymap::{self, Action, Binding};
-use crate::model::{Model, Pane};
+use crate::model::{Model, Pane, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 use crate::update;
@@ -26,7 +26,8 @@ const ALWAYS: [(&str, &str); 4] = [
 ];
 
 pub(super) fn gauges(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
-    let line = match (&model.toast, update::fresh_notice(model)) {
+    let notice = update::fresh_notice(model);
+    let line = match (&model.toast, notice) {
         (Some(toast), _) => Line::of(Role::Text, " ").say(toast.role, &toast.text),
         (None, Some(notice)) => {
             let role = if notice.severity == Severity::Error {
@@ -38,7 +39,30 @@ pub(super) fn gauges(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         }
         (None, None) => use_of_limits(&model.snapshot.resources.gauges),
     };
-    canvas.line(area, 0, &line);
+    let is_notice = model.toast.is_none() && notice.is_some();
+    let is_cut = is_notice && line.width() > usize::from(area.width);
+    if !is_cut {
+        return canvas.line(area, 0, &line);
+    }
+    let rest = where_all_of_it_is(model);
+    let width = area.width.saturating_sub(format::cells(rest.width()));
+    canvas.line(Rect { width, ..area }, 0, &line);
+    canvas.line_right(area, 0, &rest);
+}
+
+/// A notice that does not fit is among those below the limits, as a whole.
+fn where_all_of_it_is(model: &Model) -> Line {
+    let entries = model.keymap.entries();
+    let entry = entries
+        .iter()
+        .find(|entry| entry.binding.action == Action::ShowResources);
+    let key = entry.and_then(|entry| entry.keys.first());
+    match key {
+        Some(key) if model.screen != Screen::Resources => Line::of(Role::Text, " ")
+            .say(Role::Key, &keymap::spelled(key))
+            .with(Role::Text, " all of it"),
+        _ => Line::default(),
+    }
 }
 
 fn use_of_limits(gauges: &[Gauge]) -> Line {
@@ -113,6 +137,7 @@ fn applies(model: &Model, action: Action) -> bool {
         Action::Unmask => model.detail.tab == Tab::Headers,
         Action::Follow if model.pane() == Pane::Detail => model.detail.tab == Tab::Call,
         Action::Record => model.is_live() && !model.is_read_only,
+        Action::Open => model.pane() != Pane::LogLine,
         Action::ResetBreakers => update::disabled(model, action).is_none(),
         _ => true,
     }

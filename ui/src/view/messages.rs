@@ -2,10 +2,11 @@
 
 use ratatui::layout::Rect;
 use shadowcat::intercept::filter::Field;
+use shadowcat::recording::hide_url_secrets;
 use shadowcat::snapshot::MessageRow;
 
 use super::sessions::title_role;
-use super::{follow_sign, scroll_mark};
+use super::{follow_sign, prose, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -192,43 +193,61 @@ fn empty(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
             ),
         ]
     } else {
-        waiting(model)
+        waiting(model, inner.width.saturating_sub(1).into())
     };
-    for (y, line) in lines.iter().enumerate() {
-        canvas.line(
-            Rect {
-                x: inner.x + 1,
-                width: inner.width.saturating_sub(1),
-                ..inner
-            },
-            cells(y),
-            line,
-        );
-    }
+    let area = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(1),
+        ..inner
+    };
+    prose(canvas, area, &lines);
 }
 
-fn waiting(model: &Model) -> Vec<Line> {
+fn waiting(model: &Model, width: usize) -> Vec<Line> {
     let shadowcat::snapshot::Source::Live {
         listen, upstreams, ..
     } = &model.snapshot.source
     else {
         return vec![Line::of(Role::Dim, "this recording has no messages")];
     };
-    let mut lines = vec![Line::of(Role::Strong, "nothing has passed yet"), Line::default()];
+    let address = listen.first().map_or("", String::as_str);
+    let mut lines = vec![Line::of(Role::Strong, "nothing has passed yet")];
     if upstreams.is_empty() {
-        let address = listen.first().map_or("", String::as_str);
         lines.push(Line::of(Role::Text, "start your client with"));
         lines.push(Line::default().say(Role::Accent, &format!("  HTTP_PROXY=http://{address}")));
-        return lines;
+    } else {
+        lines.push(Line::of(Role::Text, "point your client at"));
+        lines.extend(upstreams.iter().map(|upstream| {
+            let url = Line::default().say(
+                Role::Accent,
+                &format!("  {}", hide_url_secrets(&upstream.client_url)),
+            );
+            let name = format!("   for {}", upstream.name);
+            let whole = url.clone().say(Role::Dim, &format!("{name} ({})", upstream.url));
+            let named = url.clone().say(Role::Dim, &name);
+            // What does not fit goes as a whole.
+            let mut ways = [whole, named].into_iter();
+            ways.find(|line| line.width() <= width).unwrap_or(url)
+        }));
     }
-    lines.push(Line::of(Role::Text, "point your client at"));
-    lines.extend(upstreams.iter().map(|upstream| {
-        let target = format!("   for {} ({})", upstream.name, upstream.url);
-        Line::default()
-            .say(Role::Accent, &format!("  {}", upstream.client_url))
-            .say(Role::Dim, &target)
-    }));
+    lines.extend(other_ways(address));
     lines
+}
+
+/// Ways in beside the address: for a client with URLs of its own, and for a server that its client starts.
+fn other_ways(address: &str) -> [Line; 4] {
+    let connect = if address == crate::exec::DEFAULT_PLACE {
+        String::new()
+    } else {
+        format!("--connect {address} ")
+    };
+    let run = format!("  shadowcat-tui exec {connect}-- CLIENT");
+    [
+        Line::of(Role::Text, "or run it so, for https:// too"),
+        Line::default().say(Role::Accent, &run),
+        Line::of(Role::Text, "for a stdio server, as its command"),
+        Line::of(Role::Accent, "  shadowcat-tui wrap -- COMMAND"),
+    ]
 }
 
 fn heading(canvas: &mut Canvas<'_>, area: Rect, columns: Columns) {

@@ -26,7 +26,7 @@ use ratatui::layout::Rect;
 use crate::format::cells;
 use crate::keymap::{Action, Binding, Context};
 use crate::layout::SMALLEST;
-use crate::model::{Mode, Model, Pane};
+use crate::model::{Mode, Model, Pane, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::{Role, Theme};
 
@@ -62,6 +62,7 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
         Pane::Events => events::draw(model, canvas, area),
         Pane::Resources => resources::draw(model, canvas, area),
         Pane::Log => log::draw(model, canvas, area),
+        Pane::LogLine => log::draw_line(model, canvas, area),
         Pane::Servers => servers::draw(model, canvas, area),
         Pane::Server => servers::card::draw(model, canvas, area),
     }
@@ -100,10 +101,21 @@ fn too_small(canvas: &mut Canvas<'_>, screen: Rect) {
 /// What the footer and menus call `binding` as things are.
 fn label(model: &Model, binding: &Binding) -> &'static str {
     match binding.action {
+        Action::Quit if model.screen != Screen::Traffic => "to Traffic",
         Action::CopyHeaders if model.detail.switches.is_unmasked => "headers with secrets",
         // In a recording nothing comes that could be followed, and servers are as many as were configured.
         Action::Last if !model.is_live() || matches!(model.pane(), Pane::Servers | Pane::Server) => "last",
         _ => binding.label,
+    }
+}
+
+/// Draws `lines` from the top, each as prose, as far as there is room.
+fn prose(canvas: &mut Canvas<'_>, area: Rect, lines: &[Line]) {
+    let wrapped = lines
+        .iter()
+        .flat_map(|line| line.wrapped_at_words(area.width.into()));
+    for (y, line) in wrapped.take(area.height.into()).enumerate() {
+        canvas.line(area, cells(y), &line);
     }
 }
 

@@ -178,11 +178,11 @@ fn others(model: &Model, width: usize) -> Vec<Line> {
         lines.extend(damage.iter().map(|text| Line::default().say(Role::Bad, text)));
         lines.push(Line::default());
     }
+    lines.extend(notices(model, width));
     lines.extend(telemetry::lines(model));
     lines.extend(rates(model, width));
     lines.extend(process(model));
     lines.extend(tasks(&model.snapshot.resources.tasks));
-    lines.extend(notices(model));
     lines
 }
 
@@ -275,7 +275,8 @@ fn tasks(tasks: &[TaskRow]) -> Vec<Line> {
     lines
 }
 
-fn notices(model: &Model) -> Vec<Line> {
+/// As a whole: the line at the bottom of the screen shows as much as fits.
+fn notices(model: &Model, width: usize) -> Vec<Line> {
     let notices = &model.snapshot.notices;
     if notices.is_empty() {
         return Vec::new();
@@ -293,6 +294,13 @@ fn notices(model: &Model) -> Vec<Line> {
     };
     [heading("Notices")]
         .into_iter()
-        .chain(notices.iter().rev().map(line))
+        .chain(
+            notices
+                .iter()
+                .rev()
+                .map(line)
+                .flat_map(|line| line.wrapped_at_words(width)),
+        )
+        .chain([Line::default()])
         .collect()
 }

@@ -1,4 +1,5 @@
-//! The line on top: where traffic comes from, how the servers are, whether it is recorded, how much there is.
+//! The line on top: where traffic comes from, how the servers are, whether it is recorded, how much there is. Where there
+//! is little room, parts of it are left out rather than cut.
 
 use ratatui::layout::Rect;
 use shadowcat::snapshot::{BreakerState, RecorderState, Source, UpstreamRow};
@@ -8,29 +9,51 @@ use crate::model::{Model, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 
+/// A part of the line, and how much it matters: what is in the way of others goes as a whole.
+type Part = (u8, Line);
+
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let right = totals(model);
     let room = area.width.saturating_sub(format::cells(right.width()) + 1);
-    let mut line = Line::of(Role::Text, " ");
-    if area.width >= 60 {
-        line = line.say(Role::Key, &model.title).with(Role::Text, " ");
-    }
+    let mut parts = vec![(1, Line::default().say(Role::Key, &model.title))];
     if model.screen != Screen::Traffic {
-        line = line.with(Role::TabOn, model.screen.title()).with(Role::Text, " ");
+        parts.push((6, Line::of(Role::TabOn, model.screen.title())));
     }
-    let (first, second) = (source(model), recorder(model));
-    // Where there is little room, whether it is recorded is worth more than where it comes from.
-    let fits = line.width() + first.width() + second.width() + 2 <= usize::from(room);
-    let (first, second) = if fits { (first, second) } else { (second, first) };
-    for part in [first, second].into_iter().filter(|part| !part.0.is_empty()) {
-        line.extend(part);
-        line = line.with(Role::Text, "  ");
-    }
-    canvas.line(Rect { width: room, ..area }, 0, &line);
+    let names = parts.len();
+    parts.extend(source(model));
+    parts.push((9, recorder(model)));
+    canvas.line(
+        Rect { width: room, ..area },
+        0,
+        &fitting(parts, names, room.into()),
+    );
     canvas.line_right(area, 0, &right);
 }
 
-fn source(model: &Model) -> Line {
+/// As many parts as fit, those that matter most; the first of these in any case. Behind the first `names` is less of a gap.
+fn fitting(parts: Vec<Part>, names: usize, room: usize) -> Line {
+    let mut ranked: Vec<(usize, &Part)> = parts.iter().enumerate().collect();
+    ranked.retain(|(_, (_, line))| !line.0.is_empty());
+    ranked.sort_by_key(|(_, (weight, _))| std::cmp::Reverse(*weight));
+    let (mut used, mut kept) = (1, Vec::new());
+    for (place, (_, line)) in ranked {
+        let width = line.width() + if kept.is_empty() { 0 } else { 2 };
+        if used + width <= room || kept.is_empty() {
+            used += width;
+            kept.push(place);
+        }
+    }
+    let (mut line, mut gap) = (Line::default(), " ");
+    for (place, (_, part)) in parts.into_iter().enumerate() {
+        if kept.contains(&place) {
+            line = line.with(Role::Text, gap).joined(part);
+            gap = if place < names { " " } else { "  " };
+        }
+    }
+    line
+}
+
+fn source(model: &Model) -> Vec<Part> {
     match &model.snapshot.source {
         Source::Live {
             listen,
@@ -38,21 +61,27 @@ fn source(model: &Model) -> Line {
             is_draining,
             ..
         } => {
-            let mut line = Line::of(Role::Text, model.theme.sign("⇄ ", "<> "));
-            line = match listen.first() {
-                Some(address) => line.say(Role::Text, address),
-                None => line.with(Role::Dim, "not listening"),
+            let mut place = Line::of(Role::Text, model.theme.sign("⇄ ", "<> "));
+            place = match listen.first() {
+                Some(address) => place.say(Role::Text, address),
+                None => place.with(Role::Dim, "not listening"),
             };
             if listen.len() > 1 {
-                line = line.say(Role::Dim, &format!(" +{}", listen.len() - 1));
+                place = place.say(Role::Dim, &format!(" +{}", listen.len() - 1));
             }
+            let mut parts = vec![(4, place)];
             if *is_draining {
-                line = line.with(Role::Warn, "  ending: no new clients");
+                parts.push((8, Line::of(Role::Warn, "ending: no new clients")));
             }
-            match some_down(upstreams, model) {
-                Some(down) => down.with(Role::Text, "  ").joined(line),
-                None => line.joined(health(upstreams, model)),
+            if let Some(down) = some_down(upstreams, model) {
+                parts.insert(0, (7, down));
+            } else {
+                let is_down = upstreams
+                    .iter()
+                    .any(|upstream| upstream.is_healthy == Some(false));
+                parts.push((if is_down { 7 } else { 3 }, health(upstreams, model)));
             }
+            parts
         }
         Source::File {
             path,
@@ -60,20 +89,23 @@ fn source(model: &Model) -> Line {
             read_bytes,
             total_bytes,
             damage,
+            ..
         } => {
+            let name = Line::of(Role::Accent, "open ").say(Role::Text, &path.display().to_string());
             let begun = format::date_and_time(*created, &model.zone);
-            let mut line = Line::of(Role::Accent, "open ")
-                .say(Role::Text, &path.display().to_string())
-                .say(Role::Dim, &format!("  of {begun}"));
+            let mut parts = vec![
+                (7, name),
+                (2, Line::default().say(Role::Dim, &format!("of {begun}"))),
+            ];
             if read_bytes < total_bytes {
                 let part = u128::from(*read_bytes) * 100 / u128::from(*total_bytes).max(1);
-                line = line.say(Role::Wait, &format!("  loading {part} %"));
+                parts.push((8, Line::default().say(Role::Wait, &format!("loading {part} %"))));
             }
             if !damage.is_empty() {
                 let places = format::plural(damage.len() as u64, "damaged place");
-                line = line.say(Role::Bad, &format!("  {places}"));
+                parts.push((9, Line::default().say(Role::Bad, &places)));
             }
-            line
+            parts
         }
     }
 }
@@ -97,7 +129,7 @@ fn some_down(upstreams: &[UpstreamRow], model: &Model) -> Option<Line> {
 /// One server by name, several in numbers.
 fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
     let (good, bad) = (model.theme.sign("✓", "ok"), model.theme.sign("✗", "DOWN"));
-    let mut line = Line::of(Role::Text, "  ");
+    let mut line = Line::default();
     let failing = upstreams
         .iter()
         .find(|upstream| upstream.is_healthy == Some(false));

@@ -80,6 +80,7 @@ pub(super) const fn ended(stream: &StreamRow) -> &'static str {
         Some((_, EndKind::UpstreamAborted)) => "  server broke off",
         Some((_, EndKind::UpstreamUnreachable)) => "  server not reached",
         Some((_, EndKind::CutByProxy)) => "  cut by the proxy",
+        Some((_, EndKind::Unwatched)) => "  shim gone",
     }
 }
 

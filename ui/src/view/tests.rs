@@ -1,7 +1,9 @@
 //! The screens as they look. Each is read like code before it is accepted.
 
 use insta::assert_snapshot;
+use shadowcat::snapshot::Source;
 
+use crate::effect::Effect;
 use crate::fake::Fake;
 use crate::stage::Stage;
 use crate::theme::Palette;
@@ -72,6 +74,42 @@ fn resources() {
 #[test]
 fn log() {
     screens("log", "4");
+}
+
+#[test]
+fn an_opened_line_of_the_log() {
+    for (columns, rows) in [(80, 24), (40, 12)] {
+        let mut stage = Stage::new(Fake::failing(), columns, rows);
+        stage.keys("4<enter>");
+        assert_snapshot!(format!("log_line_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
+fn a_notice_that_does_not_fit_says_where_all_of_it_is() {
+    let mut fake = Fake::failing();
+    fake.notices.last_mut().unwrap().text = format!("it begins {} and ends", "and goes on ".repeat(20));
+    let mut stage = Stage::new(fake, 80, 24);
+    assert!(stage.text().contains("… 3 all of it"), "{}", stage.text());
+    stage.keys("3");
+    while !stage.text().contains("and ends") {
+        let before = stage.text();
+        stage.keys("j");
+        assert_ne!(stage.text(), before, "it is nowhere");
+    }
+}
+
+#[test]
+fn the_footer_says_where_q_leads() {
+    let mut stage = Stage::new(Fake::typical(), 160, 40);
+    for screen in ["2", "3", "4", "5"] {
+        stage.keys(screen);
+        let text = stage.text();
+        assert!(
+            text.contains("q to Traffic") && !text.contains("q quit"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -254,4 +292,46 @@ fn a_terminal_that_has_just_become_smaller_is_drawn_as_far_as_it_goes() {
             super::draw(&stage.model, &mut buffer);
         }
     }
+}
+
+#[test]
+fn a_recording_lists_the_servers_that_its_sessions_name() {
+    let mut fake = Fake::typical();
+    let mut old = crate::fake::server("everything", None, 40);
+    (old.url, old.client_url, old.port_url) = (String::new(), String::new(), None);
+    old.speaks_sse = true;
+    fake.source = Source::File {
+        path: "a.jsonl".into(),
+        created: fake.now(),
+        read_bytes: 2,
+        total_bytes: 2,
+        damage: Vec::new(),
+        upstreams: vec![old],
+    };
+    let mut stage = Stage::new(fake, 80, 24);
+    stage.keys("5");
+    let text = stage.text();
+    for words in ["Servers 1", "everything", "recorded", "sse", "does not say where"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("clients use"), "{text}");
+    stage.keys("y");
+    assert!(stage.text().contains("a recording is open"), "{}", stage.text());
+}
+
+#[test]
+fn a_secret_in_the_url_of_a_server_is_copied_and_not_shown() {
+    let mut server = crate::fake::server("everything", Some(true), 3);
+    server.client_url = "http://127.0.0.1:8080/mcp?api_key=s3cret".to_owned();
+    server.port_url = None;
+    let mut stage = Stage::new(Fake::typical().with_servers(vec![server]), 120, 40);
+    stage.keys("5");
+    let text = stage.text();
+    assert!(text.contains("api_key=***") && !text.contains("s3cret"), "{text}");
+    stage.keys("yu");
+    assert!(
+        matches!(&stage.effects[..], [Effect::Copy { text, .. }] if text.ends_with("api_key=s3cret")),
+        "{:?}",
+        stage.effects
+    );
 }

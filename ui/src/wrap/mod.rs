@@ -102,6 +102,7 @@ impl WrapError {
         match self {
             Self::Child(error) => error.shell_code(),
             Self::Record(error) => error.exit_code(),
+            Self::Outward(OutwardError::Way(_)) => 2,
             Self::Outward(_) => 3,
             Self::System(_) => 126,
         }
@@ -184,6 +185,10 @@ async fn watch(child: &mut ChildProcess, signals: &mut PassedOn, pumps: &Pumps) 
             () = &mut drained => return ended,
             signal = signals.next() => {
                 child.signal(signal);
+                // It is meant for us now: a client that does not read the rest would wait for us in vain.
+                if signal.asks_for_end() {
+                    pumps.hurry();
+                }
             }
         }
     }

@@ -24,6 +24,8 @@ const FAILED: i32 = 3;
 /// # Errors
 /// [`WrapError`] if it cannot begin, or input or output fail.
 pub(crate) fn run_outward(options: &WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
+    // Before our streams are those of the conversation, so that what is wrong can be said.
+    server.check()?;
     let recording = options
         .record
         .clone()
@@ -54,7 +56,10 @@ async fn speak(
     let ends = (receiver(input.0)?, sender(output.1)?, sender(errors.1)?);
     let speaking = async {
         let ended = until_signal(server, ends, &mut signals).await;
-        pumps.drained().await;
+        if matches!(ended, Ok(ChildEnd::Signal(_))) {
+            pumps.hurry();
+        }
+        drain(&pumps, &mut signals).await;
         observers.exit(match &ended {
             Ok(end) => *end,
             Err(_) => ChildEnd::Code(FAILED),
@@ -65,6 +70,19 @@ async fn speak(
     pumps.close_output();
     links.finish().await;
     Ok(ended?.shell_code())
+}
+
+/// Waits until the client has read all, or wants the end rather than the rest.
+async fn drain(pumps: &Pumps, signals: &mut PassedOn) {
+    let mut drained = std::pin::pin!(pumps.drained());
+    loop {
+        tokio::select! {
+            () = &mut drained => return,
+            signal = signals.next() => if signal.asks_for_end() {
+                pumps.hurry();
+            },
+        }
+    }
 }
 
 async fn until_signal(

@@ -26,12 +26,16 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Once the command has ended, its pipes are waited for as long as something comes out of them at least this often.
 /// A process that it left behind may hold them.
 const QUIET: Duration = Duration::from_millis(500);
+/// But no longer than so many times [`QUIET`]: what the command itself said is in its pipes and comes out at once, so
+/// somebody else is talking.
+const MOST_TALK: u32 = 4;
 
 /// The three threads.
 #[derive(Debug)]
 pub(super) struct Pumps {
     output: Arc<Progress>,
     errors: Arc<Progress>,
+    is_hurried: AtomicBool,
 }
 
 /// How far a thread is.
@@ -76,6 +80,7 @@ impl Pumps {
         let pumps = Self {
             output: Arc::default(),
             errors: Arc::default(),
+            is_hurried: AtomicBool::new(false),
         };
         let (telling, progress) = (observers.clone(), Arc::default());
         thread("input", move || {
@@ -102,9 +107,11 @@ impl Pumps {
     }
 
     /// Waits until the command's output and error output have been passed on to their end, or nothing has come out of them
-    /// for a while although they are open. Not while the client takes its time to read.
+    /// for a while although they are open, or what comes does not end. Not while the client takes its time to read, unless it is in a
+    /// [hurry](Self::hurry).
     pub(super) async fn drained(&self) {
         let mut seen = self.reads();
+        let mut talk = 0;
         loop {
             let both = async {
                 self.output.ended().await;
@@ -114,11 +121,21 @@ impl Pumps {
                 return;
             }
             let now = self.reads();
-            if now == seen && !self.is_writing() {
+            if now != seen {
+                talk += 1;
+            } else if !self.is_writing() || self.is_hurried.load(Ordering::Acquire) {
+                return;
+            }
+            if talk == MOST_TALK {
                 return;
             }
             seen = now;
         }
+    }
+
+    /// The client wants the end: what it does not read now it never will.
+    pub(super) fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Release);
     }
 
     /// Closes our stdout to the client, if that has not happened yet: from here on nothing more is passed on.

@@ -23,7 +23,10 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A server that answers with the HTTP version in which it was asked and the `Host`. Returns its address and its
+/// What a POST is answered with.
+pub(crate) const PONG: &str = r#"{"jsonrpc":"2.0","id":"p-1","result":{}}"#;
+
+/// A server that answers a GET with the HTTP version in which it was asked and the `Host`. Returns its address and its
 /// authority's certificate.
 pub(crate) async fn server(protocols: &[&[u8]]) -> (SocketAddr, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -67,6 +70,12 @@ async fn serve(acceptor: TlsAcceptor, socket: TcpStream) {
         return;
     };
     let service = service_fn(async |request: Request<Incoming>| {
+        if request.method() == hyper::Method::POST {
+            let mut pong = Response::new(Full::new(Bytes::from_static(PONG.as_bytes())));
+            let json = hyper::header::HeaderValue::from_static("application/json");
+            pong.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+            return Ok(pong);
+        }
         let host = request.headers().get("host");
         let host = host.map(|host| host.to_str().unwrap().to_owned());
         let text = format!("{:?} {}", request.version(), host.unwrap_or_default());

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use std::net::{Ipv4Addr, TcpListener};
+
 /// The exit code of a command behind the shim that has no input.
 fn code(command: &[&str]) -> Option<i32> {
     Home::new().run(&[&["wrap", "--"], command].concat()).code
@@ -24,7 +26,8 @@ fn a_command_that_cannot_be_started_is_told_on_stderr_with_the_code_of_shells() 
         .refused(127, &["no-such-command-here", "PATH"]);
     home.run(&["wrap", "--", &plain])
         .refused(126, &["not executable"]);
-    home.run(&["wrap"]).refused(2, &["COMMAND"]);
+    home.run(&["wrap"])
+        .refused(2, &["wrap -- COMMAND", "wrap --upstream URL"]);
 }
 
 #[test]
@@ -103,6 +106,75 @@ fn what_a_command_said_last_arrives_although_the_client_reads_late() {
     wrapped.output.read_to_end(&mut said).unwrap();
     assert_eq!(said.len(), 65536);
     assert_eq!(wrapped.child.wait().unwrap().code(), Some(6));
+}
+
+#[test]
+fn a_process_that_left_the_group_and_goes_on_talking_delays_the_end_by_little() {
+    let home = Home::new();
+    let script = "setsid sh -c 'while :; do echo x >&2; sleep 0.1; done' & echo $!; exit 5";
+    let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", script]);
+    let left = pid(&wrapped.line());
+    until("the end of the shim", || {
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(5));
+    // Nobody takes its words any more.
+    until_gone(left);
+}
+
+#[test]
+fn a_client_that_does_not_read_can_end_the_shim_once_the_command_has_ended() {
+    let home = Home::new();
+    let script = "echo ready; head -c 131072 /dev/zero; exit 6";
+    let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", script]);
+    assert_eq!(wrapped.line(), "ready");
+    let shim = wrapped.pid();
+    until("the end of the command", || children(shim).len() <= 1);
+    until("the end of the shim", || {
+        wrapped.signal(Signal::TERM);
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(6));
+}
+
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+/// Answers one ping with more than all pipes between a server and a client hold.
+fn answer_at_length(server: &TcpListener) {
+    let (socket, _) = server.accept().unwrap();
+    let mut reader = BufReader::new(socket);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the request broke off");
+    }
+    reader.read_exact(&mut [0; PING.len()]).unwrap();
+    let text = "x".repeat(4 << 20);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+    let length = body.len();
+    write!(
+        reader.get_mut(),
+        "{head}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_client_that_does_not_read_can_end_the_shim_before_an_http_server_too() {
+    let home = Home::new();
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", server.local_addr().unwrap());
+    let mut command = home.command(&["wrap", "--upstream", &url]);
+    let mut wrapped = Wrapped::of(&mut command);
+    wrapped.say(&format!("{PING}\n"));
+    answer_at_length(&server);
+    wrapped.output.read_exact(&mut [0; 16]).unwrap();
+    wrapped.signal(Signal::TERM);
+    until("the end of the shim", || {
+        wrapped.child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(wrapped.child.wait().unwrap().code(), Some(128 + 15));
 }
 
 /// The processes that `parent` started and that run.

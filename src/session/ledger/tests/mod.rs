@@ -1,4 +1,5 @@
 mod budget;
+mod plain;
 mod rows;
 mod running;
 mod states;

@@ -256,6 +256,7 @@ fn what_is_found_of_an_exchange_later_is_on_the_rows_that_stand_for_it_up_to_a_b
         talk.tell(Event::Rewritten(Box::new(RewrittenObserved {
             exchange: crate::ids::ExchangeId::new(1).unwrap(),
             session: None,
+            direction: Direction::ServerToClient,
             rewrites: vec![format!("a: {number} \u{2192} b")],
             findings: vec![found],
         })));
@@ -270,5 +271,6 @@ fn what_is_found_of_an_exchange_later_is_on_the_rows_that_stand_for_it_up_to_a_b
     assert_eq!(rows[0].findings, [], "the request itself is as it should be");
     let view = talk.view();
     let detail = view.find(message_id(1)).unwrap().exchange().detail().unwrap();
-    assert_eq!(detail.rewrites.len(), 32);
+    assert_eq!(detail.response_body_rewrites.len(), 32);
+    assert!(detail.body_rewrites.is_empty() && detail.rewrites.is_empty());
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use crate::ids::StreamId;
 use crate::limits::ResourceLimits;
-use crate::session::ledger::testing::{Talk, block, call, result};
-use crate::session::observation::{ExchangeKind, SseObserved};
-use crate::snapshot::{EndKind, Era, MAX_STREAM_EVENTS, Outcome, RowKind, RowState, SessionState};
+use crate::session::ledger::Ledger;
+use crate::session::ledger::testing::{Talk, block, call, result, session_id};
+use crate::session::observation::{Event, ExchangeKind, SessionOpened, SseObserved};
+use crate::snapshot::{
+    EndKind, Era, MAX_STREAM_EVENTS, Outcome, RowKind, RowState, SessionBasis, SessionState,
+};
 
 const HELLO: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","clientInfo":{"name":"inspector","version":"1.2"}}}"#;
 
@@ -201,4 +204,43 @@ fn only_messages_and_events_count_as_messages() {
     talk.round_trip(3, "echo");
     talk.ledger.tick(talk.now.plus(Duration::from_secs(1)));
     assert_eq!(talk.view().rates()["messages"], [2]);
+}
+
+#[test]
+fn the_servers_of_a_recording_are_those_that_its_sessions_name_up_to_a_bound() {
+    let mut talk = Talk::default();
+    talk.ledger = Ledger::new(&ResourceLimits::default()).learning_servers();
+    for number in 1..=300 {
+        let id = session_id(&format!("F{number}"));
+        talk.tell(Event::Session(Box::new(SessionOpened {
+            id,
+            server: format!("s{}", number / 2).into(),
+            basis: SessionBasis::Process,
+            client: "editor".into(),
+        })));
+    }
+    talk.session = None;
+    talk.request(1, ExchangeKind::Http, "GET", "/sse");
+    talk.open("F301", SessionBasis::SseEndpoint);
+    talk.round_trip(2, "echo");
+    let view = talk.view();
+    let [first, rest @ ..] = view.servers() else {
+        panic!("there are servers");
+    };
+    assert_eq!(
+        (&*first.server, first.is_command, first.speaks_sse),
+        ("s0", true, false)
+    );
+    let last = rest.last().unwrap();
+    assert_eq!((&*last.server, last.speaks_sse), ("everything", true));
+    assert_eq!((last.calls, last.failed, last.exchanges), (1, 0, 2));
+    for number in 302..=800 {
+        talk.tell(Event::Session(Box::new(SessionOpened {
+            id: session_id(&format!("F{number}")),
+            server: format!("s{number}").into(),
+            basis: SessionBasis::Peer,
+            client: "editor".into(),
+        })));
+    }
+    assert_eq!(talk.view().servers().len(), 256);
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use shadowcat::config::{CommandServer, UpstreamConfig};
 
-use crate::client_file::{Transport, servers_of, transport_of};
+use crate::client_file::{Transport, says_sse, servers_of, transport_of};
 use crate::jsonc::{self, Member, Mistake, Node, Value};
 
 pub(super) use expand::{Surroundings, workspace_of};
@@ -140,6 +140,7 @@ impl Reading<'_> {
         let mut upstream: UpstreamConfig = upstream.map_err(|error: shadowcat::config::ConfigError| {
             Mistake::new(url.span.start, error.to_string())
         })?;
+        upstream.speaks_sse = says_sse(entry);
         for member in object_of(entry, "headers")? {
             let value = self.text(&member.value, &member.key)?;
             let added = upstream.headers.add(&member.key, &value);

@@ -1,6 +1,7 @@
 //! All that is known of the server under the cursor.
 
 use ratatui::layout::Rect;
+use shadowcat::recording::hide_url_secrets;
 use shadowcat::snapshot::{BreakerRow, BreakerState, ServerKind, UpstreamRow};
 
 use super::super::scroll_mark;
@@ -28,7 +29,7 @@ pub(in crate::view) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) 
     let lines = lines(model, server);
     let lines: Vec<Line> = lines
         .iter()
-        .flat_map(|line| line.wrapped(inner.width.into()))
+        .flat_map(|line| line.wrapped_at_words(inner.width.into()))
         .collect();
     let height = usize::from(inner.height);
     let scroll = model.server_scroll.min(lines.len().saturating_sub(height));
@@ -51,11 +52,28 @@ fn lines(model: &Model, server: &UpstreamRow) -> Vec<Line> {
         lines.push(fact("last failure", Role::Bad, error));
     }
     lines.extend(breaker_line(&server.breaker, model));
-    lines.push(fact("clients use", Role::Accent, &server.client_url));
-    if let Some(url) = &server.port_url {
-        lines.push(fact("or alone at", Role::Accent, url));
+    if model.is_live() {
+        // What is dialled may have a secret in its query; what is copied has it.
+        let shown = |url: &str| hide_url_secrets(url);
+        lines.push(fact("clients use", Role::Accent, &shown(&server.client_url)));
+        if let Some(url) = &server.port_url {
+            lines.push(fact("or alone at", Role::Accent, &shown(url)));
+        }
+        lines.push(fact(place, Role::Text, &server.url));
+    } else {
+        lines.push(fact(
+            place,
+            Role::Dim,
+            "a recording does not say where it was; its sessions name it",
+        ));
     }
-    lines.push(fact(place, Role::Text, &server.url));
+    if server.speaks_sse {
+        lines.push(fact(
+            "speaks",
+            Role::Text,
+            "HTTP+SSE, the transport of 2024-11-05",
+        ));
+    }
     if !server.added_headers.is_empty() {
         let names = server.added_headers.join(", ");
         lines.push(
@@ -69,12 +87,16 @@ fn lines(model: &Model, server: &UpstreamRow) -> Vec<Line> {
         let count = format::plural(server.findings, "finding");
         lines.push(fact("odd", Role::Warn, &count).with(Role::Dim, "  the log (4) has them"));
     }
+    let unanswered = if model.is_live() {
+        format!(", {} without answer", format::count(server.failures))
+    } else {
+        String::new()
+    };
     let counts = format!(
-        "{}, {} failed; {}, {} without answer",
+        "{}, {} failed; {}{unanswered}",
         format::plural(server.calls, "call"),
         format::count(server.failed_calls),
         format::plural(server.exchanges, "exchange"),
-        format::count(server.failures)
     );
     lines.push(fact("so far", Role::Text, &counts));
     lines
@@ -90,15 +112,19 @@ fn breaker_line(breaker: &BreakerRow, model: &Model) -> Option<Line> {
         BreakerState::Open { since, next } => {
             let wait = next.since(model.now);
             let next = if wait.is_zero() {
-                "the next request is tried".to_owned()
+                "now; the next request is let through".to_owned()
             } else {
-                format!("a request is tried in {}", format::duration(wait))
+                format!("in {}", format::duration(wait))
             };
-            (Role::Bad, format!("open for {}: {next}", open_for(since)))
+            let since = open_for(since);
+            (
+                Role::Bad,
+                format!("open for {since} so far, next try allowed {next}"),
+            )
         }
         BreakerState::HalfOpen { since } => (
             Role::Wait,
-            format!("open for {}: a request is being tried", open_for(since)),
+            format!("open for {} so far, a request is being tried", open_for(since)),
         ),
     };
     let mut line = Line::of(Role::Dim, "breaker").pad_to(14).say(role, &text);

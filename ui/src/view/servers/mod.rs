@@ -5,8 +5,8 @@ pub(super) mod card;
 use ratatui::layout::Rect;
 use shadowcat::snapshot::{ServerKind, UpstreamRow};
 
-use super::scroll_mark;
 use super::sessions::title_role;
+use super::{prose, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -119,17 +119,18 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 fn nothing(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
-    let texts = if model.is_live() {
-        [
-            "none: this is a forward proxy; clients choose where they go",
+    let texts: &[&'static str] = if model.is_live() {
+        &[
+            "none: clients choose where they go",
+            "exec -- CLIENT runs one through here",
             "--upstream [NAME=]URL stands in for a server, --config mcp.json for those of a client",
+            "wrap -- COMMAND: stdio servers, shown on Traffic",
         ]
     } else {
-        ["none: a recording is open", ""]
+        &["none: no session of this recording names a server"]
     };
-    for (y, text) in texts.into_iter().enumerate() {
-        canvas.line(inner, cells(y), &Line::of(Role::Dim, text));
-    }
+    let lines: Vec<Line> = texts.iter().map(|text| Line::of(Role::Dim, *text)).collect();
+    prose(canvas, inner, &lines);
 }
 
 fn heading(columns: &Columns) -> Line {
@@ -174,6 +175,7 @@ fn line(model: &Model, server: &UpstreamRow, columns: &Columns) -> Line {
 
 pub(super) const fn kind(server: &UpstreamRow) -> &'static str {
     match server.kind {
+        ServerKind::Http if server.speaks_sse => "sse",
         ServerKind::Http => "http",
         ServerKind::Command => "command",
     }
@@ -182,6 +184,9 @@ pub(super) const fn kind(server: &UpstreamRow) -> &'static str {
 /// How it is, in words and with a sign.
 pub(super) fn state(model: &Model, server: &UpstreamRow) -> (Role, String) {
     let theme = model.theme;
+    if !model.is_live() {
+        return (Role::Dim, "- recorded".to_owned());
+    }
     let (good, bad) = (theme.sign("✓", "+"), theme.sign("✗", "x"));
     match (server.is_healthy, server.kind, server.running) {
         (Some(false), ..) => {
