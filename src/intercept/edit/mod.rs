@@ -1,4 +1,25 @@
-//! Changes of JSON documents that keep what they do not touch byte for byte.
+//! Changes of messages that keep what they do not touch byte for byte.
+//!
+//! Pure: no I/O, no clock. Texts are read strictly and without recursion, numbers are never turned into floating
+//! point, and every size has a bound.
+
+mod apply;
+mod assign;
+mod equal;
+mod error;
+mod fields;
+mod patch;
+mod path;
+mod reader;
+mod splice;
+#[cfg(test)]
+mod tests;
+
+pub use apply::apply;
+pub use assign::parse_assignment;
+pub use error::{EditError, EditedText, MAX_OPERATIONS, MAX_RESULT_BYTES};
+pub use fields::{FieldKind, FieldLine, MAX_FIELDS, MAX_PATH_BYTES, fields, value_at};
+pub use reader::{MAX_NESTING, SyntaxError};
 
 /// A change of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
