@@ -70,8 +70,12 @@ pub fn value_at<'a>(document: &'a [u8], path: &str) -> Option<&'a str> {
 
 /// Where the value at a path stands, in bytes.
 pub(super) fn span_at(document: &[u8], path: &str) -> Option<Range<usize>> {
-    let root = read(document).ok()?;
-    match locate(document, &root, &parse(path).ok()?).ok()? {
+    span_in(document, &read(document).ok()?, path)
+}
+
+/// Where the value at a path stands in a document that was checked and whose value is at `root`.
+pub(super) fn span_in(document: &[u8], root: &Range<usize>, path: &str) -> Option<Range<usize>> {
+    match locate(document, root, &parse(path).ok()?).ok()? {
         Located::Value(place) => Some(place),
         Located::Missing { .. } => None,
     }

@@ -70,7 +70,7 @@ impl<'a> Operation<'a> {
         let path = self.path.as_deref().ok_or(EditError::Patch("it has no `path`"))?;
         let from = || self.from.as_deref().ok_or(EditError::Patch("it has no `from`"));
         let value = || self.value.ok_or(EditError::Patch("it has no `value`"));
-        match &self.name[..] {
+        match self.name.as_str() {
             "add" => add(bytes, path, value()?),
             "remove" => remove(bytes, &root(bytes), path),
             "replace" => Ok(spliced(
@@ -122,19 +122,14 @@ fn add(bytes: &[u8], steps: &[Step], value: &[u8]) -> Result<Vec<u8>, EditError>
         b'[' => {
             let length = children(bytes, &container).count();
             let index = last.index(length).filter(|index| *index <= length);
-            insert(bytes, &container, &style, index.ok_or_else(refused)?, value)
+            let index = index.ok_or_else(refused)?;
+            Ok(insert(bytes, &container, &style, index, value))
         }
         _ => Err(refused()),
     }
 }
 
-fn insert(
-    bytes: &[u8],
-    array: &Range<usize>,
-    style: &Style,
-    index: usize,
-    value: &[u8],
-) -> Result<Vec<u8>, EditError> {
+fn insert(bytes: &[u8], array: &Range<usize>, style: &Style, index: usize, value: &[u8]) -> Vec<u8> {
     let mut at = 0;
     let mut is_inserted = false;
     let mut act = |_: &Child| {
@@ -150,9 +145,9 @@ fn insert(
     let mut splices = Vec::new();
     edit_children(bytes, array, style, &mut act, &[], &mut splices);
     if is_inserted {
-        return Ok(spliced(bytes, splices));
+        return spliced(bytes, splices);
     }
-    Ok(with_child(bytes, array, style, value.to_vec()))
+    with_child(bytes, array, style, value.to_vec())
 }
 
 fn move_value(bytes: &[u8], from: &[Step], to: &[Step]) -> Result<Vec<u8>, EditError> {

@@ -189,7 +189,7 @@ pub(super) fn locate(bytes: &[u8], root: &Range<usize>, steps: &[Step]) -> Resul
         let not_there = || not_there(bytes, &value, steps, taken);
         let child = match bytes[value.start] {
             b'{' => member(bytes, &value, step.key().ok_or_else(not_there)?),
-            b'[' => element(bytes, &value, step).ok_or_else(not_there)?,
+            b'[' => children(bytes, &value).nth(step.index(usize::MAX).ok_or_else(not_there)?),
             _ => return Err(not_there()),
         };
         match child {
@@ -219,12 +219,6 @@ pub(super) fn existing(bytes: &[u8], root: &Range<usize>, steps: &[Step]) -> Res
 fn member(bytes: &[u8], object: &Range<usize>, key: &str) -> Option<Child> {
     let is_wanted = |child: &Child| child.key.clone().is_some_and(|name| is_key(&bytes[name], key));
     children(bytes, object).filter(is_wanted).last()
-}
-
-/// Nothing if the step is no place in an array, else the element if there is one.
-fn element(bytes: &[u8], array: &Range<usize>, step: &Step) -> Option<Option<Child>> {
-    let index = step.index(usize::MAX)?;
-    Some(children(bytes, array).nth(index))
 }
 
 /// The error for a path of which only so many steps lead somewhere.
