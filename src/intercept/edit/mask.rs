@@ -93,7 +93,7 @@ struct Mask {
 impl Mask {
     /// Takes what the redactor made of the byte at `at`, or of the end.
     fn take(&mut self, payload: &[u8], at: usize, out: &mut Output<'_>, secret_start: &mut Option<usize>) {
-        let made = std::mem::take(&mut out.bytes);
+        let made = &mut out.bytes;
         if made.is_empty() {
             secret_start.get_or_insert(at);
             return;
@@ -102,6 +102,7 @@ impl Mask {
             // A number gets quotes of its own.
             self.push_secret(&payload[start..at], made.starts_with(b"\""));
         }
+        made.clear();
         self.masked
             .extend_from_slice(payload.get(at..=at).unwrap_or_default());
     }
@@ -122,13 +123,15 @@ impl Mask {
     }
 }
 
-/// A beginning for placeholders that the payload does not have.
+/// A beginning for placeholders that the payload does not have: with more `'` than any that is there.
 fn free_opening(payload: &[u8]) -> String {
-    let mut word = "«secret".to_owned();
-    while memmem::find(payload, [&word, " "].concat().as_bytes()).is_some() {
-        word.push('\'');
-    }
-    word + " "
+    const WORD: &str = "«secret";
+    let marks = |at: usize| {
+        let behind = &payload[at + WORD.len()..];
+        behind.iter().take_while(|byte| **byte == b'\'').count()
+    };
+    let most = memmem::find_iter(payload, WORD.as_bytes()).map(marks).max();
+    WORD.to_owned() + &"'".repeat(most.map_or(0, |most| most + 1)) + " "
 }
 
 /// The text with the secrets put back, as they were spelled, wherever their placeholders stand: also moved, repeated,

@@ -382,6 +382,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_within_the_bounds_does_not_exhaust_the_stack() {
+        let chain: Vec<String> = (0..MAX_LEVELS - 2)
+            .map(|number| format!(r##""{number}":{{"$ref":"#/$defs/{}"}}"##, number + 1))
+            .collect();
+        let last = MAX_LEVELS - 2;
+        let chain = format!(
+            r##"{{"$ref":"#/$defs/0","$defs":{{{},"{last}":{{"required":["x"]}}}}}}"##,
+            chain.join(",")
+        );
+        let nested = r#"{"properties":{"a":"#.repeat(61) + r#"{"type":"string"}"# + &"}}".repeat(61);
+        let unused = format!(
+            r#"{{"required":["x"],"$defs":{{"a":{}{{}}{}}}}}"#,
+            r#"{"not":"#.repeat(120),
+            "}".repeat(120)
+        );
+        let value = "{\"a\":".repeat(61) + "1" + &"}".repeat(61);
+        for (arguments, schema) in [("{}", &chain), (&value, &nested), ("{}", &unused)] {
+            let problems = checked(arguments, schema);
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].severity, Severity::Error, "{problems:?}");
+        }
+    }
+
+    #[test]
     fn a_recursive_schema_of_the_usual_kind_is_used() {
         let tree = r##"{"properties":{"left":{"$ref":"#"},"right":{"$ref":"#"},"name":{"type":"string"}}}"##;
         assert!(checked(r#"{"left":{"right":{"name":"x"}}}"#, tree).is_empty());

@@ -409,6 +409,19 @@ fn taken(value: &mut Value, pointer: &str) {
     }
 }
 
+/// Whether one text is the other with one stretch put in.
+fn is_one_stretch(shorter: &[u8], longer: &[u8]) -> bool {
+    let same = |(one, other): &(&u8, &u8)| one == other;
+    let head = shorter.iter().zip(longer).take_while(same).count();
+    let tail = shorter
+        .iter()
+        .rev()
+        .zip(longer.iter().rev())
+        .take_while(same)
+        .count();
+    head + tail >= shorter.len()
+}
+
 proptest! {
     #[test]
     fn setting_what_is_there_changes_nothing(value in value(), is_pretty: bool) {
@@ -428,6 +441,39 @@ proptest! {
         let changed = set(&text, &line.path, &new).unwrap();
         let expected = [&text.as_bytes()[..line.span.start], new.as_bytes(), &text.as_bytes()[line.span.end..]];
         prop_assert_eq!(changed.as_bytes(), expected.concat());
+    }
+
+    #[test]
+    fn what_is_taken_out_or_put_in_is_one_stretch(value in value(), is_pretty: bool, pick: prop::sample::Index) {
+        let text = spelled(&value, is_pretty);
+        let listed = fields(text.as_bytes());
+        let line = &listed[pick.index(listed.len())];
+        if line.path != "$" {
+            let change = Change::Remove { path: line.path.clone() };
+            let removed = apply(text.as_bytes(), &change).unwrap();
+            prop_assert!(is_one_stretch(&removed, text.as_bytes()));
+        }
+        if line.kind == FieldKind::Object {
+            let added = set(&text, &(line.path.clone() + ".new[\"a b\"]"), "[1.0]").unwrap();
+            prop_assert!(is_one_stretch(text.as_bytes(), added.as_bytes()));
+            prop_assert_eq!(value_at(added.as_bytes(), &(line.path.clone() + ".new[\"a b\"]")), Some("[1.0]"));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_changed_or_refused(document: Vec<u8>, text in r#"[\[\]{},:"ab1 ]{0,12}"#) {
+        for document in [&document[..], text.as_bytes()] {
+            let _ = apply(document, &Change::Set { path: "$.a[0].b".to_owned(), value: "1".to_owned() });
+            let _ = apply(document, &Change::Remove { path: "$.a".to_owned() });
+            let _ = apply(document, &Change::Merge("{\"a\":null,\"b\":{\"c\":1}}".to_owned()));
+            fields(document);
+            diff(document, b"{\"a\":[]}");
+            check(document, &Expectation { original: b"{}", schema: Some("{}") });
+            let (masked, placeholders) = mask(document);
+            prop_assert_eq!(unmask(&masked, &placeholders), document);
+            with_payload(document, document);
+            fixups(&[], document, document, Some(&text));
+        }
     }
 
     #[test]
