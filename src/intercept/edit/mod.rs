@@ -1,4 +1,36 @@
-//! Changes of JSON documents that keep what they do not touch byte for byte.
+//! Changes of messages that keep what they do not touch byte for byte.
+//!
+//! Pure: no I/O, no clock. Texts are read strictly and without recursion, numbers are never turned into floating
+//! point, and every size has a bound.
+
+mod apply;
+mod assign;
+mod check;
+mod diff;
+mod equal;
+mod error;
+mod fields;
+mod fixups;
+mod mask;
+mod patch;
+mod path;
+mod reader;
+mod schema;
+mod splice;
+mod sse;
+#[cfg(test)]
+mod tests;
+
+pub use apply::apply;
+pub use assign::parse_assignment;
+pub use check::{Expectation, MAX_PROBLEMS, Problem, check};
+pub use diff::{Difference, DifferenceKind, MAX_DIFFERENCES, diff};
+pub use error::{EditError, EditedText, MAX_OPERATIONS, MAX_RESULT_BYTES};
+pub use fields::{FieldKind, FieldLine, MAX_FIELDS, MAX_PATH_BYTES, fields, value_at};
+pub use fixups::{Fixup, fixups};
+pub use mask::{Placeholders, mask, unmask};
+pub use reader::{MAX_NESTING, SyntaxError};
+pub use sse::with_payload;
 
 /// A change of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
