@@ -3,3 +3,4 @@
 pub mod edit;
 pub mod filter;
 pub mod rule;
+pub mod rules;
