@@ -2,6 +2,9 @@
 
 use crate::codec::json::{self, PathStep};
 
+/// Most steps of a path, as for changes.
+const MAX_STEPS: usize = 128;
+
 /// A path that names one value at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path(Vec<Step>);
@@ -20,6 +23,9 @@ impl Path {
             .ok_or("a path starts with $, such as $.params.arguments.x")?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
+            if steps.len() == MAX_STEPS {
+                return Err("it has more than 128 steps");
+            }
             let (step, after) = read_step(rest)?;
             steps.push(step);
             rest = after;
@@ -48,7 +54,7 @@ fn read_step(text: &str) -> Result<(Step, &str), &'static str> {
         let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         return match name {
-            "" => Err("write a name after the dot, such as $.params.name; [\"…\"] takes any name"),
+            "" | "*" => Err("write a name after the dot, such as $.params.name; [\"…\"] takes any name"),
             name => Ok((Step::Key(name.to_owned()), after)),
         };
     }
@@ -115,6 +121,7 @@ mod tests {
         for text in [
             "params.x",
             "$.",
+            "$.*",
             "$x",
             "$[",
             "$[*]",

@@ -36,7 +36,7 @@ pub(super) fn time_text(time: Duration) -> String {
     }
     let unit = TIMES
         .into_iter()
-        .find(|(unit, _)| nanoseconds % u128::from(*unit) == 0);
+        .find(|(unit, _)| nanoseconds.is_multiple_of(u128::from(*unit)));
     let (unit, name) = unit.unwrap_or((1, "ns"));
     format!("{}{name}", nanoseconds / u128::from(unit))
 }
@@ -78,7 +78,7 @@ mod tests {
     fn times_are_read_with_their_unit() {
         assert_eq!(read_time("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(read_time("1.5 s"), Some(Duration::from_millis(1500)));
-        assert_eq!(read_time("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(read_time("2m"), Some(Duration::from_mins(2)));
         for text in ["250", "", "s", "1.5.2s", "-1s", "99999999999999999999s"] {
             assert_eq!(read_time(text), None, "{text}");
         }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 
 use crate::intercept::rule::Rule;
 
-use super::MAX_RULES;
+use super::{MAX_NAME_BYTES, MAX_RULES};
 
 pub use armed::{Armed, ArmedRule, Chosen, RuleRow};
 
@@ -115,7 +115,7 @@ impl Armory {
     }
 
     /// Puts a rule in the place of the one with its name, whose counts it takes over if it means the same; adds it if
-    /// there is none.
+    /// there is none. It is on or off as it says.
     ///
     /// # Errors
     /// [`ArmError::TooMany`] if it would be added to [`MAX_RULES`].
@@ -126,11 +126,13 @@ impl Armory {
         }
         self.0.change(|armed| {
             let replaced = armed.rules.iter().map(|old| {
-                if old.name() == rule.name {
-                    Arc::new(self.0.arm(rule.clone(), old.is_saved()).succeed(old))
-                } else {
-                    Arc::clone(old)
+                if old.name() != rule.name {
+                    return Arc::clone(old);
                 }
+                let fresh = self.0.arm(rule.clone(), old.is_saved()).succeed(old);
+                // Whoever puts a rule means its switch too: one for the next message may have switched itself off.
+                fresh.state().switch(rule.is_on);
+                Arc::new(fresh)
             });
             self.0.publish(replaced.collect(), armed.is_intercepting)
         })
@@ -206,6 +208,16 @@ impl Armory {
         Ok(reload)
     }
 
+    /// A name that no rule has: the one that is wished for, if need be with a number behind it.
+    pub fn free_name(&self, wish: &str) -> String {
+        let armed = self.load();
+        let is_free = |name: &str| armed.rules.iter().all(|rule| rule.name() != name);
+        let wish = shortened(wish);
+        let numbered = (2..).map(|number| format!("{wish} {number}"));
+        let mut names = std::iter::once(wish.clone()).chain(numbered);
+        names.find(|name| is_free(name)).unwrap_or(wish)
+    }
+
     /// The rules for a screen, in the order in which they are asked.
     pub fn list(&self) -> Vec<RuleRow> {
         self.load().rows()
@@ -250,6 +262,21 @@ impl Shared {
     /// Says that a switch was turned.
     fn refresh(&self) {
         let _ = self.change(|armed| self.publish(armed.rules.clone(), armed.is_intercepting));
+    }
+}
+
+/// A text that can be a name and leaves room for a number.
+fn shortened(wish: &str) -> String {
+    let mut name: String = wish.trim().chars().filter(|c| !c.is_control()).collect();
+    let mut end = name.len().min(MAX_NAME_BYTES - 8);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    if name.trim().is_empty() {
+        "rule".to_owned()
+    } else {
+        name
     }
 }
 

@@ -89,7 +89,7 @@ impl State {
 
     /// A number at random, at least 0 and less than 1.
     ///
-    /// SplitMix64 (Steele, Lea, Flood 2014): each value is a function of a counter, so one atomic add is all that
+    /// `SplitMix64` (Steele, Lea, Flood 2014): each value is a function of a counter, so one atomic add is all that
     /// connections share, and a seed gives the same row of values on every machine.
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit into the mantissa exactly")]
     fn fraction(&self) -> f64 {

@@ -337,3 +337,24 @@ fn the_rule_that_is_saved_says_how_its_switch_stands() {
     assert!(!armory.rule("a").unwrap().is_on);
     assert_eq!(armory.rule("b"), None);
 }
+
+#[test]
+fn the_same_rule_for_the_next_message_can_be_put_again() {
+    let armory = armory([hold("next", Hits::Once)]);
+    for _ in 0..3 {
+        assert!(chosen(&armory, &CALL, ClientToServer).is_some());
+        assert_eq!(chosen(&armory, &CALL, ClientToServer), None);
+        armory.put(hold("next", Hits::Once)).unwrap();
+    }
+    assert_eq!(armory.list()[0].hits, 3);
+}
+
+#[test]
+fn a_rule_made_at_the_keyboard_gets_a_name_that_a_file_can_hold() {
+    let armory = armory([hold("break", Hits::Always), hold("break 2", Hits::Always)]);
+    assert_eq!(armory.free_name("break"), "break 3");
+    assert_eq!(armory.free_name("method:ping"), "method:ping");
+    assert_eq!(armory.free_name(" \n"), "rule");
+    let long = armory.free_name(&"é".repeat(200));
+    assert!(long.len() <= MAX_NAME_BYTES - 8 && long.chars().all(|c| c == 'é'));
+}

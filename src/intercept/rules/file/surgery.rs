@@ -1,5 +1,6 @@
 //! Saving one rule into a file that a person wrote: everything else in it stays as it is, comments included.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -115,9 +116,10 @@ fn edits(old: &Read<'_>, rule: &Rule, text: &str, line_end: &str) -> Option<Vec<
         }
     }
     let missing = after.iter().filter(|(key, _)| old.table.get(key).is_none());
-    let lines: String = missing
-        .map(|(key, value)| format!("{key} = {value}{line_end}"))
-        .collect();
+    let mut lines = String::new();
+    for (key, value) in missing {
+        let _ = write!(lines, "{key} = {value}{line_end}");
+    }
     if !lines.is_empty() {
         edits.push(insertion(old, text, lines, line_end)?);
     }

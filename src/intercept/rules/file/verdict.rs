@@ -29,7 +29,7 @@ pub(super) const CHANGES: [&str; 8] = [
 ];
 
 /// Longest delay. Longer: refused.
-pub(crate) const MAX_DELAY: Duration = Duration::from_secs(3600);
+pub(crate) const MAX_DELAY: Duration = Duration::from_hours(1);
 /// Most copies of a message, and most messages that it can be put behind. More: refused.
 pub(crate) const MAX_REPEATS: u32 = 1000;
 
