@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 pub use complete::{Completion, MAX_COMPLETIONS, complete};
 pub use error::FilterError;
+pub(in crate::intercept) use error::nearest;
 pub use field::Field;
 pub use subject::{FieldValue, Subject};
 

@@ -46,7 +46,10 @@ impl Span {
 }
 
 /// The candidate that was most likely meant by `typed`, if one is near enough to offer.
-pub(super) fn nearest<'c>(typed: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+pub(in crate::intercept) fn nearest<'c>(
+    typed: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> Option<&'c str> {
     let typed: Vec<char> = typed.to_lowercase().chars().collect();
     // A field name is at most this long: a long word is not a slip of the finger, and costs nothing to compare.
     if typed.len() > 24 {
