@@ -43,8 +43,10 @@ pub struct Config {
     pub forward: ForwardConfig,
     /// What is done for authorization in reverse mode.
     pub oauth: OauthMode,
-    /// Rules that act on messages from the start.
+    /// Rules that act on messages from the start, beside those of the file.
     pub rules: Vec<Rule>,
+    /// The file of rules, which is read again whenever it changes.
+    pub rules_file: Option<PathBuf>,
     /// Whether somebody is there who decides about held messages. Without, they go on.
     pub can_hold: bool,
     /// Every capacity.

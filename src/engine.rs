@@ -26,7 +26,9 @@ use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::intercept::hold::Holds;
 use crate::intercept::interceptor::Interceptor;
+use crate::intercept::rule::Rule;
 use crate::intercept::rules::Armory;
+use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError};
 use crate::limits::ResourceLimits;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
@@ -141,6 +143,9 @@ pub enum StartError {
     /// The recording cannot be opened.
     #[error(transparent)]
     OpenRecording(#[from] crate::recording::OpenRecordingError),
+    /// The file of rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesFileError),
     /// The system gives no threads.
     #[error("the system gave no threads to run on; close other programs and try again")]
     Threads(#[source] io::Error),
@@ -170,7 +175,7 @@ impl StartError {
     /// The exit code of a program that ends because of it: 2 for bad configuration, 3 for what could not be opened.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Rules(_) => 2,
             _ => 3,
         }
     }
@@ -245,6 +250,7 @@ impl Engine {
 fn start(config: &Config) -> Result<EngineHandle, StartError> {
     config.check()?;
     check_commands(config)?;
+    let rules = config.rules_file.as_ref().map(RulesFile::open).transpose()?;
     let way = Way {
         trust: Trust::new(&config.forward).map_err(ConfigError::from)?,
         via: config.forward.via.clone(),
@@ -265,6 +271,10 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         let _inside = runtime.enter();
         start_parts(config, &sockets, &metrics_addresses, exporter, way)
     };
+    if let Some((file, rules)) = rules {
+        let _inside = runtime.enter();
+        arm_file(file, rules, &parts.proxy.hub.interceptor.armory, &parts.tasks);
+    }
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
         if let Err(error) = began {
@@ -414,6 +424,17 @@ fn start_parts(
         recorder_commands,
         clock,
     }
+}
+
+/// Arms the rules of a file, and from then on whenever it changes.
+fn arm_file(file: RulesFile, rules: Vec<Rule>, armory: &Armory, tasks: &Tasks) {
+    if let Err(error) = armory.replace_saved(rules) {
+        tracing::warn!("the rules of {} are not armed: {error}", file.path().display());
+    }
+    tasks.spawn(
+        TaskKind::File,
+        rules_watch::watch(file, armory.clone(), tasks.clone()),
+    );
 }
 
 fn interceptor(config: &Config, clock: Clock) -> Interceptor {

@@ -66,19 +66,3 @@ pub enum Change {
     /// The whole message becomes this text.
     Text(String),
 }
-
-/// stub
-pub fn apply(document: &[u8], _change: &Change) -> Result<Vec<u8>, String> {
-    Ok(document.to_vec())
-}
-/// stub
-pub struct Fixup {
-    /// n
-    pub name: String,
-    /// a
-    pub after: Option<String>,
-}
-/// stub
-pub fn fixups(_h: &[(String, String)], _b: &[u8], _a: &[u8], _s: Option<&str>) -> Vec<Fixup> {
-    Vec::new()
-}

@@ -485,20 +485,15 @@ impl Holds {
         let Some(item) = inner.items.get_mut(&id) else {
             return Poll::Pending;
         };
-        match item.decision.take() {
-            Some((decision, actor)) => {
-                // Until it has left, nobody else decides.
-                item.decision = Some((decision.clone(), actor));
-                Poll::Ready(Decided {
-                    decision,
-                    actor,
-                    edited: item.edited.clone(),
-                })
-            }
-            None => {
-                item.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
+        // A delay can still be decided otherwise.
+        item.waker = Some(cx.waker().clone());
+        match &item.decision {
+            Some((decision, actor)) => Poll::Ready(Decided {
+                decision: decision.clone(),
+                actor: *actor,
+                edited: item.edited.clone(),
+            }),
+            None => Poll::Pending,
         }
     }
 

@@ -55,11 +55,6 @@ impl Ticket {
         // Somebody may have been quicker.
         let _ = self.holds.decide(self.facts.id, decision, Actor::Timer);
     }
-
-    /// Its delay is over.
-    pub(crate) fn delay_over(&self, actor: Actor) {
-        let _ = self.holds.decide(self.facts.id, Decision::Forward, actor);
-    }
 }
 
 fn expired(facts: &HeldFacts) -> crate::intercept::rule::Refusal {

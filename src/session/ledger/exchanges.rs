@@ -194,6 +194,7 @@ impl Ledger {
             RewrittenObserved {
                 exchange: verdict.exchange,
                 session: verdict.session,
+                direction: verdict.direction,
                 rewrites: vec![words],
                 findings: Vec::new(),
             },

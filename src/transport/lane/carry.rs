@@ -191,8 +191,8 @@ impl Lane {
         is_due: Option<Instant>,
         on: &mut Passed,
     ) -> Poll<()> {
-        if let Verdict::Delay { fixed, jitter } = &rule.verdict {
-            let due = is_due.unwrap_or_else(|| Instant::now() + *fixed + random_part(*jitter));
+        if matches!(rule.verdict, Verdict::Delay { .. }) {
+            let due = is_due.unwrap_or_else(|| Instant::now() + rule.delay);
             if let Some(Entry {
                 fate: Fate::Do { is_due, .. },
                 ..
@@ -625,13 +625,4 @@ impl Lane {
             sent: deed.sent,
         })));
     }
-}
-
-/// A part of `jitter`, evenly spread.
-fn random_part(jitter: Duration) -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = RandomState::new().hash_one(0_u8) >> 44;
-    let share = u32::try_from(random).unwrap_or(0);
-    // Twenty bits: fine enough for a delay.
-    jitter.saturating_mul(share) / (1 << 20)
 }

@@ -26,6 +26,7 @@ impl Lane {
                     name: "cancelled while held".into(),
                     verdict: Verdict::Drop { is_silent: true },
                     on_expire: None,
+                    delay: Duration::ZERO,
                 },
                 is_due: None,
             };
@@ -54,6 +55,7 @@ impl Lane {
             name: "step".into(),
             verdict: Verdict::Hold,
             on_expire: None,
+            delay: Duration::ZERO,
         })
     }
 
@@ -75,6 +77,7 @@ impl Lane {
                 name: rule.name.as_str().into(),
                 verdict: rule.verdict.clone(),
                 on_expire: rule.on_expire,
+                delay: chosen.rule.delay(),
             })
         })
     }

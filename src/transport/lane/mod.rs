@@ -124,6 +124,8 @@ struct Chosen {
     name: Arc<str>,
     verdict: Verdict,
     on_expire: Option<crate::intercept::rule::OnExpire>,
+    /// How much later it goes on, by a verdict of delay.
+    delay: Duration,
 }
 
 /// How far a lane has come.
