@@ -66,7 +66,7 @@ async fn only_held(stage: &mut Stage) -> HoldId {
 
 #[tokio::test]
 async fn a_held_call_reaches_its_server_as_it_came_once_it_is_forwarded() {
-    let mut stage = armed(breakpoint("method:tools/call tool:search")).await;
+    let mut stage = armed(breakpoint("method:tools/call tool:search dir:c2s")).await;
     let body = r#"{ "jsonrpc":"2.0", "id":1.0,"method":"tools/call","params":{"name":"search"}}"#;
     let mut client = RawPeer::connect(address(&stage.engine)).await;
     client.send(stage.request("POST", "", body)).await;
