@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{CallId, ExchangeId, MessageId, StreamId};
+use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply, InterceptView};
 use shadowcat::snapshot::{
     Body, BreakerRow, BreakerState, Carrier, Command, Direction, EndKind, FilterProblem, Finding, LogRow,
     MessageDetail, MessagePage, MessageRow, Notice, Outcome, Progress, RecorderState, Reply, Resources,
@@ -31,6 +32,9 @@ pub(crate) struct Fake {
     pub(crate) log: Vec<LogRow>,
     pub(crate) source: Source,
     pub(crate) recorder: RecorderState,
+    pub(crate) intercept: InterceptView,
+    /// What was asked about held messages and rules.
+    pub(crate) asked: Vec<InterceptCommand>,
     pub(crate) resources: Resources,
     pub(crate) notices: Vec<Notice>,
     pub(crate) rate: f64,
@@ -442,6 +446,7 @@ impl Fake {
             taken_at: self.now(),
             source: self.source.clone(),
             recorder: self.recorder.clone(),
+            intercept: self.intercept.clone(),
             totals: self.totals(),
             sessions: page(&self.sessions, query.sessions, |_| None),
             messages: self.messages(query),
@@ -536,6 +541,12 @@ impl Fake {
             Command::Rows { .. } => Reply::Refused {
                 message: "not asked for by a screen".to_owned(),
             },
+            Command::Intercept { what, .. } => {
+                self.asked.push(what);
+                Reply::Intercept(InterceptReply::Done {
+                    words: "done".to_owned(),
+                })
+            }
         }
     }
 
