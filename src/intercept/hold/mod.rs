@@ -166,6 +166,8 @@ pub struct Holds {
     clock: Clock,
     /// Whether somebody is there who can decide.
     can_hold: AtomicBool,
+    /// Milliseconds between two comments that keep the client of a held event stream.
+    comment_every: AtomicU64,
     max_messages: usize,
     max_bytes: usize,
     changed: watch::Sender<u64>,
@@ -213,6 +215,7 @@ impl Holds {
             ids: IdSource::default(),
             clock,
             can_hold: AtomicBool::new(true),
+            comment_every: AtomicU64::new(10_000),
             max_messages,
             max_bytes,
             changed: watch::Sender::new(0),
@@ -230,6 +233,17 @@ impl Holds {
     /// Says whether there is somebody to decide. What is held already stays so.
     pub fn set_can_hold(&self, can_hold: bool) {
         self.can_hold.store(can_hold, Ordering::Relaxed);
+    }
+
+    /// How often the client of a held event stream is kept with a comment.
+    pub fn comment_every(&self) -> Duration {
+        Duration::from_millis(self.comment_every.load(Ordering::Relaxed).max(1))
+    }
+
+    /// Says how often that is; in whole milliseconds, at least one.
+    pub(crate) fn set_comment_every(&self, every: Duration) {
+        let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        self.comment_every.store(millis, Ordering::Relaxed);
     }
 
     /// Changes with everything that changes in the table.
@@ -378,6 +392,10 @@ impl Holds {
             let is_open = item.decision.is_none() || matches!(item.decision, Some((Decision::Delay(_), _)));
             if is_open {
                 item.decision = Some((Decision::Forward, actor));
+                if actor == Actor::Release {
+                    // An edit that nobody has sent is nobody's wish.
+                    item.edited = None;
+                }
                 wakers.extend(item.waker.take());
                 count += 1;
             }
@@ -474,8 +492,12 @@ impl Holds {
     fn change(&self, id: HoldId, change: impl FnOnce(&mut Item)) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let item = inner.items.get_mut(&id).filter(|item| item.decision.is_none());
-        change(item.ok_or(HoldError::Gone(id))?);
+        let item = item.ok_or(HoldError::Gone(id))?;
+        change(item);
+        // What happens when its time is over may be another thing now.
+        let waker = item.waker.clone();
         drop(inner);
+        wake(waker);
         self.tell();
         Ok(())
     }
