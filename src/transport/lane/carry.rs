@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::codec::event::rewrite_data;
+use crate::codec::websocket::reframed;
 use crate::intercept::edit::{self, Change};
 use crate::intercept::hold::{Actor, Decided, Decision, Ending};
 use crate::intercept::rule::{Fault, Refusal, Verdict};
@@ -485,7 +486,8 @@ impl Lane {
     /// A payload as the lane carries it.
     fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
         match self.form {
-            Form::Document | Form::Messages => payload.clone(),
+            Form::Document => payload.clone(),
+            Form::Messages => reframed(&entry.bytes, payload),
             Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
             Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
         }

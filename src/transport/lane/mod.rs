@@ -215,6 +215,18 @@ impl Lane {
         self.take(&mut pieces);
     }
 
+    /// Takes bytes that nobody is asked about: they keep their place.
+    pub(crate) fn push_unasked(&mut self, bytes: Bytes) {
+        self.put_plain(bytes);
+        self.note_queue();
+    }
+
+    /// Whether the last bytes that went on were not the end of a frame.
+    pub(crate) fn is_within_frame(&self) -> bool {
+        let head = self.queue.front();
+        head.is_some_and(|entry| matches!(entry.fate, Fate::Trickle { .. }))
+    }
+
     /// The body is over.
     pub(crate) fn finish(&mut self, noted: impl IntoIterator<Item = Noted>) {
         self.noted.extend(noted);
