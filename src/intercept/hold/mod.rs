@@ -6,6 +6,7 @@
 //!
 //! No lock is held across an await, and none is touched by traffic that is not held.
 
+mod events;
 mod row;
 mod ticket;
 
@@ -22,6 +23,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{CallId, HoldId, IdSource};
 use crate::resource::meters::Level;
 
+pub use events::{HoldChange, HoldEvent, HoldEvents, MAX_EVENTS};
 pub use row::{HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
 pub(crate) use ticket::Ticket;
 
@@ -182,6 +184,7 @@ struct Inner {
     bytes: usize,
     /// Calls whose next message is to be held.
     steps: Vec<CallId>,
+    log: events::EventLog,
 }
 
 #[derive(Debug)]
@@ -284,6 +287,7 @@ impl Holds {
             waker: None,
         };
         inner.items.insert(id, item);
+        inner.note_place(id, self.clock.now());
         self.held.set(inner.items.len() as u64);
         drop(inner);
         self.tell();
@@ -529,10 +533,22 @@ impl Holds {
         }
     }
 
+    /// It is at the head of its lane now.
+    fn come_up(&self, id: HoldId) {
+        let mut inner = self.lock();
+        if let Some(item) = inner.items.get_mut(&id).filter(|item| !item.is_head) {
+            item.is_head = true;
+            inner.note_place(id, self.clock.now());
+            drop(inner);
+            self.tell();
+        }
+    }
+
     fn take_out(&self, id: HoldId) {
         let mut inner = self.lock();
         if let Some(item) = inner.items.remove(&id) {
             inner.bytes -= item.facts.payload.len();
+            inner.note_end(&item, self.clock.now());
             self.bytes.set(inner.bytes as u64);
             self.held.set(inner.items.len() as u64);
             drop(inner);

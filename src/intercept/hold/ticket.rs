@@ -32,7 +32,12 @@ impl Ticket {
 
     /// It is at the head of its lane now.
     pub(crate) fn come_up(&self) {
-        self.holds.note(self.facts.id, |item| item.is_head = true);
+        self.holds.come_up(self.facts.id);
+    }
+
+    /// Its lane ends, so that nothing that was decided can be done any more.
+    pub(crate) fn orphan(&self) {
+        self.holds.note(self.facts.id, |item| item.decision = None);
     }
 
     /// So much waits behind it.

@@ -501,6 +501,7 @@ impl Lane {
                 ..
             } = &entry
             {
+                ticket.orphan();
                 self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
                     exchange: self.exchange.id,
                     session: self.exchange.session().map(|session| session.id),
