@@ -5,9 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use shadowcat::engine::{EngineHandle, ShutdownReport};
-use shadowcat::frontend::Frontend;
+use shadowcat::frontend::{Commands, Frontend};
+use shadowcat::intercept::hold::Actor;
+use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::recording::{UrlMask, hide_url_secrets};
-use shadowcat::snapshot::{ServerKind, Source, UpstreamRow};
+use shadowcat::snapshot::{Command, Reply, ServerKind, Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
 use crate::cli::Lines;
@@ -142,9 +144,13 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
         .ok_or_else(|| HeadlessError::Prepare(io::Error::other("the system has no random bytes to offer")))?;
     let writer = LineWriter::new(lines.format, lines.is_ascii).masking(mask);
     let mut puller = Puller::new(frontend.commands.clone(), lines.filter.clone());
+    let mut holds = HoldNews::new(frontend.commands.clone());
     loop {
         let newest = frontend.snapshots.borrow_and_update().messages.newest;
         if puller.is_behind(newest) && !drain(&mut puller, newest, &writer, printer).await? {
+            return Ok(());
+        }
+        if !holds.print(&writer, printer).await {
             return Ok(());
         }
         if frontend.snapshots.changed().await.is_err() {
@@ -152,8 +158,38 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
         }
     }
     // There may be rows that no snapshot told of.
-    drain(&mut puller, None, &writer, printer).await?;
+    if drain(&mut puller, None, &writer, printer).await? {
+        holds.print(&writer, printer).await;
+    }
     Ok(())
+}
+
+/// What happened among held messages and was not printed yet.
+struct HoldNews {
+    commands: Commands,
+    told: u64,
+}
+
+impl HoldNews {
+    const fn new(commands: Commands) -> Self {
+        Self { commands, told: 0 }
+    }
+
+    /// Prints all there is. `false` if there is nobody to print for.
+    async fn print(&mut self, writer: &LineWriter, printer: &Printer) -> bool {
+        let what = InterceptCommand::Events { after: self.told };
+        let actor = Actor::Release;
+        // A question changes nothing, whoever asks. Without an engine nothing happens any more.
+        let Ok(Reply::Intercept(InterceptReply::Events(news))) =
+            self.commands.ask(Command::Intercept { what, actor }).await
+        else {
+            return true;
+        };
+        self.told = news.newest;
+        let mut out = Vec::new();
+        writer.holds(&mut out, &news);
+        printer.print(out).await
+    }
 }
 
 /// Prints all there is. `false` if there is nobody to print for, or nothing more to come.

@@ -1,9 +1,15 @@
 //! A message as one line of text or JSON, for headless mode and for `show`.
 
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "there is no `held` without Unix sockets")
+)]
+pub(crate) mod held;
 mod json;
 mod text;
 
 use jiff::tz::TimeZone;
+use shadowcat::intercept::hold::HoldEvents;
 use shadowcat::recording::UrlMask;
 use shadowcat::snapshot::{Body, MessageRow};
 
@@ -66,6 +72,19 @@ impl LineWriter {
             finding.text = mask.masked(&finding.text);
         }
         Some(row)
+    }
+
+    /// Adds a line for each thing that happened to held messages.
+    pub(crate) fn holds(&self, out: &mut Vec<u8>, news: &HoldEvents) {
+        if news.missed > 0 {
+            self.gap(out, news.missed);
+        }
+        for event in &news.events {
+            match self.format {
+                Format::Json => held::json_event(out, event),
+                Format::Text => held::text_event(out, event, self.theme, &self.zone),
+            }
+        }
     }
 
     /// Adds a line that says that `missed` rows came and went.

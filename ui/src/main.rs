@@ -19,6 +19,8 @@ mod fake;
 mod format;
 mod guard;
 mod headless;
+#[cfg(unix)]
+mod held;
 mod jsonc;
 mod keymap;
 mod layout;
@@ -141,6 +143,11 @@ fn report(error: &anyhow::Error) {
 }
 
 fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
+    #[cfg(unix)]
+    let invocation = match invocation.job {
+        Job::Held(job) => return held(job).map(|()| ExitCode::SUCCESS),
+        job => Invocation { job, ..invocation },
+    };
     match &invocation.job {
         Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
         Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
@@ -167,6 +174,11 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         ));
     }
     outcome
+}
+
+#[cfg(unix)]
+fn held(job: held::HeldJob) -> Result<(), Failure> {
+    held::run(job).map_err(|error| Failure::with_code(error.exit_code(), error))
 }
 
 #[cfg(unix)]
@@ -283,6 +295,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Exec(job) => exec::run(&job),
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
+        #[cfg(unix)]
+        Job::Held(job) => held(job),
         #[cfg(unix)]
         Job::WrapConfig(options) => wrap_config(&options),
         #[cfg(unix)]

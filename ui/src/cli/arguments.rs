@@ -10,6 +10,8 @@ use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
 use super::forward_flags::{CaArguments, ForwardArguments};
+#[cfg(unix)]
+use super::held_flags::HeldArguments;
 use super::intercept_flags::InterceptArguments;
 use super::limit_flags::LimitArguments;
 #[cfg(unix)]
@@ -68,6 +70,9 @@ pub(super) enum Task {
     /// Put `wrap` in front of the servers in a client's file, or take it away again
     #[cfg(unix)]
     WrapConfig(WrapConfigArguments),
+    /// Look at the messages that a running proxy holds, and decide about them
+    #[cfg(unix)]
+    Held(HeldArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
     Demo(DemoArguments),
     /// Run a client with the environment that sends its HTTP and HTTPS through the proxy

@@ -4,6 +4,8 @@ mod arguments;
 mod file;
 mod filter_text;
 mod forward_flags;
+#[cfg(unix)]
+mod held_flags;
 mod intercept_flags;
 mod layer;
 mod limit_flags;

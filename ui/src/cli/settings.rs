@@ -22,6 +22,8 @@ use super::paste::{self, PasteError};
 use super::print;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
+#[cfg(unix)]
+use crate::held::HeldJob;
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
 use crate::wrap::WrapOptions;
@@ -91,6 +93,9 @@ pub(crate) enum Job {
     /// Stand in for a command, in front of a server that speaks HTTP.
     #[cfg(unix)]
     WrapServer(WrapOptions, OutwardConfig),
+    /// Ask and decide about what a running proxy holds.
+    #[cfg(unix)]
+    Held(HeldJob),
     /// Print a text.
     Print(String),
 }
@@ -180,6 +185,8 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Wrap(arguments)) => Ok(wrap(*arguments)),
         #[cfg(unix)]
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
+        #[cfg(unix)]
+        Some(Task::Held(arguments)) => Ok(Invocation::of_job(Job::Held(arguments.into()))),
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),

@@ -107,7 +107,7 @@ fn line(out: &mut Vec<u8>, value: &impl Serialize) {
 }
 
 /// RFC 3339 in UTC, to the microsecond.
-fn moment(at: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp) -> String {
     let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
     let moment = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
     format!("{moment:.6}")
