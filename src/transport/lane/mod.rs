@@ -204,6 +204,11 @@ impl Lane {
         head.is_some_and(|entry| matches!(entry.fate, Fate::Trickle { .. }))
     }
 
+    /// How many of the bytes that came have not gone on yet, nor been left out.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.queued_bytes + self.cutting.buffered()
+    }
+
     /// The body is over.
     pub(crate) fn finish(&mut self, noted: impl IntoIterator<Item = Noted>) {
         self.noted.extend(noted);
