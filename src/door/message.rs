@@ -32,6 +32,12 @@ pub enum ToProxy {
         /// Which stream.
         stream: RunPipe,
     },
+    /// A shim behind a [gate](FromProxy::Gate): the payload came in a stream, and waits until it is
+    /// [settled](FromProxy::Settled). The first one begins a line.
+    Asked {
+        /// Which stream.
+        stream: RunPipe,
+    },
     /// A shim: something passed that it did not tell. What follows in that stream begins a line.
     Gap {
         /// Which stream.
@@ -84,6 +90,35 @@ pub enum FromProxy {
         /// Nothing of it follows.
         is_last: bool,
     },
+    /// To a shim: lines of input and output are [asked](ToProxy::Asked) about from the next one on, or no longer.
+    Gate {
+        /// Whether.
+        is_on: bool,
+        /// Most lines of a stream that wait; further ones are not read.
+        lines: u64,
+        /// Most of their bytes.
+        bytes: u64,
+    },
+    /// To a shim: the payload goes on in a stream, once what it stands for is settled.
+    Onward {
+        /// Which stream.
+        stream: RunPipe,
+    },
+    /// To a shim: the payload is whole lines that go back to whoever says this stream, at the same time.
+    Back {
+        /// Which stream.
+        stream: RunPipe,
+    },
+    /// To a shim: what was asked about next in a stream, so many bytes, is replaced by what was said to go on and back.
+    Settled {
+        /// Which stream.
+        stream: RunPipe,
+        /// How many.
+        bytes: u64,
+    },
+    /// To a shim behind a gate: the proxy is still there. One that is silent for longer than a second does not hold
+    /// anything any more.
+    Alive,
     /// Something newer than this build, such as a question of a later version.
     #[serde(other)]
     Unknown,

@@ -192,7 +192,7 @@ async fn let_in(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter
         }
         (Ok(ToProxy::Hello(_)), Some(_)) => {
             welcome(hub, &mut writer).await?;
-            return shim::observe(hub, reader).await;
+            return shim::observe(hub, reader, writer).await;
         }
         _ => "it was not told who comes".to_owned(),
     };

@@ -1,21 +1,33 @@
 //! The proxy's side of a shim: what it tells becomes the run of a command.
 
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::frame::Frame;
-use super::link::{FrameReader, LinkError};
-use super::message::{GapReason, RunBegin, RunExit, RunPipe, ToProxy, read_message};
+use super::frame::MAX_PAYLOAD_BYTES;
+use super::link::{FrameReader, FrameWriter, LinkError};
+use super::message::{FromProxy, GapReason, RunBegin, RunExit, RunPipe, ToProxy, read_message};
 use crate::ids::Side;
 use crate::recording::redact::secret_of_argument;
 use crate::snapshot::Severity;
 use crate::transport::hub::Hub;
-use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
+use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap, Settled};
 
+/// How often it is looked whether rules were armed, and a shim behind a gate hears that we are there.
+const TICK: Duration = Duration::from_millis(200);
 /// What notices about gaps are about.
 const GAPS: &str = "shim gaps";
 
 /// Shows the run that the shim tells of, until that ends, the shim goes, or the engine stops.
-pub(super) async fn observe(hub: &Arc<Hub>, mut reader: FrameReader) -> Result<(), LinkError> {
+pub(super) async fn observe(
+    hub: &Arc<Hub>,
+    mut reader: FrameReader,
+    writer: FrameWriter,
+) -> Result<(), LinkError> {
     let stopping = hub.tasks.stopping().clone();
     let beginning = async {
         while let Some(frame) = reader.next().await? {
@@ -28,7 +40,7 @@ pub(super) async fn observe(hub: &Arc<Hub>, mut reader: FrameReader) -> Result<(
     let Some(Some(begin)) = stopping.run_until_cancelled(beginning).await.transpose()? else {
         return Ok(());
     };
-    let mut observed = Observed::begin(hub, *begin).await;
+    let mut observed = Observed::begin(hub, *begin, writer).await;
     let told = stopping.run_until_cancelled(observed.follow(&mut reader)).await;
     let end = match &told {
         None => RunEnd::Left,
@@ -46,10 +58,13 @@ struct Observed {
     run: Run,
     taps: [RunTap; RunPipe::ALL.len()],
     lost: (u64, u64),
+    writer: FrameWriter,
+    /// The shim asks about lines.
+    has_gate: bool,
 }
 
 impl Observed {
-    async fn begin(hub: &Arc<Hub>, begin: RunBegin) -> Self {
+    async fn begin(hub: &Arc<Hub>, begin: RunBegin, writer: FrameWriter) -> Self {
         let facts = facts(begin);
         let name = Arc::clone(&facts.server);
         let run = Run::begin(hub, facts, None).await;
@@ -59,23 +74,77 @@ impl Observed {
             taps: RunPipe::ALL.map(|pipe| run.tap(stream(pipe))),
             run,
             lost: (0, 0),
+            writer,
+            has_gate: false,
         }
     }
 
-    /// Takes all that is told. The result is how the run ended.
+    /// Takes all that is told, and says what becomes of what is asked about. The result is how the run ended.
     async fn follow(&mut self, reader: &mut FrameReader) -> Result<RunEnd, LinkError> {
-        while let Some(frame) = reader.next().await? {
-            match read_message(&frame)? {
-                ToProxy::Exit(exit) => return Ok(ended(exit)),
-                message => self.take(message, &frame).await,
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.writer.flush().await?;
+            tokio::select! {
+                _ = ticks.tick() => self.keep_gate()?,
+                (pipe, settled) = settled(&mut self.taps) => self.settle(pipe, settled).await?,
+                frame = reader.next() => match frame? {
+                    None => return Ok(RunEnd::Unknown),
+                    Some(frame) => match read_message(&frame)? {
+                        ToProxy::Exit(exit) => return Ok(ended(exit)),
+                        message => self.take(message, &frame).await,
+                    },
+                },
             }
         }
-        Ok(RunEnd::Unknown)
+    }
+
+    /// Opens or closes the gate as rules are armed or not, and says that we are there as long as something waits for us.
+    fn keep_gate(&mut self) -> Result<(), LinkError> {
+        let is_on = self.hub.is_intercepting();
+        if is_on != self.has_gate {
+            self.has_gate = is_on;
+            let limits = &self.hub.limits;
+            let gate = FromProxy::Gate {
+                is_on,
+                lines: limits.max_lane_events as u64,
+                bytes: limits.max_lane_bytes as u64,
+            };
+            self.writer.put(&gate, b"")?;
+        }
+        if is_on || self.taps.iter().any(RunTap::has_asked) {
+            self.writer.put(&FromProxy::Alive, b"")?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, stream: RunPipe, settled: Settled) -> Result<(), LinkError> {
+        self.tap(stream).flush().await;
+        for piece in settled
+            .onward
+            .iter()
+            .flat_map(|piece| piece.chunks(MAX_PAYLOAD_BYTES))
+        {
+            self.writer.put(&FromProxy::Onward { stream }, piece)?;
+        }
+        let back: Vec<Bytes> = settled.back.iter().map(with_end).collect();
+        for piece in back.iter().flat_map(|line| line.chunks(MAX_PAYLOAD_BYTES)) {
+            self.writer.put(&FromProxy::Back { stream }, piece)?;
+        }
+        if settled.bytes > 0 {
+            let bytes = settled.bytes as u64;
+            self.writer.put(&FromProxy::Settled { stream, bytes }, b"")?;
+        }
+        if !back.is_empty() && !self.taps[RunPipe::Out as usize].is_within_line() {
+            self.tap(RunPipe::Out).says(&back).await;
+        }
+        Ok(())
     }
 
     async fn take(&mut self, message: ToProxy, frame: &Frame) {
         match message {
             ToProxy::Bytes { stream } => self.tap(stream).push(&frame.payload).await,
+            ToProxy::Asked { stream } => self.tap(stream).ask(&frame.payload).await,
             ToProxy::End { stream } => self.tap(stream).finish().await,
             ToProxy::Gap {
                 stream,
@@ -138,6 +207,28 @@ impl Observed {
         }
         self.run.ended(end, true).await;
     }
+}
+
+/// Waits until something that was asked about is settled.
+async fn settled(taps: &mut [RunTap; RunPipe::ALL.len()]) -> (RunPipe, Settled) {
+    std::future::poll_fn(|cx| {
+        for (pipe, tap) in RunPipe::ALL.into_iter().zip(taps.iter_mut()) {
+            if let Poll::Ready(settled) = tap.poll_settled(cx) {
+                return Poll::Ready((pipe, settled));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A message as a line.
+fn with_end(message: &Bytes) -> Bytes {
+    let mut line = message.to_vec();
+    // JSON has line ends only between its tokens: in texts they are escaped.
+    line.retain(|byte| !matches!(byte, b'\n' | b'\r'));
+    line.push(b'\n');
+    line.into()
 }
 
 const fn stream(pipe: RunPipe) -> RunStream {

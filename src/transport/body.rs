@@ -9,19 +9,10 @@ use crate::snapshot::Direction;
 
 use super::exchange::Exchange;
 use super::reader::{BodyKind, BodyReader};
-use super::relay::{Relay, RequestBody};
+use super::relay::Relay;
 use super::watchers::Outbox;
 
 /// A request's body on its way, while it is read.
-pub(super) fn request_body(
-    exchange: &Arc<Exchange>,
-    fields: &HeaderMap,
-    incoming: Incoming,
-    outbox: Outbox,
-) -> RequestBody {
-    RequestBody::new(request_relay(exchange, fields, incoming, outbox))
-}
-
 pub(super) fn request_relay(
     exchange: &Arc<Exchange>,
     fields: &HeaderMap,

@@ -178,7 +178,7 @@ impl BodyReader {
         match &self.body {
             Body::Events { cutter, .. } => cutter.is_inside_frame(),
             Body::Document(document) => document.size > 0,
-            Body::Lines(_) => false,
+            Body::Lines(lines) => lines.is_inside(),
         }
     }
 

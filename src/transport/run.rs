@@ -4,18 +4,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, Side};
 use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
-use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, SHIM_GONE};
+use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, Observation, SHIM_GONE};
 use crate::session::registry::Session;
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head};
 
 use super::exchange::{Exchange, Peer, RunBeginning};
 use super::hub::Hub;
+use super::lane::{Form, Lane, Noted, Passed, Progress};
 use super::reader::{BodyKind, BodyReader, Draft};
 use super::rewrite::Changes;
 use super::watchers::Outbox;
@@ -221,6 +223,9 @@ impl Run {
             reader: BodyReader::new(stream.kind(), None, &hub.limits, hub.buffers.lease(Share::Stdio)),
             drafts: Vec::new(),
             outbox: Outbox::new(Arc::clone(&hub.watchers)),
+            lane: None,
+            notes: Vec::new(),
+            asked: 0,
             is_done: false,
             exchange: Arc::clone(&self.exchange),
         }
@@ -254,6 +259,11 @@ pub struct RunTap {
     reader: BodyReader,
     drafts: Vec<Draft>,
     outbox: Outbox,
+    /// Once it was asked about something.
+    lane: Option<Box<Lane>>,
+    notes: Vec<Noted>,
+    /// Bytes that were asked about and are not settled.
+    asked: usize,
     is_done: bool,
     // Dropped last: its drop may tell the end of the run.
     exchange: Arc<Exchange>,
@@ -268,6 +278,75 @@ impl RunTap {
         let is_recording = self.outbox.is_recording();
         self.reader.push(bytes, false, is_recording, &mut self.drafts);
         self.tell();
+        self.outbox.flush().await;
+    }
+
+    /// As [`push`](Self::push), for bytes that wait until [`settled`](Self::poll_settled) says what becomes of them. The
+    /// first of them begin a line.
+    pub(crate) async fn ask(&mut self, bytes: &Bytes) {
+        self.asked += bytes.len();
+        if self.lane.is_none() {
+            let exchange = Arc::clone(&self.exchange);
+            let lane = Lane::new(exchange, self.stream.direction(), Form::Lines, false);
+            self.lane = Some(Box::new(lane));
+        }
+        self.push(bytes).await;
+        if let Some(lane) = &mut self.lane {
+            lane.push(bytes, self.notes.drain(..));
+        }
+    }
+
+    /// What has become of bytes that were asked about, in their order. Registers for what is waited for; never ready
+    /// while there is none.
+    pub(crate) fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Settled> {
+        let Some(lane) = &mut self.lane else {
+            return Poll::Pending;
+        };
+        let mut on = Passed::default();
+        let progress = lane.poll(cx, &mut on);
+        let waiting = if progress == Progress::Closed {
+            0
+        } else {
+            lane.waiting_bytes()
+        };
+        let at = self.exchange.hub.clock.now();
+        for event in on.events {
+            self.outbox.put(Observation { at, event });
+        }
+        let bytes = self.asked.saturating_sub(waiting);
+        self.asked -= bytes;
+        if bytes == 0 && on.pieces.is_empty() && on.back.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Settled {
+            bytes,
+            onward: on.pieces,
+            back: on.back,
+        })
+    }
+
+    /// Whether it was asked about something that is not settled.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Tells of messages that we say in this stream ourselves, each a line.
+    pub(crate) async fn says(&mut self, messages: &[Bytes]) {
+        for message in messages {
+            let is_recording = self.outbox.is_recording();
+            self.reader.push(message, false, is_recording, &mut self.drafts);
+        }
+        self.tell_unasked();
+        self.outbox.flush().await;
+    }
+
+    /// Whether the bytes so far end inside a line.
+    pub(crate) fn is_within_line(&self) -> bool {
+        self.reader.is_inside_frame()
+    }
+
+    /// Tells what is still to be told.
+    pub(crate) async fn flush(&mut self) {
         self.outbox.flush().await;
     }
 
@@ -298,20 +377,47 @@ impl RunTap {
         if !std::mem::replace(&mut self.is_done, true) {
             self.reader.finish(true, &mut self.drafts);
             self.tell();
+            if let Some(lane) = &mut self.lane {
+                lane.finish(self.notes.drain(..));
+            }
         }
     }
 
     fn tell(&mut self) {
+        // What passes beside the lane is not asked about.
+        let is_asked = self.asked > 0;
+        self.tell_noting(is_asked);
+    }
+
+    fn tell_unasked(&mut self) {
+        self.tell_noting(false);
+    }
+
+    fn tell_noting(&mut self, is_asked: bool) {
         if !self.drafts.is_empty() {
-            let (direction, carrier) = (self.stream.direction(), self.stream.carrier());
+            let what = (self.stream.direction(), self.stream.carrier());
+            let notes = is_asked.then_some(&mut self.notes);
             self.exchange
-                .tell_as(direction, carrier, &mut self.drafts, None, &mut self.outbox);
+                .tell_noted(what, &mut self.drafts, None, &mut self.outbox, notes);
         }
     }
 }
 
+/// What has become of bytes that were asked about.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// So many of them, in their order.
+    pub(crate) bytes: usize,
+    /// What goes on in their place.
+    pub(crate) onward: Vec<Bytes>,
+    /// Messages for whoever said them.
+    pub(crate) back: Vec<Bytes>,
+}
+
 impl Drop for RunTap {
     fn drop(&mut self) {
+        // What is held has nobody to go to.
+        self.lane = None;
         self.end();
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod hold;
 mod http_sse;
 mod legacy;
 mod modern;

@@ -33,8 +33,9 @@ use hyper::body::Incoming;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
-use super::body::request_body;
+use super::body::request_relay;
 use super::exchange::{Beginning, Exchange};
+use super::held;
 use super::observed::shown_target;
 use super::place::StreamPlace;
 use super::relay::{ReplyBody, RequestBody};
@@ -72,7 +73,7 @@ pub(crate) async fn serve(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: Side::Reverse,
@@ -89,7 +90,8 @@ pub(crate) async fn serve(
     }
     outbox.flush().await;
     server.note_exchange();
-    let body = request_body(&exchange, &parts.headers, incoming, outbox);
+    let body = request_relay(&exchange, &parts.headers, incoming, outbox);
+    let fate = held::request(&exchange, body, &mut parts.headers).await;
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
     let visit = Visit {
         hub,
@@ -98,6 +100,13 @@ pub(crate) async fn serve(
         headers: &parts.headers,
         version: parts.version,
         client: Arc::clone(&connection.peer.address),
+    };
+    let body = match fate {
+        held::Fate::Onward(body) => RequestBody::new(body),
+        held::Fate::Answered(mut response) => {
+            response.headers_mut().extend(visit.fields());
+            return response;
+        }
     };
     let sse_place = sse::Place::of(&goal.endpoint, parts.uri.path());
     let outcome = if goal.is_endpoint || parts.method == Method::OPTIONS {

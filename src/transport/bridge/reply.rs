@@ -9,6 +9,7 @@ use crate::resource::meters::Share;
 use crate::snapshot::{Direction, EndKind};
 use crate::transport::answer::{MARKER, RPC_CODE};
 use crate::transport::exchange::{Exchange, ResponseHead};
+use crate::transport::held;
 use crate::transport::hub::Hub;
 use crate::transport::observed::response_fields;
 use crate::transport::reader::{BodyKind, BodyReader};
@@ -92,7 +93,7 @@ impl Visit<'_> {
     }
 
     /// The fields of every answer.
-    fn fields(&self) -> HeaderMap {
+    pub(super) fn fields(&self) -> HeaderMap {
         let mut fields = HeaderMap::new();
         if let Some(origin) = self.headers.get(header::ORIGIN) {
             fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -161,8 +162,14 @@ impl Visit<'_> {
         fields.insert(header::CONTENT_TYPE, JSON);
         fields.insert(header::CONTENT_LENGTH, text.len().into());
         let outbox = self.tell_head(status, &fields, is_ours, false).await;
-        let body = self.relay(&fields, Box::new(Whole(Some(text))), outbox);
-        response(self.version, status, fields, body)
+        let relay = self.relay(&fields, Box::new(Whole(Some(text))), outbox);
+        let mut status = status;
+        let relay = if is_ours {
+            relay
+        } else {
+            held::response(self.exchange, relay, &mut status, &mut fields).await
+        };
+        response(self.version, status, fields, ReplyBody::Relay(Box::new(relay)))
     }
 
     /// An event stream.
@@ -171,8 +178,10 @@ impl Visit<'_> {
         fields.insert(header::CONTENT_TYPE, EVENTS);
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let outbox = self.tell_head(StatusCode::OK, &fields, false, true).await;
-        let body = self.relay(&fields, body, outbox);
-        response(self.version, StatusCode::OK, fields, body)
+        let relay = self.relay(&fields, body, outbox);
+        let mut status = StatusCode::OK;
+        let relay = held::response(self.exchange, relay, &mut status, &mut fields).await;
+        response(self.version, status, fields, ReplyBody::Relay(Box::new(relay)))
     }
 
     /// An error of our own.
@@ -226,17 +235,17 @@ impl Visit<'_> {
         outbox
     }
 
-    fn relay(&self, fields: &HeaderMap, body: Box<dyn MadeBody>, outbox: Outbox) -> ReplyBody {
+    fn relay(&self, fields: &HeaderMap, body: Box<dyn MadeBody>, outbox: Outbox) -> Relay {
         let lease = self.hub.buffers.lease(Share::Stdio);
         let reader = BodyReader::new(BodyKind::of_fields(fields), None, &self.hub.limits, lease);
         let exchange = Arc::clone(self.exchange);
-        ReplyBody::Relay(Box::new(Relay::new(
+        Relay::new(
             exchange,
             Direction::ServerToClient,
             Source::Made(body),
             reader,
             outbox,
-        )))
+        )
     }
 }
 

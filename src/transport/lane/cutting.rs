@@ -125,11 +125,16 @@ impl Cutting {
 
     /// Whether it holds no bytes back.
     pub(super) fn is_empty(&self) -> bool {
+        self.buffered() == 0
+    }
+
+    /// How many bytes it holds back.
+    pub(super) fn buffered(&self) -> usize {
         match self {
-            Self::Document { kept, .. } => kept.is_empty(),
-            Self::Events { cutter, .. } => cutter.buffered() == 0,
-            Self::Lines { cutter, .. } => cutter.buffered() == 0,
-            Self::Messages => true,
+            Self::Document { kept, .. } => kept.len(),
+            Self::Events { cutter, .. } => cutter.buffered(),
+            Self::Lines { cutter, .. } => cutter.buffered(),
+            Self::Messages => 0,
         }
     }
 }

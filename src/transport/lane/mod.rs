@@ -217,7 +217,7 @@ impl Lane {
 
     /// Takes bytes that nobody is asked about: they keep their place.
     pub(crate) fn push_unasked(&mut self, bytes: Bytes) {
-        self.put_plain(bytes);
+        self.put_plain(bytes, Fate::Pass);
         self.note_queue();
     }
 
@@ -225,6 +225,11 @@ impl Lane {
     pub(crate) fn is_within_frame(&self) -> bool {
         let head = self.queue.front();
         head.is_some_and(|entry| matches!(entry.fate, Fate::Trickle { .. }))
+    }
+
+    /// How many of the bytes that came have not gone on yet, nor been left out.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.queued_bytes + self.cutting.buffered()
     }
 
     /// The body is over.

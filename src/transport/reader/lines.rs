@@ -38,6 +38,11 @@ impl Lines {
         }
     }
 
+    /// Whether the bytes so far end inside a line.
+    pub(super) fn is_inside(&self) -> bool {
+        self.cutter.is_inside_frame()
+    }
+
     /// The pipe is at its end.
     pub(super) fn end(&mut self) {
         self.cutter.finish(&mut self.pieces);
