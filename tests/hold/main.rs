@@ -5,16 +5,28 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod bytes;
+mod order;
+mod peers;
+mod recorded;
+#[expect(dead_code, reason = "what the SDK's own tests use of it")]
+#[path = "../sdk/mod.rs"]
+mod sdk;
+mod sdks;
+#[path = "../support/mod.rs"]
 mod support;
+mod verdicts;
 
 use support::holding::{breakpoint, decide, held_one, held_rows};
 use support::stage::{EVENTS, Stage, call, json, stage};
 use support::*;
 
+use shadowcat::config::Config;
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::{Refusal, Rule};
+use shadowcat::intercept::rules::file;
 
 async fn armed(rule: Rule) -> Stage {
     stage(|config| {
@@ -22,6 +34,43 @@ async fn armed(rule: Rule) -> Stage {
         config.rules = vec![rule];
     })
     .await
+}
+
+/// A stage with the rules of a file, each in the words of `docs/rules.md`.
+async fn ruled(text: &str) -> Stage {
+    ruled_with(text, |_| {}).await
+}
+
+async fn ruled_with(text: &str, change: impl FnOnce(&mut Config)) -> Stage {
+    let rules = file::parse(text).unwrap();
+    stage(|config| {
+        config.can_hold = true;
+        config.rules = rules;
+        change(config);
+    })
+    .await
+}
+
+/// A notification of progress as an event.
+fn progress(number: u32) -> String {
+    format!(
+        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":1,\"progress\":{number}}}}}\n\n"
+    )
+}
+
+/// The result that ends a stream.
+const RESULT: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+
+/// What an upstream is asked: head and body.
+async fn request_at(upstream: &mut RawPeer) -> (String, String) {
+    let head = upstream.read_head().await;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().unwrap())
+    });
+    let body = upstream.read_exactly(length.unwrap_or(0)).await;
+    (head, String::from_utf8(body).unwrap())
 }
 
 async fn ask(stage: &Stage, what: InterceptCommand) -> InterceptReply {
@@ -144,11 +193,6 @@ async fn a_call_is_answered_refused_and_dropped_without_its_server() {
 #[tokio::test]
 async fn a_held_event_holds_its_stream_and_nothing_overtakes_it() {
     let mut stage = armed(breakpoint("method:notifications/progress $.params.progress=2")).await;
-    let progress = |number: u32| {
-        format!(
-            "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{{\"progressToken\":1,\"progress\":{number}}}}}\n\n"
-        )
-    };
     let request = stage.request("POST", "", &call(1, "slow"));
     let (mut client, mut upstream) = stage.begin(&request).await;
     upstream.send(EVENTS).await;
@@ -157,8 +201,7 @@ async fn a_held_event_holds_its_stream_and_nothing_overtakes_it() {
     let first = progress(1);
     assert_eq!(client.read_chunked(first.len()).await, first.as_bytes());
     upstream.send([progress(2), progress(3)].concat()).await;
-    let result = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
-    upstream.send(result).await;
+    upstream.send(RESULT).await;
     drop(upstream);
     let snapshot = snapshot_when(&mut stage.frontend, "two wait behind", |snapshot| {
         let rows = &snapshot.intercept.rows;
@@ -168,13 +211,18 @@ async fn a_held_event_holds_its_stream_and_nothing_overtakes_it() {
     let id = snapshot.intercept.rows[0].id;
     ask(&stage, InterceptCommand::Forward { id }).await;
     let rest = client.read_all_chunks().await;
-    let expected = [progress(2), progress(3), result.to_owned()].concat();
+    let expected = [progress(2), progress(3), RESULT.to_owned()].concat();
     assert_eq!(String::from_utf8(rest).unwrap(), expected);
 }
 
 #[tokio::test]
 async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
-    let mut stage = armed(breakpoint("method:tools/call")).await;
+    let mut stage = stage(|config| {
+        config.can_hold = true;
+        config.rules = vec![breakpoint("method:tools/call")];
+        config.limits.drain_timeout = PATIENCE;
+    })
+    .await;
     let body = call(1, "echo");
     let mut client = RawPeer::connect(address(&stage.engine)).await;
     client.send(stage.request("POST", "", &body)).await;
