@@ -72,7 +72,7 @@ impl Login {
         let (rest, _) = client.read_to_end().await;
         let body = String::from_utf8(rest).unwrap();
         (
-            String::from_utf8(got.to_vec()).unwrap(),
+            String::from_utf8(got).unwrap(),
             Seen { request, head, body },
         )
     }

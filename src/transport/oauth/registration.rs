@@ -135,17 +135,17 @@ mod tests {
 
     #[test]
     fn our_address_is_added_for_the_server_and_taken_out_for_the_client() {
-        let (registration, changed) =
+        let (registration, document) =
             asked(r#"{ "client_name":"c", "redirect_uris" : ["http://a/cb" , "x-app:cb" ],"n":1.0}"#);
         assert_eq!(
-            changed.unwrap(),
+            document.unwrap(),
             r#"{ "client_name":"c", "redirect_uris" : ["http://a/cb" , "x-app:cb", "http://me/back" ],"n":1.0}"#
         );
         let response = r#"{"redirect_uris":["x-app:cb","http:\/\/me\/back","http://a/cb"], "client_id":"\u0041","n":1.0}"#;
         let mut changes = Changes::default();
-        let (changed, client) = registration.response(response.as_bytes(), &mut changes);
+        let (document, client) = registration.response(response.as_bytes(), &mut changes);
         assert_eq!(
-            String::from_utf8(changed.unwrap()).unwrap(),
+            String::from_utf8(document.unwrap()).unwrap(),
             r#"{"redirect_uris":["x-app:cb", "http://a/cb"], "client_id":"A","n":1.0}"#
                 .replace('A', r"\u0041")
         );
@@ -171,10 +171,10 @@ mod tests {
             r#"["http://a/", "http://me/back"]"#,
             &format!("[{many}]"),
         ] {
-            let (registration, changed) = asked(&format!(r#"{{"redirect_uris":{list}}}"#));
-            assert_eq!(changed, None, "{list}");
-            let (changed, client) = registration.response(br#"{"client_id":"c"}"#, &mut Changes::default());
-            assert!(changed.is_none() && client.is_none(), "{list}");
+            let (registration, document) = asked(&format!(r#"{{"redirect_uris":{list}}}"#));
+            assert_eq!(document, None, "{list}");
+            let (document, client) = registration.response(br#"{"client_id":"c"}"#, &mut Changes::default());
+            assert!(document.is_none() && client.is_none(), "{list}");
         }
     }
 
@@ -183,8 +183,8 @@ mod tests {
         let (registration, _) = asked(r#"{"redirect_uris":["http://a/"]}"#);
         let mut changes = Changes::default();
         let response = br#"{"client_id":"c","redirect_uris":["http://a/"]}"#;
-        let (changed, client) = registration.response(response, &mut changes);
-        assert!(changed.is_none() && client.is_none());
+        let (document, client) = registration.response(response, &mut changes);
+        assert!(document.is_none() && client.is_none());
         assert!(changes.findings[0].text.contains("left http://me/back out"));
         let mut changes = Changes::default();
         registration.refused(br#"{"error":"invalid_redirect_uri"}"#, &mut changes);
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn a_response_that_does_not_repeat_the_addresses_has_accepted_them() {
         let (registration, _) = asked(r#"{"redirect_uris":["http://a/"]}"#);
-        let (changed, client) = registration.response(br#"{"client_id":"c"}"#, &mut Changes::default());
-        assert_eq!(changed, None);
+        let (document, client) = registration.response(br#"{"client_id":"c"}"#, &mut Changes::default());
+        assert_eq!(document, None);
         assert_eq!(client.unwrap().redirect_uris, ["http://a/"]);
     }
 }

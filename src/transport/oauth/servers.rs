@@ -318,11 +318,11 @@ impl Server {
             registration.refused(text, changes);
             return None;
         }
-        let (changed, client) = registration.response(text, changes);
+        let (document, client) = registration.response(text, changes);
         if let Some(client) = client {
             self.way_back.register(client);
         }
-        changed
+        document
     }
 
     /// A form or a query with the upstream's own name in place of ours. `None` if there is no such `resource` in it.
