@@ -71,10 +71,7 @@ impl Login {
         let head = client.read_head().await;
         let (rest, _) = client.read_to_end().await;
         let body = String::from_utf8(rest).unwrap();
-        (
-            String::from_utf8(got).unwrap(),
-            Seen { request, head, body },
-        )
+        (String::from_utf8(got).unwrap(), Seen { request, head, body })
     }
 
     /// Registers a client at [`ADDRESS`], as `c`.
