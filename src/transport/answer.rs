@@ -85,6 +85,13 @@ impl OwnAnswer {
         Self::new(StatusCode::BAD_GATEWAY, "unknown_authorization", text.to_owned())
     }
 
+    /// The answer for a browser that comes back from a login of which nothing is known.
+    pub(crate) fn unknown_login() -> Self {
+        let text = "This login is not known here: it was begun more than ten minutes ago or before the proxy was started, or it has been taken already. \
+             Let the client begin it anew.";
+        Self::new(StatusCode::BAD_REQUEST, "unknown_login", text.to_owned())
+    }
+
     /// The answer to a request that goes nowhere. `own` is the address the client used.
     pub(crate) fn nowhere(nowhere: &Nowhere, own: &str) -> Self {
         let (status, reason, text) = match nowhere {

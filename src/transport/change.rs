@@ -1,25 +1,22 @@
 //! What has to be different in a response for its client: URLs that would lead past the proxy.
 
-use std::sync::Arc;
-
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use crate::clock::Timestamp;
+
 use super::asked::AskedFor;
-use super::authorize::Authorization;
 use super::destination::Destination;
 use super::exchange::Exchange;
 use super::headers;
 use super::hub::Hub;
-use super::oauth::servers::Server;
 use super::oauth::{Answered, Oauth};
 use super::reader::BodyKind;
 use super::relay::Relay;
+use super::rewrite::Rewrite;
 use super::rewrite::document::DocumentRewrite;
 use super::rewrite::endpoint::EndpointRewrite;
 use super::rewrite::mount::Mount;
-use super::rewrite::{Changes, Rewrite};
 
 /// What says something about the exact bytes of a body, and nothing else.
 pub(super) const ABOUT_BYTES: [HeaderName; 5] = [
@@ -47,17 +44,13 @@ pub(super) async fn apply(
     if is_refused_form && oauth.is_on() && destination.is_ours() && !is_encoded(fields) {
         return relay.rewritten_by(Oauth::target_watch(exchange.server.clone()));
     }
-    if let Some(Authorization {
-        server,
-        own,
-        is_metadata: true,
-    }) = &destination.authorization
-    {
-        let is_document = asked.is_get && status == 200 && kind.is_json();
-        return if is_document {
-            document(relay, server_metadata(server, own), fields).await
-        } else {
-            relay
+    if let Some(authorization) = &destination.authorization {
+        return match authorization
+            .response_edit(asked, status)
+            .filter(|_| kind.is_json())
+        {
+            Some(edit) => document(relay, DocumentRewrite::new(edit), fields).await,
+            None => relay,
         };
     }
     let Some(mount) = destination.mount() else {
@@ -79,32 +72,20 @@ pub(super) async fn apply(
     relay
 }
 
-/// Puts in the way of a request's body what has to change it, and corrects the fields of its head: the forms that ask for
-/// tokens.
+/// Puts in the way of a request's body what has to change it, and corrects the fields of its head: what goes to an
+/// authorization server that we stand before.
 pub(super) async fn apply_to_request(
     relay: Relay,
     destination: &Destination,
-    asked: AskedFor,
+    (asked, now): (AskedFor, Timestamp),
     fields: &mut HeaderMap,
 ) -> Relay {
-    let Some(Authorization { server, own, .. }) = &destination.authorization else {
-        return relay;
-    };
-    if !asked.is_form || is_encoded(fields) {
-        return relay;
+    let authorization = destination.authorization.as_ref();
+    let edit = authorization.and_then(|authorization| authorization.request_edit(asked, now));
+    match edit.filter(|_| !is_encoded(fields)) {
+        Some(edit) => changed(settled(relay, DocumentRewrite::new(edit), fields).await, fields),
+        None => relay,
     }
-    let (server, own) = (Arc::clone(server), own.clone());
-    let swap = move |form: &[u8], changes: &mut Changes| {
-        let form = std::str::from_utf8(form).ok()?;
-        let changed = server.swap_resource(form, &own, changes)?;
-        Some(changed.into_bytes())
-    };
-    changed(settled(relay, DocumentRewrite::new(swap), fields).await, fields)
-}
-
-fn server_metadata(server: &Arc<Server>, own: &Authority) -> impl Rewrite + 'static {
-    let (server, own) = (Arc::clone(server), own.clone());
-    DocumentRewrite::new(move |text: &[u8], changes: &mut Changes| server.metadata(text, &own, changes))
 }
 
 /// Changes a document, unless it comes in a content coding.
@@ -170,10 +151,10 @@ pub(super) fn path_of(destination: &Destination) -> &str {
 /// Whether the response may have to be changed as a document, which a content coding would prevent.
 pub(super) fn needs_plain_text(hub: &Hub, destination: &Destination, parts: &Parts) -> bool {
     let is_metadata = |mount: Mount| hub.oauth.is_metadata(mount.upstream.index, path_of(destination));
-    let is_server_metadata = |authorization: &Authorization| authorization.is_metadata;
-    parts.method == Method::GET
-        && (destination.authorization.as_ref().is_some_and(is_server_metadata)
-            || destination.mount().is_some_and(is_metadata))
+    match &destination.authorization {
+        Some(authorization) => authorization.needs_plain_text(&parts.method),
+        None => parts.method == Method::GET && destination.mount().is_some_and(is_metadata),
+    }
 }
 
 /// Whether the body comes in a content coding, which only its receiver undoes.

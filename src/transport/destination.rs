@@ -61,7 +61,7 @@ impl Destination {
     pub(super) fn authorization(target: Uri, authorization: Authorization) -> Self {
         Self {
             side: Side::Reverse,
-            server: authorization.server.label(),
+            server: authorization.label(),
             target,
             upstream: None,
             speaks: Speaks::Negotiated,

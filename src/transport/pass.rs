@@ -78,7 +78,8 @@ pub(super) async fn pass(
         Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
     };
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
-    let body = change::apply_to_request(body, &destination, asked, &mut parts.headers).await;
+    let body =
+        change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
     let body = match held::request(&exchange, body, &mut parts.headers).await {
         held::Fate::Onward(body) => RequestBody::new(body),
         held::Fate::Answered(response) => return response,

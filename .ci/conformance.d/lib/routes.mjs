@@ -21,8 +21,7 @@ export const ROUTES = {
     options: url => ['--upstream', url],
     url: samePath,
   },
-  /** Version 2 of the SDK compares `iss`, so that nobody can log in with it through the relay. */
-  relay: { ...oauth('relay'), script: BROWSER, generation: 1 },
+  relay: { ...oauth('relay'), script: BROWSER },
   off: oauth('off'),
   named: {
     options: url => ['--upstream', `peer=${url}`],

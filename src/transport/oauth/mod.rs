@@ -7,10 +7,13 @@
 
 mod audience;
 mod challenge;
+mod form;
 mod metadata;
 pub(crate) mod paths;
+pub(crate) mod registration;
 pub(crate) mod servers;
 mod splice;
+mod way_back;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -9,8 +9,11 @@ use http::Uri;
 use http::uri::Authority;
 use reqwest::Url;
 
-use super::lock;
+use super::registration::Registration;
 use super::splice::Splice;
+use super::way_back::WayBack;
+use super::{form, lock};
+use crate::clock::Timestamp;
 use crate::codec::json::string_value;
 use crate::transport::rewrite::Changes;
 
@@ -25,6 +28,8 @@ const WELL_KNOWN: [&str; 2] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
 ];
+/// Where browsers come back to. No endpoint is called so: their names end in `_endpoint`.
+const BACK: &str = "back";
 
 /// An authorization server that one of the upstreams named.
 #[derive(Debug)]
@@ -36,6 +41,9 @@ pub(crate) struct Server {
     spelled: String,
     /// What the upstream calls itself.
     resource: Mutex<String>,
+    /// The issuer as its metadata spells it, once that passed.
+    stated: Mutex<Option<String>>,
+    way_back: WayBack,
     /// Where its endpoints really are, by their names in its metadata.
     endpoints: Mutex<BTreeMap<String, Url>>,
 }
@@ -104,6 +112,24 @@ impl Asked {
         matches!(&self.part, Part::Endpoint(name) if name == "authorization_endpoint" || name == "end_session_endpoint")
     }
 
+    /// Whether a browser comes back from there.
+    pub(crate) fn is_back(&self) -> bool {
+        self.endpoint() == Some(BACK)
+    }
+
+    /// Whether a client registers.
+    pub(crate) fn is_registration(&self) -> bool {
+        self.endpoint() == Some("registration_endpoint")
+    }
+
+    /// The name of the endpoint that is asked, if it is one.
+    fn endpoint(&self) -> Option<&str> {
+        match &self.part {
+            Part::Endpoint(name) => Some(name),
+            Part::Metadata { .. } => None,
+        }
+    }
+
     pub(crate) fn is_metadata(&self) -> bool {
         matches!(self.part, Part::Metadata { .. })
     }
@@ -134,6 +160,8 @@ impl Servers {
             issuer: url,
             spelled: issuer.to_owned(),
             resource: Mutex::new(resource.to_owned()),
+            stated: Mutex::default(),
+            way_back: WayBack::default(),
             endpoints: Mutex::default(),
         });
         servers.push(Arc::clone(&server));
@@ -208,11 +236,12 @@ impl Server {
                 // Else it is not the server that the upstream named, and clients have to notice (RFC 8414 §3.3).
                 "issuer" if is_issuer(member.value) => {
                     changes.rewrote("issuer", &value, &ours);
+                    *lock(&self.stated) = Some(value.to_string());
                     splice.replace(member.value, &ours);
                 }
                 "signed_metadata" => splice.remove(&members, at),
                 "authorization_response_iss_parameter_supported" if member.value == b"true" => changes.warn(
-                    "this authorization server names itself in its redirects (iss): clients that compare that with the issuer refuse it with --oauth relay",
+                    "this authorization server names itself in its redirects (iss): with --oauth relay, clients that did not register through it and compare that with the issuer refuse it",
                 ),
                 name if (name.ends_with("_endpoint") || name == "jwks_uri") && self.learn(name, &value) => {
                     let endpoint = [&ours, "/", name].concat();
@@ -237,20 +266,79 @@ impl Server {
         is_web && has_room
     }
 
+    /// A form or a query for the endpoint that is asked, as the server has to hear it. `None` if it stays as it is.
+    pub(crate) fn swap(
+        &self,
+        asked: &Asked,
+        form: &str,
+        own: &Authority,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Option<String> {
+        let named = self.swap_resource(form, own, changes);
+        let form = named.as_deref().unwrap_or(form);
+        let returned = match asked.endpoint() {
+            Some("authorization_endpoint" | "pushed_authorization_request_endpoint") => {
+                self.way_back.depart(form, self.issuer_for(own), now, changes)
+            }
+            Some("token_endpoint") => self.way_back.redeem(form, now, changes),
+            _ => None,
+        };
+        returned.or(named)
+    }
+
+    /// Where a browser goes on to that comes back to us; `None` if no login is known for it.
+    pub(crate) fn sent_back(&self, asked: &Asked, now: Timestamp, changes: &mut Changes) -> Option<String> {
+        let stated = lock(&self.stated).clone();
+        let named = stated.unwrap_or_else(|| self.spelled.clone());
+        self.way_back
+            .arrive(asked.query.as_deref()?, &named, now, changes)
+    }
+
+    /// A client's registration as the server has to hear it. `None` if it stays as it is.
+    pub(crate) fn register(
+        &self,
+        registration: &Registration,
+        text: &[u8],
+        own: &Authority,
+        changes: &mut Changes,
+    ) -> Option<Vec<u8>> {
+        let back = [&self.issuer_for(own), "/", BACK].concat();
+        registration.request(text, &back, changes)
+    }
+
+    /// The answer to that with `status`, as the client has to hear it. `None` if it stays as it is.
+    pub(crate) fn registered(
+        &self,
+        registration: &Registration,
+        (status, text): (u16, &[u8]),
+        changes: &mut Changes,
+    ) -> Option<Vec<u8>> {
+        if !matches!(status, 200 | 201) {
+            registration.refused(text, changes);
+            return None;
+        }
+        let (document, client) = registration.response(text, changes);
+        if let Some(client) = client {
+            self.way_back.register(client);
+        }
+        document
+    }
+
     /// A form or a query with the upstream's own name in place of ours. `None` if there is no such `resource` in it.
-    pub(crate) fn swap_resource(&self, form: &str, own: &Authority, changes: &mut Changes) -> Option<String> {
+    fn swap_resource(&self, form: &str, own: &Authority, changes: &mut Changes) -> Option<String> {
         let ours = Url::parse(&format!("http://{own}")).ok()?;
         let theirs = lock(&self.resource).clone();
         let mut is_changed = false;
         let parts: Vec<String> = form
             .split('&')
             .map(|part| {
-                let value = part.strip_prefix("resource=").map(decoded);
+                let value = form::raw_value(part, "resource").map(form::decoded);
                 match value.filter(|value| Url::parse(value).is_ok_and(|url| url.origin() == ours.origin())) {
                     Some(value) => {
                         is_changed = true;
                         changes.rewrote("resource", &value, &theirs);
-                        ["resource=", &encoded(&theirs)].concat()
+                        ["resource=", &form::encoded(&theirs)].concat()
                     }
                     None => part.to_owned(),
                 }
@@ -258,26 +346,6 @@ impl Server {
             .collect();
         is_changed.then(|| parts.join("&"))
     }
-}
-
-/// Source: WHATWG URL, "application/x-www-form-urlencoded".
-fn decoded(value: &str) -> String {
-    let url = Url::parse(&["http://x/?v=", value].concat());
-    let value = url
-        .ok()
-        .and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned()));
-    value.unwrap_or_default()
-}
-
-fn encoded(value: &str) -> String {
-    let Ok(mut url) = Url::parse("http://x/") else {
-        return String::new();
-    };
-    url.query_pairs_mut().append_pair("v", value);
-    url.query()
-        .and_then(|query| query.strip_prefix("v="))
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]

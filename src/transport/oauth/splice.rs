@@ -53,9 +53,14 @@ impl<'a> Splice<'a> {
 
     /// Puts a string in place of `value`, a part of the text.
     pub(super) fn replace(&mut self, value: &[u8], with: &str) {
-        let start = self.offset(value);
         let text = serde_json::Value::from(with).to_string();
-        self.edits.push((start..start + value.len(), text.into_bytes()));
+        self.replace_raw(value, text.into_bytes());
+    }
+
+    /// Puts a text that is JSON already in place of `value`.
+    pub(super) fn replace_raw(&mut self, value: &[u8], with: Vec<u8>) {
+        let start = self.offset(value);
+        self.edits.push((start..start + value.len(), with));
     }
 
     /// Takes a member out, with the comma that it no longer needs.

@@ -6,7 +6,9 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod way_back;
 
 use support::*;
 
