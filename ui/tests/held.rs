@@ -433,6 +433,16 @@ fn what_cannot_be_done_ends_with_the_code_that_says_why() {
     );
     home.run(&["--headless", "--listen", "127.0.0.1:0", "--rules", &rules])
         .refused(2, &["rules.toml:3:"]);
+    let in_vain = home.run(&[
+        "--headless",
+        "--intercept",
+        "tool:x",
+        "--listen",
+        "127.0.0.1:0",
+        "--rules",
+        &rules,
+    ]);
+    assert!(in_vain.stderr.contains("add --wait"), "{in_vain:?}");
 
     let mut scene = Scene::holding();
     scene
