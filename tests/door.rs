@@ -9,10 +9,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use shadowcat::config::Config;
-use shadowcat::door::message::{GapReason, RunBegin, RunExit, RunPipe, SHIM, ToProxy};
-use shadowcat::door::{ConnectDoorError, DoorLink, FrameWriter, connect, place};
+use shadowcat::door::message::{Answered, GapReason, HELD, RunBegin, RunExit, RunPipe, SHIM, ToProxy};
+use shadowcat::door::{ConnectDoorError, DoorLink, FrameWriter, HeldClient, connect, place};
 use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::snapshot::{Carrier, Command, Direction, Outcome, Reply, RowKind, RowState, SessionState};
 use support::stage::reply;
 use support::{gauge, rows, snapshot_when, soon};
@@ -223,6 +225,25 @@ async fn beyond_max_shims_a_shim_is_refused_until_one_leaves() {
     })
     .await;
     house.come_in().await;
+}
+
+#[tokio::test]
+async fn beyond_sixteen_scripts_one_is_refused_and_shims_still_come_in() {
+    let house = House::open(|_| {});
+    let socket = house.socket().await;
+    let mut scripts = Vec::new();
+    for _ in 0..16 {
+        scripts.push(soon("a welcome", connect(&socket, HELD)).await.unwrap());
+    }
+    let reason = house.refusal(HELD).await;
+    assert!(reason.contains("16 scripts"), "{reason}");
+    house.come_in().await;
+    let mut client = HeldClient::new(scripts.pop().unwrap());
+    let id = HoldId::new(1).unwrap();
+    let answered = soon("an answer", client.ask(&InterceptCommand::Forward { id }))
+        .await
+        .unwrap();
+    assert!(matches!(answered, Answered::Refused(reason) if reason.contains("h1 is not held")));
 }
 
 #[tokio::test]

@@ -198,6 +198,6 @@ async fn changed(news: &mut Option<News>) {
         None => false,
     };
     if !is_changed {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

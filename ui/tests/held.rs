@@ -274,6 +274,22 @@ fn a_patch_an_editor_and_a_revert_change_what_goes_on() {
 }
 
 #[test]
+fn a_message_larger_than_a_frame_of_the_door_is_shown_and_edited_whole() {
+    let mut scene = Scene::holding();
+    let body = call(&"long \\\" ".repeat(40_000));
+    let (client, id) = scene.hold(&body);
+    let shown: Value = serde_json::from_str(&scene.done(&["show", &id, "--format", "json"])).unwrap();
+    assert_eq!(shown["original"], body);
+    assert_eq!(
+        scene.done(&["edit", &id, "--set", "$.params.arguments.x=1"]),
+        "~ $.params.arguments.x: 0 → 1\n"
+    );
+    scene.done(&["forward", &id]);
+    assert_eq!(scene.serve(), body.replace(r#""x":0"#, r#""x":1"#));
+    answer(client);
+}
+
+#[test]
 fn a_call_is_answered_where_no_server_runs() {
     let mut scene = Scene::holding();
     let (client, id) = scene.hold(&call("weather"));
@@ -417,6 +433,16 @@ fn what_cannot_be_done_ends_with_the_code_that_says_why() {
     );
     home.run(&["--headless", "--listen", "127.0.0.1:0", "--rules", &rules])
         .refused(2, &["rules.toml:3:"]);
+    let in_vain = home.run(&[
+        "--headless",
+        "--intercept",
+        "tool:x",
+        "--listen",
+        "127.0.0.1:0",
+        "--rules",
+        &rules,
+    ]);
+    assert!(in_vain.stderr.contains("add --wait"), "{in_vain:?}");
 
     let mut scene = Scene::holding();
     scene

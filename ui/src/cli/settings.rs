@@ -34,6 +34,10 @@ use shadowcat::config::UpstreamConfig;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
 
+/// What a breakpoint needs where no person is.
+const IN_VAIN: &str =
+    "--intercept holds nothing, since nobody is there who decides: add --wait and use `shadowcat-tui held`";
+
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
@@ -305,8 +309,13 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);
         return Ok(settings.invocation(Job::Print(page)));
     }
+    let is_in_vain = !config.rules.is_empty() && !config.can_hold;
     let view = view(arguments.view, &settings.layer);
-    Ok(settings.invocation(Job::Proxy { config, view }))
+    let mut invocation = settings.invocation(Job::Proxy { config, view });
+    if is_in_vain {
+        invocation.remarks.push(IN_VAIN.to_owned());
+    }
+    Ok(invocation)
 }
 
 #[cfg(unix)]

@@ -178,7 +178,7 @@ fn problem_line(problem: &Problem) -> Safe {
     let word = match problem.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
-        _ => "note",
+        Severity::Info => "note",
     };
     Safe::of(&format!("{word}: {line}:{column} {path}: {text}"))
 }
