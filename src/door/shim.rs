@@ -120,7 +120,11 @@ impl Observed {
 
     async fn settle(&mut self, stream: RunPipe, settled: Settled) -> Result<(), LinkError> {
         self.tap(stream).flush().await;
-        for piece in settled.onward.iter().flat_map(|piece| piece.chunks(MAX_PAYLOAD_BYTES)) {
+        for piece in settled
+            .onward
+            .iter()
+            .flat_map(|piece| piece.chunks(MAX_PAYLOAD_BYTES))
+        {
             self.writer.put(&FromProxy::Onward { stream }, piece)?;
         }
         let back: Vec<Bytes> = settled.back.iter().map(with_end).collect();
