@@ -152,6 +152,21 @@ fn the_end_of_the_input_waits_behind_a_held_call_and_a_proxy_that_ends_lets_both
     assert!(status.success());
 }
 
+#[test]
+fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
+    let home = Home::new();
+    let _proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    let large = call(1, "held", &"x".repeat(20 << 20));
+    let mut input = wrapped.input.take().unwrap();
+    let line = format!("{large}\n{}\n", call(2, "free", ""));
+    let saying = thread::Builder::new().spawn(move || input.write_all(line.as_bytes()).unwrap());
+    assert!(wrapped.line() == large, "the line passed changed");
+    assert_eq!(wrapped.line(), call(2, "free", ""));
+    saying.unwrap().join().unwrap();
+}
+
 /// What a proxy does with what it is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
