@@ -1,10 +1,5 @@
 //! Held messages with real sockets: one waits, the rest runs, and each leaves as it was decided.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, and its helpers too"
-)]
-
 mod support;
 
 use support::holding::{breakpoint, decide, held_one, held_rows};
@@ -87,6 +82,7 @@ async fn an_edited_call_goes_on_with_its_new_length() {
 
 #[tokio::test]
 async fn a_call_is_answered_refused_and_dropped_without_its_server() {
+    type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
     let mut stage = armed(breakpoint("method:tools/call")).await;
     let answered = |text: &str| text.contains(r#""id":7,"result":{"ok":true}"#);
     let refused = |text: &str| text.contains(r#""id":7,"error":{"code":-32602,"message":"no"}"#);
@@ -94,7 +90,6 @@ async fn a_call_is_answered_refused_and_dropped_without_its_server() {
     let tool = |text: &str| text.contains(r#""isError":true"#);
     let dropped = |text: &str| text.contains(r#""id":7,"error""#) && text.contains("dropped");
     let refuse = |id, refusal| InterceptCommand::Refuse { id, refusal };
-    type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
     let cases: [Case<'_>; 5] = [
         (
             &|id| InterceptCommand::Answer {
@@ -184,6 +179,10 @@ async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
         engine,
         frontend,
     } = stage;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ending an engine blocks, and its peers are in this runtime"
+    )]
     let ending = tokio::task::spawn_blocking(move || {
         drop(frontend);
         engine.shut_down()

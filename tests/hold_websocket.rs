@@ -246,6 +246,10 @@ async fn what_is_held_on_a_socket_when_the_proxy_ends_goes_on_unchanged() {
         mut server,
         client,
     } = wire;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ending an engine blocks, and its peers are in this runtime"
+    )]
     let ending = tokio::task::spawn_blocking(move || {
         drop(frontend);
         engine.shut_down()

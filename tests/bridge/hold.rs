@@ -6,7 +6,6 @@ use shadowcat::intercept::interceptor::InterceptCommand;
 
 use crate::peer::*;
 use crate::support::holding::{breakpoint, decide, held_one, held_rows};
-use crate::support::*;
 
 fn armed(when: &str) -> EngineHandle {
     bridge(scripted(""), |config| {
