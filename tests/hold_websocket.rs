@@ -74,7 +74,7 @@ fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     match u8::try_from(payload.len()) {
         Ok(length) if length < 126 => frame.push(masked | length),
         _ => {
-            frame.push(masked | 126);
+            frame.push(masked | 0x7E);
             frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
         }
     }
@@ -100,10 +100,10 @@ fn answers(text: &str) -> Vec<u8> {
 async fn a_held_message_waits_with_all_behind_it_while_pings_and_the_other_direction_run() {
     let mut wire = wire(Some("tool:held dir:c2s"), "").await;
     let held = call(1, "held");
-    let (head, tail) = held.split_at(9);
+    let (first, rest) = held.split_at(9);
     let fragments = [
-        frame(0x01, Some(MASK), head.as_bytes()),
-        frame(0x80, Some([1, 2, 3, 4]), tail.as_bytes()),
+        frame(0x01, Some(MASK), first.as_bytes()),
+        frame(0x80, Some([1, 2, 3, 4]), rest.as_bytes()),
     ]
     .concat();
     wire.client.send(says(&call(0, "free"))).await;
@@ -246,6 +246,10 @@ async fn what_is_held_on_a_socket_when_the_proxy_ends_goes_on_unchanged() {
         mut server,
         client,
     } = wire;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ending an engine blocks, and its peers are in this runtime"
+    )]
     let ending = tokio::task::spawn_blocking(move || {
         drop(frontend);
         engine.shut_down()

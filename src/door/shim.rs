@@ -96,6 +96,11 @@ impl Observed {
                     },
                 },
             }
+            // A chunk more may have been read before the bound was met.
+            let most = self.most_waiting().saturating_add(2 * MAX_PAYLOAD_BYTES);
+            if self.taps.iter().any(|tap| tap.asked() > most) {
+                return Err(LinkError::Torn);
+            }
         }
     }
 
@@ -108,14 +113,20 @@ impl Observed {
             let gate = FromProxy::Gate {
                 is_on,
                 lines: limits.max_lane_events as u64,
-                bytes: limits.max_lane_bytes as u64,
+                bytes: self.most_waiting() as u64,
             };
             self.writer.put(&gate, b"")?;
         }
-        if is_on || self.taps.iter().any(RunTap::has_asked) {
+        if is_on || self.taps.iter().any(|tap| tap.asked() > 0) {
             self.writer.put(&FromProxy::Alive, b"")?;
         }
         Ok(())
+    }
+
+    /// How much of a stream may wait: what is behind a held line, and one that is not whole yet.
+    fn most_waiting(&self) -> usize {
+        let limits = &self.hub.limits;
+        limits.max_lane_bytes.saturating_add(limits.max_message_bytes)
     }
 
     async fn settle(&mut self, stream: RunPipe, settled: Settled) -> Result<(), LinkError> {

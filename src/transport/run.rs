@@ -325,9 +325,9 @@ impl RunTap {
         })
     }
 
-    /// Whether it was asked about something that is not settled.
-    pub(crate) fn has_asked(&self) -> bool {
-        self.asked > 0
+    /// How many bytes it was asked about that are not settled.
+    pub(crate) const fn asked(&self) -> usize {
+        self.asked
     }
 
     /// Tells of messages that we say in this stream ourselves, each a line.

@@ -136,6 +136,7 @@ async fn an_edited_call_goes_on_with_its_new_length() {
 
 #[tokio::test]
 async fn a_call_is_answered_refused_and_dropped_without_its_server() {
+    type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
     let mut stage = armed(breakpoint("method:tools/call")).await;
     let answered = |text: &str| text.contains(r#""id":7,"result":{"ok":true}"#);
     let refused = |text: &str| text.contains(r#""id":7,"error":{"code":-32602,"message":"no"}"#);
@@ -143,7 +144,6 @@ async fn a_call_is_answered_refused_and_dropped_without_its_server() {
     let tool = |text: &str| text.contains(r#""isError":true"#);
     let dropped = |text: &str| text.contains(r#""id":7,"error""#) && text.contains("dropped");
     let refuse = |id, refusal| InterceptCommand::Refuse { id, refusal };
-    type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
     let cases: [Case<'_>; 5] = [
         (
             &|id| InterceptCommand::Answer {
@@ -232,6 +232,10 @@ async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
         engine,
         frontend,
     } = stage;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ending an engine blocks, and its peers are in this runtime"
+    )]
     let ending = tokio::task::spawn_blocking(move || {
         drop(frontend);
         engine.shut_down()

@@ -7,6 +7,8 @@
 mod binary;
 #[path = "wrap/ends.rs"]
 mod ends;
+#[path = "wrap/holding.rs"]
+mod holding;
 #[path = "wrap/passing.rs"]
 mod passing;
 #[path = "wrap/proxies.rs"]

@@ -7,6 +7,9 @@ pub(crate) type Mask = [u8; 4];
 
 const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
+/// In the place of a length: it follows in so many bytes.
+const LENGTH_OF_TWO: u8 = 0x7E;
+const LENGTH_OF_EIGHT: u8 = 0x7F;
 const OPCODE: u8 = 0x0F;
 const TEXT: u8 = 0x1;
 
@@ -17,11 +20,11 @@ pub(crate) fn put_frame(opcode: u8, is_final: bool, mask: Option<Mask>, payload:
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(short @ 0..=125), _) => out.push(masked | short),
         (_, Ok(length)) => {
-            out.push(masked | 126);
+            out.push(masked | LENGTH_OF_TWO);
             out.extend(length.to_be_bytes());
         }
         _ => {
-            out.push(masked | 127);
+            out.push(masked | LENGTH_OF_EIGHT);
             out.extend((payload.len() as u64).to_be_bytes());
         }
     }
@@ -43,8 +46,8 @@ pub(crate) fn put_frame(opcode: u8, is_final: bool, mask: Option<Mask>, payload:
 pub(crate) fn mask_of(frame: &[u8]) -> Option<Mask> {
     let second = *frame.get(1)?;
     let at = match second & !MASKED {
-        126 => 4,
-        127 => 10,
+        LENGTH_OF_TWO => 4,
+        LENGTH_OF_EIGHT => 10,
         _ => 2,
     };
     let mask = frame.get(at..at + 4)?.try_into().ok()?;

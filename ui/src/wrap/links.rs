@@ -4,19 +4,22 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use shadowcat::door::message::{RunBegin, SHIM, ToProxy};
+use shadowcat::door::message::{FromProxy, RunBegin, SHIM, ToProxy, read_message};
 use shadowcat::door::{
     ConnectDoorError, DoorLink, FrameReader, FrameWriter, LinkError, connect, greet, place,
 };
 use tokio::time::timeout;
 
 use super::Connect;
+use super::gate::Gates;
 use super::queue::{Item, Queue};
 
 /// How long after a failure it is looked for a proxy again, doubling up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(125);
 /// A proxy that comes up is found within this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A proxy that something waits for says something within this time, or is asked no more after the next.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Who is to be told.
 #[derive(Debug)]
@@ -77,14 +80,19 @@ fn noted(came: Result<DoorLink, ConnectDoorError>) -> Option<DoorLink> {
 }
 
 /// Tells what is in `queue` to whoever `goal` is, as long as the command runs. Ends when its end was told, or when the
-/// command has ended and nobody is there.
-pub(super) async fn keep(mut goal: Goal, begin: &RunBegin, queue: &Queue) {
+/// command has ended and nobody is there. What waits for it in `gates` passes when it has gone.
+pub(super) async fn keep(mut goal: Goal, begin: &RunBegin, queue: &Queue, gates: Option<&Gates>) {
     let mut pause = FIRST_PAUSE;
     loop {
         if let Some(link) = goal.find().await {
             tracing::info!(proxy = link.welcome.pid, "a proxy listens");
             pause = FIRST_PAUSE;
-            match tell_all(link, begin, queue).await {
+            let told = tell_all(link, begin, queue, gates).await;
+            queue.idle();
+            if let Some(gates) = gates {
+                gates.release();
+            }
+            match told {
                 Ok(()) => return,
                 Err(error) => tracing::info!(%error, "the proxy has gone"),
             }
@@ -107,7 +115,12 @@ async fn rest(pause: Duration, queue: &Queue) -> bool {
     timeout(pause, exit).await.is_ok()
 }
 
-async fn tell_all(link: DoorLink, begin: &RunBegin, queue: &Queue) -> Result<(), LinkError> {
+async fn tell_all(
+    link: DoorLink,
+    begin: &RunBegin,
+    queue: &Queue,
+    gates: Option<&Gates>,
+) -> Result<(), LinkError> {
     let DoorLink {
         mut reader,
         mut writer,
@@ -120,10 +133,10 @@ async fn tell_all(link: DoorLink, begin: &RunBegin, queue: &Queue) -> Result<(),
     };
     tokio::select! {
         said = said => said?,
-        gone = hear_end(&mut reader) => return gone.and(Err(LinkError::Torn)),
+        gone = hear(&mut reader, gates) => return gone.and(Err(LinkError::Torn)),
     }
     // It has heard everything once it closes too.
-    hear_end(&mut reader).await
+    hear(&mut reader, None).await
 }
 
 /// Tells all up to the end of the command.
@@ -147,6 +160,7 @@ async fn say_all(writer: &mut FrameWriter, begin: &RunBegin, queue: &Queue) -> R
 fn say(writer: &mut FrameWriter, item: &Item) -> Result<(), LinkError> {
     match item {
         Item::Bytes(stream, bytes) => writer.put(&ToProxy::Bytes { stream: *stream }, bytes),
+        Item::Asked(stream, bytes) => writer.put(&ToProxy::Asked { stream: *stream }, bytes),
         Item::Gap(stream, missed) => {
             let gap = ToProxy::Gap {
                 stream: *stream,
@@ -161,9 +175,41 @@ fn say(writer: &mut FrameWriter, item: &Item) -> Result<(), LinkError> {
     }
 }
 
-/// Waits until the proxy has closed the link. What it says until then is of a later version, and asks nothing that has
-/// to be answered.
-async fn hear_end(reader: &mut FrameReader) -> Result<(), LinkError> {
-    while reader.next().await?.is_some() {}
-    Ok(())
+/// Does what the proxy says until it has closed the link, or is silent for too long while something waits for it.
+async fn hear(reader: &mut FrameReader, gates: Option<&Gates>) -> Result<(), LinkError> {
+    let mut was_silent = false;
+    loop {
+        let Ok(frame) = timeout(SILENCE, reader.next()).await else {
+            let is_waited_for = gates.is_some_and(Gates::has_kept);
+            if was_silent && is_waited_for {
+                tracing::warn!("the proxy is silent; what it held passes");
+                return Err(LinkError::Torn);
+            }
+            was_silent = is_waited_for;
+            continue;
+        };
+        was_silent = false;
+        let Some(frame) = frame? else { return Ok(()) };
+        if let Some(gates) = gates {
+            obey(gates, read_message(&frame)?, &frame.payload)?;
+        }
+    }
+}
+
+fn obey(gates: &Gates, message: FromProxy, payload: &[u8]) -> Result<(), LinkError> {
+    let said = match message {
+        FromProxy::Gate { is_on, lines, bytes } => {
+            gates.set_closed(is_on, lines, bytes);
+            Ok(())
+        }
+        FromProxy::Onward { stream } => gates.say(stream, payload, false),
+        FromProxy::Back { stream } => gates.say(stream, payload, true),
+        FromProxy::Settled { stream, bytes } => {
+            gates.settle(stream, bytes);
+            Ok(())
+        }
+        // Nothing that concerns a run under way, or newer than this build.
+        FromProxy::Welcome(_) | FromProxy::Refused { .. } | FromProxy::Alive | FromProxy::Unknown => Ok(()),
+    };
+    said.map_err(|_| LinkError::Torn)
 }

@@ -1,11 +1,13 @@
 //! The shim: started by a client in place of a server's command, passes everything on, and tells a proxy of it.
 //!
-//! Bytes are moved by one thread for each pipe, which never waits for a proxy, a disk or this program's runtime. What
-//! passes is noted in queues ([`queue`]); their links ([`links`]) run on a runtime of one thread beside it.
+//! Bytes are moved by one thread for each pipe, which never waits for a disk or this program's runtime. What
+//! passes is noted in queues ([`queue`]); their links ([`links`]) run on a runtime of one thread beside it. While rules
+//! are armed in the proxy, lines wait behind gates ([`gate`]) for what it says about them; without it, they pass.
 //!
 //! Nothing is ever written to stdout or stderr but what the command writes, unless the command cannot be started at all.
 
 mod facts;
+mod gate;
 mod links;
 mod outward;
 mod pump;
@@ -29,6 +31,7 @@ use shadowcat::outward::OutwardError;
 use tokio::time::timeout;
 
 use crate::guard;
+use gate::Gates;
 use links::Goal;
 pub(crate) use outward::run_outward;
 use pump::Pumps;
@@ -145,8 +148,9 @@ async fn wrap(options: &WrapOptions, recording: Option<&EngineHandle>) -> Result
     let (mut child, pipes) = ChildProcess::start(&command(options))?;
     let begin = facts::gather(options, &child);
     let observers = Observers::new(1 + usize::from(recording.is_some()));
-    let pumps = Pumps::start(pipes, &observers)?;
-    let mut links = Links::new(options, recording, &observers, &begin)?;
+    let gates = Gates::new()?;
+    let pumps = Pumps::start(pipes, &observers, &gates)?;
+    let mut links = Links::new(options, recording, (&observers, &gates), &begin)?;
     let watched = async {
         let ended = watch(&mut child, &mut signals, &pumps).await;
         observers.exit(ended);
@@ -220,7 +224,7 @@ impl<'a> Links<'a> {
     fn new(
         options: &WrapOptions,
         recording: Option<&EngineHandle>,
-        observers: &'a Observers,
+        (observers, gates): (&'a Observers, &'a Gates),
         begin: &'a RunBegin,
     ) -> io::Result<Self> {
         let mut goals = vec![(Goal::of(options.connect.as_ref()), LAST_WORDS)];
@@ -229,9 +233,15 @@ impl<'a> Links<'a> {
             engine.adopt(theirs)?;
             goals.push((Goal::Recorder(Some(ours)), LAST_RECORDS));
         }
-        let links = goals.into_iter().zip(observers.queues());
-        let linking = links.map(|((goal, patience), queue)| Linking {
-            link: Some(Box::pin(links::keep(goal, begin, queue))),
+        let links = goals.into_iter().zip(observers.queues()).enumerate();
+        let linking = links.map(|(at, ((goal, patience), queue))| Linking {
+            // Only the proxy, which is the first, holds anything.
+            link: Some(Box::pin(links::keep(
+                goal,
+                begin,
+                queue,
+                (at == 0).then_some(gates),
+            ))),
             patience,
         });
         Ok(Self(linking.collect()))

@@ -10,6 +10,7 @@ use shadowcat::outward::{self, OutwardConfig, OutwardEnd, OutwardError};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gates;
 use super::pump::Pumps;
 use super::queue::Observers;
 use super::signals::PassedOn;
@@ -51,8 +52,10 @@ async fn speak(
     let begin = begin(options);
     let observers = Observers::new(1 + usize::from(recording.is_some()));
     let (input, output, errors) = (pipe()?, pipe()?, pipe()?);
-    let pumps = Pumps::between(input.1.into(), output.0.into(), errors.0.into(), &observers)?;
-    let mut links = Links::new(options, recording, &observers, &begin)?;
+    let gates = Gates::new()?;
+    let pipes = (input.1.into(), output.0.into(), errors.0.into());
+    let pumps = Pumps::between(pipes, &observers, &gates)?;
+    let mut links = Links::new(options, recording, (&observers, &gates), &begin)?;
     let ends = (receiver(input.0)?, sender(output.1)?, sender(errors.1)?);
     let speaking = async {
         let ended = until_signal(server, ends, &mut signals).await;

@@ -3,6 +3,8 @@
 //! Threads and not tasks: nothing that this program does beside it can make a message wait, and a read that blocks needs
 //! no further thread to do so. What could not be written goes nowhere, as it would without us: the side that does not
 //! read any more is closed to the other side as well.
+//!
+//! A thread waits for a proxy only behind a closed [gate](super::gate): when rules are armed there.
 
 use std::fs::File;
 use std::io;
@@ -19,6 +21,7 @@ use shadowcat::door::message::RunPipe;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::gate::{Event, Gate, Gates};
 use super::queue::Observers;
 
 /// Bytes that are moved at once; what a pipe of the system holds.
@@ -60,11 +63,11 @@ impl Pumps {
     ///
     /// # Errors
     /// What the system says if it gives no threads.
-    pub(super) fn start(pipes: ChildPipes, observers: &Observers) -> io::Result<Self> {
+    pub(super) fn start(pipes: ChildPipes, observers: &Observers, gates: &Gates) -> io::Result<Self> {
         let input = pipes.input.into_owned_fd()?;
         let output = pipes.output.into_owned_fd()?;
         let errors = pipes.errors.into_owned_fd()?;
-        Self::between(input, output, errors, observers)
+        Self::between((input, output, errors), observers, gates)
     }
 
     /// Starts to move from our stdin to `input`, and from `output` and `errors` to our stdout and stderr.
@@ -72,26 +75,25 @@ impl Pumps {
     /// # Errors
     /// As [`start`](Self::start).
     pub(super) fn between(
-        input: OwnedFd,
-        output: OwnedFd,
-        errors: OwnedFd,
+        (input, output, errors): (OwnedFd, OwnedFd, OwnedFd),
         observers: &Observers,
+        gates: &Gates,
     ) -> io::Result<Self> {
         let pumps = Self {
             output: Arc::default(),
             errors: Arc::default(),
             is_hurried: AtomicBool::new(false),
         };
-        let (telling, progress) = (observers.clone(), Arc::default());
+        let (telling, progress, gating) = (observers.clone(), Arc::default(), gates.clone());
         thread("input", move || {
-            pump(RunPipe::In, &stdin(), &input, &telling, &progress);
+            pump_gated((RunPipe::In, &gating), &stdin(), &input, &telling, &progress);
             drop(input);
             // The client is to notice that nobody reads.
             close(dup2_stdin);
         })?;
-        let (telling, progress) = (observers.clone(), Arc::clone(&pumps.output));
+        let (telling, progress, gating) = (observers.clone(), Arc::clone(&pumps.output), gates.clone());
         thread("output", move || {
-            pump(RunPipe::Out, &output, &stdout(), &telling, &progress);
+            pump_gated((RunPipe::Out, &gating), &output, &stdout(), &telling, &progress);
             drop(output);
             close(dup2_stdout);
             progress.finish();
@@ -194,6 +196,104 @@ fn pump(pipe: RunPipe, from: &impl AsFd, to: &impl AsFd, observers: &Observers, 
         }
     }
     observers.ended(pipe);
+}
+
+/// The same through the gate of a pipe.
+fn pump_gated(
+    (pipe, gates): (RunPipe, &Gates),
+    from: &impl AsFd,
+    to: &impl AsFd,
+    observers: &Observers,
+    progress: &Progress,
+) {
+    let Some(gate) = gates.of(pipe) else {
+        return pump(pipe, from, to, observers, progress);
+    };
+    let mut gated = Gated {
+        gate,
+        read_within_line: false,
+        wrote_within_line: false,
+        has_ended: false,
+    };
+    let mut chunk = vec![0; CHUNK_BYTES];
+    // Nobody takes it any more, or all has been passed on.
+    while gated
+        .step(pipe, (from, to), &mut chunk, (observers, progress))
+        .is_ok_and(|goes_on| goes_on)
+    {}
+    progress.is_writing.store(false, Ordering::Release);
+    if !gated.has_ended {
+        observers.ended(pipe);
+    }
+}
+
+/// How far a pump is that has a gate.
+struct Gated<'a> {
+    gate: &'a Gate,
+    read_within_line: bool,
+    wrote_within_line: bool,
+    has_ended: bool,
+}
+
+impl Gated<'_> {
+    /// Does the next thing. False if there is none any more.
+    fn step(
+        &mut self,
+        pipe: RunPipe,
+        (from, to): (&impl AsFd, &impl AsFd),
+        chunk: &mut [u8],
+        (observers, progress): (&Observers, &Progress),
+    ) -> Result<bool, Errno> {
+        if self.write_ready(to, progress)? {
+            return Ok(true);
+        }
+        let waits = self.gate.has_kept();
+        if self.has_ended && !waits {
+            return Ok(false);
+        }
+        // What waits is still to be written.
+        progress.is_writing.store(waits, Ordering::Release);
+        let open = (!self.has_ended).then_some(from);
+        if self.gate.wait(open)? == Event::Woken {
+            return Ok(true);
+        }
+        let read = read(from, chunk).unwrap_or(0);
+        if read == 0 {
+            self.has_ended = true;
+            observers.ended(pipe);
+            return Ok(true);
+        }
+        progress.reads.fetch_add(1, Ordering::Release);
+        let bytes = chunk.get(..read).unwrap_or_default();
+        let passes = self.gate.take(pipe, bytes, self.read_within_line, observers);
+        self.read_within_line = is_within_line(bytes);
+        // What was released before these bytes came goes on before them.
+        self.write_ready(to, progress)?;
+        self.write(to, bytes.get(..passes).unwrap_or_default(), progress)?;
+        Ok(true)
+    }
+
+    fn write_ready(&mut self, to: &impl AsFd, progress: &Progress) -> Result<bool, Errno> {
+        let ready = self.gate.take_ready(self.wrote_within_line);
+        self.write(to, &ready, progress)?;
+        Ok(!ready.is_empty())
+    }
+
+    fn write(&mut self, to: &impl AsFd, bytes: &[u8], progress: &Progress) -> Result<(), Errno> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        progress.is_writing.store(true, Ordering::Release);
+        self.wrote_within_line = is_within_line(bytes);
+        write_all(to, bytes)?;
+        progress.is_writing.store(self.gate.has_kept(), Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Whether what ends here does not end a line.
+fn is_within_line(bytes: &[u8]) -> bool {
+    bytes.last().is_some_and(|byte| *byte != b'\n')
 }
 
 fn read(from: &impl AsFd, chunk: &mut [u8]) -> Result<usize, Errno> {

@@ -23,6 +23,8 @@ const BATCH_BYTES: usize = 256 << 10;
 pub(super) enum Item {
     /// These bytes passed.
     Bytes(RunPipe, Bytes),
+    /// These came, and wait for what is said about them.
+    Asked(RunPipe, Bytes),
     /// Something passed and is not told; what follows begins a line.
     Gap(RunPipe, Missed),
     /// The stream is at its end.
@@ -107,7 +109,13 @@ impl Queue {
 
     /// Notes that `bytes` passed. Never waits.
     fn push(&self, pipe: RunPipe, bytes: &Bytes) {
-        self.lock().push(pipe, bytes);
+        self.lock().push(pipe, bytes, false);
+        self.news.notify_one();
+    }
+
+    /// Notes that `bytes` wait for what the reader says. They are told whatever else waits: who keeps them has a bound.
+    fn ask(&self, pipe: RunPipe, bytes: &Bytes) {
+        self.lock().push(pipe, bytes, true);
         self.news.notify_one();
     }
 
@@ -150,7 +158,7 @@ impl Queue {
         while bytes < BATCH_BYTES
             && let Some(item) = state.items.pop_front()
         {
-            if let Item::Bytes(_, chunk) = &item {
+            if let Item::Bytes(_, chunk) | Item::Asked(_, chunk) = &item {
                 bytes += chunk.len();
                 state.bytes -= chunk.len();
                 state.chunks -= 1;
@@ -162,7 +170,7 @@ impl Queue {
 }
 
 impl State {
-    fn push(&mut self, pipe: RunPipe, bytes: &Bytes) {
+    fn push(&mut self, pipe: RunPipe, bytes: &Bytes, is_asked: bool) {
         let stream = &mut self.streams[pipe as usize];
         let was_within_line = stream.is_within_line;
         stream.chunks += 1;
@@ -176,7 +184,9 @@ impl State {
             Some(0)
         };
         match told.filter(|at| *at < bytes.len()) {
-            Some(at) if !self.is_idle && self.has_room(bytes.len() - at) => self.put(pipe, bytes, at),
+            Some(at) if !self.is_idle && (is_asked || self.has_room(bytes.len() - at)) => {
+                self.put(pipe, bytes, at, is_asked);
+            }
             _ => self.miss(pipe, bytes.len()),
         }
     }
@@ -186,14 +196,19 @@ impl State {
     }
 
     /// Puts what is behind `at`; what is before it was missed.
-    fn put(&mut self, pipe: RunPipe, bytes: &Bytes, at: usize) {
+    fn put(&mut self, pipe: RunPipe, bytes: &Bytes, at: usize, is_asked: bool) {
         if let Some(mut missed) = self.streams[pipe as usize].missed.take() {
             missed.bytes += at as u64;
             self.items.push_back(Item::Gap(pipe, missed));
         }
         self.chunks += 1;
         self.bytes += bytes.len() - at;
-        self.items.push_back(Item::Bytes(pipe, bytes.slice(at..)));
+        let bytes = bytes.slice(at..);
+        self.items.push_back(if is_asked {
+            Item::Asked(pipe, bytes)
+        } else {
+            Item::Bytes(pipe, bytes)
+        });
     }
 
     fn miss(&mut self, pipe: RunPipe, bytes: usize) {
@@ -244,6 +259,18 @@ impl Observers {
         let copy = Bytes::copy_from_slice(bytes);
         for queue in &*self.0 {
             queue.push(pipe, &copy);
+        }
+    }
+
+    /// Notes that `bytes` came and wait for what the first reader says; for the others they pass.
+    pub(super) fn asked(&self, pipe: RunPipe, bytes: &[u8]) {
+        let copy = Bytes::copy_from_slice(bytes);
+        for (at, queue) in self.0.iter().enumerate() {
+            if at == 0 {
+                queue.ask(pipe, &copy);
+            } else {
+                queue.push(pipe, &copy);
+            }
         }
     }
 

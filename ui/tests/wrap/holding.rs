@@ -1,0 +1,267 @@
+//! Lines that wait for a decision, and that nothing is lost when nobody decides.
+
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use bytes::BytesMut;
+use shadowcat::config::Config;
+use shadowcat::door::frame::FrameCutter;
+use shadowcat::door::message::{DOOR_VERSION, FromProxy, ToProxy, Welcome, put_message, read_message};
+use shadowcat::engine::{Engine, EngineHandle};
+use shadowcat::frontend::Frontend;
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::filter::Filter;
+use shadowcat::intercept::hold::Actor;
+use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
+use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::snapshot::{Command as EngineCommand, Reply};
+
+use super::*;
+
+/// A proxy in this process, whose rule holds calls of the tool `held`.
+struct Holding {
+    frontend: Frontend,
+    _engine: EngineHandle,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Holding {
+    fn start(home: &Home) -> Self {
+        let rule = |name: &str, when: &str, verdict| Rule {
+            name: name.to_owned(),
+            is_on: true,
+            when: Filter::parse(when).unwrap(),
+            direction: None,
+            hits: Hits::Always,
+            verdict,
+            on_expire: None,
+            keeps_alive: false,
+        };
+        let result = r#"{"gated":true}"#.to_owned();
+        let rules = vec![
+            rule("gate", "dir:c2s tool:gate", Verdict::Answer { result }),
+            rule("test", "dir:c2s tool:held", Verdict::Hold),
+        ];
+        let engine = Engine::start(Config {
+            door: Some(home.path().join("door")),
+            can_hold: true,
+            rules,
+            ..Config::default()
+        })
+        .unwrap();
+        until("a control door", || {
+            std::fs::read_dir(home.path().join("door")).is_ok_and(|entries| entries.count() > 0)
+        });
+        Self {
+            frontend: engine.frontend().unwrap(),
+            _engine: engine,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
+    }
+
+    fn ask(&self, what: InterceptCommand) -> InterceptReply {
+        let actor = Actor::Key;
+        let asked = self
+            .frontend
+            .commands
+            .ask(EngineCommand::Intercept { what, actor });
+        match self.runtime.block_on(asked) {
+            Ok(Reply::Intercept(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn held(&self) -> Vec<HoldId> {
+        match self.ask(InterceptCommand::List) {
+            InterceptReply::Held { rows } => rows.iter().map(|row| row.id).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn only_held(&self) -> HoldId {
+        let mut held = Vec::new();
+        until("a held message", || {
+            held = self.held();
+            !held.is_empty()
+        });
+        held[0]
+    }
+}
+
+fn call(id: u32, tool: &str, argument: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":"{argument}"}}}}}}"#
+    )
+}
+
+/// Says calls that the proxy answers itself, as soon as it was found and its rules act.
+fn until_gated(wrapped: &mut Wrapped) {
+    until("a gate", || {
+        wrapped.say(&format!("{}\n", call(1000, "gate", "")));
+        wrapped.line().contains("gated")
+    });
+}
+
+#[test]
+fn a_call_is_held_edited_and_answered_before_the_command_sees_it() {
+    let home = Home::new();
+    let proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    wrapped.say(&format!("{}\n{}\n", call(7, "held", "a"), call(8, "free", "b")));
+    let hold = proxy.only_held();
+    let text = Some(call(7, "held", "edited"));
+    proxy.ask(InterceptCommand::Edit { id: hold, text });
+    proxy.ask(InterceptCommand::Forward { id: hold });
+    assert_eq!(wrapped.line(), call(7, "held", "edited"));
+    assert_eq!(wrapped.line(), call(8, "free", "b"));
+    wrapped.say(&format!("{}\n", call(9, "held", "never seen")));
+    let result = r#"{"mine":true}"#.to_owned();
+    let id = proxy.only_held();
+    proxy.ask(InterceptCommand::Answer { id, result });
+    assert_eq!(
+        wrapped.line(),
+        r#"{"jsonrpc":"2.0","id":9,"result":{"mine":true}}"#
+    );
+    wrapped.echo(&call(10, "free", "c"));
+    assert!(wrapped.finish().success());
+}
+
+#[test]
+fn the_end_of_the_input_waits_behind_a_held_call_and_a_proxy_that_ends_lets_both_go() {
+    let home = Home::new();
+    let proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    // The last one without its line end.
+    let lines = format!("{}\n{}", call(1, "held", "a"), call(2, "held", "b"));
+    wrapped.say(&lines);
+    drop(wrapped.input.take());
+    proxy.only_held();
+    until("both", || proxy.held().len() == 2);
+    drop(proxy);
+    let (rest, status) = wrapped.rest();
+    assert_eq!(String::from_utf8(rest).unwrap(), lines);
+    assert!(status.success());
+}
+
+#[test]
+fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
+    let home = Home::new();
+    let _proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    let large = call(1, "held", &"x".repeat(20 << 20));
+    let mut input = wrapped.input.take().unwrap();
+    let line = format!("{large}\n{}\n", call(2, "free", ""));
+    let saying = thread::Builder::new().spawn(move || input.write_all(line.as_bytes()).unwrap());
+    assert!(wrapped.line() == large, "the line passed changed");
+    assert_eq!(wrapped.line(), call(2, "free", ""));
+    saying.unwrap().join().unwrap();
+}
+
+/// What a proxy does with what it is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It vanishes, as one that is killed.
+    Dies,
+    /// It says nothing more, as one that is stopped.
+    Stalls,
+}
+
+/// A proxy that lets pass what it is asked about until `holds`, then does as it does.
+fn odd_proxy(path: PathBuf, manner: Manner, holds: Arc<AtomicBool>, asked: SyncSender<()>) {
+    let listener = UnixListener::bind(path).unwrap();
+    let serving = thread::Builder::new().spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut cutter = FrameCutter::default();
+        let mut buffer = [0; 4096];
+        loop {
+            let read = socket.read(&mut buffer).unwrap_or(0);
+            if read == 0 {
+                return;
+            }
+            cutter.space().extend_from_slice(&buffer[..read]);
+            while let Some(frame) = cutter.next_frame().unwrap() {
+                let message = read_message(&frame).unwrap();
+                let is_asked = matches!(message, ToProxy::Asked { .. });
+                if is_asked {
+                    // The test may have heard enough.
+                    let _ = asked.try_send(());
+                }
+                if is_asked && holds.load(Ordering::Acquire) {
+                    match manner {
+                        Manner::Dies => return,
+                        Manner::Stalls => continue,
+                    }
+                }
+                reply(&mut socket, &message, &frame.payload);
+            }
+        }
+    });
+    drop(serving.unwrap());
+}
+
+fn reply(socket: &mut UnixStream, message: &ToProxy, payload: &[u8]) {
+    let mut out = BytesMut::new();
+    match message {
+        ToProxy::Hello(_) => {
+            let welcome = FromProxy::Welcome(Welcome {
+                version: DOOR_VERSION,
+                pid: 1,
+                listen: Vec::new(),
+            });
+            put_message(&welcome, b"", &mut out).unwrap();
+        }
+        ToProxy::Begin(_) => {
+            let gate = FromProxy::Gate {
+                is_on: true,
+                lines: 1000,
+                bytes: 1 << 20,
+            };
+            put_message(&gate, b"", &mut out).unwrap();
+        }
+        ToProxy::Asked { stream } => {
+            let (stream, bytes) = (*stream, payload.len() as u64);
+            put_message(&FromProxy::Onward { stream }, payload, &mut out).unwrap();
+            put_message(&FromProxy::Settled { stream, bytes }, b"", &mut out).unwrap();
+        }
+        _ => {}
+    }
+    // Who has gone needs no answer.
+    let _ = socket.write_all(&out);
+}
+
+#[test]
+fn what_a_proxy_holds_that_dies_or_stands_still_goes_on_unchanged_and_once() {
+    for manner in [Manner::Dies, Manner::Stalls] {
+        let home = Home::new();
+        let door = home.path().join("odd.sock");
+        let holds = Arc::new(AtomicBool::new(false));
+        let (sender, asked) = sync_channel(1000);
+        odd_proxy(door.clone(), manner, Arc::clone(&holds), sender);
+        let connect = ["--connect", door.to_str().unwrap()];
+        let mut wrapped = Wrapped::start(&home, &connect, &["cat"]);
+        until("a gate", || {
+            wrapped.echo(&call(1, "free", ""));
+            asked.try_recv().is_ok()
+        });
+        holds.store(true, Ordering::Release);
+        let lines: Vec<String> = (2..50).map(|id| call(id, "held", "as it is")).collect();
+        wrapped.say(&format!("{}\n", lines.join("\n")));
+        for line in &lines {
+            assert_eq!(wrapped.line(), *line, "{manner:?}");
+        }
+        // From then on nothing waits.
+        wrapped.echo(&call(99, "free", ""));
+        assert!(wrapped.finish().success());
+    }
+}
