@@ -10,6 +10,7 @@ mod order;
 mod peers;
 mod recorded;
 #[path = "../sdk/mod.rs"]
+#[expect(dead_code, reason = "this program looks at less of it than another")]
 mod sdk;
 mod sdks;
 #[path = "../support/mod.rs"]

@@ -66,6 +66,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Cases {
         cases,
         failure_persistence: None,
+        max_shrink_iters: 16,
         ..Cases::default()
     })
 }
@@ -198,7 +199,7 @@ fn is_right(tool: &str, answer: &str) -> bool {
 fn body_of(tool: &str) -> String {
     match tool {
         "stream" => [&progress(1), &progress(2), &progress(3), RESULT].concat(),
-        _ => format!("{{ \"jsonrpc\":\"2.0\",\"id\":1.0,\"result\":{{\"of\":\"{tool}\"}}}}"),
+        _ => format!("{{ \"jsonrpc\":\"2.0\",\"id\": 1,\"result\":{{\"of\":\"{tool}\"}}}}"),
     }
 }
 

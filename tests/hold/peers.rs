@@ -155,6 +155,7 @@ async fn a_step_holds_the_next_message_of_the_same_call_only() {
     client.send(stage.request("POST", "s", &body)).await;
     let id = only_held(&mut stage).await;
     ask(&stage, InterceptCommand::Step { id }).await;
+    held(&mut stage, 0).await;
     let mut upstream = stage.server.accept().await;
     request_at(&mut upstream).await;
     stage.call("s", 6, "other", "free").await;

@@ -112,5 +112,6 @@ async fn headers_that_repeat_a_modern_call_follow_its_edit() {
             .send(json(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#))
             .await;
         client.read_to_end().await;
+        held(&mut stage, 0).await;
     }
 }
