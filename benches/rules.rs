@@ -58,7 +58,11 @@ fn ask(bencher: Bencher<'_, '_>, rules: usize, when: &str) {
     let armory = armory(rules, when);
     bencher.bench_local(|| {
         let armed = armory.load();
-        black_box(armed.choose(black_box(&Call), Direction::ClientToServer, Timestamp::from_micros(1)))
+        black_box(armed.choose(
+            black_box(&Call),
+            Direction::ClientToServer,
+            Timestamp::from_micros(1),
+        ))
     });
 }
 
@@ -71,5 +75,9 @@ fn by_name(bencher: Bencher<'_, '_>, rules: usize) {
 /// Rules that look into the message.
 #[divan::bench(args = [0, 1, 10, 100])]
 fn by_content(bencher: Bencher<'_, '_>, rules: usize) {
-    ask(bencher, rules, r#"method:tools/call $.params.arguments.path^="/etc""#);
+    ask(
+        bencher,
+        rules,
+        r#"method:tools/call $.params.arguments.path^="/etc""#,
+    );
 }

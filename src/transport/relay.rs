@@ -359,7 +359,7 @@ impl Relay {
         self.look_for_rules();
         let Some(mut stage) = self.stage.take() else {
             if self.lane.is_some() {
-                return self.ask_rules(chunk, is_last);
+                return self.ask_rules(&chunk, is_last);
             }
             self.read(&chunk, is_last);
             return self.waiting.push_back(Ok(Frame::data(chunk)));
@@ -376,12 +376,12 @@ impl Relay {
     }
 
     /// Puts a chunk into the lane, behind what is told of it.
-    fn ask_rules(&mut self, chunk: Bytes, is_last: bool) {
+    fn ask_rules(&mut self, chunk: &Bytes, is_last: bool) {
         self.reader
-            .push(&chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
+            .push(chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
         self.tell();
         if let Some(lane) = &mut self.lane {
-            lane.push(&chunk, self.notes.drain(..));
+            lane.push(chunk, self.notes.drain(..));
         }
         if is_last {
             self.finish(EndKind::Complete);

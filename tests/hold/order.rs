@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::support::stage::{EVENTS, Stage, call, json};
 use crate::support::*;
 use crate::verdicts::unchunked;
-use crate::{RESULT, ask, held, progress, ruled, ruled_with};
+use crate::{RESULT, ask, end, held, progress, ruled, ruled_with};
 
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy)]
@@ -241,8 +241,7 @@ async fn hold_and_leave(tools: &[&str], exit: Exit) -> Vec<String> {
             Exit::Off => InterceptCommand::Intercept { is_on: false },
             Exit::End => {
                 drop(frontend);
-                let ending = tokio::task::spawn_blocking(move || engine.shut_down());
-                assert_eq!(ending.await.unwrap().cut, []);
+                assert_eq!(end(engine).await.cut, []);
                 return None;
             }
         };

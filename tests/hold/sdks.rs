@@ -40,7 +40,7 @@ async fn an_sdk_server_gets_the_changed_argument_and_the_client_its_result() {
             ask(&stage, InterceptCommand::Edit { id, text }).await;
             ask(&stage, InterceptCommand::Forward { id }).await;
         };
-        let (result, ()) = soon("the call", async { tokio::join!(calling, deciding) }).await;
+        let (result, ()) = soon("the call", Box::pin(async { tokio::join!(calling, deciding) })).await;
         let result = serde_json::to_string(&result.unwrap()).unwrap();
         assert!(
             result.contains("Oslo") && !result.contains("Rome"),
