@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What a client is granted that nothing is known of: the default of the TypeScript SDK.
-pub const USUAL: Duration = Duration::from_secs(60);
+pub const USUAL: Duration = Duration::from_mins(1);
 /// Shorter waits than this are cancels by hand, not by a clock.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Most clients that something is remembered of; beyond, one of the others is forgotten.

@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn unknown_types_and_fields_are_skipped_and_broken_lines_named() {
         let text = format!(
-            "{HEADER}\n{{\"type\":\"verdict\",\"x\":1}}\n\nnonsense\n{{\"type\":\"session_end\",\"seq\":1,\"us\":-5,\"session\":\"R1\",\"reason\":\"over\",\"mood\":\"good\"}}\n"
+            "{HEADER}\n{{\"type\":\"omen\",\"x\":1}}\n\nnonsense\n{{\"type\":\"session_end\",\"seq\":1,\"us\":-5,\"session\":\"R1\",\"reason\":\"over\",\"mood\":\"good\"}}\n"
         );
         let mut reader = open(&text).unwrap();
         let unknown = reader.next().unwrap().unwrap();

@@ -19,7 +19,7 @@ use super::watchers::Outbox;
 /// What becomes of a request.
 pub(super) enum Fate {
     /// It goes on.
-    Onward(Relay),
+    Onward(Box<Relay>),
     /// It was answered here.
     Answered(Response<ReplyBody>),
 }
@@ -30,7 +30,7 @@ pub(super) enum Fate {
 /// Dropped when the client goes away: what is held ends as orphaned.
 pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut HeaderMap) -> Fate {
     if !exchange.hub.is_intercepting() {
-        return Fate::Onward(relay);
+        return Fate::Onward(Box::new(relay));
     }
     let mut relay = relay.with_rules(Form::Document);
     let outcome = relay.decided().await;
@@ -46,7 +46,7 @@ pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut
         return Fate::Answered(closed());
     }
     apply(&relay, &outcome, fields);
-    Fate::Onward(relay)
+    Fate::Onward(Box::new(relay))
 }
 
 /// Asks the rules about a response. Waits for what is held of a document; an event stream goes on at once.

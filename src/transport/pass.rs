@@ -81,7 +81,7 @@ pub(super) async fn pass(
     let body =
         change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
     let body = match held::request(&exchange, body, &mut parts.headers).await {
-        held::Fate::Onward(body) => RequestBody::new(body),
+        held::Fate::Onward(body) => RequestBody::new(*body),
         held::Fate::Answered(response) => return response,
     };
     let attempt = match admit(hub, &destination) {

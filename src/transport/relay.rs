@@ -107,6 +107,8 @@ pub(crate) struct Relay {
     is_done: bool,
     has_ended: bool,
     is_changed: bool,
+    /// What goes on before the body breaks off was given time to be written.
+    has_paused: bool,
     /// hyper puts the length of a body that is known to be empty behind all other fields, so an empty body with a
     /// `Content-Length` of its own is not called empty before its end was asked for.
     hides_end: bool,
@@ -139,6 +141,7 @@ impl Relay {
             is_done: false,
             has_ended: false,
             is_changed: false,
+            has_paused: false,
             hides_end: false,
             hides_length: false,
             exchange,
@@ -356,7 +359,7 @@ impl Relay {
         self.look_for_rules();
         let Some(mut stage) = self.stage.take() else {
             if self.lane.is_some() {
-                return self.ask_rules(chunk, is_last);
+                return self.ask_rules(&chunk, is_last);
             }
             self.read(&chunk, is_last);
             return self.waiting.push_back(Ok(Frame::data(chunk)));
@@ -373,12 +376,12 @@ impl Relay {
     }
 
     /// Puts a chunk into the lane, behind what is told of it.
-    fn ask_rules(&mut self, chunk: Bytes, is_last: bool) {
+    fn ask_rules(&mut self, chunk: &Bytes, is_last: bool) {
         self.reader
-            .push(&chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
+            .push(chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
         self.tell();
         if let Some(lane) = &mut self.lane {
-            lane.push(&chunk, self.notes.drain(..));
+            lane.push(chunk, self.notes.drain(..));
         }
         if is_last {
             self.finish(EndKind::Complete);
@@ -429,6 +432,12 @@ impl Relay {
         self.hides_end = false;
         loop {
             ready!(self.outbox.poll_flush(cx));
+            let breaks_off = matches!(self.waiting.front(), Some(Err(_)));
+            if breaks_off && !std::mem::replace(&mut self.has_paused, true) {
+                // hyper forgets what it has not written yet when it hears of an error.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Some(waiting) = self.waiting.pop_front() {
                 return Poll::Ready(Some(waiting));
             }

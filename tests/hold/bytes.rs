@@ -76,11 +76,10 @@ async fn around_a_held_event_a_stream_passes_byte_for_byte() {
 async fn bodies_pass_byte_for_byte_plain_and_encoded() {
     let stage = ruled(RULES).await;
     let odd = "\u{feff}{ \"jsonrpc\":\"2.0\" ,\"id\":1.0,\"method\":\"tools/call\",\"a\":1e3,\"a\":9007199254740993,\"b\":\"\\u00e9\\/\"}\r\n";
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder
-        .write_all(&b"{\"jsonrpc\":\"2.0\",\"id\":1.0,\"result\":{}}".repeat(2))
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&b"{\"jsonrpc\":\"2.0\",\"id\":1.0,\"result\":{}}".repeat(2))
         .unwrap();
-    let encoded = encoder.finish().unwrap();
+    let encoded = gzip.finish().unwrap();
     let request = stage.request("POST", "", odd);
     let mut client = RawPeer::connect(address(&stage.engine)).await;
     client.send(&request).await;
@@ -109,9 +108,9 @@ async fn a_held_answer_in_a_content_coding_is_shown_and_edited_without_it() {
     // Above what the screen keeps of a message.
     let text = "0123456789abcdef".repeat(40_000);
     let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"text":"{text}"}}}}"#);
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
-    encoder.write_all(answer.as_bytes()).unwrap();
-    let encoded = encoder.finish().unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(answer.as_bytes()).unwrap();
+    let encoded = gzip.finish().unwrap();
     let request = stage.request("POST", "", &call(1, "read"));
     let (mut client, mut upstream) = stage.begin(&request).await;
     let head = format!(

@@ -11,6 +11,7 @@ mod peers;
 mod recorded;
 #[expect(dead_code, reason = "what the SDK's own tests use of it")]
 #[path = "../sdk/mod.rs"]
+#[expect(dead_code, reason = "this program looks at less of it than another")]
 mod sdk;
 mod sdks;
 #[path = "../support/mod.rs"]
@@ -22,6 +23,7 @@ use support::stage::{EVENTS, Stage, call, json, stage};
 use support::*;
 
 use shadowcat::config::Config;
+use shadowcat::engine::{EngineHandle, ShutdownReport};
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
@@ -71,6 +73,16 @@ async fn request_at(upstream: &mut RawPeer) -> (String, String) {
     });
     let body = upstream.read_exactly(length.unwrap_or(0)).await;
     (head, String::from_utf8(body).unwrap())
+}
+
+/// Ends an engine beside the test, from now on.
+fn end(engine: EngineHandle) -> impl Future<Output = ShutdownReport> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the end of an engine is waited for on a thread of its own, and the engine's tasks cannot do that"
+    )]
+    let ending = tokio::task::spawn_blocking(move || engine.shut_down());
+    async { ending.await.unwrap() }
 }
 
 async fn ask(stage: &Stage, what: InterceptCommand) -> InterceptReply {
@@ -133,6 +145,9 @@ async fn an_edited_call_goes_on_with_its_new_length() {
     );
     assert_eq!(upstream.read_exactly(edited.len()).await, edited.as_bytes());
 }
+
+/// A decision, and what its client may then get.
+type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
 
 #[tokio::test]
 async fn a_call_is_answered_refused_and_dropped_without_its_server() {
@@ -232,14 +247,8 @@ async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
         engine,
         frontend,
     } = stage;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "ending an engine blocks, and its peers are in this runtime"
-    )]
-    let ending = tokio::task::spawn_blocking(move || {
-        drop(frontend);
-        engine.shut_down()
-    });
+    drop(frontend);
+    let ending = end(engine);
     let mut upstream = soon("the held call", server.accept()).await;
     upstream.read_head().await;
     assert_eq!(upstream.read_exactly(body.len()).await, body.as_bytes());
@@ -248,6 +257,6 @@ async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
         .await;
     let (answer, _) = client.read_to_end().await;
     assert!(String::from_utf8(answer).unwrap().contains(r#""result":{}"#));
-    let report = ending.await.unwrap();
+    let report = ending.await;
     assert_eq!(report.cut, []);
 }

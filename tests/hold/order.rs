@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::support::stage::{EVENTS, Stage, call, json};
 use crate::support::*;
 use crate::verdicts::unchunked;
-use crate::{RESULT, ask, held, progress, ruled, ruled_with};
+use crate::{RESULT, ask, end, held, progress, ruled, ruled_with};
 
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,7 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Cases {
         cases,
         failure_persistence: None,
+        max_shrink_iters: 16,
         ..Cases::default()
     })
 }
@@ -198,7 +199,7 @@ fn is_right(tool: &str, answer: &str) -> bool {
 fn body_of(tool: &str) -> String {
     match tool {
         "stream" => [&progress(1), &progress(2), &progress(3), RESULT].concat(),
-        _ => format!("{{ \"jsonrpc\":\"2.0\",\"id\":1.0,\"result\":{{\"of\":\"{tool}\"}}}}"),
+        _ => format!("{{ \"jsonrpc\":\"2.0\",\"id\": 1,\"result\":{{\"of\":\"{tool}\"}}}}"),
     }
 }
 
@@ -240,8 +241,7 @@ async fn hold_and_leave(tools: &[&str], exit: Exit) -> Vec<String> {
             Exit::Off => InterceptCommand::Intercept { is_on: false },
             Exit::End => {
                 drop(frontend);
-                let ending = tokio::task::spawn_blocking(move || engine.shut_down());
-                assert_eq!(ending.await.unwrap().cut, []);
+                assert_eq!(end(engine).await.cut, []);
                 return None;
             }
         };

@@ -12,7 +12,7 @@ use shadowcat::snapshot::{Command, Reply};
 
 use crate::support::stage::{Stage, call, json};
 use crate::support::*;
-use crate::{ask, held, only_held, request_at, ruled_with};
+use crate::{ask, end, held, only_held, request_at, ruled_with};
 
 fn verdicts(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -61,9 +61,7 @@ async fn each_verdict_is_in_the_recording_and_on_the_screen_that_opens_it() {
     act(&mut stage).await;
     let Stage { engine, frontend, .. } = stage;
     drop(frontend);
-    tokio::task::spawn_blocking(move || engine.shut_down())
-        .await
-        .unwrap();
+    end(engine).await;
 
     let lines = verdicts(&path);
     let told: Vec<(&str, &str, Option<&str>)> = lines

@@ -40,7 +40,7 @@ async fn an_sdk_server_gets_the_changed_argument_and_the_client_its_result() {
             ask(&stage, InterceptCommand::Edit { id, text }).await;
             ask(&stage, InterceptCommand::Forward { id }).await;
         };
-        let (result, ()) = soon("the call", async { tokio::join!(calling, deciding) }).await;
+        let (result, ()) = soon("the call", Box::pin(async { tokio::join!(calling, deciding) })).await;
         let result = serde_json::to_string(&result.unwrap()).unwrap();
         assert!(
             result.contains("Oslo") && !result.contains("Rome"),
@@ -112,5 +112,6 @@ async fn headers_that_repeat_a_modern_call_follow_its_edit() {
             .send(json(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#))
             .await;
         client.read_to_end().await;
+        held(&mut stage, 0).await;
     }
 }

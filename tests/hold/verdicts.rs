@@ -1,7 +1,5 @@
 //! Every verdict of a rule, over HTTP and in event streams.
 
-use std::time::Instant;
-
 use futures_util::FutureExt as _;
 
 use crate::support::stage::{ACCEPTED, EVENTS, Stage, call, json};
@@ -249,7 +247,7 @@ async fn a_refused_or_dropped_answer_is_replaced_by_an_error_with_its_id() {
 
 #[tokio::test]
 async fn a_delayed_message_comes_later_and_what_follows_it_stays_behind() {
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let (text, is_whole) = stream(
         "when = \"$.params.progress=1\"\ndelay = \"300ms\"",
         &[&progress(1), &progress(2), RESULT].concat(),
@@ -290,7 +288,7 @@ async fn each_fault_breaks_a_stream_in_its_own_way() {
     );
     assert!(text.ends_with(&[&two, RESULT].concat()), "{text}");
     let (text, _) = stream("when = \"kind:result\"\nfault = \"wrong-id\"", &all).await;
-    assert!(text.starts_with(&[&one, &two[..]].concat()), "{text}");
+    assert!(text.starts_with(&[&*one, &*two].concat()), "{text}");
     assert!(
         !text.contains("\"id\":1,") && text.contains("\"result\":{}"),
         "{text}"

@@ -6,6 +6,7 @@
 )]
 
 mod heads;
+mod held;
 mod messages;
 mod places;
 mod queues;

@@ -54,6 +54,10 @@ reached_by! {
     session_idle_timeout:
         crate::times::a_silent_session_is_idle_after_its_time_and_its_stream_stays_open;
     log_ring: crate::the_log_keeps_its_latest_lines_and_says_how_many_went;
+    max_held_messages: crate::held::a_message_beyond_max_held_messages_waits_for_a_place;
+    max_held_bytes: crate::held::messages_beyond_max_held_bytes_wait_for_a_place;
+    max_lane_events: crate::held::behind_a_held_event_max_lane_events_wait_and_then_the_sender;
+    max_lane_bytes: crate::held::behind_a_held_event_max_lane_bytes_wait_and_then_the_sender;
     max_frontends: crate::a_frontend_beyond_max_frontends_is_refused_until_one_leaves;
 }
 

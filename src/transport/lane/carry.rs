@@ -313,7 +313,7 @@ impl Lane {
     fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
         match &rule.verdict {
             Verdict::Replace(changes) => self.replace(entry, changes, on),
-            Verdict::Answer { result } => match self.answer_from(entry, result) {
+            Verdict::Answer { result } => match Self::answer_from(entry, result) {
                 Ok(message) => self.carry_out(entry, &Decision::Answer(message), None, Actor::Rule, on),
                 Err(problem) => {
                     tracing::warn!(
@@ -342,7 +342,7 @@ impl Lane {
         }
     }
 
-    fn answer_from(&self, entry: &Entry, result: &str) -> Result<Bytes, String> {
+    fn answer_from(entry: &Entry, result: &str) -> Result<Bytes, String> {
         let payload = entry
             .noted
             .as_ref()
@@ -368,7 +368,7 @@ impl Lane {
                 }
                 Change::RemoveHeader { name } => self.outcome.fields.push((name.clone(), None)),
                 change => match edit::apply(&payload, change) {
-                    Ok(changed) => payload = changed,
+                    Ok(next) => payload = next,
                     Err(problem) => {
                         tracing::warn!(
                             "a change of a rule does not fit the message: {problem}; the others were made"

@@ -145,20 +145,16 @@ fn pass_partial<B: Boundary>(partial: &mut Option<B>, chunk: &Bytes, out: &mut V
     let Some(boundary) = partial else {
         return chunk.clone();
     };
-    match boundary.find(chunk) {
-        Some(end) => {
-            *partial = None;
-            out.push(Piece::Part(chunk.slice(..end)));
-            out.push(Piece::Oversize {
-                head: Bytes::new(),
-                bytes: 0,
-                is_complete: true,
-            });
-            chunk.slice(end..)
-        }
-        None => {
-            out.push(Piece::Part(chunk.clone()));
-            Bytes::new()
-        }
-    }
+    let Some(end) = boundary.find(chunk) else {
+        out.push(Piece::Part(chunk.clone()));
+        return Bytes::new();
+    };
+    *partial = None;
+    out.push(Piece::Part(chunk.slice(..end)));
+    out.push(Piece::Oversize {
+        head: Bytes::new(),
+        bytes: 0,
+        is_complete: true,
+    });
+    chunk.slice(end..)
 }

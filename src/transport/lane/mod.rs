@@ -240,12 +240,12 @@ impl Lane {
         let is_empty = !std::mem::replace(&mut self.is_over, true) && pieces.is_empty();
         self.take(&mut pieces);
         if is_empty && self.form == Form::Document && self.cutting.is_untouched() {
-            self.put(Bytes::new(), Some(self.bare()));
+            self.put(Bytes::new(), Some(Self::bare()));
         }
     }
 
     /// A request or response without a body.
-    fn bare(&self) -> Noted {
+    fn bare() -> Noted {
         Noted {
             frame: 0,
             carrier: Carrier::Http,
@@ -401,10 +401,10 @@ impl Lane {
         };
         let coding = noted.coding.as_deref()?;
         let mut decoder = ContentDecoder::with_limits(coding, limits).ok()??;
-        let mut decoded = Vec::new();
-        decoder.push(bytes, &mut decoded).ok()?;
-        decoder.finish(&mut decoded).ok()?;
-        Some(decoded.into())
+        let mut plain = Vec::new();
+        decoder.push(bytes, &mut plain).ok()?;
+        decoder.finish(&mut plain).ok()?;
+        Some(plain.into())
     }
 
     fn queue_up(&mut self, entry: Entry) {
