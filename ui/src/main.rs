@@ -12,6 +12,8 @@ mod demo_run;
 mod descriptors;
 mod detail;
 mod document;
+mod edit_job;
+mod editor;
 mod effect;
 mod exec;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod fake;
 mod format;
 mod guard;
 mod headless;
+mod held;
 mod jsonc;
 mod keymap;
 mod layout;

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
-use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
+use shadowcat::ids::{HoldId, MessageId, ProxySessionId, StreamId};
+use shadowcat::intercept::hold::HeldRow;
+use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::snapshot::{
     LogRow, MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery,
 };
 
 use crate::detail::Detail;
+use crate::edit_job::Edited;
 use crate::format;
+use crate::held::Held;
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
@@ -30,6 +34,7 @@ pub(crate) enum Screen {
     Resources,
     Log,
     Servers,
+    Held,
 }
 
 impl Screen {
@@ -40,6 +45,7 @@ impl Screen {
             Self::Resources => "Resources",
             Self::Log => "Log",
             Self::Servers => "Servers",
+            Self::Held => "Held",
         }
     }
 }
@@ -59,6 +65,10 @@ pub(crate) enum Pane {
     Servers,
     /// All that is known of the chosen server.
     Server,
+    /// The held messages.
+    Held,
+    /// The chosen held message.
+    HeldText,
 }
 
 impl Pane {
@@ -70,6 +80,7 @@ impl Pane {
             Screen::Resources => &[Self::Resources],
             Screen::Log => &[Self::Log, Self::LogLine],
             Screen::Servers => &[Self::Servers, Self::Server],
+            Screen::Held => &[Self::Held, Self::HeldText],
         }
     }
 }
@@ -91,6 +102,54 @@ pub(crate) enum Mode {
     Copy,
     /// What to paste into a client.
     CopyServer,
+    /// A yes or no before something that cannot be taken back.
+    Ask(Question),
+    /// How a held message is refused.
+    Refuse(u64),
+    /// Something is typed for a held message or a rule.
+    Hold(HoldPrompt),
+    /// An edit that may be wrong: what becomes of it.
+    Problems(ProblemsState),
+}
+
+/// An edit that may be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProblemsState {
+    /// What the user saved.
+    pub(crate) text: Vec<u8>,
+    pub(crate) edited: Edited,
+}
+
+/// What is asked before something that cannot be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) text: String,
+    pub(crate) then: Then,
+}
+
+/// What is done after a yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Then {
+    Intercept(InterceptCommand),
+    Quit,
+}
+
+/// Something that is typed for a held message or a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldPrompt {
+    pub(crate) line: LineEdit,
+    pub(crate) purpose: HoldPurpose,
+}
+
+/// What it is typed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HoldPurpose {
+    /// The result that answers this request.
+    Answer(HoldId),
+    /// How long this message waits, in seconds.
+    Delay(HoldId),
+    /// Messages that are held from now on.
+    Break { is_once: bool },
 }
 
 /// The filter while it is being typed.
@@ -210,6 +269,7 @@ pub(crate) struct Model {
     pub(crate) traffic_pane: Pane,
     pub(crate) streams_pane: Pane,
     pub(crate) servers_pane: Pane,
+    pub(crate) held_pane: Pane,
     pub(crate) log_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
@@ -227,6 +287,7 @@ pub(crate) struct Model {
     /// Servers by their place in the configuration.
     pub(crate) servers: ListState<u64>,
     pub(crate) server_scroll: usize,
+    pub(crate) held: Held,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -260,6 +321,7 @@ impl Model {
             traffic_pane: Pane::Messages,
             streams_pane: Pane::Streams,
             servers_pane: Pane::Servers,
+            held_pane: Pane::Held,
             log_pane: Pane::Log,
             is_zoomed: false,
             has_mouse: true,
@@ -275,6 +337,7 @@ impl Model {
             resources_scroll: 0,
             servers: ListState::new(false),
             server_scroll: 0,
+            held: Held::default(),
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
@@ -295,6 +358,7 @@ impl Model {
             Screen::Resources => Pane::Resources,
             Screen::Log => self.log_pane,
             Screen::Servers => self.servers_pane,
+            Screen::Held => self.held_pane,
         }
     }
 
@@ -303,6 +367,7 @@ impl Model {
             Pane::Sessions | Pane::Messages | Pane::Detail => self.traffic_pane = pane,
             Pane::Streams | Pane::Events => self.streams_pane = pane,
             Pane::Servers | Pane::Server => self.servers_pane = pane,
+            Pane::Held | Pane::HeldText => self.held_pane = pane,
             Pane::Log | Pane::LogLine => self.log_pane = pane,
             Pane::Resources => {}
         }
@@ -313,11 +378,14 @@ impl Model {
         match &self.mode {
             Mode::Normal | Mode::Prefix(_) => self.pane_contexts(),
             Mode::Filter(_) => &[Context::Filtering],
-            Mode::Search(_) | Mode::Record(_) => &[Context::Prompt],
+            Mode::Search(_) | Mode::Record(_) | Mode::Hold(_) => &[Context::Prompt],
             Mode::Palette(_) => &[Context::Palette],
             Mode::Help(_) => &[Context::Help],
             Mode::Copy => &[Context::Copying],
             Mode::CopyServer => &[Context::CopyingServer],
+            Mode::Ask(_) => &[Context::Asking],
+            Mode::Refuse(_) => &[Context::Refusing],
+            Mode::Problems(_) => &[Context::Doubting],
         }
     }
 
@@ -333,6 +401,7 @@ impl Model {
             Pane::Resources => &[C::List, C::Global],
             Pane::Servers | Pane::Server => &[C::Servers, C::List, C::Global],
             Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
+            Pane::Held | Pane::HeldText => &[C::Held, C::List, C::Global],
         }
     }
 
@@ -437,6 +506,26 @@ impl Model {
         }
     }
 
+    /// The held messages.
+    pub(crate) fn held_rows(&self) -> Rows<u64> {
+        let rows = &self.snapshot.intercept.rows;
+        Rows {
+            ids: rows.iter().map(|row| row.id.get()).collect(),
+            first: 0,
+            total: rows.len() as u64,
+        }
+    }
+
+    pub(crate) fn held_row(&self, number: u64) -> Option<&HeldRow> {
+        let mut rows = self.snapshot.intercept.rows.iter();
+        rows.find(|row| row.id.get() == number)
+    }
+
+    /// The held message under the cursor.
+    pub(crate) fn selected_held(&self) -> Option<&HeldRow> {
+        self.held_row(self.held.list.cursor?)
+    }
+
     pub(crate) fn selected_server(&self) -> Option<&UpstreamRow> {
         self.servers().get(format::index(self.servers.cursor?))
     }
@@ -482,5 +571,6 @@ impl Model {
             })
         });
         self.drawn = drawn;
+        self.held.note_drawn(self.now);
     }
 }

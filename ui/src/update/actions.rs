@@ -2,12 +2,12 @@
 
 use shadowcat::snapshot::{Command, MessageRow, RecorderState, RowKind, Source};
 
-use super::{hold_row, meant_row, pointed, proposed_recording, show};
+use super::{held, hold_row, meant_row, pointed, proposed_recording, show};
 use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
-use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen};
+use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen, Then};
 use crate::row_text;
 use crate::theme::Role;
 
@@ -51,7 +51,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
             Some("this message was not carried by a stream")
         }
         Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
-        _ => None,
+        _ => super::held::disabled(model, action),
     }
 }
 
@@ -70,7 +70,7 @@ fn has_call(model: &Model) -> bool {
 }
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
-    if moved(model, action) || looked(model, action) {
+    if moved(model, action) || looked(model, action) || held::perform(model, action, effects) {
         return;
     }
     match action {
@@ -107,7 +107,8 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
-        Action::Quit | Action::QuitNow => effects.push(Effect::Quit),
+        Action::Quit => quit(model, effects),
+        Action::QuitNow => effects.push(Effect::Quit),
         _ => {}
     }
 }
@@ -120,6 +121,7 @@ fn moved(model: &mut Model, action: Action) -> bool {
         // A lane takes two rows; the first row of the messages is their heading.
         Pane::Streams => rows / 2,
         Pane::Messages | Pane::Servers => rows - 1,
+        Pane::Held => rows.saturating_sub(2),
         _ => rows,
     };
     let whole = isize::try_from(whole).unwrap_or(1).max(1);
@@ -172,6 +174,12 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             model.log.step(&rows, by);
         }
         Pane::LogLine => model.log_line_scroll = model.log_line_scroll.saturating_add_signed(by),
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.step(&rows, by);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = model.held.scroll.saturating_add_signed(by),
     }
 }
 
@@ -207,6 +215,12 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             model.log.go_first(&rows);
         }
         Pane::LogLine => model.log_line_scroll = 0,
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.go_first(&rows);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = 0,
     }
     true
 }
@@ -230,6 +244,12 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         Pane::Server => model.server_scroll = usize::MAX / 2,
         Pane::Log => model.log.follow(),
         Pane::LogLine => model.log_line_scroll = usize::MAX / 2,
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.go_last(&rows);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = usize::MAX / 2,
     }
     true
 }
@@ -242,6 +262,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         Action::ShowResources => show(model, Screen::Resources),
         Action::ShowLog => show(model, Screen::Log),
         Action::ShowServers => show(model, Screen::Servers),
+        Action::ShowHeld => show(model, Screen::Held),
         Action::NextPane => cycle(model, true),
         Action::PreviousPane => cycle(model, false),
         Action::FocusSessions => model.focus(Pane::Sessions),
@@ -322,6 +343,7 @@ fn go_left(model: &mut Model) {
         Pane::Events => leave_to(model, Pane::Streams),
         Pane::Server => leave_to(model, Pane::Servers),
         Pane::LogLine => leave_to(model, Pane::Log),
+        Pane::HeldText => leave_to(model, Pane::Held),
         _ => {}
     }
 }
@@ -366,6 +388,7 @@ fn open(model: &mut Model) {
         Pane::Streams => enter(model, Pane::Events),
         Pane::Servers => enter(model, Pane::Server),
         Pane::Log => enter(model, Pane::LogLine),
+        Pane::Held => enter(model, Pane::HeldText),
         _ => {}
     }
 }
@@ -450,6 +473,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Servers);
     } else if pane == Pane::LogLine {
         model.focus(Pane::Log);
+    } else if pane == Pane::HeldText {
+        model.focus(Pane::Held);
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {
@@ -493,6 +518,29 @@ fn start_filter(model: &mut Model, text: &str) {
         ..FilterEdit::default()
     });
     text.clone_into(&mut model.filter);
+}
+
+/// Quits, and asks before if somebody waits for a decision.
+fn quit(model: &mut Model, effects: &mut Vec<Effect>) {
+    let summary = &model.snapshot.intercept.summary;
+    let count = summary.held + summary.queued;
+    if count == 0 || model.is_read_only {
+        return effects.push(Effect::Quit);
+    }
+    let messages = crate::format::plural(count as u64, "held message");
+    held::ask(
+        model,
+        format!("quit? {messages} would go on unchanged."),
+        Then::Quit,
+    );
+}
+
+/// Filter words for the message under the cursor.
+pub(super) fn words_of_selected(model: &Model) -> Vec<String> {
+    model
+        .selected()
+        .map(|row| words_for(row, request_of(model, row)))
+        .unwrap_or_default()
 }
 
 /// Puts words for the row under the cursor to the filter.
