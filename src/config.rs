@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -49,6 +50,8 @@ pub struct Config {
     pub rules_file: Option<PathBuf>,
     /// Whether somebody is there who decides about held messages. Without, they go on.
     pub can_hold: bool,
+    /// How often the client of a held event stream is kept with a comment, in whole milliseconds; 10 s if `None`.
+    pub comment_every: Option<Duration>,
     /// Every capacity.
     pub limits: ResourceLimits,
     /// Which of them the machine made smaller than they should be; the user is told.

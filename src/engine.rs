@@ -30,6 +30,7 @@ use crate::intercept::rule::Rule;
 use crate::intercept::rules::Armory;
 use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError};
 use crate::limits::ResourceLimits;
+use crate::mcp::tool_schemas::ToolSchemas;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
 use crate::resource::meters::{BufferPool, Meters};
@@ -395,6 +396,7 @@ fn start_parts(
         ports,
         door: DoorNotes::default(),
         interceptor: interceptor(config, clock),
+        tool_schemas: ToolSchemas::default(),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -445,6 +447,9 @@ fn interceptor(config: &Config, clock: Clock) -> Interceptor {
         patience: Arc::default(),
     };
     interceptor.holds.set_can_hold(config.can_hold);
+    if let Some(every) = config.comment_every {
+        interceptor.holds.set_comment_every(every);
+    }
     for rule in &config.rules {
         if let Err(error) = interceptor.armory.put(rule.clone()) {
             tracing::warn!("the rule `{}` is not armed: {error}", rule.name);

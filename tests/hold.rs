@@ -7,28 +7,14 @@
 
 mod support;
 
+use support::holding::{breakpoint, decide, held_one, held_rows};
 use support::stage::{EVENTS, Stage, call, json, stage};
 use support::*;
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::filter::Filter;
-use shadowcat::intercept::hold::{Actor, HeldRow};
+use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::intercept::rule::{Hits, Refusal, Rule, Verdict};
-use shadowcat::snapshot::{Command, Reply};
-
-fn breakpoint(when: &str) -> Rule {
-    Rule {
-        name: "test".to_owned(),
-        is_on: true,
-        when: Filter::parse(when).unwrap(),
-        direction: None,
-        hits: Hits::Always,
-        verdict: Verdict::Hold,
-        on_expire: None,
-        keeps_alive: false,
-    }
-}
+use shadowcat::intercept::rule::{Refusal, Rule};
 
 async fn armed(rule: Rule) -> Stage {
     stage(|config| {
@@ -39,29 +25,15 @@ async fn armed(rule: Rule) -> Stage {
 }
 
 async fn ask(stage: &Stage, what: InterceptCommand) -> InterceptReply {
-    let actor = Actor::Key;
-    match stage
-        .frontend
-        .commands
-        .ask(Command::Intercept { what, actor })
-        .await
-    {
-        Ok(Reply::Intercept(reply)) => reply,
-        other => panic!("{other:?}"),
-    }
+    decide(&stage.frontend, what).await
 }
 
-/// The held messages once there are `count` of them.
 async fn held(stage: &mut Stage, count: usize) -> Vec<HeldRow> {
-    let snapshot = snapshot_when(&mut stage.frontend, "messages are held", |snapshot| {
-        snapshot.intercept.rows.len() == count
-    })
-    .await;
-    snapshot.intercept.rows.clone()
+    held_rows(&mut stage.frontend, count).await
 }
 
 async fn only_held(stage: &mut Stage) -> HoldId {
-    held(stage, 1).await[0].id
+    held_one(&mut stage.frontend).await
 }
 
 #[tokio::test]

@@ -6,7 +6,11 @@
 //!
 //! Source: RFC 6455 §5 (frames), RFC 7692 §7 (`permessage-deflate`).
 
+mod write;
+
 use flate2::{Decompress, FlushDecompress, Status};
+
+pub(crate) use write::{Mask, mask_of, put_frame, reframed};
 
 use super::content::{DecodeLimits, RATIO_GRACE_BYTES};
 
@@ -49,6 +53,31 @@ pub enum Heard<'a> {
         /// The reason as it was sent.
         reason: &'a [u8],
     },
+}
+
+/// How far a reader came with the bytes of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// So many bytes belong to the frame.
+    pub(crate) taken: usize,
+    /// It is a control frame.
+    pub(crate) is_control: bool,
+    /// It is over with them.
+    is_frame_over: bool,
+    /// A message is under way behind them.
+    is_in_message: bool,
+}
+
+impl Step {
+    /// Whether the frame is over.
+    pub(crate) const fn ends_frame(self) -> bool {
+        self.is_frame_over
+    }
+
+    /// Whether a message is over with the frame.
+    pub(crate) const fn ends_message(self) -> bool {
+        self.is_frame_over && !self.is_control && !self.is_in_message
+    }
 }
 
 /// Why no more can be read.
@@ -116,6 +145,8 @@ pub struct WebSocketReader {
     control: Vec<u8>,
     inflater: Option<Inflater>,
     failure: Option<WebSocketError>,
+    /// First byte of the frame that is being read, or was read last.
+    first: u8,
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +182,45 @@ impl WebSocketReader {
             control: Vec::new(),
             inflater: keeps_context.map(Inflater::new),
             failure: None,
+            first: 0,
         }
+    }
+
+    /// Whether the bytes so far end between two messages, and inside no frame.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.message.is_none() && self.is_between_frames()
+    }
+
+    const fn is_between_frames(&self) -> bool {
+        self.frame.is_none() && self.header.have == 0
+    }
+
+    /// As [`push`](Self::push), but takes no byte behind the end of the frame that is under way.
+    ///
+    /// # Errors
+    /// [`WebSocketError`]; every later call returns the same.
+    pub(crate) fn push_frame(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut impl FnMut(Heard<'_>),
+    ) -> Result<Step, WebSocketError> {
+        self.failure.map_or(Ok(()), Err)?;
+        let mut rest = bytes;
+        if let (true, Some(first)) = (self.is_between_frames(), bytes.first()) {
+            self.first = *first;
+        }
+        while !rest.is_empty() {
+            self.step_or_fail(&mut rest, sink)?;
+            if self.is_between_frames() {
+                break;
+            }
+        }
+        Ok(Step {
+            taken: bytes.len() - rest.len(),
+            is_control: is_control(self.first & 0x0F),
+            is_frame_over: self.is_between_frames(),
+            is_in_message: self.message.is_some(),
+        })
     }
 
     /// Takes the next bytes and says what is in them.
@@ -161,13 +230,20 @@ impl WebSocketReader {
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), WebSocketError> {
         self.failure.map_or(Ok(()), Err)?;
         while !bytes.is_empty() {
-            if let Err(error) = self.step(&mut bytes, sink) {
-                self.failure = Some(error);
-                self.inflater = None;
-                return Err(error);
-            }
+            self.step_or_fail(&mut bytes, sink)?;
         }
         Ok(())
+    }
+
+    fn step_or_fail(
+        &mut self,
+        bytes: &mut &[u8],
+        sink: &mut impl FnMut(Heard<'_>),
+    ) -> Result<(), WebSocketError> {
+        self.step(bytes, sink).inspect_err(|error| {
+            self.failure = Some(*error);
+            self.inflater = None;
+        })
     }
 
     fn step(&mut self, bytes: &mut &[u8], sink: &mut impl FnMut(Heard<'_>)) -> Result<(), WebSocketError> {

@@ -100,7 +100,7 @@ async fn welcome(reader: &mut FrameReader) -> Result<Welcome, ConnectDoorError> 
         match read_message(&frame).map_err(LinkError::from)? {
             FromProxy::Welcome(welcome) => return Ok(welcome),
             FromProxy::Refused { reason } => return Err(ConnectDoorError::Refused { reason }),
-            FromProxy::Unknown => {}
+            FromProxy::Answer { .. } | FromProxy::Events { .. } | FromProxy::Unknown => {}
         }
     }
     Err(ConnectDoorError::Silent)

@@ -29,6 +29,12 @@ pub enum LinkError {
     /// The other side has gone in the middle of a frame.
     #[error("the other side of the control door has gone in the middle of a word")]
     Torn,
+    /// The other side says more than is taken.
+    #[error("what is said through the control door is longer than {most} bytes")]
+    TooMuch {
+        /// So much would be taken.
+        most: usize,
+    },
 }
 
 /// The reading end.

@@ -8,12 +8,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, FrameTooLongError, put_frame};
+use crate::intercept::interceptor::InterceptReply;
 
 /// The version of what is said.
 pub const DOOR_VERSION: u32 = 1;
 
 /// The role of a shim.
 pub const SHIM: &str = "shim";
+
+/// The role of a script that decides about held messages.
+pub const HELD: &str = "held";
 
 /// What someone who comes through the door says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,14 @@ pub enum ToProxy {
     },
     /// A shim: the command ended. The last message of a run.
     Exit(RunExit),
+    /// A script: the payload is a part of a question, an
+    /// [`InterceptCommand`](crate::intercept::interceptor::InterceptCommand) as JSON.
+    Ask {
+        /// Nothing of it follows.
+        is_last: bool,
+    },
+    /// A script: it wants to hear what happens among held messages.
+    Watch,
     /// Something newer than this build.
     #[serde(other)]
     Unknown,
@@ -62,9 +74,29 @@ pub enum FromProxy {
         /// Why, in a sentence for people.
         reason: String,
     },
+    /// To a script: the payload is a part of the answer, [`Answered`] as JSON.
+    Answer {
+        /// Nothing of it follows.
+        is_last: bool,
+    },
+    /// To a script: the payload is a part of what happened, [`HoldEvents`](crate::intercept::hold::HoldEvents) as JSON.
+    Events {
+        /// Nothing of it follows.
+        is_last: bool,
+    },
     /// Something newer than this build, such as a question of a later version.
     #[serde(other)]
     Unknown,
+}
+
+/// What a script is answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// It was done.
+    Done(InterceptReply),
+    /// It was not; why, in a sentence for people.
+    Refused(String),
 }
 
 /// Who comes through the door.
@@ -72,7 +104,7 @@ pub enum FromProxy {
 pub struct Hello {
     /// [`DOOR_VERSION`] of the speaker.
     pub version: u32,
-    /// What it wants to be: [`SHIM`].
+    /// What it wants to be: [`SHIM`] or [`HELD`].
     pub role: String,
 }
 

@@ -15,6 +15,8 @@ const MAX_WORDS: usize = 16;
 pub(crate) struct DoorNotes {
     /// Links now (`max_shims`).
     pub(crate) links: Level,
+    /// Those of scripts among them.
+    pub(crate) scripts: Level,
     words: Mutex<VecDeque<(String, Notice)>>,
 }
 

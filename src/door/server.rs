@@ -10,10 +10,12 @@ use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
+use super::control;
 use super::link::{FrameReader, FrameWriter, LinkError, link};
-use super::message::{DOOR_VERSION, FromProxy, Hello, SHIM, ToProxy, Welcome, read_message};
+use super::message::{DOOR_VERSION, FromProxy, HELD, Hello, SHIM, ToProxy, Welcome, read_message};
 use super::place::{PlaceError, check, prepare, socket_of, sockets};
 use super::shim;
+use crate::resource::meters::Level;
 use crate::snapshot::Severity;
 use crate::tasks::TaskKind;
 use crate::transport::hub::Hub;
@@ -141,16 +143,18 @@ async fn serve(hub: &Arc<Hub>, socket: UnixStream) {
     }
 }
 
-/// A place among `max_shims`.
-struct Place<'a>(&'a Hub);
+/// Scripts that are served at once: each may ask something as large as a message.
+const MAX_SCRIPTS: u64 = 16;
+
+/// A place among those that are linked at once.
+struct Place<'a>(&'a Level);
 
 impl<'a> Place<'a> {
-    fn take(hub: &'a Hub) -> Option<Self> {
-        let links = &hub.door.links;
+    fn take(links: &'a Level, most: u64) -> Option<Self> {
         links.add(1);
-        let place = Self(hub);
+        let place = Self(links);
         let (now, ..) = links.read();
-        if now > hub.limits.max_shims as u64 {
+        if now > most {
             links.reach();
             return None;
         }
@@ -160,12 +164,12 @@ impl<'a> Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.door.links.sub(1);
+        self.0.sub(1);
     }
 }
 
 async fn let_in(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter) -> Result<(), LinkError> {
-    let place = Place::take(hub);
+    let place = Place::take(&hub.door.links, hub.limits.max_shims as u64);
     // It is heard also if it is refused: an end with words unheard would reach it before the refusal.
     let Ok(came) = timeout(HELLO, reader.next()).await else {
         return Ok(());
@@ -178,9 +182,16 @@ async fn let_in(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter
             let limit = hub.limits.max_shims;
             format!("it has {limit} links already; raise --max-shims")
         }
+        (Ok(ToProxy::Hello(hello)), Some(_)) if hello.role == HELD => {
+            let Some(_script) = Place::take(&hub.door.scripts, MAX_SCRIPTS) else {
+                let reason = format!("{MAX_SCRIPTS} scripts decide about its held messages already");
+                return refuse(writer, reason).await;
+            };
+            welcome(hub, &mut writer).await?;
+            return control::serve(hub, reader, writer).await;
+        }
         (Ok(ToProxy::Hello(_)), Some(_)) => {
-            writer.put(&FromProxy::Welcome(introduction(hub)), b"")?;
-            writer.flush().await?;
+            welcome(hub, &mut writer).await?;
             return shim::observe(hub, reader).await;
         }
         _ => "it was not told who comes".to_owned(),
@@ -188,8 +199,13 @@ async fn let_in(hub: &Arc<Hub>, mut reader: FrameReader, mut writer: FrameWriter
     refuse(writer, reason).await
 }
 
+async fn welcome(hub: &Hub, writer: &mut FrameWriter) -> Result<(), LinkError> {
+    writer.put(&FromProxy::Welcome(introduction(hub)), b"")?;
+    writer.flush().await
+}
+
 fn is_known(hello: &Hello) -> bool {
-    hello.version == DOOR_VERSION && hello.role == SHIM
+    hello.version == DOOR_VERSION && [SHIM, HELD].contains(&hello.role.as_str())
 }
 
 fn introduction(hub: &Hub) -> Welcome {

@@ -87,7 +87,12 @@ impl Observed {
                 self.note_gap(reason, chunks, bytes);
             }
             // Nothing that concerns a run under way, or newer than this build.
-            ToProxy::Hello(_) | ToProxy::Begin(_) | ToProxy::Exit(_) | ToProxy::Unknown => {}
+            ToProxy::Hello(_)
+            | ToProxy::Begin(_)
+            | ToProxy::Exit(_)
+            | ToProxy::Ask { .. }
+            | ToProxy::Watch
+            | ToProxy::Unknown => {}
         }
     }
 

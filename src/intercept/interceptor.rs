@@ -10,7 +10,7 @@ use crate::ids::HoldId;
 use crate::snapshot::Head;
 
 use super::filter::Filter;
-use super::hold::{Actor, Decision, HeldDetail, HeldRow, HeldSummary, HoldError, Holds};
+use super::hold::{Actor, Decision, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds};
 use super::patience::Patience;
 use super::rule::{Hits, Refusal, Rule, Verdict};
 use super::rules::{Armory, RuleRow, template};
@@ -32,6 +32,11 @@ pub struct Interceptor {
 pub enum InterceptCommand {
     /// All held messages.
     List,
+    /// What happened among them after the event with this number.
+    Events {
+        /// Its number; 0 for all that is still known.
+        after: u64,
+    },
     /// One of them with its text.
     Show {
         /// Which.
@@ -150,6 +155,8 @@ pub enum InterceptReply {
         /// They.
         rows: Vec<HeldRow>,
     },
+    /// What happened.
+    Events(HoldEvents),
     /// One of them.
     Message(Box<HeldText>),
     /// The rules, in the order in which they are asked.
@@ -222,6 +229,7 @@ impl Interceptor {
             InterceptCommand::List => Ok(InterceptReply::Held {
                 rows: self.holds.rows(),
             }),
+            InterceptCommand::Events { after } => Ok(InterceptReply::Events(self.holds.events(after))),
             InterceptCommand::Show { id } => self.show(id),
             InterceptCommand::Edit { id, text } => self.edit(id, text),
             InterceptCommand::Rules => Ok(InterceptReply::Rules {

@@ -2,4 +2,5 @@
 
 pub mod era;
 pub(crate) mod tool_headers;
+pub(crate) mod tool_schemas;
 pub mod trace;

@@ -118,6 +118,7 @@ async fn answer(
         local,
         only: None,
         within: None,
+        listeners: crate::transport::route::Listeners::default(),
     };
     if let Some(refusal) = server.hub.routes.refusal(asked) {
         let answer = OwnAnswer::nowhere(&refusal, &local.to_string());

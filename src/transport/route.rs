@@ -65,6 +65,17 @@ pub(crate) struct Asked<'a> {
     /// The one server that this end is for; `None` where all are.
     pub(crate) only: Option<ServerPlace>,
     pub(crate) within: Option<&'a Within>,
+    /// All our listeners on this machine, each with the one server that it is for.
+    pub(crate) listeners: Listeners<'a>,
+}
+
+/// Where we listen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Listeners<'a> {
+    /// Where all servers are.
+    pub(crate) common: &'a [SocketAddr],
+    /// Where one server is alone.
+    pub(crate) ports: &'a [(ServerPlace, SocketAddr)],
 }
 
 /// Which of the configured servers.
@@ -186,9 +197,24 @@ impl Routes {
         }
         match asked.uri.authority() {
             Some(authority) if authority.host().eq_ignore_ascii_case(OWN_NAME) => own_page(asked),
-            Some(authority) if !self.names_us(authority, asked.local) => self.forward(asked, authority),
+            Some(authority) if !self.names_us(authority, asked.local) => {
+                match self.elsewhere(authority, asked) {
+                    Some(there) => self.reverse(there, Some(authority.clone())),
+                    None => self.forward(asked, authority),
+                }
+            }
             named => self.reverse(asked, named.cloned().or_else(|| host_of(asked.headers))),
         }
+    }
+
+    /// The same request at the one of our other listeners that `authority` names: a client that was told to use this one
+    /// as its proxy may ask it for them all.
+    fn elsewhere<'a>(&self, authority: &Authority, asked: Asked<'a>) -> Option<Asked<'a>> {
+        let Listeners { common, ports } = asked.listeners;
+        let common = common.iter().map(|local| (None, *local));
+        let mut all = common.chain(ports.iter().map(|(place, local)| (Some(*place), *local)));
+        let (only, local) = all.find(|(_, local)| self.names_us(authority, *local))?;
+        Some(Asked { local, only, ..asked })
     }
 
     fn connect(&self, asked: Asked<'_>) -> Route {

@@ -21,7 +21,7 @@ use super::own::{give_certificate, refuse, turn_away};
 use super::pass::pass;
 use super::place::{ConnectionPlace, StreamPlace};
 use super::relay::ReplyBody;
-use super::route::{Asked, Nowhere, Route, ServerPlace, Within};
+use super::route::{Asked, Listeners, Nowhere, Route, ServerPlace, Within};
 use super::tap::RequestHeads;
 use super::tunnel;
 
@@ -77,6 +77,10 @@ pub(crate) async fn serve(
         local: connection.local,
         only: connection.only,
         within: connection.within.as_ref(),
+        listeners: Listeners {
+            common: &connection.hub.common,
+            ports: &connection.hub.ports,
+        },
     };
     let response = match connection.hub.routes.route(asked) {
         Route::Nowhere(nowhere) => {

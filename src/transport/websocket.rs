@@ -1,8 +1,14 @@
 //! The switch to a WebSocket: the server's consent passes, then the bytes both ways as they are, while a copy is read.
 //!
-//! The connection is the session, each message a frame. What HTTP/2 calls extended CONNECT (RFC 8441) is not offered.
+//! The connection is the session, each message a frame. With rules armed each direction is a lane ([`gate`]): from the
+//! next message on, messages go on whole, once it is decided about them.
+//!
+//! What HTTP/2 calls extended CONNECT (RFC 8441) is not offered.
 //!
 //! Source: RFC 6455 §4, RFC 9110 §7.8.
+
+mod gate;
+mod tap;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +18,33 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use tokio::io::split;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::codec::websocket::{Deflate, Heard, WebSocketReader};
+use crate::codec::websocket::Deflate;
 use crate::session::observation::{ObservedHead, SOCKET_CLOSED, head_text};
 use crate::session::registry::Session;
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis, Severity};
+use crate::snapshot::{Direction, EndKind, SessionBasis};
 use crate::tasks::{NoRoomError, TaskKind, TaskPermit};
 
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
 use super::observed::response_fields;
 use super::place::ConnectionPlace;
-use super::reader::{BodyKind, BodyReader, Draft};
 use super::relay::{ReplyBody, describe};
-use super::rewrite::Changes;
 use super::serve::ClientConnection;
 use super::tap::RequestHeads;
 use super::upstream::{ConnectionFacts, Speaks};
 use super::watchers::Outbox;
+use tap::{Back, End, Tap, pass};
 
 const PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
 const EXTENSIONS: HeaderName = header::SEC_WEBSOCKET_EXTENSIONS;
 /// The subprotocol whose messages are JSON-RPC.
 const MCP: &str = "mcp";
-/// How much is read at once, in bytes. What it inflates to is kept until it is told.
-const READ_BYTES: usize = 16 * 1024;
+/// Answers in the place of the server's that wait until it has finished its message.
+const ANSWERS: usize = 16;
 /// How long one side may go on once the other has closed.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -201,15 +207,21 @@ async fn relay(exchange: &Arc<Exchange>, client: OnUpgrade, server: OnUpgrade, k
     };
     let (from_client, to_client) = split(client);
     let (from_server, to_server) = split(server);
-    let tap = |direction| Tap::new(exchange, direction, kind);
-    let up = pass(from_client, to_server, tap(Direction::ClientToServer));
-    let down = pass(from_server, to_client, tap(Direction::ServerToClient));
+    let (answers, back) = mpsc::channel(ANSWERS);
+    let tap = |direction, back| Tap::new(exchange, direction, kind, back);
+    let up = tap(Direction::ClientToServer, Back::To(answers));
+    let down = tap(Direction::ServerToClient, Back::From(back));
+    let (up, down) = (
+        pass(from_client, to_server, up),
+        pass(from_server, to_client, down),
+    );
     let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
     let end = tokio::select! {
         end = &mut up => match end {
             // The server knows that it has no more to say, or takes no more; its own last words still count.
             End::Read | End::Refused => timeout(CLOSING, down).await.map_or(EndKind::CutByProxy, End::of_server),
             End::BrokeOff => EndKind::ClientAborted,
+            End::Cut => EndKind::CutByProxy,
         },
         end = &mut down => match end {
             End::Read => match timeout(CLOSING, up).await {
@@ -220,164 +232,6 @@ async fn relay(exchange: &Arc<Exchange>, client: OnUpgrade, server: OnUpgrade, k
         },
     };
     exchange.end_direction(Direction::ServerToClient, end);
-}
-
-/// How one direction ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// There is nothing more to read.
-    Read,
-    /// Reading failed.
-    BrokeOff,
-    /// Nobody takes it any more.
-    Refused,
-}
-
-impl End {
-    /// Of what the server says.
-    const fn of_server(self) -> EndKind {
-        match self {
-            Self::Read => EndKind::Complete,
-            Self::BrokeOff => EndKind::UpstreamAborted,
-            Self::Refused => EndKind::ClientAborted,
-        }
-    }
-}
-
-/// Passes on one direction; what was read is told before it goes on.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut tap: Tap) -> End {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let length = match from.read(&mut buffer).await {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(_) => return End::BrokeOff,
-        };
-        let bytes = &buffer[..length];
-        tap.look(bytes).await;
-        if to.write_all(bytes).await.is_err() || to.flush().await.is_err() {
-            return End::Refused;
-        }
-    }
-    match to.shutdown().await {
-        Ok(()) => End::Read,
-        Err(_) => End::Refused,
-    }
-}
-
-/// Reads one direction and tells of it.
-struct Tap {
-    direction: Direction,
-    reader: WebSocketReader,
-    messages: BodyReader,
-    drafts: Vec<Draft>,
-    is_unreadable: bool,
-    outbox: Outbox,
-    // Dropped last: its drop may tell the end of the exchange.
-    exchange: Arc<Exchange>,
-}
-
-impl Tap {
-    fn new(exchange: &Arc<Exchange>, direction: Direction, kind: Kind) -> Self {
-        let hub = &exchange.hub;
-        let lease = hub.buffers.lease(exchange.side);
-        let document = BodyKind::Document { is_json: kind.is_mcp };
-        Self {
-            direction,
-            reader: WebSocketReader::new(kind.keeps_context(direction)),
-            messages: BodyReader::new(document, None, &hub.limits, lease),
-            drafts: Vec::new(),
-            is_unreadable: false,
-            outbox: Outbox::new(Arc::clone(&hub.watchers)),
-            exchange: Arc::clone(exchange),
-        }
-    }
-
-    /// Tells of the next bytes. Waits while ledger or recorder have no room.
-    async fn look(&mut self, bytes: &[u8]) {
-        self.exchange.count(self.direction, bytes.len());
-        if !self.is_unreadable {
-            self.read(bytes);
-        }
-        self.outbox.flush().await;
-    }
-
-    fn read(&mut self, bytes: &[u8]) {
-        let wants_parts = self.outbox.is_recording();
-        let (messages, drafts) = (&mut self.messages, &mut self.drafts);
-        let mut close = None;
-        let outcome = self.reader.push(bytes, &mut |heard| match heard {
-            Heard::Data { bytes, is_last, .. } => {
-                messages.push(&Bytes::copy_from_slice(bytes), is_last, wants_parts, drafts);
-                if is_last {
-                    messages.finish(true, drafts);
-                }
-            }
-            Heard::Close { code, reason } => close = Some((code, head_text(reason))),
-            Heard::Ping | Heard::Pong => {}
-        });
-        if let Err(error) = outcome {
-            self.is_unreadable = true;
-            self.messages.finish(false, &mut self.drafts);
-            self.find(format!(
-                "what passes on this WebSocket from here on is not shown: {error}"
-            ));
-        }
-        self.tell();
-        if let Some((Some(code), reason)) = close {
-            self.closes(code, &reason);
-        }
-    }
-
-    /// A close that is not the usual one says why.
-    fn closes(&self, code: u16, reason: &str) {
-        /// Done, and going away.
-        const USUAL: [u16; 2] = [1000, 1001];
-        if !USUAL.contains(&code) {
-            let who = match self.direction {
-                Direction::ClientToServer => "client",
-                Direction::ServerToClient => "server",
-            };
-            let reason = if reason.is_empty() {
-                String::new()
-            } else {
-                format!(": {reason}")
-            };
-            self.exchange
-                .fail(format!("the {who} closed the WebSocket with code {code}{reason}"));
-        }
-    }
-
-    fn find(&mut self, text: String) {
-        let finding = Finding {
-            severity: Severity::Warning,
-            text,
-        };
-        let changes = Changes {
-            findings: vec![finding],
-            ..Changes::default()
-        };
-        self.exchange.tell_changes(changes, &mut self.outbox);
-    }
-
-    fn tell(&mut self) {
-        if !self.drafts.is_empty() {
-            self.exchange.tell_as(
-                self.direction,
-                Carrier::WebSocket,
-                &mut self.drafts,
-                None,
-                &mut self.outbox,
-            );
-        }
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        self.messages.finish(false, &mut self.drafts);
-        self.tell();
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //!
 //! No lock is held across an await, and none is touched by traffic that is not held.
 
+mod events;
 mod row;
 mod ticket;
 
@@ -22,6 +23,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{CallId, HoldId, IdSource};
 use crate::resource::meters::Level;
 
+pub use events::{HoldChange, HoldEvent, HoldEvents, MAX_EVENTS};
 pub use row::{HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
 pub(crate) use ticket::Ticket;
 
@@ -166,6 +168,8 @@ pub struct Holds {
     clock: Clock,
     /// Whether somebody is there who can decide.
     can_hold: AtomicBool,
+    /// Milliseconds between two comments that keep the client of a held event stream.
+    comment_every: AtomicU64,
     max_messages: usize,
     max_bytes: usize,
     changed: watch::Sender<u64>,
@@ -180,6 +184,7 @@ struct Inner {
     bytes: usize,
     /// Calls whose next message is to be held.
     steps: Vec<CallId>,
+    log: events::EventLog,
 }
 
 #[derive(Debug)]
@@ -213,6 +218,7 @@ impl Holds {
             ids: IdSource::default(),
             clock,
             can_hold: AtomicBool::new(true),
+            comment_every: AtomicU64::new(10_000),
             max_messages,
             max_bytes,
             changed: watch::Sender::new(0),
@@ -230,6 +236,17 @@ impl Holds {
     /// Says whether there is somebody to decide. What is held already stays so.
     pub fn set_can_hold(&self, can_hold: bool) {
         self.can_hold.store(can_hold, Ordering::Relaxed);
+    }
+
+    /// How often the client of a held event stream is kept with a comment.
+    pub fn comment_every(&self) -> Duration {
+        Duration::from_millis(self.comment_every.load(Ordering::Relaxed).max(1))
+    }
+
+    /// Says how often that is; in whole milliseconds, at least one.
+    pub(crate) fn set_comment_every(&self, every: Duration) {
+        let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        self.comment_every.store(millis, Ordering::Relaxed);
     }
 
     /// Changes with everything that changes in the table.
@@ -270,6 +287,7 @@ impl Holds {
             waker: None,
         };
         inner.items.insert(id, item);
+        inner.note_place(id, self.clock.now());
         self.held.set(inner.items.len() as u64);
         drop(inner);
         self.tell();
@@ -378,6 +396,10 @@ impl Holds {
             let is_open = item.decision.is_none() || matches!(item.decision, Some((Decision::Delay(_), _)));
             if is_open {
                 item.decision = Some((Decision::Forward, actor));
+                if actor == Actor::Release {
+                    // An edit that nobody has sent is nobody's wish.
+                    item.edited = None;
+                }
                 wakers.extend(item.waker.take());
                 count += 1;
             }
@@ -474,8 +496,12 @@ impl Holds {
     fn change(&self, id: HoldId, change: impl FnOnce(&mut Item)) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let item = inner.items.get_mut(&id).filter(|item| item.decision.is_none());
-        change(item.ok_or(HoldError::Gone(id))?);
+        let item = item.ok_or(HoldError::Gone(id))?;
+        change(item);
+        // What happens when its time is over may be another thing now.
+        let waker = item.waker.clone();
         drop(inner);
+        wake(waker);
         self.tell();
         Ok(())
     }
@@ -507,10 +533,22 @@ impl Holds {
         }
     }
 
+    /// It is at the head of its lane now.
+    fn come_up(&self, id: HoldId) {
+        let mut inner = self.lock();
+        if let Some(item) = inner.items.get_mut(&id).filter(|item| !item.is_head) {
+            item.is_head = true;
+            inner.note_place(id, self.clock.now());
+            drop(inner);
+            self.tell();
+        }
+    }
+
     fn take_out(&self, id: HoldId) {
         let mut inner = self.lock();
         if let Some(item) = inner.items.remove(&id) {
             inner.bytes -= item.facts.payload.len();
+            inner.note_end(&item, self.clock.now());
             self.bytes.set(inner.bytes as u64);
             self.held.set(inner.items.len() as u64);
             drop(inner);

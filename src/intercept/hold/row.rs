@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, HoldId, ProxySessionId};
-use crate::intercept::rule::OnExpire;
+use crate::intercept::rule::{OnExpire, Refusal};
 use crate::snapshot::{Carrier, Direction, Head, RowKind};
 
 use super::{Decision, HoldError};
@@ -202,7 +202,11 @@ impl HeldFacts {
                 why,
             })
         };
+        let is_batch = self.payload.trim_ascii_start().starts_with(b"[");
         match (decision, self.kind) {
+            (Decision::Answer(_), _) if is_batch => {
+                unfit("a batch", "edit it, forward it or refuse it as a whole")
+            }
             (Decision::Answer(_), RowKind::Request) if is_from_client => Ok(()),
             (Decision::Answer(_), RowKind::Request) => {
                 unfit("a request of the server", "edit it, forward it or drop it")
@@ -210,6 +214,14 @@ impl HeldFacts {
             (Decision::Answer(_), _) => unfit("no request", "only requests can be answered"),
             (Decision::Refuse(_), RowKind::Notification) => {
                 unfit("a notification", "nobody waits for an answer; drop it instead")
+            }
+            (Decision::Refuse(refusal), RowKind::Request)
+                if !is_from_client && *refusal != Refusal::Close =>
+            {
+                unfit(
+                    "a request of the server",
+                    "an answer would have to come from its client; edit it, forward it or drop it",
+                )
             }
             _ => Ok(()),
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::intercept::rule::OnExpire;
+use crate::intercept::rule::{OnExpire, Refusal};
+use crate::session::observation::OWN_ERROR;
 
 use super::{Actor, Decided, Decision, HeldFacts, Holds};
 
@@ -31,7 +32,12 @@ impl Ticket {
 
     /// It is at the head of its lane now.
     pub(crate) fn come_up(&self) {
-        self.holds.note(self.facts.id, |item| item.is_head = true);
+        self.holds.come_up(self.facts.id);
+    }
+
+    /// Its lane ends, so that nothing that was decided can be done any more.
+    pub(crate) fn orphan(&self) {
+        self.holds.note(self.facts.id, |item| item.decision = None);
     }
 
     /// So much waits behind it.
@@ -50,23 +56,25 @@ impl Ticket {
             OnExpire::Wait => return,
             OnExpire::Forward => Decision::Forward,
             OnExpire::Error => Decision::Refuse(expired(&self.facts)),
-            OnExpire::Drop => Decision::Drop { is_silent: true },
+            OnExpire::Drop => Decision::Drop { is_silent: false },
+        };
+        // Where nobody waits for an answer, none is given.
+        let decision = match self.facts.fits(&decision) {
+            Ok(()) => decision,
+            Err(_) => Decision::Drop { is_silent: false },
         };
         // Somebody may have been quicker.
         let _ = self.holds.decide(self.facts.id, decision, Actor::Timer);
     }
 }
 
-fn expired(facts: &HeldFacts) -> crate::intercept::rule::Refusal {
+fn expired(facts: &HeldFacts) -> Refusal {
     let seconds = facts.budget.as_secs();
-    crate::intercept::rule::Refusal::Error {
-        code: EXPIRED_CODE,
+    Refusal::Error {
+        code: OWN_ERROR,
         message: format!("The proxy held this message for {seconds} s without a decision."),
     }
 }
-
-/// The code of errors that stand for messages nobody decided about: of those that JSON-RPC leaves to servers.
-const EXPIRED_CODE: i64 = -32_000;
 
 impl Drop for Ticket {
     fn drop(&mut self) {

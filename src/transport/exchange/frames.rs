@@ -113,6 +113,15 @@ impl Exchange {
         }
     }
 
+    /// What headers repeat of the arguments of a tool, should somebody edit a call of it.
+    fn learn_tools(&self, direction: Direction, placed: &[PlacedMessage], payload: &[u8], is_cut: bool) {
+        let [only] = placed else { return };
+        let is_list = only.placement.request_method.as_deref() == Some("tools/list");
+        if direction == Direction::ServerToClient && is_list && !is_cut {
+            self.hub.tool_schemas.learn(&self.server, payload);
+        }
+    }
+
     pub(super) fn place(
         &self,
         (direction, carrier): (Direction, Carrier),
@@ -154,6 +163,7 @@ impl Exchange {
             .into_iter()
             .map(|envelope| self.placed(carriage, envelope, session.as_deref()));
         let placed: Vec<PlacedMessage> = placed.collect();
+        self.learn_tools(direction, &placed, &draft.payload, draft.is_cut);
         for placed in &placed {
             self.learn(direction, placed, session.as_deref(), now);
         }

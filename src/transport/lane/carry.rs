@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::codec::event::rewrite_data;
+use crate::codec::websocket::reframed;
 use crate::intercept::edit::{self, Change};
 use crate::intercept::hold::{Actor, Decided, Decision, Ending};
 use crate::intercept::rule::{Fault, Refusal, Verdict};
@@ -15,7 +16,7 @@ use crate::intercept::rules::template;
 use crate::session::observation::{Event, VerdictObserved};
 use crate::snapshot::{Direction, RowKind};
 
-use super::{Chosen, Entry, Fate, Form, Lane, Noted, Passed, is_slow, words};
+use super::{Chosen, Entry, Fate, Form, Lane, Passed, is_slow, words};
 
 /// What has become of the document of a lane, beside its bytes.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Lane {
             return Poll::Ready(());
         };
         match &mut entry.fate {
-            Fate::Pass => self.pass(on),
+            Fate::Pass | Fate::Part | Fate::Comment => self.pass(on),
             Fate::WaitForRoom { rule } => {
                 let rule = rule.clone();
                 return self.ask_for_room(cx, rule);
@@ -92,23 +93,16 @@ impl Lane {
     }
 
     fn ask_for_room(&mut self, cx: &mut Context<'_>, rule: Chosen) -> Poll<()> {
-        let place = self.queue.front().and_then(|entry| {
-            let noted = entry.noted.as_ref()?;
-            self.place_in_table(noted, &rule, true)
-        });
-        if let (Some(ticket), Some(entry)) = (place, self.queue.front_mut()) {
-            entry.fate = Fate::Wait { ticket, is_up: true };
-            self.note_queue();
-            return Poll::Ready(());
+        let noted = self.queue.front().and_then(|entry| entry.noted.as_ref());
+        let fate = noted.map_or(Fate::Pass, |noted| self.hold(noted, rule, true));
+        if matches!(fate, Fate::WaitForRoom { .. }) {
+            return self.poll_until(cx, Instant::now() + super::ASK_AGAIN);
         }
-        if !self.exchange.hub.interceptor.holds.can_hold() {
-            if let Some(entry) = self.queue.front_mut() {
-                entry.fate = Fate::Pass;
-            }
-            return Poll::Ready(());
+        if let Some(entry) = self.queue.front_mut() {
+            entry.fate = fate;
         }
-        let _ = self.poll_until(cx, Instant::now() + super::ROOM_AGAIN);
-        Poll::Pending
+        self.note_queue();
+        Poll::Ready(())
     }
 
     fn wait_for_person(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -155,16 +149,16 @@ impl Lane {
 
     fn poll_delay(&mut self, cx: &mut Context<'_>, due: Instant, on: &mut Passed) -> Poll<()> {
         let Some(Entry {
-            fate: Fate::Delayed { ticket, .. },
+            fate: Fate::Delayed { ticket, decided, .. },
             ..
         }) = self.queue.front()
         else {
             return Poll::Ready(());
         };
-        if let Poll::Ready(decided) = ticket.poll_decision(cx)
-            && !matches!(decided.decision, Decision::Delay(_))
+        if let Poll::Ready(anew) = ticket.poll_decision(cx)
+            && anew.decision != decided.decision
         {
-            self.decided(decided, on);
+            self.decided_anew(anew, on);
             return Poll::Ready(());
         }
         if Instant::now() < due {
@@ -184,6 +178,21 @@ impl Lane {
         Poll::Ready(())
     }
 
+    /// What was delayed is to go on at another time, or something else is to become of it.
+    fn decided_anew(&mut self, anew: Decided, on: &mut Passed) {
+        let Decision::Delay(time) = anew.decision else {
+            return self.decided(anew, on);
+        };
+        if let Some(Entry {
+            fate: Fate::Delayed { decided, due, .. },
+            ..
+        }) = self.queue.front_mut()
+        {
+            *decided = anew;
+            *due = Instant::now() + time;
+        }
+    }
+
     fn poll_rule(
         &mut self,
         cx: &mut Context<'_>,
@@ -200,14 +209,12 @@ impl Lane {
             {
                 *is_due = Some(due);
             }
-            if Instant::now() < due {
-                return self.poll_until(cx, due);
+            if Instant::now() < due && self.is_acting() {
+                return self.poll_until(cx, due.min(Instant::now() + super::ASK_AGAIN));
             }
         }
-        if let Verdict::Fault(Fault::Reorder { by }) = rule.verdict
-            && self.put_behind(by)
-        {
-            return Poll::Ready(());
+        if let Verdict::Fault(Fault::Reorder { by }) = rule.verdict {
+            return self.poll_reorder(cx, by as usize, &rule.name, on);
         }
         let Some(mut entry) = self.pop() else {
             return Poll::Ready(());
@@ -230,21 +237,46 @@ impl Lane {
         Poll::Ready(())
     }
 
-    /// Moves the head behind the next messages. False if they are not there yet and more may come.
-    fn put_behind(&mut self, by: u32) -> bool {
-        let by = by as usize;
-        if self.queue.len() <= by || by == 0 {
-            return false;
-        }
-        if let Some(mut entry) = self.queue.pop_front() {
-            entry.fate = Fate::Pass;
-            self.queue.insert(by, entry);
-        }
-        true
+    /// Moves the head behind the next messages, once they are there or no more come.
+    fn poll_reorder(
+        &mut self,
+        cx: &mut Context<'_>,
+        by: usize,
+        rule: &Arc<str>,
+        on: &mut Passed,
+    ) -> Poll<()> {
+        let may_come = !self.is_over && self.form != Form::Document && !self.is_full() && self.is_acting();
+        let place = match self.place_behind(by) {
+            None if may_come => return self.poll_until(cx, Instant::now() + super::ASK_AGAIN),
+            None if self.is_in_part => 0,
+            None => self.queue.len() - 1,
+            Some(place) => place,
+        };
+        let Some(mut entry) = self.queue.pop_front() else {
+            return Poll::Ready(());
+        };
+        let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
+        self.tell(&entry, None, Arc::clone(rule), deed, on);
+        entry.fate = Fate::Pass;
+        self.queue.insert(place, entry);
+        Poll::Ready(())
+    }
+
+    /// Where the head is behind so many others, and inside of none; `None` if they are not there.
+    fn place_behind(&self, by: usize) -> Option<usize> {
+        let is_part = |at: usize| match self.queue.get(at) {
+            Some(entry) => matches!(entry.fate, Fate::Part),
+            None => self.is_in_part,
+        };
+        let is_whole = |at: usize| !(is_part(at) && is_part(at + 1));
+        let is_comment = |at: usize| matches!(self.queue[at].fate, Fate::Comment);
+        let mut ends = (1..self.queue.len()).filter(|at| is_whole(*at) && !is_comment(*at));
+        by.checked_sub(1).map_or(Some(0), |others| ends.nth(others))
     }
 
     fn poll_trickle(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Poll<()> {
         const STEPS_A_SECOND: u64 = 10;
+        let is_acting = self.is_acting();
         let Some(Entry {
             fate:
                 Fate::Trickle {
@@ -257,6 +289,11 @@ impl Lane {
         else {
             return Poll::Ready(());
         };
+        if !is_acting {
+            on.pieces.push(std::mem::take(rest));
+            self.pop();
+            return Poll::Ready(());
+        }
         if Instant::now() < *due {
             let due = *due;
             return self.poll_until(cx, due);
@@ -311,12 +348,16 @@ impl Lane {
             .as_ref()
             .map(|noted| noted.payload.clone())
             .unwrap_or_default();
+        if words::is_batch(&payload) {
+            return Err("a batch is answered message by message, which a rule cannot do".to_owned());
+        }
         let result = template::fill(result, &payload).map_err(|error| error.to_string())?;
         Ok(template::answer(&payload, &result).into())
     }
 
     fn replace(&mut self, entry: &Entry, changes: &[Change], on: &mut Passed) -> Deed {
-        let Some(noted) = &entry.noted else {
+        let Some(noted) = entry.noted.as_ref().filter(|noted| !noted.is_cut) else {
+            tracing::warn!("a rule cannot change a message that could not be decoded; it went on as it came");
             return self.forward(entry, None, Actor::Rule, on);
         };
         let mut payload = noted.payload.to_vec();
@@ -344,6 +385,7 @@ impl Lane {
         let bytes = &entry.bytes;
         match fault {
             Fault::Close => {
+                self.outcome.is_closed = true;
                 self.close(on);
                 self.deed(Ending::Dropped, Actor::Rule, None)
             }
@@ -435,7 +477,8 @@ impl Lane {
         }
         let Some(noted) = &entry.noted else { return };
         let head = self.exchange.request_fields();
-        for fixup in edit::fixups(&head, &noted.payload, payload, None) {
+        let schema = self.exchange.hub.tool_schemas.of(&self.exchange.server, payload);
+        for fixup in edit::fixups(&head, &noted.payload, payload, schema.as_deref()) {
             self.outcome.fields.push((fixup.name, fixup.after));
         }
     }
@@ -443,7 +486,8 @@ impl Lane {
     /// A payload as the lane carries it.
     fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
         match self.form {
-            Form::Document | Form::Messages => payload.clone(),
+            Form::Document => payload.clone(),
+            Form::Messages => reframed(&entry.bytes, payload),
             Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
             Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
         }
@@ -478,7 +522,6 @@ impl Lane {
             .noted
             .as_ref()
             .map_or(RowKind::Malformed, |noted| self.kind_of(noted));
-        let id = entry.noted.as_ref().and_then(Noted::rpc_id);
         if *refusal == Refusal::Close {
             self.outcome.is_closed = true;
             self.close(on);
@@ -490,7 +533,7 @@ impl Lane {
         if !is_request && !is_answer {
             return self.leave_out(entry, refusal, ending, actor, on);
         }
-        let message = words::refusal(id.as_deref(), refusal);
+        let message = words::refusals(entry.noted.as_ref(), refusal);
         if is_request && !from_client {
             // Only an answer from the client could reach the server; it gets none.
             self.drop_silently(entry, on);

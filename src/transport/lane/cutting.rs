@@ -17,7 +17,7 @@ pub(crate) enum Form {
     Events,
     /// A message a line.
     Lines,
-    /// Each push is one message.
+    /// Each push is one message of a WebSocket: its frames as they came, and noted with its payload whole.
     Messages,
 }
 

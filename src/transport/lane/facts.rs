@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::envelope::MessageKind;
 use crate::ids::{CallId, HoldId};
-use crate::intercept::hold::Actor;
-use crate::intercept::hold::{HeldFacts, Ticket};
+use crate::intercept::hold::{Actor, HeldFacts};
 use crate::intercept::rule::{OnExpire, Verdict};
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
 use crate::snapshot::{Direction, RowKind};
@@ -36,16 +36,36 @@ impl Lane {
         };
         match rule.verdict {
             Verdict::Forward | Verdict::Log => Fate::Pass,
-            Verdict::Hold if !holds.can_hold() => Fate::Pass,
-            Verdict::Hold => match self.place_in_table(noted, &rule, self.queue.is_empty()) {
-                Some(ticket) => Fate::Wait {
-                    ticket,
-                    is_up: self.queue.is_empty(),
-                },
-                None => Fate::WaitForRoom { rule },
-            },
+            Verdict::Hold => self.hold(noted, rule, self.queue.is_empty()),
             _ => Fate::Do { rule, is_due: None },
         }
+    }
+
+    /// Puts a frame into the table of held messages and tells of it, if anything is held at all.
+    pub(super) fn hold(&self, noted: &Noted, rule: Chosen, is_up: bool) -> Fate {
+        if !self.may_hold() {
+            return Fate::Pass;
+        }
+        let holds = &self.exchange.hub.interceptor.holds;
+        let Some(ticket) = holds.put(self.held_facts(noted, &rule), is_up) else {
+            return Fate::WaitForRoom { rule };
+        };
+        // Asked again: who lets go of everything says so first, and then looks into the table.
+        if !self.may_hold() {
+            return Fate::Pass;
+        }
+        self.tell_held(noted, &rule, ticket.facts().id);
+        Fate::Wait { ticket, is_up }
+    }
+
+    /// Whether there is somebody to decide, and rules act.
+    pub(super) fn may_hold(&self) -> bool {
+        self.exchange.hub.interceptor.holds.can_hold() && self.is_acting()
+    }
+
+    /// Whether rules act: neither switched off nor let go of at the end.
+    pub(super) fn is_acting(&self) -> bool {
+        self.exchange.hub.interceptor.armory.is_intercepting()
     }
 
     fn step(&self, noted: &Noted) -> Option<Chosen> {
@@ -94,22 +114,14 @@ impl Lane {
         }
     }
 
-    /// What the first message of a frame is.
+    /// What the message of a frame is; a batch is what it asks for, if it asks for anything.
     pub(super) fn kind_of(&self, noted: &Noted) -> RowKind {
-        self.subject(noted, noted.messages.first()).kind()
-    }
-
-    /// Puts a frame into the table of held messages and tells of it; `None` if there is no room.
-    pub(super) fn place_in_table(&self, noted: &Noted, rule: &Chosen, is_head: bool) -> Option<Ticket> {
-        let hub = &self.exchange.hub;
-        let ticket = hub.interceptor.holds.put(self.held_facts(noted, rule), is_head)?;
-        self.tell_held(noted, rule, ticket.facts().id);
-        Some(ticket)
+        self.subject(noted, noted.main()).kind()
     }
 
     fn held_facts(&self, noted: &Noted, rule: &Chosen) -> HeldFacts {
         let hub = &self.exchange.hub;
-        let placed = noted.messages.first();
+        let placed = noted.main();
         let subject = self.subject(noted, placed);
         let client = subject.client();
         let budget = hub.interceptor.patience.of(client.as_deref());
@@ -173,10 +185,23 @@ impl Lane {
 }
 
 impl Noted {
-    /// The id of its first message, as spelled.
-    pub(super) fn rpc_id(&self) -> Option<String> {
-        let id = self.messages.first()?.envelope.id.as_ref()?;
-        id.token().map(str::to_owned)
+    /// The message that says what the frame is: of a batch its first request.
+    fn main(&self) -> Option<&PlacedMessage> {
+        let is_request = |placed: &&PlacedMessage| placed.envelope.kind == MessageKind::Request;
+        self.messages.iter().find(is_request).or(self.messages.first())
+    }
+
+    /// The ids of its requests, or of its answers where it has no requests, as spelled.
+    pub(super) fn rpc_ids(&self) -> Vec<String> {
+        let Some(kind) = self.main().map(|main| main.envelope.kind) else {
+            return Vec::new();
+        };
+        let has_kind = |placed: &&PlacedMessage| {
+            (placed.envelope.kind == MessageKind::Request) == (kind == MessageKind::Request)
+        };
+        let ids = self.messages.iter().filter(has_kind);
+        ids.filter_map(|placed| placed.envelope.id.as_ref()?.token().map(str::to_owned))
+            .collect()
     }
 
     /// The call that it cancels.

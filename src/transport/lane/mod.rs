@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
 use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
@@ -33,12 +34,12 @@ pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
 
-/// How often a held event stream is kept alive with a comment.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// What it says.
+/// What keeps a held event stream alive.
 const COMMENT: &[u8] = b": held\n\n";
-/// How often a lane without a place in the table asks for one.
-const ROOM_AGAIN: Duration = Duration::from_millis(100);
+/// How often a lane without a place in the table asks for one, and one that a rule delays whether rules still act.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// What an event stream may begin with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What was told of a frame: what the rules are asked about.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub(crate) struct Noted {
     pub(crate) payload: Bytes,
     pub(crate) size: u64,
     pub(crate) is_cut: bool,
+    /// The content coding that was undone for the payload.
+    pub(crate) coding: Option<Arc<str>>,
     pub(crate) sse: Option<SseObserved>,
 }
 
@@ -75,8 +78,10 @@ pub(crate) struct Lane {
     noted: VecDeque<Noted>,
     queue: VecDeque<Entry>,
     queued_bytes: usize,
-    /// What goes on before all else.
-    at_once: Vec<Bytes>,
+    /// Comments among what is queued.
+    comments: usize,
+    /// The latest bytes are a part of a frame that is too large to hold, and not its end.
+    is_in_part: bool,
     timer: Option<Pin<Box<Sleep>>>,
     last_sent: Instant,
     outcome: Outcome,
@@ -98,6 +103,10 @@ struct Entry {
 enum Fate {
     /// It goes on as it came.
     Pass,
+    /// It is a part of a frame that is too large to hold, and goes on.
+    Part,
+    /// It is a comment: it goes on in its place, or at once where something is held before it.
+    Comment,
     /// A person decides.
     Wait { ticket: Ticket, is_up: bool },
     /// A person is to decide, and the table is full.
@@ -151,6 +160,7 @@ impl Noted {
             payload: frame.payload.clone(),
             size: frame.size,
             is_cut: frame.is_cut,
+            coding: frame.coding.clone(),
             sse: frame.sse.clone(),
         }
     }
@@ -158,9 +168,21 @@ impl Noted {
     /// A comment, or a blank line: nothing that anybody could want to hold.
     fn is_silent(&self) -> bool {
         let says_nothing = |sse: &SseObserved| sse.event.is_none() && sse.id.is_none() && sse.retry.is_none();
-        self.messages.is_empty() && self.sse.as_ref().is_some_and(says_nothing)
+        self.messages.is_empty() && self.payload.is_empty() && self.sse.as_ref().is_some_and(says_nothing)
+    }
+
+    /// An `id`, a `retry` or an event with empty data: a place to resume from, and no message.
+    fn is_resume_point(&self) -> bool {
+        let is_nameless = |sse: &SseObserved| sse.event.as_deref().is_none_or(|event| event == "message");
+        self.size < RESUME_POINT_BYTES
+            && self.messages.is_empty()
+            && self.payload.is_empty()
+            && self.sse.as_ref().is_some_and(is_nameless)
     }
 }
+
+/// Larger blocks without a payload are no places to resume from.
+const RESUME_POINT_BYTES: u64 = 4096;
 
 impl Lane {
     /// A lane for `direction` of an exchange, at a boundary of frames unless it `is_inside` one, which then passes.
@@ -175,7 +197,8 @@ impl Lane {
             noted: VecDeque::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
-            at_once: Vec::new(),
+            comments: 0,
+            is_in_part: false,
             timer: None,
             last_sent: Instant::now(),
             outcome: Outcome::default(),
@@ -190,6 +213,18 @@ impl Lane {
         let mut pieces = std::mem::take(&mut self.pieces);
         self.cutting.push(chunk, &mut pieces);
         self.take(&mut pieces);
+    }
+
+    /// Takes bytes that nobody is asked about: they keep their place.
+    pub(crate) fn push_unasked(&mut self, bytes: Bytes) {
+        self.put_plain(bytes);
+        self.note_queue();
+    }
+
+    /// Whether the last bytes that went on were not the end of a frame.
+    pub(crate) fn is_within_frame(&self) -> bool {
+        let head = self.queue.front();
+        head.is_some_and(|entry| matches!(entry.fate, Fate::Trickle { .. }))
     }
 
     /// The body is over.
@@ -213,24 +248,23 @@ impl Lane {
             payload: Bytes::new(),
             size: 0,
             is_cut: false,
+            coding: None,
             sse: None,
         }
     }
 
     /// Lets go of what may go. Registers for what is waited for.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Progress {
-        if self.queue.is_empty() {
-            on.pieces.append(&mut self.at_once);
-        }
         while !self.is_closed && !self.queue.is_empty() {
             if self.poll_head(cx, on).is_pending() {
+                self.let_comments_by(on);
                 self.keep_alive(cx, on);
                 return self.blocked();
             }
         }
         on.is_closed |= self.is_closed;
         if self.is_closed {
-            self.queue.clear();
+            self.give_up_queue();
             return Progress::Closed;
         }
         self.timer = None;
@@ -252,14 +286,19 @@ impl Lane {
         self.queue.is_empty() && self.cutting.is_empty()
     }
 
-    fn blocked(&mut self) -> Progress {
+    /// Whether nothing more may come behind the head.
+    fn is_full(&self) -> bool {
+        let limits = &self.exchange.hub.limits;
+        self.queue.len() > limits.max_lane_events || self.queued_bytes >= limits.max_lane_bytes
+    }
+
+    fn blocked(&self) -> Progress {
         let limits = &self.exchange.hub.limits;
         let (events, bytes) = (self.queue.len() - 1, self.queued_bytes);
         let meters = &self.exchange.hub.meters;
         meters.lane_events.note(events as u64);
         meters.lane_bytes.note(bytes as u64);
-        let is_full = events >= limits.max_lane_events || bytes >= limits.max_lane_bytes;
-        if !is_full {
+        if !self.is_full() {
             return Progress::Blocked;
         }
         if events >= limits.max_lane_events {
@@ -279,8 +318,12 @@ impl Lane {
                     self.put(bytes, noted);
                 }
                 // Too large to hold: it passes in its place.
-                Piece::Part(bytes) => self.put_plain(bytes),
+                Piece::Part(bytes) => {
+                    self.is_in_part = true;
+                    self.put_plain(bytes, Fate::Part);
+                }
                 Piece::Oversize { .. } => {
+                    self.is_in_part = false;
                     self.noted.pop_front();
                 }
             }
@@ -289,20 +332,26 @@ impl Lane {
         self.note_queue();
     }
 
-    fn put_plain(&mut self, bytes: Bytes) {
+    fn put_plain(&mut self, bytes: Bytes, fate: Fate) {
         self.queue_up(Entry {
             bytes,
             noted: None,
-            fate: Fate::Pass,
+            fate,
             came: Instant::now(),
         });
     }
 
-    fn put(&mut self, bytes: Bytes, noted: Option<Noted>) {
+    fn put(&mut self, mut bytes: Bytes, noted: Option<Noted>) {
         let noted = noted.map(|noted| self.with_payload(noted, &bytes));
+        let is_first_event =
+            self.form == Form::Events && noted.as_ref().is_some_and(|noted| noted.frame == 0);
+        if is_first_event && bytes.starts_with(BYTE_ORDER_MARK) {
+            // A comment that passes a held event must not come before it.
+            self.put_plain(bytes.split_to(BYTE_ORDER_MARK.len()), Fate::Pass);
+        }
         let fate = match &noted {
-            // Comments never wait, and never overtake the rest of an event.
-            Some(noted) if noted.is_silent() => return self.at_once.push(bytes),
+            Some(noted) if noted.is_silent() => Fate::Comment,
+            Some(noted) if noted.is_resume_point() => Fate::Pass,
             Some(noted) => self.fate_of(noted),
             None => Fate::Pass,
         };
@@ -320,6 +369,10 @@ impl Lane {
             return noted;
         }
         let payload = match self.form {
+            Form::Document if noted.coding.is_some() => match self.decoded(&noted, bytes) {
+                Some(decoded) => decoded,
+                None => return noted,
+            },
             Form::Document | Form::Messages => bytes.clone(),
             Form::Lines => bytes.slice(..line_content(bytes).len()),
             Form::Events => {
@@ -335,15 +388,50 @@ impl Lane {
         }
     }
 
+    /// A document without its content coding, unless it is too large so.
+    fn decoded(&self, noted: &Noted, bytes: &Bytes) -> Option<Bytes> {
+        let limits = DecodeLimits {
+            max_output_bytes: self.exchange.hub.limits.max_message_bytes as u64,
+            ..DecodeLimits::default()
+        };
+        let coding = noted.coding.as_deref()?;
+        let mut decoder = ContentDecoder::with_limits(coding, limits).ok()??;
+        let mut decoded = Vec::new();
+        decoder.push(bytes, &mut decoded).ok()?;
+        decoder.finish(&mut decoded).ok()?;
+        Some(decoded.into())
+    }
+
     fn queue_up(&mut self, entry: Entry) {
         self.queued_bytes += entry.bytes.len();
+        self.comments += usize::from(matches!(entry.fate, Fate::Comment));
         self.queue.push_back(entry);
     }
 
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
         self.queued_bytes -= entry.bytes.len();
+        self.comments -= usize::from(matches!(entry.fate, Fate::Comment));
         Some(entry)
+    }
+
+    /// Comments do not wait behind what is held. The head is at a boundary of events, unless it trickles.
+    fn let_comments_by(&mut self, on: &mut Passed) {
+        let trickles =
+            matches!(self.queue.front(), Some(entry) if matches!(entry.fate, Fate::Trickle { .. }));
+        if self.comments == 0 || trickles {
+            return;
+        }
+        self.comments = 0;
+        let bytes = &mut self.queued_bytes;
+        self.queue.retain(|entry| {
+            let is_comment = matches!(entry.fate, Fate::Comment);
+            if is_comment {
+                *bytes -= entry.bytes.len();
+                on.pieces.push(entry.bytes.clone());
+            }
+            !is_comment
+        });
     }
 
     fn note_queue(&self) {
@@ -359,17 +447,18 @@ impl Lane {
 
     /// Comments pass at any time between two events, and keep the client of a held stream.
     fn keep_alive(&mut self, cx: &mut Context<'_>, on: &mut Passed) {
+        let every = self.exchange.hub.interceptor.holds.comment_every();
         if self.form != Form::Events || !on.pieces.is_empty() {
             if !on.pieces.is_empty() {
                 self.last_sent = Instant::now();
             }
             return;
         }
-        if self.last_sent.elapsed() >= KEEP_ALIVE {
+        if self.last_sent.elapsed() >= every {
             self.last_sent = Instant::now();
             on.pieces.push(Bytes::from_static(COMMENT));
         }
-        let due = self.last_sent + KEEP_ALIVE;
+        let due = self.last_sent + every;
         // Whatever else is waited for comes earlier, or is asked for again then.
         let _ = self.poll_until(cx, due);
     }
@@ -399,8 +488,11 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
-    fn drop(&mut self) {
+impl Lane {
+    /// Whatever waits has nobody to go to any more, and says so.
+    fn give_up_queue(&mut self) {
+        self.queued_bytes = 0;
+        self.comments = 0;
         for entry in self.queue.drain(..) {
             if let Entry {
                 fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
@@ -409,6 +501,7 @@ impl Drop for Lane {
                 ..
             } = &entry
             {
+                ticket.orphan();
                 self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
                     exchange: self.exchange.id,
                     session: self.exchange.session().map(|session| session.id),
@@ -423,6 +516,12 @@ impl Drop for Lane {
                 })));
             }
         }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.give_up_queue();
     }
 }
 

@@ -1,10 +1,12 @@
 //! Messages that a lane makes in the place of others.
 
 use bytes::Bytes;
-use serde_json::json;
 
 use crate::intercept::rule::Refusal;
+use crate::intercept::rules::template::{error_answer, tool_error_answer};
 use crate::transport::answer::RPC_CODE;
+
+use super::Noted;
 
 /// An id that no request had.
 pub(super) const WRONG_ID: &str = "\"shadowcat-wrong-id\"";
@@ -25,27 +27,33 @@ pub(super) fn cancelled() -> Refusal {
     }
 }
 
+/// The message that refuses the requests of a frame, or stands for its answers: a batch for a batch.
+pub(super) fn refusals(noted: Option<&Noted>, with: &Refusal) -> Bytes {
+    let ids = noted.map(Noted::rpc_ids).unwrap_or_default();
+    let is_batch = noted.is_some_and(|noted| is_batch(&noted.payload));
+    if !is_batch {
+        return refusal(ids.first().map_or("null", String::as_str), with).into();
+    }
+    let refusals: Vec<String> = ids.iter().map(|id| refusal(id, with)).collect();
+    format!("[{}]", refusals.join(",")).into()
+}
+
 /// The message that refuses the request with this id, as spelled.
-pub(super) fn refusal(id: Option<&str>, refusal: &Refusal) -> Bytes {
-    let outcome = match refusal {
-        Refusal::Error { code, message } => {
-            format!("\"error\":{}", json!({"code": code, "message": message}))
+fn refusal(id: &str, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Error { code, message } => error_answer(id, *code, message),
+        Refusal::ToolError { text } => tool_error_answer(id, text),
+        Refusal::Status(status) => {
+            let text = format!("The proxy refused this request with HTTP {status}.");
+            error_answer(id, RPC_CODE, &text)
         }
-        Refusal::ToolError { text } => format!(
-            "\"result\":{}",
-            json!({"content": [{"type": "text", "text": text}], "isError": true})
-        ),
-        Refusal::Status(status) => format!(
-            "\"error\":{}",
-            json!({"code": RPC_CODE, "message": format!("The proxy refused this request with HTTP {status}.")})
-        ),
-        Refusal::Close => format!(
-            "\"error\":{}",
-            json!({"code": RPC_CODE, "message": "The proxy closed the connection."})
-        ),
-    };
-    let id = id.unwrap_or("null");
-    Bytes::from(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}"))
+        Refusal::Close => error_answer(id, RPC_CODE, "The proxy closed the connection."),
+    }
+}
+
+/// Whether a payload is a batch of messages (MCP 2025-03-26).
+pub(super) fn is_batch(payload: &[u8]) -> bool {
+    payload.trim_ascii_start().starts_with(b"[")
 }
 
 /// What is left of a dropped event: the place from which a client resumes.

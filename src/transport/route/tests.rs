@@ -22,6 +22,7 @@ fn ask(routes: &Routes, method: &str, target: &str, fields: &[(&'static str, &st
         local: "127.0.0.1:8080".parse().unwrap(),
         only: None,
         within: None,
+        listeners: Listeners::default(),
     };
     shown(routes.route(asked))
 }
@@ -107,6 +108,7 @@ fn relayed_authorization_servers_are_found_at_the_port_of_their_upstream_too() {
             local: "127.0.0.1:9002".parse().unwrap(),
             only: Some(only),
             within: None,
+            listeners: Listeners::default(),
         }))
     };
     for target in [
@@ -133,6 +135,7 @@ fn at_a_port_of_its_own_a_named_upstream_gets_every_path_as_it_is() {
             local: "127.0.0.1:9002".parse().unwrap(),
             only: Some(ServerPlace::Upstream(1)),
             within: None,
+            listeners: Listeners::default(),
         };
         let Route::Reverse {
             target: onward,
@@ -218,6 +221,7 @@ fn forwarding_is_for_this_machine_only() {
         local: "10.0.0.5:8080".parse().unwrap(),
         only: None,
         within: None,
+        listeners: Listeners::default(),
     };
     assert!(matches!(
         routes(&[]).route(asked),
@@ -277,6 +281,7 @@ fn inside_a_tunnel_nobody_gets_anywhere_else() {
             local: "127.0.0.1:8080".parse().unwrap(),
             only: None,
             within: Some(&within),
+            listeners: Listeners::default(),
         }))
     };
     for target in ["/mcp?a=//b", "//evil.dev/", "/@evil.dev", "/..%2f"] {
@@ -313,5 +318,32 @@ fn the_certificate_is_where_no_upstream_has_its_place() {
     assert_eq!(
         ask(&server, "GET", "http://shadowcat.invalid/", &[]),
         "NoUpstream"
+    );
+}
+
+#[test]
+fn another_listener_of_ours_is_no_other_server() {
+    let routes = routes(&["db=http://up:1/mcp", "gh=http://up:2/x/mcp"]);
+    let common = ["127.0.0.1:8080".parse().unwrap(), "[::1]:8080".parse().unwrap()];
+    let ports = [(ServerPlace::Upstream(1), "127.0.0.1:9002".parse().unwrap())];
+    let ask = |target: &str| {
+        shown(routes.route(Asked {
+            method: &Method::POST,
+            uri: &target.parse().unwrap(),
+            headers: &HeaderMap::new(),
+            local: common[0],
+            only: None,
+            within: None,
+            listeners: Listeners {
+                common: &common,
+                ports: &ports,
+            },
+        }))
+    };
+    assert_eq!(ask("http://localhost:9002/x/mcp"), "reverse  http://up:2/x/mcp");
+    assert_eq!(ask("http://[::1]:8080/db"), "reverse /db http://up:1/mcp");
+    assert_eq!(
+        ask("http://localhost:9003/db"),
+        "forward http://localhost:9003/db"
     );
 }

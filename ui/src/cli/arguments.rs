@@ -10,6 +10,7 @@ use shadowcat::telemetry::OtlpUrl;
 
 use super::filter_text::FilterText;
 use super::forward_flags::{CaArguments, ForwardArguments};
+use super::intercept_flags::InterceptArguments;
 use super::limit_flags::LimitArguments;
 #[cfg(unix)]
 use super::paste::PasteFormat;
@@ -141,6 +142,11 @@ pub(super) struct ProxyArguments {
     #[command(flatten)]
     pub(super) forward: ForwardArguments,
     #[command(flatten)]
+    pub(super) intercept: InterceptArguments,
+    /// With --headless: hold messages too, since somebody decides with `shadowcat-tui held`; without, they go on
+    #[arg(long, requires = "headless", help_heading = "Interception")]
+    pub(super) wait: bool,
+    #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]
     pub(super) telemetry: TelemetryArguments,
@@ -167,6 +173,8 @@ pub(super) struct DemoArguments {
         help_heading = "Proxy"
     )]
     pub(super) listen: ListenAddress,
+    #[command(flatten)]
+    pub(super) intercept: InterceptArguments,
     #[command(flatten)]
     pub(super) record: RecordArguments,
     #[command(flatten)]

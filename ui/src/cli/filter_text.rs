@@ -15,8 +15,18 @@ impl FromStr for FilterText {
     type Err = FilterTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text).map(|(text, _)| text)
+    }
+}
+
+impl FilterText {
+    /// The text and what it means.
+    ///
+    /// # Errors
+    /// [`FilterTextError`] with a mark under the mistake.
+    pub(super) fn read(text: &str) -> Result<(Self, Filter), FilterTextError> {
         match Filter::parse(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
+            Ok(filter) => Ok((Self(text.to_owned()), filter)),
             Err(error) => Err(FilterTextError {
                 text: text.to_owned(),
                 error,

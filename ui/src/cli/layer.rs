@@ -1,6 +1,7 @@
 //! What one place says about the settings: a file, or the command line with the environment.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
@@ -21,6 +22,7 @@ pub(super) struct Layer {
     pub(super) allow_origins: Option<Vec<String>>,
     pub(super) forward: ForwardLayer,
     pub(super) oauth: Option<OauthMode>,
+    pub(super) rules: Option<PathBuf>,
     pub(super) record: Option<RecordChoice>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
@@ -49,6 +51,7 @@ impl Layer {
             allow_origins: self.allow_origins.or(below.allow_origins),
             forward: self.forward.over(below.forward),
             oauth: self.oauth.or(below.oauth),
+            rules: self.rules.or(below.rules),
             record: self.record.or(below.record),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),

@@ -4,6 +4,7 @@ mod arguments;
 mod file;
 mod filter_text;
 mod forward_flags;
+mod intercept_flags;
 mod layer;
 mod limit_flags;
 mod paste;

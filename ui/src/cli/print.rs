@@ -32,6 +32,9 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     page.push_str(&client_servers(layer));
     forward(&mut page, &layer.forward);
     let _ = writeln!(page, "oauth = {}", quoted(layer.oauth.unwrap_or_default().name()));
+    if let Some(path) = &layer.rules {
+        let _ = writeln!(page, "rules = {}", quoted(&path.display().to_string()));
+    }
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));

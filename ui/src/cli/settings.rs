@@ -16,6 +16,7 @@ use super::arguments::{
 use super::arguments::{WrapArguments, WrapConfigArguments};
 use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
+use super::intercept_flags::breakpoints;
 use super::layer::Layer;
 use super::paste::{self, PasteError};
 use super::print;
@@ -276,6 +277,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         allow_origins: some_if_any(arguments.allow_origin),
         forward: arguments.forward.into(),
         oauth: arguments.oauth,
+        rules: arguments.intercept.rules,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -284,6 +286,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(given, arguments.general)?;
     let mut config = Config {
         listen: listen(&settings.layer)?,
+        rules: breakpoints(arguments.intercept.intercept),
+        can_hold: can_hold(&arguments.view, arguments.wait),
         records_secrets,
         guard: crate::guard::command(),
         ..config(&settings.layer)
@@ -398,6 +402,7 @@ fn command_server(words: Vec<String>) -> Option<CommandServer> {
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let records_secrets = arguments.record.record_secrets;
     let given = Layer {
+        rules: arguments.intercept.rules,
         record: record_choice(arguments.record),
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
@@ -407,6 +412,8 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
         listen: vec![arguments.listen],
         upstreams: Vec::new(),
         commands: Vec::new(),
+        rules: breakpoints(arguments.intercept.intercept),
+        can_hold: can_hold(&arguments.view, false),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
         records_secrets,
@@ -532,11 +539,17 @@ fn config(layer: &Layer) -> Config {
         allowed_origins: layer.allow_origins.clone().unwrap_or_default(),
         forward: layer.forward.config(),
         oauth: layer.oauth.unwrap_or_default(),
+        rules_file: layer.rules.clone(),
         record: record_config(layer.record.as_ref()),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
         ..Config::default()
     }
+}
+
+/// Somebody who decides is at the keys of a screen, unless they only watch; without one only if it is said.
+const fn can_hold(view: &ViewArguments, waits: bool) -> bool {
+    waits || !(view.headless || view.screen.read_only)
 }
 
 fn view(arguments: ViewArguments, layer: &Layer) -> View {
@@ -633,15 +646,27 @@ mod tests {
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
              no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
              oauth = \"off\"\n\
-             metrics = \":9464\"\notlp = \"http://c:4318\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
+             metrics = \":9464\"\notlp = \"http://c:4318\"\nrules = \"r.toml\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
         let printed = page_of(&first);
         let second = layer(&printed);
         assert_eq!(page_of(&second), printed);
         assert_eq!(
-            (second.listen, second.upstreams, second.record, second.keys),
-            (first.listen, first.upstreams, first.record, first.keys)
+            (
+                second.listen,
+                second.upstreams,
+                second.rules,
+                second.record,
+                second.keys
+            ),
+            (
+                first.listen,
+                first.upstreams,
+                first.rules,
+                first.record,
+                first.keys
+            )
         );
         assert_eq!(
             (second.metrics, second.otlp, second.oauth),
