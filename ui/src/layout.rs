@@ -111,6 +111,7 @@ fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Log => log(model.log_pane, body),
         Screen::Servers => servers(model, body),
         Screen::Held => held(model, body),
+        Screen::Rules => vec![(Pane::Rules, body)],
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{HoldId, MessageId, ProxySessionId, StreamId};
+use shadowcat::intercept::edit::FieldLine;
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::InterceptCommand;
+use shadowcat::intercept::rules::RuleRow;
 use shadowcat::snapshot::{
     LogRow, MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery,
 };
@@ -35,6 +37,7 @@ pub(crate) enum Screen {
     Log,
     Servers,
     Held,
+    Rules,
 }
 
 impl Screen {
@@ -46,6 +49,7 @@ impl Screen {
             Self::Log => "Log",
             Self::Servers => "Servers",
             Self::Held => "Held",
+            Self::Rules => "Rules",
         }
     }
 }
@@ -69,6 +73,7 @@ pub(crate) enum Pane {
     Held,
     /// The chosen held message.
     HeldText,
+    Rules,
 }
 
 impl Pane {
@@ -81,6 +86,7 @@ impl Pane {
             Screen::Log => &[Self::Log, Self::LogLine],
             Screen::Servers => &[Self::Servers, Self::Server],
             Screen::Held => &[Self::Held, Self::HeldText],
+            Screen::Rules => &[Self::Rules],
         }
     }
 }
@@ -110,6 +116,30 @@ pub(crate) enum Mode {
     Hold(HoldPrompt),
     /// An edit that may be wrong: what becomes of it.
     Problems(ProblemsState),
+    /// The values of a held message, to be changed in place.
+    Fields(FieldsState),
+}
+
+/// The values of a held message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldsState {
+    pub(crate) id: HoldId,
+    /// The message as it is edited so far.
+    pub(crate) payload: Vec<u8>,
+    pub(crate) lines: Vec<FieldLine>,
+    pub(crate) chosen: usize,
+    /// The chosen value while it is being typed.
+    pub(crate) edit: Option<FieldEdit>,
+}
+
+/// A value that is being typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldEdit {
+    pub(crate) line: LineEdit,
+    /// What the line began with.
+    pub(crate) before: String,
+    /// A text that is typed without quotes.
+    pub(crate) is_bare: bool,
 }
 
 /// An edit that may be wrong.
@@ -240,6 +270,9 @@ pub(crate) struct Drawn {
 /// How long a row has to be under the cursor before a key may act on it, if the list put it there.
 pub(crate) const ROW_GUARD: Duration = Duration::from_millis(150);
 
+/// A notification in the traffic and a held one of the same kind that came so close together are the same one.
+const SAME_MOMENT: Duration = Duration::from_millis(5);
+
 /// Filters remembered for the Up key.
 pub(crate) const FILTERS_KEPT: usize = 50;
 
@@ -288,6 +321,8 @@ pub(crate) struct Model {
     pub(crate) servers: ListState<u64>,
     pub(crate) server_scroll: usize,
     pub(crate) held: Held,
+    /// Rules by their place in the order in which they are asked.
+    pub(crate) rules: ListState<u64>,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -338,6 +373,7 @@ impl Model {
             servers: ListState::new(false),
             server_scroll: 0,
             held: Held::default(),
+            rules: ListState::new(false),
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
@@ -359,6 +395,7 @@ impl Model {
             Screen::Log => self.log_pane,
             Screen::Servers => self.servers_pane,
             Screen::Held => self.held_pane,
+            Screen::Rules => Pane::Rules,
         }
     }
 
@@ -369,7 +406,7 @@ impl Model {
             Pane::Servers | Pane::Server => self.servers_pane = pane,
             Pane::Held | Pane::HeldText => self.held_pane = pane,
             Pane::Log | Pane::LogLine => self.log_pane = pane,
-            Pane::Resources => {}
+            Pane::Resources | Pane::Rules => {}
         }
     }
 
@@ -386,6 +423,8 @@ impl Model {
             Mode::Ask(_) => &[Context::Asking],
             Mode::Refuse(_) => &[Context::Refusing],
             Mode::Problems(_) => &[Context::Doubting],
+            Mode::Fields(state) if state.edit.is_some() => &[Context::Prompt],
+            Mode::Fields(_) => &[Context::Fields],
         }
     }
 
@@ -402,6 +441,7 @@ impl Model {
             Pane::Servers | Pane::Server => &[C::Servers, C::List, C::Global],
             Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
             Pane::Held | Pane::HeldText => &[C::Held, C::List, C::Global],
+            Pane::Rules => &[C::Rules, C::List, C::Global],
         }
     }
 
@@ -519,6 +559,35 @@ impl Model {
     pub(crate) fn held_row(&self, number: u64) -> Option<&HeldRow> {
         let mut rows = self.snapshot.intercept.rows.iter();
         rows.find(|row| row.id.get() == number)
+    }
+
+    pub(crate) fn rule_rows(&self) -> Rows<u64> {
+        let total = self.snapshot.intercept.rules.len() as u64;
+        Rows {
+            ids: (0..total).collect(),
+            first: 0,
+            total,
+        }
+    }
+
+    pub(crate) fn selected_rule(&self) -> Option<&RuleRow> {
+        let place = format::index(self.rules.cursor?);
+        self.snapshot.intercept.rules.get(place)
+    }
+
+    /// The held message that `row` of the traffic is.
+    pub(crate) fn held_of(&self, row: &MessageRow) -> Option<&HeldRow> {
+        let mut held = self.snapshot.intercept.rows.iter();
+        held.find(|held| {
+            let is_same = held.exchange == row.exchange
+                && held.direction == row.direction
+                && held.kind == row.kind
+                && held.rpc_id == row.rpc_id
+                && held.method == row.method;
+            // Without an id only the moment tells them apart.
+            is_same
+                && (row.rpc_id.is_some() || held.at.since(row.at).max(row.at.since(held.at)) < SAME_MOMENT)
+        })
     }
 
     /// The held message under the cursor.

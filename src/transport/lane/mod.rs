@@ -217,7 +217,7 @@ impl Lane {
 
     /// Takes bytes that nobody is asked about: they keep their place.
     pub(crate) fn push_unasked(&mut self, bytes: Bytes) {
-        self.put_plain(bytes);
+        self.put_plain(bytes, Fate::Pass);
         self.note_queue();
     }
 

@@ -120,7 +120,7 @@ fn moved(model: &mut Model, action: Action) -> bool {
     let whole = match pane {
         // A lane takes two rows; the first row of the messages is their heading.
         Pane::Streams => rows / 2,
-        Pane::Messages | Pane::Servers => rows - 1,
+        Pane::Messages | Pane::Servers | Pane::Rules => rows - 1,
         Pane::Held => rows.saturating_sub(2),
         _ => rows,
     };
@@ -180,6 +180,10 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             model.held.has_user_moved = true;
         }
         Pane::HeldText => model.held.scroll = model.held.scroll.saturating_add_signed(by),
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.step(&rows, by);
+        }
     }
 }
 
@@ -221,6 +225,10 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             model.held.has_user_moved = true;
         }
         Pane::HeldText => model.held.scroll = 0,
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.go_first(&rows);
+        }
     }
     true
 }
@@ -250,6 +258,10 @@ fn last(model: &mut Model, pane: Pane) -> bool {
             model.held.has_user_moved = true;
         }
         Pane::HeldText => model.held.scroll = usize::MAX / 2,
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.go_last(&rows);
+        }
     }
     true
 }
@@ -263,6 +275,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         Action::ShowLog => show(model, Screen::Log),
         Action::ShowServers => show(model, Screen::Servers),
         Action::ShowHeld => show(model, Screen::Held),
+        Action::ShowRules => show(model, Screen::Rules),
         Action::NextPane => cycle(model, true),
         Action::PreviousPane => cycle(model, false),
         Action::FocusSessions => model.focus(Pane::Sessions),

@@ -6,7 +6,7 @@ use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::Refusal;
 use shadowcat::snapshot::{Command, Direction, RowKind};
 
-use super::show;
+use super::{rules, show};
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
@@ -51,11 +51,14 @@ pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
     if model.is_engine_gone {
         return Some("the engine has ended");
     }
-    if matches!(
-        action,
-        Action::Intercept | Action::Break | Action::BreakAnswer | Action::ForwardAll
-    ) {
-        return None;
+    match action {
+        Action::Intercept | Action::Break | Action::BreakAnswer | Action::NewRule | Action::ForwardAll => {
+            return None;
+        }
+        Action::ToggleRule | Action::NextOnly | Action::RemoveRule => {
+            return rules::disabled(model, action);
+        }
+        _ => {}
     }
     let Some(row) = model.selected_held() else {
         return Some("nothing is held");
@@ -69,6 +72,10 @@ const fn is_of_holds(action: Action) -> bool {
         action,
         A::Intercept
             | A::Break
+            | A::NewRule
+            | A::ToggleRule
+            | A::NextOnly
+            | A::RemoveRule
             | A::BreakAnswer
             | A::Forward
             | A::ForwardLane
@@ -80,6 +87,7 @@ const fn is_of_holds(action: Action) -> bool {
             | A::AnswerHeld
             | A::KeepHeld
             | A::EditHeld
+            | A::EditFields
             | A::DelayHeld
             | A::RevertHeld
             | A::HeldDiff
@@ -122,8 +130,12 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::GoHeld => go_to_oldest(model),
         Action::Intercept => switch(model, effects),
         Action::ForwardAll => forward_all(model, effects),
-        Action::Break => break_like_row(model),
-        Action::BreakAnswer => break_on_answer(model),
+        Action::Break
+        | Action::BreakAnswer
+        | Action::NewRule
+        | Action::ToggleRule
+        | Action::NextOnly
+        | Action::RemoveRule => rules::perform(model, action, effects),
         _ if is_of_holds(action) => match meant(model) {
             Ok(row) => act_on(model, &row, action, effects),
             Err(reason) => model.say(Role::Warn, reason),
@@ -153,6 +165,7 @@ fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Ef
         Action::ContinueRule => send(InterceptCommand::Continue { id }, effects),
         Action::KeepHeld => send(InterceptCommand::Keep { id }, effects),
         Action::RevertHeld => send(InterceptCommand::Edit { id, text: None }, effects),
+        Action::EditFields => super::fields::begin(model, id),
         Action::EditHeld => super::edits::begin(model, id, effects),
         Action::DropHeld => drop_held(model, row, effects),
         Action::Refuse => model.mode = Mode::Refuse(id.get()),
@@ -168,7 +181,7 @@ fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Ef
     }
 }
 
-fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
+pub(super) fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
     model.mode = Mode::Hold(HoldPrompt {
         line: LineEdit::with(text),
         purpose,
@@ -244,34 +257,6 @@ fn forward_all(model: &mut Model, effects: &mut Vec<Effect>) {
             let text = format!("forward all {count} held messages of all lanes?");
             ask(model, text, Then::Intercept(InterceptCommand::ForwardAll));
         }
-    }
-}
-
-/// A prompt for a breakpoint on messages like the row under the cursor.
-fn break_like_row(model: &mut Model) {
-    let words = super::actions::words_of_selected(model);
-    let direction = model.selected().map(|row| match row.direction {
-        Direction::ClientToServer => "dir:c2s",
-        Direction::ServerToClient => "dir:s2c",
-    });
-    let words: Vec<String> = words.into_iter().chain(direction.map(str::to_owned)).collect();
-    prompt(model, HoldPurpose::Break { is_once: false }, &words.join(" "));
-}
-
-/// The answer to the request under the cursor is held.
-fn break_on_answer(model: &mut Model) {
-    let text = model.selected().and_then(|row| {
-        let id = row.rpc_id.as_ref().filter(|_| row.kind == RowKind::Request)?;
-        let direction = match row.direction {
-            Direction::ClientToServer => "s2c",
-            Direction::ServerToClient => "c2s",
-        };
-        let session = row.session.map(|session| format!(" session:{session}"));
-        Some(format!("id:{id} dir:{direction}{}", session.unwrap_or_default()))
-    });
-    match text {
-        Some(text) => prompt(model, HoldPurpose::Break { is_once: true }, &text),
-        None => model.say(Role::Warn, "this is no request that is answered"),
     }
 }
 
@@ -364,12 +349,13 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
             }
         }
         InterceptReply::Message(text) => model.held.put(*text, model.theme),
-        InterceptReply::Held { .. } | InterceptReply::Rules { .. } => {}
+        _ => {}
     }
 }
 
 /// Brings the list of held messages and the text beside it in line with what is known now.
 pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
+    rules::settle(model);
     let rows = model.held_rows();
     if rows.ids.is_empty() {
         model.held.list.cursor = None;

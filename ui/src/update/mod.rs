@@ -5,11 +5,13 @@ mod actions;
 mod any_keys;
 mod copy;
 mod edits;
+mod fields;
 mod held;
 #[cfg(test)]
 mod mode_tests;
 mod modes;
 mod mouse;
+mod rules;
 #[cfg(test)]
 mod tests;
 

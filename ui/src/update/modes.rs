@@ -12,7 +12,7 @@ use crate::complete;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::{Action, Chord, Context, TABLE};
 use crate::line_edit::{Edit, LineEdit};
-use crate::model::{FILTERS_KEPT, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
+use crate::model::{FILTERS_KEPT, FieldsState, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
 use crate::seen::Seen;
 use crate::theme::Role;
 
@@ -34,6 +34,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
             }
         }
         Mode::Problems(state) => super::edits::judged(model, state, action, effects),
+        Mode::Fields(state) => super::fields::perform(model, state, action, effects),
         mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer) => model.mode = mode,
     }
 }
@@ -81,13 +82,15 @@ const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
         Mode::Palette(state) => Some(&mut state.line),
         Mode::Help(state) => Some(&mut state.search),
         Mode::Hold(prompt) => Some(&mut prompt.line),
+        Mode::Fields(FieldsState { edit: Some(edit), .. }) => Some(&mut edit.line),
         Mode::Normal
         | Mode::Prefix(_)
         | Mode::Copy
         | Mode::CopyServer
         | Mode::Ask(_)
         | Mode::Refuse(_)
-        | Mode::Problems(_) => None,
+        | Mode::Problems(_)
+        | Mode::Fields(_) => None,
     }
 }
 
@@ -207,6 +210,9 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
         .get(state.chosen)
         .and_then(|position| TABLE.get(*position));
     match action {
+        Action::Accept if super::rules::typed(model, state.line.text().trim_start_matches(':'), effects) => {
+            return;
+        }
         Action::Accept => {
             return match chosen {
                 Some(binding) => act(model, binding.action, effects),
@@ -264,7 +270,12 @@ pub(super) fn search_palette(state: &mut PaletteState) {
 const fn is_command(context: Context) -> bool {
     let is_menu = matches!(
         context,
-        Context::Copying | Context::CopyingServer | Context::Asking | Context::Refusing | Context::Doubting
+        Context::Copying
+            | Context::CopyingServer
+            | Context::Asking
+            | Context::Refusing
+            | Context::Doubting
+            | Context::Fields
     );
     !is_menu && !context.is_typing()
 }

@@ -74,6 +74,12 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
                 model.held.has_user_moved = true;
             }
         }
+        Pane::Rules => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.rule_rows();
+                model.rules.choose(&rows, row);
+            }
+        }
         Pane::Resources | Pane::Server | Pane::LogLine | Pane::HeldText => {}
     }
 }

@@ -245,7 +245,8 @@ fn what(row: &HeldRow) -> &str {
     }
 }
 
-fn state(model: &Model, row: &HeldRow) -> Line {
+/// `⏸ HELD`, or what it waits behind.
+pub(super) fn state(model: &Model, row: &HeldRow) -> Line {
     let theme = model.theme;
     let line = match row.state {
         HeldState::Held => Line::of(Role::Warn, theme.sign("⏸ HELD", "|| HELD")),

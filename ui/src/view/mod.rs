@@ -3,6 +3,7 @@
 mod copy_menu;
 mod detail;
 mod events;
+mod fields;
 mod filter;
 mod footer;
 mod held;
@@ -12,6 +13,7 @@ mod messages;
 mod palette;
 mod prompt;
 mod resources;
+mod rules;
 mod servers;
 mod session_card;
 mod sessions;
@@ -68,6 +70,7 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
         Pane::Server => servers::card::draw(model, canvas, area),
         Pane::Held => held::draw(model, canvas, area),
         Pane::HeldText => held::draw_text(model, canvas, area),
+        Pane::Rules => rules::draw(model, canvas, area),
     }
 }
 
@@ -94,6 +97,7 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
             held::problems(model, canvas, body, state);
             None
         }
+        Mode::Fields(state) => fields::draw(canvas, body, state),
         Mode::Ask(question) => {
             prompt::ask(canvas, line, &question.text);
             None
