@@ -8,6 +8,8 @@ mod edits;
 mod fields;
 mod held;
 #[cfg(test)]
+mod held_tests;
+#[cfg(test)]
 mod mode_tests;
 mod modes;
 mod mouse;

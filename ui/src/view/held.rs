@@ -21,6 +21,7 @@ const BAR: usize = 6;
 
 /// Where the columns begin; `None` for one that has no room.
 struct Columns {
+    has_bar: bool,
     age: usize,
     method: usize,
     name: Option<usize>,
@@ -35,14 +36,16 @@ impl Columns {
         let (age, method) = (7, 7 + BAR + 11);
         match width {
             0..60 => Self {
+                has_bar: false,
                 age,
-                method,
+                method: age + 9,
                 name: None,
                 server: None,
                 rule: None,
                 state: width.saturating_sub(12),
             },
             60..100 => Self {
+                has_bar: true,
                 age,
                 method,
                 name: Some(method + 16),
@@ -50,14 +53,19 @@ impl Columns {
                 rule: None,
                 state: width - 16,
             },
-            _ => Self {
-                age,
-                method,
-                name: Some(method + 20),
-                server: Some(width - 66),
-                rule: Some(width - 44),
-                state: width - 18,
-            },
+            _ => {
+                let (name, state) = (method + 16, width - 18);
+                let share = (state - name) / 3;
+                Self {
+                    has_bar: true,
+                    age,
+                    method,
+                    name: Some(name),
+                    server: Some(name + share),
+                    rule: Some(name + 2 * share),
+                    state,
+                }
+            }
         }
     }
 }
@@ -179,7 +187,9 @@ fn line(model: &Model, row: &HeldRow, columns: &Columns) -> Line {
     let theme = model.theme;
     let name_end = columns.server.unwrap_or(columns.state);
     let mut line = Line::default().say(Role::Accent, &row.id.to_string());
-    line = line.pad_to(columns.age).joined(clock(model, row));
+    line = line
+        .pad_to(columns.age)
+        .joined(clock(model, row, columns.has_bar));
     line = line.pad_to(columns.method).joined(way(row, theme));
     line = put(
         line,
@@ -209,18 +219,23 @@ fn put(line: Line, role: Role, text: &str, end: usize, theme: Theme) -> Line {
 }
 
 /// `▓▓▓░░░ 19/60 s`, or how long it has been kept.
-fn clock(model: &Model, row: &HeldRow) -> Line {
+fn clock(model: &Model, row: &HeldRow, has_bar: bool) -> Line {
     let age = age(row, model.now);
     if row.is_kept {
         let text = format!("{} kept", format::duration(Duration::from_secs(age.as_secs())));
         return Line::default().say(Role::Dim, &text);
     }
     let role = urgency(age, row.budget);
+    let seconds = format!("{}/{} s", age.as_secs(), row.budget.as_secs());
+    if !has_bar {
+        return Line::default().say(role, &seconds);
+    }
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let (full, rest) = bar(millis(age), millis(row.budget), BAR, model.theme);
     Line::of(role, full)
         .with(Role::Dim, rest)
-        .say(role, &format!(" {}/{} s", age.as_secs(), row.budget.as_secs()))
+        .with(Role::Text, " ")
+        .say(role, &seconds)
 }
 
 fn way(row: &HeldRow, theme: Theme) -> Line {
@@ -355,32 +370,39 @@ fn text_title(model: &Model, row: &HeldRow, has_focus: bool) -> Line {
     }
 }
 
-/// Who held it, for whom, and what happens when its time is over.
+/// Who held it, what happens when its time is over, and for whom it is.
 fn facts(model: &Model, row: &HeldRow) -> Line {
     let mut line = Line::of(Role::Dim, "rule ").say(Role::Text, &row.rule);
+    line = line.with(Role::Dim, " · ").joined(patience(model, row));
     if let Some(client) = &row.client {
         line = line.with(Role::Dim, " · client ").say(Role::Text, client);
     }
     if let Some(id) = &row.rpc_id {
         line = line.with(Role::Dim, " · id ").say(Role::Text, id);
     }
-    let waits = format::duration(row.budget);
-    let budget = format!(" · bears {waits} ({})", row.budget_source);
-    line = line.say(Role::Dim, &budget);
+    line
+}
+
+/// How long its client will wait, and then.
+fn patience(model: &Model, row: &HeldRow) -> Line {
+    let budget = format!("bears {} ({})", format::duration(row.budget), row.budget_source);
+    let line = Line::default().say(Role::Dim, &budget);
     let age = age(row, model.now);
-    if age > row.budget && !row.is_kept {
+    if row.is_kept {
+        return line.with(Role::Dim, ", kept");
+    }
+    if age > row.budget {
         let over = Duration::from_secs((age - row.budget).as_secs());
-        let text = format!(" · may have given up {} ago", format::duration(over));
+        let text = format!(", may have given up {} ago", format::duration(over));
         return line.say(Role::Bad, &text);
     }
     let then = match row.on_expire {
-        _ if row.is_kept => return line,
-        OnExpire::Wait => "then it still waits",
-        OnExpire::Forward => "then it goes on",
-        OnExpire::Error => "then an error is sent",
-        OnExpire::Drop => "then it is dropped",
+        OnExpire::Wait => ", then it still waits",
+        OnExpire::Forward => ", then it goes on",
+        OnExpire::Error => ", then an error is sent",
+        OnExpire::Drop => ", then it is dropped",
     };
-    line.say(Role::Dim, &format!(", {then}"))
+    line.with(Role::Dim, then)
 }
 
 /// What may be wrong with an edit, and the keys that decide.
