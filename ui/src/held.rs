@@ -104,9 +104,9 @@ impl Held {
     /// # Errors
     /// What to tell the user if there is none, or if the list itself has put it there only just now.
     pub(crate) fn meant(&self, now: Timestamp) -> Result<u64, &'static str> {
-        let drawn = self.drawn.filter(|_| !self.has_user_moved);
-        let cursor = self.list.cursor.map(|row| Drawn { row, moved_at: None });
-        let Drawn { row, moved_at } = drawn.or(cursor).ok_or("nothing is held")?;
+        let chosen = self.list.cursor.map(|row| Drawn { row, moved_at: None });
+        let meant = if self.has_user_moved { chosen } else { self.drawn };
+        let Drawn { row, moved_at } = meant.ok_or("nothing held is on the screen yet; press again")?;
         if moved_at.is_some_and(|moved| now.since(moved) < ROW_GUARD) {
             return Err("another message has just come under the cursor; press again");
         }
@@ -114,7 +114,11 @@ impl Held {
     }
 
     /// Notes what a drawing has put under the cursor.
-    pub(crate) fn note_drawn(&mut self, now: Timestamp) {
+    pub(crate) fn note_drawn(&mut self, is_shown: bool, now: Timestamp) {
+        if !is_shown {
+            self.drawn = None;
+            return;
+        }
         let is_users = std::mem::take(&mut self.has_user_moved);
         self.drawn = self.list.cursor.map(|row| {
             let same = self.drawn.filter(|drawn| drawn.row == row && !is_users);

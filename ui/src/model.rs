@@ -640,6 +640,6 @@ impl Model {
             })
         });
         self.drawn = drawn;
-        self.held.note_drawn(self.now);
+        self.held.note_drawn(self.screen == Screen::Held, self.now);
     }
 }

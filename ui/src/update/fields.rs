@@ -42,7 +42,8 @@ pub(super) fn perform(model: &mut Model, mut state: FieldsState, action: Action,
         (Some(edit), _) => state.edit = Some(edit),
         (None, Action::Back) => return,
         (None, Action::Accept) => {
-            state.edit = state.lines.get(state.chosen).map(|line| edit_of(&state, line))
+            let line = state.lines.get(state.chosen);
+            state.edit = line.map(|line| edit_of(&state, line));
         }
         (None, action) => go(&mut state, action),
     }

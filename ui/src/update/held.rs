@@ -136,6 +136,11 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         | Action::ToggleRule
         | Action::NextOnly
         | Action::RemoveRule => rules::perform(model, action, effects),
+        // By its name from another screen: what it would mean has to be seen first.
+        _ if is_of_holds(action) && model.screen != Screen::Held => {
+            show(model, Screen::Held);
+            model.say(Role::Warn, "choose a message here first");
+        }
         _ if is_of_holds(action) => match meant(model) {
             Ok(row) => act_on(model, &row, action, effects),
             Err(reason) => model.say(Role::Warn, reason),
@@ -317,13 +322,13 @@ pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Ef
             let filter = text;
             send(InterceptCommand::Break { filter, is_once }, effects);
         }
-        HoldPurpose::Delay(id) => match millis(&text) {
-            Some(millis) => send(InterceptCommand::Delay { id, millis }, effects),
-            None => {
-                model.mode = Mode::Hold(prompt.clone());
-                model.say(Role::Bad, "a number of seconds, such as 2.5; 3600 at most");
+        HoldPurpose::Delay(id) => {
+            if let Some(millis) = millis(&text) {
+                return send(InterceptCommand::Delay { id, millis }, effects);
             }
-        },
+            model.mode = Mode::Hold(prompt.clone());
+            model.say(Role::Bad, "a number of seconds, such as 2.5; 3600 at most");
+        }
     }
 }
 

@@ -67,6 +67,16 @@ fn what_has_just_come_under_the_cursor_is_safe_for_a_moment() {
 }
 
 #[test]
+fn a_decision_by_name_from_another_screen_shows_first_what_it_would_mean() {
+    let mut stage = Stage::new(Fake::holding(), 120, 40);
+    stage.keys(":forward<enter>");
+    assert_eq!(asked(&mut stage), []);
+    assert_eq!(stage.model.screen, Screen::Held);
+    stage.keys(":forward<enter>");
+    assert_eq!(asked(&mut stage), [InterceptCommand::Forward { id: id(1) }]);
+}
+
+#[test]
 fn a_cursor_that_the_user_moved_may_act_at_once() {
     let mut stage = at_the_oldest();
     stage.press("j");

@@ -392,7 +392,7 @@ fn patience(model: &Model, row: &HeldRow) -> Line {
         return line.with(Role::Dim, ", kept");
     }
     if age > row.budget {
-        let over = Duration::from_secs((age - row.budget).as_secs());
+        let over = Duration::from_secs(age.saturating_sub(row.budget).as_secs());
         let text = format!(", may have given up {} ago", format::duration(over));
         return line.say(Role::Bad, &text);
     }

@@ -79,13 +79,13 @@ fn heading(width: usize) -> Line {
 fn line(rule: &RuleRow, width: usize, theme: Theme) -> Line {
     let (name, does) = widths(width);
     let cut = |text: &str, room: usize| Safe::of(text).fit(room.saturating_sub(1), theme.ellipsis());
-    let (role, word) = if rule.is_on {
+    let (look, word) = if rule.is_on {
         (Role::Good, theme.sign("● on", "on"))
     } else {
         (Role::Dim, theme.sign("○ off", "off"))
     };
     let mut end = SWITCH;
-    let mut line = Line::of(role, word).pad_to(end);
+    let mut line = Line::of(look, word).pad_to(end);
     line = line.with(Role::Strong, cut(&rule.name, name));
     end += name;
     let deed = match rule.policy.as_str() {
