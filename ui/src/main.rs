@@ -22,6 +22,7 @@ mod format;
 mod guard;
 mod headless;
 mod held;
+mod hold_modes;
 mod jsonc;
 mod keymap;
 mod layout;

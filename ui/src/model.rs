@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
-use shadowcat::ids::{HoldId, MessageId, ProxySessionId, StreamId};
-use shadowcat::intercept::edit::FieldLine;
+use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
 use shadowcat::intercept::hold::HeldRow;
-use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::intercept::rules::RuleRow;
 use shadowcat::snapshot::{
     LogRow, MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery,
 };
 
 use crate::detail::Detail;
-use crate::edit_job::Edited;
 use crate::format;
 use crate::held::Held;
+pub(crate) use crate::hold_modes::{
+    FieldEdit, FieldsState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
+};
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
@@ -118,68 +118,6 @@ pub(crate) enum Mode {
     Problems(ProblemsState),
     /// The values of a held message, to be changed in place.
     Fields(FieldsState),
-}
-
-/// The values of a held message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldsState {
-    pub(crate) id: HoldId,
-    /// The message as it is edited so far.
-    pub(crate) payload: Vec<u8>,
-    pub(crate) lines: Vec<FieldLine>,
-    pub(crate) chosen: usize,
-    /// The chosen value while it is being typed.
-    pub(crate) edit: Option<FieldEdit>,
-}
-
-/// A value that is being typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldEdit {
-    pub(crate) line: LineEdit,
-    /// What the line began with.
-    pub(crate) before: String,
-    /// A text that is typed without quotes.
-    pub(crate) is_bare: bool,
-}
-
-/// An edit that may be wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProblemsState {
-    /// What the user saved.
-    pub(crate) text: Vec<u8>,
-    pub(crate) edited: Edited,
-}
-
-/// What is asked before something that cannot be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) text: String,
-    pub(crate) then: Then,
-}
-
-/// What is done after a yes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Then {
-    Intercept(InterceptCommand),
-    Quit,
-}
-
-/// Something that is typed for a held message or a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HoldPrompt {
-    pub(crate) line: LineEdit,
-    pub(crate) purpose: HoldPurpose,
-}
-
-/// What it is typed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HoldPurpose {
-    /// The result that answers this request.
-    Answer(HoldId),
-    /// How long this message waits, in seconds.
-    Delay(HoldId),
-    /// Messages that are held from now on.
-    Break { is_once: bool },
 }
 
 /// The filter while it is being typed.

@@ -72,7 +72,7 @@ pub(crate) fn held(number: u64, kind: RowKind, now: Timestamp, seconds: u64) -> 
         state: HeldState::Held,
         at: Timestamp::from_micros(now.as_micros() - seconds * 1_000_000),
         age,
-        budget: Duration::from_secs(60),
+        budget: Duration::from_mins(1),
         budget_source: "usual".to_owned(),
         session: Some(session_id("R1")),
         exchange: ExchangeId::new(900 + number).unwrap(),

@@ -9,6 +9,7 @@ mod fields;
 mod held;
 #[cfg(test)]
 mod held_tests;
+mod like;
 #[cfg(test)]
 mod mode_tests;
 mod modes;

@@ -69,9 +69,7 @@ const fn word_of(direction: Direction) -> &'static str {
 /// A prompt for a breakpoint on messages like the row under the cursor.
 fn like_row(model: &mut Model) {
     let direction = model.selected().map(|row| word_of(row.direction).to_owned());
-    let words = super::actions::words_of_selected(model)
-        .into_iter()
-        .chain(direction);
+    let words = super::like::words_of_selected(model).into_iter().chain(direction);
     let text = words.collect::<Vec<_>>().join(" ");
     prompt(model, HoldPurpose::Break { is_once: false }, &text);
 }
