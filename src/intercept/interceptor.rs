@@ -270,11 +270,11 @@ impl Interceptor {
     fn edit(&self, id: HoldId, text: Option<String>) -> Result<InterceptReply, String> {
         let is_edit = text.is_some();
         self.holds.edit(id, text.map(Bytes::from)).map_err(words)?;
-        done(if is_edit {
+        Ok(done(if is_edit {
             format!("{id} goes on as edited")
         } else {
             format!("{id} is as it came again")
-        })
+        }))
     }
 
     fn decide(&self, command: InterceptCommand, actor: Actor) -> Result<InterceptReply, String> {
@@ -282,27 +282,27 @@ impl Interceptor {
         match command {
             InterceptCommand::Forward { id } => {
                 holds.decide(id, Decision::Forward, actor).map_err(words)?;
-                done(format!("{id} was forwarded"))
+                Ok(done(format!("{id} was forwarded")))
             }
             InterceptCommand::ForwardLane { id } => {
                 let count = holds.release_lane(id, actor).map_err(words)?;
-                done(format!("{count} of its lane were forwarded"))
+                Ok(done(format!("{count} of its lane were forwarded")))
             }
             InterceptCommand::ForwardAll => {
                 let count = holds.release_all(actor);
-                done(format!("{count} were forwarded"))
+                Ok(done(format!("{count} were forwarded")))
             }
             InterceptCommand::Step { id } => {
                 holds.step(id, actor).map_err(words)?;
-                done(format!(
+                Ok(done(format!(
                     "{id} was forwarded; the next message of its call is held"
-                ))
+                )))
             }
             InterceptCommand::Continue { id } => {
                 let rule = holds.detail(id).map_err(words)?.rule;
                 self.armory.switch(&rule, false);
                 holds.decide(id, Decision::Forward, actor).map_err(words)?;
-                done(format!("{id} was forwarded; the rule `{rule}` is off"))
+                Ok(done(format!("{id} was forwarded; the rule `{rule}` is off")))
             }
             InterceptCommand::Answer { id, result } => {
                 let request = holds.detail(id).map_err(words)?.original;
@@ -311,39 +311,39 @@ impl Interceptor {
                 holds
                     .decide(id, Decision::Answer(message), actor)
                     .map_err(words)?;
-                done(format!("{id} was answered"))
+                Ok(done(format!("{id} was answered")))
             }
             InterceptCommand::Refuse { id, refusal } => {
                 let text = format!("{id} was refused: {refusal}");
                 holds
                     .decide(id, Decision::Refuse(refusal), actor)
                     .map_err(words)?;
-                done(text)
+                Ok(done(text))
             }
             InterceptCommand::Drop { id, is_silent } => {
                 holds
                     .decide(id, Decision::Drop { is_silent }, actor)
                     .map_err(words)?;
-                done(format!("{id} was dropped"))
+                Ok(done(format!("{id} was dropped")))
             }
             InterceptCommand::Delay { id, millis } => {
                 let delay = Decision::Delay(Duration::from_millis(millis));
                 holds.decide(id, delay, actor).map_err(words)?;
-                done(format!("{id} goes on in {millis} ms"))
+                Ok(done(format!("{id} goes on in {millis} ms")))
             }
             InterceptCommand::Duplicate { id, times } => {
                 holds
                     .decide(id, Decision::Duplicate(times), actor)
                     .map_err(words)?;
-                done(format!("{id} was forwarded {times} times"))
+                Ok(done(format!("{id} was forwarded {times} times")))
             }
             InterceptCommand::Keep { id } => {
                 holds.keep(id).map_err(words)?;
-                done(format!("{id} waits however long it takes"))
+                Ok(done(format!("{id} waits however long it takes")))
             }
             InterceptCommand::Editing { id, is_editing } => {
                 holds.set_editing(id, is_editing).map_err(words)?;
-                done(String::new())
+                Ok(done(String::new()))
             }
             _ => Err("this is no decision about a held message".to_owned()),
         }
@@ -364,11 +364,11 @@ impl Interceptor {
         };
         self.armory.add(rule).map_err(|error| error.to_string())?;
         self.armory.set_intercepting(true);
-        done(if is_once {
+        Ok(done(if is_once {
             format!("the next message that matches is held (rule `{name}`)")
         } else {
             format!("messages that match are held (rule `{name}`)")
-        })
+        }))
     }
 
     fn free_name(&self, filter: &str) -> String {
@@ -387,17 +387,17 @@ impl Interceptor {
         if !self.armory.switch(rule, is_on) {
             return Err(format!("there is no rule `{rule}`"));
         }
-        done(format!(
+        Ok(done(format!(
             "the rule `{rule}` is {}",
             if is_on { "on" } else { "off" }
-        ))
+        )))
     }
 
     fn remove(&self, rule: &str) -> Result<InterceptReply, String> {
         if !self.armory.remove(rule) {
             return Err(format!("there is no rule `{rule}`"));
         }
-        done(format!("the rule `{rule}` is gone"))
+        Ok(done(format!("the rule `{rule}` is gone")))
     }
 
     fn intercept(&self, is_on: bool) -> InterceptReply {
@@ -412,8 +412,8 @@ impl Interceptor {
     }
 }
 
-fn done(words: String) -> Result<InterceptReply, String> {
-    Ok(InterceptReply::Done { words })
+const fn done(words: String) -> InterceptReply {
+    InterceptReply::Done { words }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a callback of map_err")]

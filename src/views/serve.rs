@@ -96,7 +96,7 @@ async fn held_changed(held: &mut Option<watch::Receiver<u64>>) {
         None => false,
     };
     if !is_changed {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

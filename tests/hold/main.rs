@@ -9,7 +9,6 @@ mod bytes;
 mod order;
 mod peers;
 mod recorded;
-#[expect(dead_code, reason = "what the SDK's own tests use of it")]
 #[path = "../sdk/mod.rs"]
 #[expect(dead_code, reason = "this program looks at less of it than another")]
 mod sdk;
@@ -151,7 +150,6 @@ type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> boo
 
 #[tokio::test]
 async fn a_call_is_answered_refused_and_dropped_without_its_server() {
-    type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a dyn Fn(&str) -> bool);
     let mut stage = armed(breakpoint("method:tools/call")).await;
     let answered = |text: &str| text.contains(r#""id":7,"result":{"ok":true}"#);
     let refused = |text: &str| text.contains(r#""id":7,"error":{"code":-32602,"message":"no"}"#);

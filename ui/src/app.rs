@@ -13,10 +13,14 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::tz::TimeZone;
 use shadowcat::clock::Clock;
 use shadowcat::frontend::{EngineGoneError, Frontend};
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::hold::Actor;
+use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::snapshot::{Command, Reply};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use crate::editor::Draft;
 use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Keymap, KeymapError};
@@ -132,6 +136,7 @@ async fn show(frontend: Frontend, model: Model, has_alternate: bool) -> Result<(
         model,
         screen,
         asked: FuturesUnordered::new(),
+        to_edit: None,
         is_dirty: true,
         is_ending: false,
     };
@@ -158,6 +163,9 @@ impl Signals {
     }
 }
 
+/// What an editor saved, `None` if nothing was to be saved, or what went wrong.
+type Edit = Result<Option<Vec<u8>>, String>;
+
 type Answer = (Purpose, Result<Reply, EngineGoneError>);
 
 struct App {
@@ -166,6 +174,8 @@ struct App {
     model: Model,
     screen: Screen,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
+    /// A message that the user's editor is to get next.
+    to_edit: Option<(HoldId, Vec<u8>)>,
     is_dirty: bool,
     is_ending: bool,
 }
@@ -178,6 +188,13 @@ impl App {
         let mut next_frame = Instant::now();
         self.begin(signals).await?;
         while !self.is_ending {
+            if let Some((id, text)) = self.to_edit.take() {
+                // Whoever reads the terminal beside the editor takes its keys away.
+                drop(inputs);
+                self.edit(id, &text, signals).await?;
+                inputs = EventStream::new();
+                continue;
+            }
             let is_gone = self.model.is_engine_gone;
             tokio::select! {
                 biased;
@@ -236,7 +253,7 @@ impl App {
                 self.take(event, signals).await?;
             }
             left -= 1;
-            let goes_on = left > 0 && !self.is_ending;
+            let goes_on = left > 0 && !self.is_ending && self.to_edit.is_none();
             next = if goes_on { ready_input(inputs).await } else { None };
         }
         Ok(())
@@ -260,6 +277,7 @@ impl App {
             Effect::Copy { what, text } => self.copy(&what, &text),
             Effect::Mouse(is_wanted) => self.screen.capture_mouse(is_wanted).map_err(AppError::Terminal)?,
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
+            Effect::Edit { id, text } => self.to_edit = Some((id, text)),
             Effect::Suspend => self.suspend(signals).await?,
             Effect::Quit => self.is_ending = true,
         }
@@ -267,7 +285,7 @@ impl App {
     }
 
     fn ask(&mut self, purpose: Purpose, command: Command) {
-        let is_detail = matches!(purpose, Purpose::Detail(_));
+        let is_detail = matches!(purpose, Purpose::Detail(_) | Purpose::HeldText(_));
         // Of details there is never more than one; it must have an answer.
         if !is_detail && self.asked.len() >= MOST_ASKED {
             return self.tell(Role::Warn, "still busy with earlier commands; try again");
@@ -312,6 +330,54 @@ impl App {
         self.screen.resume().map_err(AppError::Terminal)?;
         self.is_dirty = true;
         Ok(())
+    }
+
+    /// Gives the terminal to the user's editor until that has ended. Traffic goes on meanwhile, and the message stays
+    /// held however long it takes.
+    async fn edit(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
+        self.say_editing(id, true).await;
+        self.screen.leave();
+        let outcome = self.run_editor(id, text, signals).await?;
+        self.screen.resume().map_err(AppError::Terminal)?;
+        self.say_editing(id, false).await;
+        self.take(Event::Edited(id, outcome), signals).await
+    }
+
+    /// What the editor leaves, or why there was none.
+    async fn run_editor(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<Edit, AppError> {
+        let draft = match Draft::create(id, self.clock.now(), text) {
+            Ok(draft) => draft,
+            Err(error) => return Ok(Err(format!("no file for the editor: {error}"))),
+        };
+        let mut child = match draft.open() {
+            Ok(child) => child,
+            Err(error) => return Ok(Err(format!("the editor could not be started: {error}"))),
+        };
+        let status = loop {
+            tokio::select! {
+                biased;
+                _ = signals.hang_up.recv() => return Err(AppError::TerminalGone),
+                _ = signals.terminate.recv() => {
+                    self.is_ending = true;
+                    return Ok(Ok(None));
+                }
+                // Ctrl-C on this terminal is the editor's.
+                _ = signals.interrupt.recv() => {}
+                status = child.wait() => break status,
+            }
+        };
+        let taken = status.and_then(|status| draft.take(status));
+        Ok(taken.map_err(|error| format!("what was edited is lost: {error}")))
+    }
+
+    /// While it is edited nothing happens to it by itself.
+    async fn say_editing(&mut self, id: HoldId, is_editing: bool) {
+        let command = Command::Intercept {
+            what: InterceptCommand::Editing { id, is_editing },
+            actor: Actor::Key,
+        };
+        // An engine that has gone says so by its snapshots.
+        let _ = self.frontend.commands.ask(command).await;
     }
 
     fn draw(&mut self) -> Result<(), AppError> {

@@ -1,6 +1,6 @@
 //! What `update` wants done outside of the model.
 
-use shadowcat::ids::MessageId;
+use shadowcat::ids::{HoldId, MessageId};
 use shadowcat::snapshot::{Command, ViewQuery};
 
 /// Something for the app to do.
@@ -12,6 +12,8 @@ pub(crate) enum Effect {
     Ask(Purpose, Command),
     /// Give `text` to the terminal's clipboard.
     Copy { what: String, text: String },
+    /// Give the terminal to the user's editor with this text of a held message; what comes back is an event.
+    Edit { id: HoldId, text: Vec<u8> },
     /// Take or leave the mouse.
     Mouse(bool),
     /// Back to the shell.
@@ -33,4 +35,8 @@ pub(crate) enum Purpose {
     Record,
     /// To have requests tried again.
     ResetBreakers,
+    /// To show a held message.
+    HeldText(HoldId),
+    /// To decide about held messages, or to change rules.
+    Intercept,
 }

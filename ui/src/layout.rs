@@ -110,6 +110,8 @@ fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Resources => vec![(Pane::Resources, body)],
         Screen::Log => log(model.log_pane, body),
         Screen::Servers => servers(model, body),
+        Screen::Held => held(model, body),
+        Screen::Rules => vec![(Pane::Rules, body)],
     }
 }
 
@@ -169,6 +171,17 @@ fn log(focus: Pane, body: Rect) -> Vec<(Pane, Rect)> {
     }
     let (upper, lower) = split_rows(body, body.height / 2);
     vec![(Pane::Log, upper), (Pane::LogLine, lower)]
+}
+
+/// The list as high as it needs, at most half, over the chosen message.
+fn held(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
+    if body.height < 13 {
+        return vec![(model.held_pane, body)];
+    }
+    // Heading, line of the lane and frame.
+    let needed = format::cells(model.snapshot.intercept.rows.len().max(1) + 4);
+    let (upper, lower) = split_rows(body, needed.clamp(body.height / 3, body.height / 2));
+    vec![(Pane::Held, upper), (Pane::HeldText, lower)]
 }
 
 /// The list as high as it needs, at most half; below it the chosen one.

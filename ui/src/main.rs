@@ -12,6 +12,8 @@ mod demo_run;
 mod descriptors;
 mod detail;
 mod document;
+mod edit_job;
+mod editor;
 mod effect;
 mod exec;
 #[cfg(test)]
@@ -21,6 +23,8 @@ mod guard;
 mod headless;
 #[cfg(unix)]
 mod held;
+mod held_screen;
+mod hold_modes;
 mod jsonc;
 mod keymap;
 mod layout;

@@ -8,12 +8,18 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
+use shadowcat::intercept::hold::HeldRow;
+use shadowcat::intercept::rules::RuleRow;
 use shadowcat::snapshot::{
     LogRow, MessageRow, Snapshot, Source, StreamEvent, StreamRow, UpstreamRow, ViewQuery,
 };
 
 use crate::detail::Detail;
 use crate::format;
+use crate::held_screen::Held;
+pub(crate) use crate::hold_modes::{
+    FieldEdit, FieldsState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
+};
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
@@ -30,6 +36,8 @@ pub(crate) enum Screen {
     Resources,
     Log,
     Servers,
+    Held,
+    Rules,
 }
 
 impl Screen {
@@ -40,6 +48,8 @@ impl Screen {
             Self::Resources => "Resources",
             Self::Log => "Log",
             Self::Servers => "Servers",
+            Self::Held => "Held",
+            Self::Rules => "Rules",
         }
     }
 }
@@ -59,6 +69,11 @@ pub(crate) enum Pane {
     Servers,
     /// All that is known of the chosen server.
     Server,
+    /// The held messages.
+    Held,
+    /// The chosen held message.
+    HeldText,
+    Rules,
 }
 
 impl Pane {
@@ -70,6 +85,8 @@ impl Pane {
             Screen::Resources => &[Self::Resources],
             Screen::Log => &[Self::Log, Self::LogLine],
             Screen::Servers => &[Self::Servers, Self::Server],
+            Screen::Held => &[Self::Held, Self::HeldText],
+            Screen::Rules => &[Self::Rules],
         }
     }
 }
@@ -91,6 +108,16 @@ pub(crate) enum Mode {
     Copy,
     /// What to paste into a client.
     CopyServer,
+    /// A yes or no before something that cannot be taken back.
+    Ask(Question),
+    /// How a held message is refused.
+    Refuse(u64),
+    /// Something is typed for a held message or a rule.
+    Hold(HoldPrompt),
+    /// An edit that may be wrong: what becomes of it.
+    Problems(ProblemsState),
+    /// The values of a held message, to be changed in place.
+    Fields(FieldsState),
 }
 
 /// The filter while it is being typed.
@@ -181,6 +208,9 @@ pub(crate) struct Drawn {
 /// How long a row has to be under the cursor before a key may act on it, if the list put it there.
 pub(crate) const ROW_GUARD: Duration = Duration::from_millis(150);
 
+/// A notification in the traffic and a held one of the same kind that came so close together are the same one.
+const SAME_MOMENT: Duration = Duration::from_millis(5);
+
 /// Filters remembered for the Up key.
 pub(crate) const FILTERS_KEPT: usize = 50;
 
@@ -210,6 +240,7 @@ pub(crate) struct Model {
     pub(crate) traffic_pane: Pane,
     pub(crate) streams_pane: Pane,
     pub(crate) servers_pane: Pane,
+    pub(crate) held_pane: Pane,
     pub(crate) log_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
@@ -227,6 +258,9 @@ pub(crate) struct Model {
     /// Servers by their place in the configuration.
     pub(crate) servers: ListState<u64>,
     pub(crate) server_scroll: usize,
+    pub(crate) held: Held,
+    /// Rules by their place in the order in which they are asked.
+    pub(crate) rules: ListState<u64>,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -260,6 +294,7 @@ impl Model {
             traffic_pane: Pane::Messages,
             streams_pane: Pane::Streams,
             servers_pane: Pane::Servers,
+            held_pane: Pane::Held,
             log_pane: Pane::Log,
             is_zoomed: false,
             has_mouse: true,
@@ -275,6 +310,8 @@ impl Model {
             resources_scroll: 0,
             servers: ListState::new(false),
             server_scroll: 0,
+            held: Held::default(),
+            rules: ListState::new(false),
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
@@ -295,6 +332,8 @@ impl Model {
             Screen::Resources => Pane::Resources,
             Screen::Log => self.log_pane,
             Screen::Servers => self.servers_pane,
+            Screen::Held => self.held_pane,
+            Screen::Rules => Pane::Rules,
         }
     }
 
@@ -303,8 +342,9 @@ impl Model {
             Pane::Sessions | Pane::Messages | Pane::Detail => self.traffic_pane = pane,
             Pane::Streams | Pane::Events => self.streams_pane = pane,
             Pane::Servers | Pane::Server => self.servers_pane = pane,
+            Pane::Held | Pane::HeldText => self.held_pane = pane,
             Pane::Log | Pane::LogLine => self.log_pane = pane,
-            Pane::Resources => {}
+            Pane::Resources | Pane::Rules => {}
         }
     }
 
@@ -313,11 +353,16 @@ impl Model {
         match &self.mode {
             Mode::Normal | Mode::Prefix(_) => self.pane_contexts(),
             Mode::Filter(_) => &[Context::Filtering],
-            Mode::Search(_) | Mode::Record(_) => &[Context::Prompt],
+            Mode::Search(_) | Mode::Record(_) | Mode::Hold(_) => &[Context::Prompt],
             Mode::Palette(_) => &[Context::Palette],
             Mode::Help(_) => &[Context::Help],
             Mode::Copy => &[Context::Copying],
             Mode::CopyServer => &[Context::CopyingServer],
+            Mode::Ask(_) => &[Context::Asking],
+            Mode::Refuse(_) => &[Context::Refusing],
+            Mode::Problems(_) => &[Context::Doubting],
+            Mode::Fields(state) if state.edit.is_some() => &[Context::Prompt],
+            Mode::Fields(_) => &[Context::Fields],
         }
     }
 
@@ -333,6 +378,8 @@ impl Model {
             Pane::Resources => &[C::List, C::Global],
             Pane::Servers | Pane::Server => &[C::Servers, C::List, C::Global],
             Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
+            Pane::Held | Pane::HeldText => &[C::Held, C::List, C::Global],
+            Pane::Rules => &[C::Rules, C::List, C::Global],
         }
     }
 
@@ -437,6 +484,55 @@ impl Model {
         }
     }
 
+    /// The held messages.
+    pub(crate) fn held_rows(&self) -> Rows<u64> {
+        let rows = &self.snapshot.intercept.rows;
+        Rows {
+            ids: rows.iter().map(|row| row.id.get()).collect(),
+            first: 0,
+            total: rows.len() as u64,
+        }
+    }
+
+    pub(crate) fn held_row(&self, number: u64) -> Option<&HeldRow> {
+        let mut rows = self.snapshot.intercept.rows.iter();
+        rows.find(|row| row.id.get() == number)
+    }
+
+    pub(crate) fn rule_rows(&self) -> Rows<u64> {
+        let total = self.snapshot.intercept.rules.len() as u64;
+        Rows {
+            ids: (0..total).collect(),
+            first: 0,
+            total,
+        }
+    }
+
+    pub(crate) fn selected_rule(&self) -> Option<&RuleRow> {
+        let place = format::index(self.rules.cursor?);
+        self.snapshot.intercept.rules.get(place)
+    }
+
+    /// The held message that `row` of the traffic is.
+    pub(crate) fn held_of(&self, row: &MessageRow) -> Option<&HeldRow> {
+        let mut held = self.snapshot.intercept.rows.iter();
+        held.find(|held| {
+            let is_same = held.exchange == row.exchange
+                && held.direction == row.direction
+                && held.kind == row.kind
+                && held.rpc_id == row.rpc_id
+                && held.method == row.method;
+            // Without an id only the moment tells them apart.
+            is_same
+                && (row.rpc_id.is_some() || held.at.since(row.at).max(row.at.since(held.at)) < SAME_MOMENT)
+        })
+    }
+
+    /// The held message under the cursor.
+    pub(crate) fn selected_held(&self) -> Option<&HeldRow> {
+        self.held_row(self.held.list.cursor?)
+    }
+
     pub(crate) fn selected_server(&self) -> Option<&UpstreamRow> {
         self.servers().get(format::index(self.servers.cursor?))
     }
@@ -482,5 +578,6 @@ impl Model {
             })
         });
         self.drawn = drawn;
+        self.held.note_drawn(self.screen == Screen::Held, self.now);
     }
 }

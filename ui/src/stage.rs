@@ -52,7 +52,7 @@ impl Stage {
                         events.push(Event::Snapshot(Arc::new(self.fake.snapshot(&query))));
                     }
                     Effect::Ask(purpose, command) => {
-                        if !matches!(purpose, Purpose::Detail(_)) {
+                        if !matches!(purpose, Purpose::Detail(_) | Purpose::HeldText(_)) {
                             self.effects.push(Effect::Ask(purpose, command.clone()));
                         }
                         let reply = self.fake.answer(command);
@@ -113,6 +113,7 @@ impl Stage {
             "tab" => KeyCode::Tab,
             "shift-tab" => KeyCode::BackTab,
             "up" => KeyCode::Up,
+            "space" => KeyCode::Char(' '),
             "down" => KeyCode::Down,
             "backspace" => KeyCode::Backspace,
             other => KeyCode::Char(other.chars().next().unwrap()),

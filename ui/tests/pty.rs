@@ -383,3 +383,156 @@ fn status_of_a_request_to(address: &str) -> String {
     socket.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().to_owned()
 }
+
+/// The body of a call with this text.
+fn call_with(text: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{text}","n":1.10}}}}}}"#
+    )
+}
+
+/// An editor that puts `after` in the place of `before`, as a person would.
+fn scripted_editor(home: &Path) -> PathBuf {
+    let script = home.join("editor");
+    let text = "#!/bin/sh\nsed 's/before/after/' \"$1\" > edited && cat edited > \"$1\"\n";
+    std::fs::write(&script, text).unwrap();
+    let mut permissions = std::fs::metadata(&script).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o700);
+    std::fs::set_permissions(&script, permissions).unwrap();
+    script
+}
+
+/// Reads a request or response that ends with `end`.
+fn read_until(socket: &mut TcpStream, end: &str) -> String {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        let mut some = [0; 1024];
+        let count = socket.read(&mut some).unwrap();
+        assert!(count > 0, "ended early: {}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&some[..count]);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+#[test]
+fn a_call_is_held_changed_in_the_editor_and_forwarded() {
+    let home = tempfile::tempdir().unwrap();
+    let drafts = home.path().join("drafts");
+    std::fs::create_dir(&drafts).unwrap();
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let mut program = command(home.path(), &["--listen", "127.0.0.1:0", "--upstream", &url]);
+    program.env("EDITOR", scripted_editor(home.path()));
+    program.env("TMPDIR", &drafts);
+    let mut tui = Tui::start(program, 100, 30);
+    let settings = Settings::of(&tui);
+    tui.wait_for("where clients can connect", PATIENCE, |text| {
+        own_address(text).is_some()
+    });
+    let address = own_address(&tui.text()).unwrap();
+    tui.press(":break method:tools/call dir:c2s\r");
+    tui.wait_for("the breakpoint", PATIENCE, |text| {
+        text.contains("messages that match are held") && text.contains("1 rule")
+    });
+
+    let body = call_with("before");
+    let mut client = TcpStream::connect(&address).unwrap();
+    write!(
+        client,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    tui.wait_for("the badge and the row's state", PATIENCE, |text| {
+        text.contains("⏸ 1 held") && text.contains("⏸ HELD")
+    });
+    tui.press("gh");
+    tui.wait_for("the message, and what f sends", PATIENCE, |text| {
+        text.contains("\"text\": \"before\"") && text.contains("f sends") && text.contains("unchanged")
+    });
+    tui.press("e");
+    tui.wait_for("the edited message", PATIENCE, |text| {
+        text.contains("\"text\": \"after\"") && text.contains("edited") && text.contains("\"n\": 1.10")
+    });
+    assert_eq!(std::fs::read_dir(&drafts).unwrap().count(), 0);
+    tui.press("D");
+    tui.wait_for("the difference", PATIENCE, |text| {
+        text.contains("$.params.arguments.text") && text.contains("- \"before\"")
+    });
+    tui.press("f");
+    let (mut server, _) = upstream.accept().unwrap();
+    let edited = call_with("after");
+    let request = read_until(&mut server, &edited);
+    assert!(
+        request
+            .to_lowercase()
+            .contains(&format!("content-length: {}\r\n", edited.len())),
+        "{request}"
+    );
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    write!(
+        server,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+        answer.len()
+    )
+    .unwrap();
+    read_until(&mut client, answer);
+    tui.wait_for("nothing held any more", PATIENCE, |text| {
+        text.contains("nothing is held") && !text.contains("⏸")
+    });
+    tui.press("qq");
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+    assert_given_back(&tui, &settings);
+}
+
+#[test]
+fn quitting_with_something_held_asks_and_lets_it_go_on_unchanged() {
+    let home = tempfile::tempdir().unwrap();
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        &url,
+        "--drain-timeout",
+        "1h",
+    ];
+    let mut tui = Tui::start(command(home.path(), &arguments), 100, 30);
+    tui.wait_for("where clients can connect", PATIENCE, |text| {
+        own_address(text).is_some()
+    });
+    let address = own_address(&tui.text()).unwrap();
+    tui.press(":break method:tools/call\r");
+    tui.wait_for("the breakpoint", PATIENCE, |text| text.contains("1 rule"));
+    let body = call_with("mine");
+    let mut client = TcpStream::connect(&address).unwrap();
+    write!(
+        client,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    tui.wait_for("the badge", PATIENCE, |text| text.contains("⏸ 1 held"));
+    tui.press("q");
+    tui.wait_for("the question", PATIENCE, |text| {
+        text.contains("quit? 1 held message would go on unchanged")
+    });
+    tui.press("n");
+    tui.wait_for("no quitting", PATIENCE, |text| text.contains("nothing was done"));
+    tui.press("qy");
+    let (mut server, _) = upstream.accept().unwrap();
+    read_until(&mut server, &body);
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+    write!(
+        server,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+        answer.len()
+    )
+    .unwrap();
+    read_until(&mut client, answer);
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+}

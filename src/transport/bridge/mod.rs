@@ -102,7 +102,7 @@ pub(crate) async fn serve(
         client: Arc::clone(&connection.peer.address),
     };
     let body = match fate {
-        held::Fate::Onward(body) => RequestBody::new(body),
+        held::Fate::Onward(body) => RequestBody::new(*body),
         held::Fate::Answered(mut response) => {
             response.headers_mut().extend(visit.fields());
             return response;

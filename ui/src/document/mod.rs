@@ -2,7 +2,7 @@
 
 mod call;
 mod headers;
-mod pretty;
+pub(crate) mod pretty;
 mod raw;
 mod timing;
 

@@ -1,5 +1,6 @@
 //! An engine made of plain data, for tests of the screens: it answers queries and commands as the real one promises to.
 
+mod held;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -542,7 +543,10 @@ impl Fake {
                 message: "not asked for by a screen".to_owned(),
             },
             Command::Intercept { what, .. } => {
-                self.asked.push(what);
+                self.asked.push(what.clone());
+                if let InterceptCommand::Show { id } = what {
+                    return self.held_text(id);
+                }
                 Reply::Intercept(InterceptReply::Done {
                     words: "done".to_owned(),
                 })

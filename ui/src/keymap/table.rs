@@ -27,8 +27,8 @@ const fn row(
 
 use Action as A;
 use Context::{
-    Copying, CopyingServer, Detail, Events, Filtering, Global, Help, List, Log, Messages, Palette, Prompt,
-    Servers, Sessions, Streams, Traffic,
+    Asking, Copying, CopyingServer, Detail, Doubting, Events, Fields, Filtering, Global, Held, Help, List,
+    Log, Messages, Palette, Prompt, Refusing, Rules, Servers, Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -42,6 +42,10 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &["4"], A::ShowLog, &["log"], "log", "Log: what the program itself did", 0),
     row(Global, &["5"], A::ShowServers, &["servers", "upstreams"], "servers", "Servers: how they are, and where clients find them", 0),
     row(Global, &["6"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
+    row(Global, &["7"], A::ShowHeld, &["held"], "held", "Held: messages that wait for a decision", 0),
+    row(Global, &["8", "I"], A::ShowRules, &["rules"], "rules", "Rules: what holds or changes messages, and how often it did", 0),
+    row(Global, &["g h"], A::GoHeld, &["go-held"], "held", "to the message that is held longest", 0),
+    row(Global, &["i"], A::Intercept, &["intercept"], "intercept", "rules on or off; off lets all that is held go on unchanged", 0),
     row(Global, &["tab"], A::NextPane, &["next-pane"], "pane", "next pane", 3),
     row(Global, &["shift-tab"], A::PreviousPane, &["previous-pane"], "", "previous pane", 0),
     row(Global, &["+"], A::Zoom, &["zoom"], "zoom", "this pane alone on the screen", 0),
@@ -76,6 +80,9 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["g a"], A::GoAnswer, &["go-answer"], "answer", "to the answer of this call", 0),
     row(Traffic, &["g s"], A::GoStream, &["go-stream"], "stream", "to the stream that carried this message", 0),
 
+    row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
+    row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
+
     row(Sessions, &["enter", "l", "right"], A::LimitSession, &["limit"], "limit", "show only this session", 7),
 
     row(Messages, &["enter", "l", "right"], A::Open, &["open"], "detail", "to the detail of this message", 7),
@@ -105,6 +112,57 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Log, &["v"], A::LogLevel, &["log-level"], "level", "least level shown: all, info, warnings, errors", 7),
     row(Log, &["h", "left"], A::Left, &["log-left"], "", "scroll long lines left; from an opened line back to the list", 0),
     row(Log, &["l", "right"], A::Right, &["log-right"], "", "scroll long lines right", 0),
+
+    row(Held, &["f"], A::Forward, &["forward"], "forward", "it goes on, as edited or as it came", 10),
+    row(Held, &["F"], A::ForwardLane, &["forward-lane"], "lane", "all of its lane go on, in their order", 6),
+    row(Held, &["A"], A::ForwardAll, &["forward-all"], "", "all of all lanes go on", 0),
+    row(Held, &["s"], A::StepCall, &["step"], "step", "it goes on, and the next message of its call is held", 7),
+    row(Held, &["c"], A::ContinueRule, &["continue"], "", "it goes on, and the rule that held it is switched off", 0),
+    row(Held, &["e"], A::EditHeld, &["edit"], "edit", "change it in $VISUAL or $EDITOR; secrets are hidden there", 8),
+    row(Held, &["E"], A::EditFields, &["edit-fields"], "", "change single values in place, without an editor", 0),
+    row(Held, &["m"], A::AnswerHeld, &["answer"], "answer", "answer this request yourself; it never reaches the server", 7),
+    row(Held, &["x"], A::Refuse, &["refuse"], "refuse", "refuse it: an error, an HTTP status, a closed connection", 7),
+    row(Held, &["d"], A::DropHeld, &["drop"], "drop", "it does not go on; the sender of a request gets an error", 6),
+    row(Held, &["z"], A::DelayHeld, &["delay"], "", "it goes on after some seconds", 0),
+    row(Held, &["W"], A::KeepHeld, &["keep"], "keep", "nothing happens by itself when its time is over", 4),
+    row(Held, &["u"], A::RevertHeld, &["revert"], "", "take the edit back: it is as it came", 0),
+    row(Held, &["D"], A::HeldDiff, &["diff"], "diff", "what the edit changed, and back", 3),
+    row(Held, &["y"], A::CopyHeld, &["copy-held"], "", "copy the message", 0),
+    row(Held, &["enter", "l", "right"], A::Open, &["open-held"], "", "to the text of this message", 0),
+    row(Held, &["h", "left"], A::Left, &["focus-held"], "", "back to the list of held messages", 0),
+
+    row(Rules, &["space", "enter"], A::ToggleRule, &["toggle-rule"], "on or off", "this rule on or off", 9),
+    row(Rules, &["n"], A::NextOnly, &["next-only"], "next only", "hold only the next message that matches its filter", 7),
+    row(Rules, &["b"], A::NewRule, &["break"], "new", "hold messages that match a filter; `:break FILTER` and `:break next FILTER` do it at once", 8),
+    row(Rules, &["d"], A::RemoveRule, &["remove-rule"], "remove", "take away a rule that was made at the keyboard", 6),
+
+    row(Asking, &["y"], A::Yes, &["yes"], "yes", "do it", 9),
+    row(Asking, &["n", "esc", "ctrl-c"], A::Back, &["no"], "no", "leave it; so does every other key", 8),
+
+    row(Refusing, &["m"], A::RefuseMethod, &["refuse-method"], "-32601", "JSON-RPC error: Method not found", 9),
+    row(Refusing, &["p"], A::RefuseParams, &["refuse-params"], "-32602", "JSON-RPC error: Invalid params", 8),
+    row(Refusing, &["i"], A::RefuseInternal, &["refuse-internal"], "-32603", "JSON-RPC error: Internal error", 7),
+    row(Refusing, &["s"], A::RefuseServer, &["refuse-server"], "-32000", "JSON-RPC error: Server error", 7),
+    row(Refusing, &["t"], A::RefuseTool, &["refuse-tool"], "tool error", "a tool result that says isError; models read it", 7),
+    row(Refusing, &["4"], A::RefuseAuth, &["refuse-401"], "HTTP 401", "as if the client were not logged in", 6),
+    row(Refusing, &["9"], A::RefuseBusy, &["refuse-429"], "HTTP 429", "as if it had asked too often", 6),
+    row(Refusing, &["5"], A::RefuseDown, &["refuse-503"], "HTTP 503", "as if the server were down", 6),
+    row(Refusing, &["c"], A::RefuseClose, &["refuse-close"], "close", "the connection ends without an answer", 5),
+    row(Refusing, &["n"], A::DropSilently, &["drop-silently"], "no word", "it is dropped and nobody is told; its sender waits until it gives up", 5),
+    row(Refusing, &["esc", "q"], A::Back, &["close-refuse"], "leave it", "nothing is done", 3),
+
+    row(Doubting, &["e"], A::EditAgain, &["edit-again"], "edit again", "back to the editor with what was typed", 9),
+    row(Doubting, &["r"], A::KeepEdit, &["keep-edit"], "keep it as it is", "the message goes on with this text, right or wrong", 8),
+    row(Doubting, &["u", "esc"], A::DiscardEdit, &["discard-edit"], "discard", "leave the message as it was before the edit", 7),
+
+    row(Fields, &["enter"], A::Accept, &["edit-field"], "change", "change this value; texts without quotes, all else as JSON", 9),
+    row(Fields, &["esc", "q"], A::Back, &["close-fields"], "close", "back to the held messages; what was changed stays so", 8),
+    row(Fields, &["j", "down"], A::Down, &["next-field"], "", "next value", 0),
+    row(Fields, &["k", "up"], A::Up, &["previous-field"], "", "previous value", 0),
+    row(Fields, &["ctrl-f", "pgdn"], A::PageDown, &["fields-down"], "", "down a page", 0),
+    row(Fields, &["ctrl-b", "pgup"], A::PageUp, &["fields-up"], "", "up a page", 0),
+    row(Fields, &["home"], A::First, &["first-field"], "", "first value", 0),
+    row(Fields, &["G", "end"], A::Last, &["last-field"], "", "last value", 0),
 
     row(Copying, &["p", "y"], A::CopyPretty, &["copy-pretty"], "body, pretty", "the body, indented", 9),
     row(Copying, &["b"], A::CopyBody, &["copy-body"], "body, as received", "the body as it came", 8),

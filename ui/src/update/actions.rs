@@ -2,13 +2,12 @@
 
 use shadowcat::snapshot::{Command, MessageRow, RecorderState, RowKind, Source};
 
-use super::{hold_row, meant_row, pointed, proposed_recording, show};
+use super::{held, hold_row, like, meant_row, pointed, proposed_recording, show};
 use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
-use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen};
-use crate::row_text;
+use crate::model::{FilterEdit, HelpState, Mode, Model, PaletteState, Pane, Screen, Then};
 use crate::theme::Role;
 
 /// What counts as a failure when jumping from one to the next.
@@ -51,7 +50,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
             Some("this message was not carried by a stream")
         }
         Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
-        _ => None,
+        _ => super::held::disabled(model, action),
     }
 }
 
@@ -70,7 +69,7 @@ fn has_call(model: &Model) -> bool {
 }
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
-    if moved(model, action) || looked(model, action) {
+    if moved(model, action) || looked(model, action) || held::perform(model, action, effects) {
         return;
     }
     match action {
@@ -78,7 +77,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Follow => follow_target(model),
         Action::Back => back(model),
         Action::LimitSession => limit_session(model),
-        Action::FilterFromRow => filter_from_row(model),
+        Action::FilterFromRow => like::filter_from_row(model),
         Action::NextError => find_failure(model, false, effects),
         Action::PreviousError => find_failure(model, true, effects),
         Action::Record => record(model, effects),
@@ -107,7 +106,8 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
-        Action::Quit | Action::QuitNow => effects.push(Effect::Quit),
+        Action::Quit => quit(model, effects),
+        Action::QuitNow => effects.push(Effect::Quit),
         _ => {}
     }
 }
@@ -119,7 +119,8 @@ fn moved(model: &mut Model, action: Action) -> bool {
     let whole = match pane {
         // A lane takes two rows; the first row of the messages is their heading.
         Pane::Streams => rows / 2,
-        Pane::Messages | Pane::Servers => rows - 1,
+        Pane::Messages | Pane::Servers | Pane::Rules => rows - 1,
+        Pane::Held => rows.saturating_sub(2),
         _ => rows,
     };
     let whole = isize::try_from(whole).unwrap_or(1).max(1);
@@ -172,6 +173,16 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             model.log.step(&rows, by);
         }
         Pane::LogLine => model.log_line_scroll = model.log_line_scroll.saturating_add_signed(by),
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.step(&rows, by);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = model.held.scroll.saturating_add_signed(by),
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.step(&rows, by);
+        }
     }
 }
 
@@ -207,6 +218,16 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             model.log.go_first(&rows);
         }
         Pane::LogLine => model.log_line_scroll = 0,
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.go_first(&rows);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = 0,
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.go_first(&rows);
+        }
     }
     true
 }
@@ -230,6 +251,16 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         Pane::Server => model.server_scroll = usize::MAX / 2,
         Pane::Log => model.log.follow(),
         Pane::LogLine => model.log_line_scroll = usize::MAX / 2,
+        Pane::Held => {
+            let rows = model.held_rows();
+            model.held.list.go_last(&rows);
+            model.held.has_user_moved = true;
+        }
+        Pane::HeldText => model.held.scroll = usize::MAX / 2,
+        Pane::Rules => {
+            let rows = model.rule_rows();
+            model.rules.go_last(&rows);
+        }
     }
     true
 }
@@ -242,6 +273,8 @@ fn looked(model: &mut Model, action: Action) -> bool {
         Action::ShowResources => show(model, Screen::Resources),
         Action::ShowLog => show(model, Screen::Log),
         Action::ShowServers => show(model, Screen::Servers),
+        Action::ShowHeld => show(model, Screen::Held),
+        Action::ShowRules => show(model, Screen::Rules),
         Action::NextPane => cycle(model, true),
         Action::PreviousPane => cycle(model, false),
         Action::FocusSessions => model.focus(Pane::Sessions),
@@ -322,6 +355,7 @@ fn go_left(model: &mut Model) {
         Pane::Events => leave_to(model, Pane::Streams),
         Pane::Server => leave_to(model, Pane::Servers),
         Pane::LogLine => leave_to(model, Pane::Log),
+        Pane::HeldText => leave_to(model, Pane::Held),
         _ => {}
     }
 }
@@ -366,6 +400,7 @@ fn open(model: &mut Model) {
         Pane::Streams => enter(model, Pane::Events),
         Pane::Servers => enter(model, Pane::Server),
         Pane::Log => enter(model, Pane::LogLine),
+        Pane::Held => enter(model, Pane::HeldText),
         _ => {}
     }
 }
@@ -450,6 +485,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Servers);
     } else if pane == Pane::LogLine {
         model.focus(Pane::Log);
+    } else if pane == Pane::HeldText {
+        model.focus(Pane::Held);
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {
@@ -495,60 +532,19 @@ fn start_filter(model: &mut Model, text: &str) {
     text.clone_into(&mut model.filter);
 }
 
-/// Puts words for the row under the cursor to the filter.
-fn filter_from_row(model: &mut Model) {
-    let row = match meant_row(model) {
-        Ok(row) => row,
-        Err(reason) => return model.say(Role::Warn, reason),
-    };
-    let Some(row) = model.row(row) else {
-        return;
-    };
-    let words = words_for(row, request_of(model, row));
-    if words.is_empty() {
-        return model.say(Role::Dim, "this message has no method to filter by");
+/// Quits, and asks before if somebody waits for a decision.
+fn quit(model: &mut Model, effects: &mut Vec<Effect>) {
+    let summary = &model.snapshot.intercept.summary;
+    let count = summary.held + summary.queued;
+    if count == 0 || model.is_read_only {
+        return effects.push(Effect::Quit);
     }
-    let before = model.filter.trim();
-    let mut text = before.to_owned();
-    for word in words {
-        // The same key twice adds nothing.
-        if !format!(" {before} ").contains(&format!(" {word} ")) {
-            text = format!("{text} {word}");
-        }
-    }
-    let text = text.trim().to_owned();
-    super::modes::remember(model, &text);
-    model.say(Role::Accent, format!("filter: {text}"));
-}
-
-/// The request of the call that `row` belongs to, as far as it is here.
-fn request_of<'a>(model: &'a Model, row: &MessageRow) -> Option<&'a MessageRow> {
-    let call = row.call?;
-    let shown = model.detail.message.iter().flat_map(|message| &message.call);
-    let mut near = model.snapshot.messages.rows.iter().chain(shown);
-    near.find(|other| {
-        other.call == Some(call) && other.kind == RowKind::Request && row_text::tool(other).is_some()
-    })
-}
-
-fn words_for(row: &MessageRow, request: Option<&MessageRow>) -> Vec<String> {
-    let method = row.method.as_ref();
-    // Messages within a call have no tool of their own: a filter for one would hide them.
-    let is_call = method.is_some_and(|method| method == "tools/call");
-    let tool = request.and_then(row_text::tool).or_else(|| row_text::tool(row));
-    let tool = tool.filter(|_| is_call);
-    let method = method.map(|method| format!("method:{}", quoted(method)));
-    let tool = tool.map(|tool| format!("tool:{}", quoted(tool)));
-    method.into_iter().chain(tool).collect()
-}
-
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
-    if value.chars().all(is_plain) {
-        value.to_owned()
-    } else {
-        format!("{value:?}")
-    }
+    let messages = crate::format::plural(count as u64, "held message");
+    held::ask(
+        model,
+        format!("quit? {messages} would go on unchanged."),
+        Then::Quit,
+    );
 }
 
 fn find_failure(model: &Model, is_backwards: bool, effects: &mut Vec<Effect>) {

@@ -4,10 +4,17 @@ mod actions;
 #[cfg(test)]
 mod any_keys;
 mod copy;
+mod edits;
+mod fields;
+mod held;
+#[cfg(test)]
+mod held_tests;
+mod like;
 #[cfg(test)]
 mod mode_tests;
 mod modes;
 mod mouse;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +23,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyEvent, MouseEvent};
 use shadowcat::clock::Timestamp;
 use shadowcat::frontend::EngineGoneError;
-use shadowcat::ids::ProxySessionId;
+use shadowcat::ids::{HoldId, ProxySessionId};
 use shadowcat::snapshot::{
     Anchor, Command, MAX_WINDOW_ROWS, Notice, RecorderState, Reply, Severity, Snapshot, ViewQuery, Window,
 };
@@ -39,6 +46,8 @@ pub(crate) enum Event {
     Resize(u16, u16),
     Snapshot(Arc<Snapshot>),
     Reply(Purpose, Result<Reply, EngineGoneError>),
+    /// The editor has ended: what it saved, `None` if nothing was to be saved, or what went wrong.
+    Edited(HoldId, Result<Option<Vec<u8>>, String>),
     EngineGone,
     /// Time has passed.
     Tick,
@@ -55,6 +64,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Resize(columns, rows) => model.size = (columns, rows),
         Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
         Event::Reply(purpose, reply) => answer(model, purpose, reply),
+        Event::Edited(id, outcome) => edits::came_back(model, id, outcome, &mut effects),
         Event::EngineGone => model.is_engine_gone = true,
         Event::Tick => {}
     }
@@ -99,6 +109,11 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
         Lookup::Nothing if matches!(model.mode, Mode::Copy | Mode::CopyServer) => {
             model.mode = Mode::Normal;
             model.say(Role::Dim, "nothing copied");
+        }
+        // Whatever else is pressed means no.
+        Lookup::Nothing if matches!(model.mode, Mode::Ask(_) | Mode::Refuse(_)) => {
+            model.mode = Mode::Normal;
+            model.say(Role::Dim, "nothing was done");
         }
         Lookup::Nothing => {}
     }
@@ -167,8 +182,16 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
     if let Purpose::Detail(row) = purpose {
         model.detail.asked = model.detail.asked.filter(|asked| *asked != row);
     }
+    if let Purpose::HeldText(_) = purpose {
+        model.held.asked = None;
+    }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
+        // It has left meanwhile; the next snapshot says so.
+        (Purpose::HeldText(_), Ok(Reply::Refused { .. })) => model.held.clear(),
+        (Purpose::HeldText(_) | Purpose::Intercept, Ok(Reply::Intercept(reply))) => {
+            held::answered(model, reply);
+        }
         (purpose, Ok(Reply::Refused { message })) => {
             // What was refused once is not asked for again until the cursor has been elsewhere.
             if let Purpose::Detail(row) = purpose {
@@ -283,6 +306,7 @@ fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         effects.push(Effect::Query(model.query.clone()));
     }
     settle_detail(model, &areas, effects);
+    held::settle(model, effects);
 }
 
 /// Levels are sorted out here, so that a level needs more lines to fill the screen.

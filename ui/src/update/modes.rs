@@ -12,7 +12,7 @@ use crate::complete;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::{Action, Chord, Context, TABLE};
 use crate::line_edit::{Edit, LineEdit};
-use crate::model::{FILTERS_KEPT, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
+use crate::model::{FILTERS_KEPT, FieldsState, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
 use crate::seen::Seen;
 use crate::theme::Role;
 
@@ -26,6 +26,15 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Mode::Record(line) => record(&line, action, effects),
         Mode::Palette(state) => palette(model, state, action, effects),
         Mode::Help(state) => help(model, state, action),
+        Mode::Ask(question) => super::held::decided(model, question, action, effects),
+        Mode::Refuse(number) => super::held::refuse(model, number, action, effects),
+        Mode::Hold(prompt) => {
+            if action == Action::Accept {
+                super::held::typed(model, &prompt, effects);
+            }
+        }
+        Mode::Problems(state) => super::edits::judged(model, state, action, effects),
+        Mode::Fields(state) => super::fields::perform(model, state, action, effects),
         mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer) => model.mode = mode,
     }
 }
@@ -72,7 +81,16 @@ const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
         Mode::Search(line) | Mode::Record(line) => Some(line),
         Mode::Palette(state) => Some(&mut state.line),
         Mode::Help(state) => Some(&mut state.search),
-        Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer => None,
+        Mode::Hold(prompt) => Some(&mut prompt.line),
+        Mode::Fields(FieldsState { edit: Some(edit), .. }) => Some(&mut edit.line),
+        Mode::Normal
+        | Mode::Prefix(_)
+        | Mode::Copy
+        | Mode::CopyServer
+        | Mode::Ask(_)
+        | Mode::Refuse(_)
+        | Mode::Problems(_)
+        | Mode::Fields(_) => None,
     }
 }
 
@@ -92,7 +110,7 @@ fn typed(model: &mut Model) {
         }
         Mode::Palette(state) => search_palette(state),
         Mode::Help(state) => state.scroll = 0,
-        Mode::Record(_) | Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer => {}
+        _ => {}
     }
 }
 
@@ -192,6 +210,9 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
         .get(state.chosen)
         .and_then(|position| TABLE.get(*position));
     match action {
+        Action::Accept if super::rules::typed(model, state.line.text().trim_start_matches(':'), effects) => {
+            return;
+        }
         Action::Accept => {
             return match chosen {
                 Some(binding) => act(model, binding.action, effects),
@@ -247,7 +268,16 @@ pub(super) fn search_palette(state: &mut PaletteState) {
 
 /// Keys of menus and prompts mean nothing outside of them.
 const fn is_command(context: Context) -> bool {
-    !matches!(context, Context::Copying | Context::CopyingServer) && !context.is_typing()
+    let is_menu = matches!(
+        context,
+        Context::Copying
+            | Context::CopyingServer
+            | Context::Asking
+            | Context::Refusing
+            | Context::Doubting
+            | Context::Fields
+    );
+    !is_menu && !context.is_typing()
 }
 
 fn help(model: &mut Model, mut state: HelpState, action: Action) {

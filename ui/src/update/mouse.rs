@@ -66,6 +66,20 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
                 model.server_scroll = 0;
             }
         }
-        Pane::Resources | Pane::Server | Pane::LogLine => {}
+        // The first row is the heading of the columns.
+        Pane::Held => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.held_rows();
+                model.held.list.choose(&rows, row);
+                model.held.has_user_moved = true;
+            }
+        }
+        Pane::Rules => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.rule_rows();
+                model.rules.choose(&rows, row);
+            }
+        }
+        Pane::Resources | Pane::Server | Pane::LogLine | Pane::HeldText => {}
     }
 }

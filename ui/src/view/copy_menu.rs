@@ -25,7 +25,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, context: 
             )
         })
         .collect();
-    menu(model, canvas, body, "Copy", &items);
+    let title = if context == Context::Refusing {
+        "Refuse"
+    } else {
+        "Copy"
+    };
+    menu(model, canvas, body, title, &items);
 }
 
 /// What can follow `prefix`.

@@ -307,7 +307,10 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     } else {
         Role::Text
     };
-    let state = row_text::state(row, model.is_live().then_some(model.now), theme);
+    let state = match model.held_of(row) {
+        Some(held) => super::held::state(model, held),
+        None => row_text::state(row, model.is_live().then_some(model.now), theme),
+    };
     let columns = columns.lending(&state);
     // The summary's width holds its own gap.
     line = cell(

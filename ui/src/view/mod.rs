@@ -3,14 +3,17 @@
 mod copy_menu;
 mod detail;
 mod events;
+mod fields;
 mod filter;
 mod footer;
+mod held;
 pub(crate) mod help;
 mod log;
 mod messages;
 mod palette;
 mod prompt;
 mod resources;
+mod rules;
 mod servers;
 mod session_card;
 mod sessions;
@@ -26,7 +29,7 @@ use ratatui::layout::Rect;
 use crate::format::cells;
 use crate::keymap::{Action, Binding, Context};
 use crate::layout::SMALLEST;
-use crate::model::{Mode, Model, Pane, Screen};
+use crate::model::{HoldPrompt, HoldPurpose, Mode, Model, Pane, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::{Role, Theme};
 
@@ -65,6 +68,9 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
         Pane::LogLine => log::draw_line(model, canvas, area),
         Pane::Servers => servers::draw(model, canvas, area),
         Pane::Server => servers::card::draw(model, canvas, area),
+        Pane::Held => held::draw(model, canvas, area),
+        Pane::HeldText => held::draw_text(model, canvas, area),
+        Pane::Rules => rules::draw(model, canvas, area),
     }
 }
 
@@ -83,10 +89,34 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
             copy_menu::draw(model, canvas, body, Context::CopyingServer);
             None
         }
+        Mode::Refuse(_) => {
+            copy_menu::draw(model, canvas, body, Context::Refusing);
+            None
+        }
+        Mode::Problems(state) => {
+            held::problems(model, canvas, body, state);
+            None
+        }
+        Mode::Fields(state) => fields::draw(canvas, body, state),
+        Mode::Ask(question) => {
+            prompt::ask(canvas, line, &question.text);
+            None
+        }
+        Mode::Hold(prompt) => Some(prompt::draw(canvas, line, label_of(prompt), &prompt.line)),
         Mode::Search(edit) => Some(prompt::draw(canvas, line, "search in detail: ", edit)),
         Mode::Record(edit) => Some(prompt::draw(canvas, line, "record to: ", edit)),
         Mode::Palette(state) => Some(palette::draw(model, canvas, body, state)),
         Mode::Help(state) => Some(help::draw(model, canvas, body, state)),
+    }
+}
+
+/// What is asked for in a prompt about held messages and rules.
+const fn label_of(prompt: &HoldPrompt) -> &'static str {
+    match prompt.purpose {
+        HoldPurpose::Answer(_) => "result: ",
+        HoldPurpose::Delay(_) => "seconds: ",
+        HoldPurpose::Break { is_once: false } => "hold all that match: ",
+        HoldPurpose::Break { is_once: true } => "hold the next that matches: ",
     }
 }
 

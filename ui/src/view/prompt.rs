@@ -26,3 +26,13 @@ pub(super) fn shift(area: Rect, label: &str, edit: &LineEdit) -> usize {
     let head = Safe::of(&edit.halves().0).width() + label.len();
     (head + 1).saturating_sub(usize::from(area.width))
 }
+
+/// Draws a question that a key answers into the first row of `area`.
+pub(super) fn ask(canvas: &mut Canvas<'_>, area: Rect, text: &str) {
+    let line = Line::default()
+        .say(Role::Warn, &format!(" {text}"))
+        .with(Role::Key, " y")
+        .with(Role::Text, " yes, any other key no");
+    canvas.clear(Rect { height: 1, ..area });
+    canvas.line(area, 0, &line);
+}

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use shadowcat::snapshot::{BreakerState, RecorderState, Source, UpstreamRow};
 
 use crate::format;
+use crate::held_screen as held;
 use crate::model::{Model, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
@@ -20,6 +21,8 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         parts.push((6, Line::of(Role::TabOn, model.screen.title())));
     }
     let names = parts.len();
+    parts.push((10, waiting(model)));
+    parts.push((5, armed(model)));
     parts.extend(source(model));
     parts.push((9, recorder(model)));
     canvas.line(
@@ -148,6 +151,39 @@ fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
         (several, None) => line = line.say(Role::Good, &format!("{} servers {good}", several.len())),
     }
     line
+}
+
+/// What waits for a decision, wherever the user is.
+fn waiting(model: &Model) -> Line {
+    let summary = &model.snapshot.intercept.summary;
+    if summary.held + summary.queued == 0 {
+        return Line::default();
+    }
+    let age = summary.oldest_at.map_or(summary.oldest_age, |at| {
+        model.now.since(at).max(summary.oldest_age)
+    });
+    let role = match held::urgency(age, summary.oldest_budget) {
+        Role::Good => Role::Accent,
+        pressing => pressing,
+    };
+    let sign = model.theme.sign("⏸ ", "|| ");
+    let mut line = Line::default().say(role, &format!("{sign}{} held", summary.held));
+    if summary.queued > 0 {
+        line = line.say(role, &format!(" · {} queued", summary.queued));
+    }
+    let time = format!(" · {}/{} s", age.as_secs(), summary.oldest_budget.as_secs());
+    line.say(role, &time)
+}
+
+/// How many rules act, or that none does.
+fn armed(model: &Model) -> Line {
+    let view = &model.snapshot.intercept;
+    let armed = view.rules.iter().filter(|rule| rule.is_on).count() as u64;
+    match (armed, view.is_on) {
+        (0, _) => Line::default(),
+        (_, true) => Line::default().say(Role::Dim, &format::plural(armed, "rule")),
+        (_, false) => Line::of(Role::Warn, "rules off"),
+    }
 }
 
 fn recorder(model: &Model) -> Line {

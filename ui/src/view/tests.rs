@@ -31,6 +31,35 @@ fn traffic() {
     screens("traffic", "");
 }
 
+/// The same keys where something is held.
+fn holding(name: &str, keys: &str) {
+    for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+        let mut stage = Stage::new(Fake::holding(), columns, rows);
+        stage.keys(keys);
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
+fn held() {
+    holding("held_badge", "");
+    holding("held", "gh");
+    holding("held_edited", "ghjjjD");
+    holding("held_refuse", "ghx");
+    holding("held_fields", "ghEjjj");
+    holding("rules", "I");
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("7");
+    assert_snapshot!("held_nothing_80x24", stage.text());
+}
+
+#[test]
+fn the_bars_of_held_messages_turn_yellow_and_red() {
+    let mut stage = Stage::new(Fake::holding(), 120, 20);
+    stage.keys("gh");
+    assert_snapshot!("held_looks", stage.text_and_looks());
+}
+
 #[test]
 fn sessions() {
     screens("sessions", "<shift-tab>j");

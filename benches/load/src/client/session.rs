@@ -30,7 +30,7 @@ impl Handle {
     /// The server did not know it any more.
     pub(crate) async fn close(&self, link: &mut Link) -> Result<()> {
         let head = link.request("DELETE", &self.fields).await?;
-        if head.status() != 200 {
+        if !matches!(head.status(), 200 | 204) {
             bail!(
                 "DELETE was answered with `{}`: {}",
                 head.line,

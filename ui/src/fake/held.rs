@@ -1,0 +1,115 @@
+//! Held messages of the made-up engine.
+
+use std::time::Duration;
+
+use shadowcat::clock::Timestamp;
+use shadowcat::ids::{ExchangeId, HoldId};
+use shadowcat::intercept::hold::{HeldRow, HeldState, HeldSummary};
+use shadowcat::intercept::interceptor::{HeldText, InterceptReply};
+use shadowcat::intercept::rule::OnExpire;
+use shadowcat::intercept::rules::RuleRow;
+use shadowcat::snapshot::{Carrier, Direction, Reply, RowKind};
+
+use super::Fake;
+use super::parts::session_id;
+
+const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{"query":"rust sse","limit":1.10}}}"#;
+
+impl Fake {
+    /// Holds of each kind: a call, an answer past its time with two messages behind it, an edited one.
+    pub(crate) fn holding() -> Self {
+        let mut fake = Self::typical();
+        let call = held(1, RowKind::Request, fake.now(), 19);
+        let mut late = held(2, RowKind::Result, fake.now(), 70);
+        late.direction = Direction::ServerToClient;
+        (late.queued_behind, late.queued_bytes) = (1, 2_250);
+        let mut behind = held(3, RowKind::Notification, fake.now(), 3);
+        behind.state = HeldState::Queued;
+        (behind.lane, behind.exchange, behind.direction) = (late.lane, late.exchange, late.direction);
+        let mut edited = held(4, RowKind::Request, fake.now(), 45);
+        edited.is_edited = true;
+        fake.intercept.is_on = true;
+        fake.intercept.rules = vec![rule("searches", true), rule("a slow line", false)];
+        fake.hold(vec![call, late, behind, edited]);
+        fake
+    }
+
+    /// Nothing is held but `rows`.
+    pub(crate) fn hold(&mut self, rows: Vec<HeldRow>) {
+        let queued = rows.iter().filter(|row| row.state == HeldState::Queued).count();
+        let oldest = rows.first();
+        self.intercept.summary = HeldSummary {
+            held: rows.len() - queued,
+            queued,
+            oldest_at: oldest.map(|row| row.at),
+            oldest_age: oldest.map_or(Duration::ZERO, |row| row.age),
+            oldest_budget: oldest.map_or(Duration::ZERO, |row| row.budget),
+        };
+        self.intercept.rows = rows;
+    }
+
+    pub(super) fn held_text(&self, id: HoldId) -> Reply {
+        let row = self.intercept.rows.iter().find(|row| row.id == id);
+        match row {
+            Some(row) => Reply::Intercept(InterceptReply::Message(Box::new(HeldText {
+                row: row.clone(),
+                original: CALL.to_owned(),
+                edited: row.is_edited.then(|| CALL.replace("rust sse", "rust mcp")),
+                head: None,
+            }))),
+            None => Reply::Refused {
+                message: format!("{id} is not held (any more)"),
+            },
+        }
+    }
+}
+
+/// A message that has been held for so many seconds.
+pub(crate) fn held(number: u64, kind: RowKind, now: Timestamp, seconds: u64) -> HeldRow {
+    let age = Duration::from_secs(seconds);
+    HeldRow {
+        id: HoldId::new(number).unwrap(),
+        state: HeldState::Held,
+        at: Timestamp::from_micros(now.as_micros() - seconds * 1_000_000),
+        age,
+        budget: Duration::from_mins(1),
+        budget_source: "usual".to_owned(),
+        session: Some(session_id("R1")),
+        exchange: ExchangeId::new(900 + number).unwrap(),
+        frame: 0,
+        call: None,
+        direction: Direction::ClientToServer,
+        carrier: Carrier::Http,
+        lane: number,
+        kind,
+        method: Some("tools/call".to_owned()),
+        name: Some("search".to_owned()),
+        rpc_id: Some("7".to_owned()),
+        server: "everything".to_owned(),
+        client: Some("inspector".to_owned()),
+        size: CALL.len() as u64,
+        rule: "searches".to_owned(),
+        on_expire: OnExpire::Wait,
+        is_edited: false,
+        is_kept: false,
+        queued_behind: 0,
+        queued_bytes: 0,
+    }
+}
+
+fn rule(name: &str, is_on: bool) -> RuleRow {
+    RuleRow {
+        name: name.to_owned(),
+        is_on,
+        is_saved: !is_on,
+        is_breakpoint: is_on,
+        when: "method:tools/call".to_owned(),
+        direction: None,
+        policy: "always".to_owned(),
+        verdict: if is_on { "hold" } else { "delay 250 ms" }.to_owned(),
+        on_expire: None,
+        matches: 12,
+        hits: 4,
+        last_hit: None,
+    }
+}

@@ -1,0 +1,188 @@
+//! The Held screen as plain data: which message is chosen, and its text.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shadowcat::clock::Timestamp;
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::edit::{DifferenceKind, diff};
+use shadowcat::intercept::hold::HeldRow;
+use shadowcat::intercept::interceptor::HeldText;
+
+use crate::document::pretty;
+use crate::edit_job::EditJob;
+use crate::list::ListState;
+use crate::model::ROW_GUARD;
+use crate::paint::Line;
+use crate::theme::{Role, Theme};
+
+/// Lines of a held message that are laid out; `e` shows all of it.
+const MOST_LINES: usize = 20_000;
+
+/// The row that was on screen under the cursor, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Drawn {
+    row: u64,
+    /// When it came under the cursor without the user's doing; `None` if the user put the cursor there.
+    moved_at: Option<Timestamp>,
+}
+
+/// The state of the Held screen.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    /// The held messages by the numbers of their ids.
+    pub(crate) list: ListState<u64>,
+    drawn: Option<Drawn>,
+    /// The cursor is where the user put it since the last drawing.
+    pub(crate) has_user_moved: bool,
+    /// The message that is shown.
+    pub(crate) text: Option<Arc<HeldText>>,
+    /// It was asked for and has not come yet.
+    pub(crate) asked: Option<HoldId>,
+    /// Something was done to it: it has to be asked for again.
+    pub(crate) is_stale: bool,
+    /// What is in the user's editor, or was and is not decided about yet.
+    pub(crate) job: Option<EditJob>,
+    /// What differs is shown instead of the whole.
+    pub(crate) shows_difference: bool,
+    pub(crate) scroll: usize,
+    /// What is shown of the message, one for each line before wrapping.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            list: ListState::new(false),
+            drawn: None,
+            has_user_moved: false,
+            text: None,
+            asked: None,
+            is_stale: false,
+            job: None,
+            shows_difference: false,
+            scroll: 0,
+            lines: Vec::new(),
+        }
+    }
+}
+
+impl Held {
+    /// The message whose text is shown.
+    pub(crate) fn shown(&self) -> Option<HoldId> {
+        self.text.as_ref().map(|text| text.row.id)
+    }
+
+    /// Shows `text`; the place is kept if it is the same message again.
+    pub(crate) fn put(&mut self, text: HeldText, theme: Theme) {
+        if self.shown() != Some(text.row.id) {
+            self.scroll = 0;
+            self.shows_difference = false;
+        }
+        self.shows_difference &= text.edited.is_some();
+        self.text = Some(Arc::new(text));
+        self.lay_out(theme);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.text = None;
+        self.lines.clear();
+        (self.scroll, self.shows_difference) = (0, false);
+    }
+
+    /// Makes the lines anew.
+    pub(crate) fn lay_out(&mut self, theme: Theme) {
+        self.lines = match &self.text {
+            Some(text) if self.shows_difference => difference(text, theme),
+            Some(text) => whole(text.edited.as_ref().unwrap_or(&text.original)),
+            None => Vec::new(),
+        };
+    }
+
+    /// The row that was drawn under the cursor, or where keys have led it since.
+    ///
+    /// # Errors
+    /// What to tell the user if there is none, or if the list itself has put it there only just now.
+    pub(crate) fn meant(&self, now: Timestamp) -> Result<u64, &'static str> {
+        let chosen = self.list.cursor.map(|row| Drawn { row, moved_at: None });
+        let meant = if self.has_user_moved { chosen } else { self.drawn };
+        let Drawn { row, moved_at } = meant.ok_or("nothing held is on the screen yet; press again")?;
+        if moved_at.is_some_and(|moved| now.since(moved) < ROW_GUARD) {
+            return Err("another message has just come under the cursor; press again");
+        }
+        Ok(row)
+    }
+
+    /// Notes what a drawing has put under the cursor.
+    pub(crate) fn note_drawn(&mut self, is_shown: bool, now: Timestamp) {
+        if !is_shown {
+            self.drawn = None;
+            return;
+        }
+        let is_users = std::mem::take(&mut self.has_user_moved);
+        self.drawn = self.list.cursor.map(|row| {
+            let same = self.drawn.filter(|drawn| drawn.row == row && !is_users);
+            // The first one there was: nothing was under the cursor that a key could have meant.
+            let is_new = self.drawn.is_some() && !is_users;
+            same.unwrap_or(Drawn {
+                row,
+                moved_at: is_new.then_some(now),
+            })
+        });
+    }
+}
+
+fn whole(text: &str) -> Vec<Line> {
+    let mut layout = pretty::lay_out(text.as_bytes(), MOST_LINES);
+    if layout.is_cut {
+        layout.lines.push(Line::of(Role::Warn, "the rest is not shown"));
+    }
+    layout.lines
+}
+
+/// What was edited, value by value.
+fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
+    let Some(edited) = &text.edited else {
+        return vec![Line::of(Role::Dim, "not edited: it goes on as it came")];
+    };
+    let found = diff(text.original.as_bytes(), edited.as_bytes());
+    if found.is_empty() {
+        return vec![Line::of(
+            Role::Dim,
+            "only white space or the order of members differs",
+        )];
+    }
+    let mut lines = Vec::new();
+    for change in found {
+        let (role, sign) = match change.kind {
+            DifferenceKind::Added => (Role::Good, "+"),
+            DifferenceKind::Removed => (Role::Bad, "-"),
+            DifferenceKind::Changed => (Role::Warn, theme.sign("≠", "~")),
+        };
+        lines.push(Line::of(role, sign).say(Role::JsonKey, &format!(" {}", change.path)));
+        if let Some(before) = &change.before {
+            lines.push(Line::of(Role::Bad, "  - ").say(Role::Text, before));
+        }
+        if let Some(after) = &change.after {
+            lines.push(Line::of(Role::Good, "  + ").say(Role::Text, after));
+        }
+    }
+    lines
+}
+
+/// How long `row` has been held at `now`.
+pub(crate) fn age(row: &HeldRow, now: Timestamp) -> Duration {
+    now.since(row.at).max(row.age)
+}
+
+/// How near the end of what the client will bear: quiet, yellow from a half, red from three quarters.
+pub(crate) fn urgency(age: Duration, budget: Duration) -> Role {
+    let (age, budget) = (age.as_millis(), budget.as_millis());
+    if age * 4 >= budget * 3 {
+        Role::Bad
+    } else if age * 2 >= budget {
+        Role::Warn
+    } else {
+        Role::Good
+    }
+}

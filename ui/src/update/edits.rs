@@ -1,0 +1,82 @@
+//! A held message goes to the user's editor and comes back.
+
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::interceptor::InterceptCommand;
+
+use super::held::send;
+use crate::edit_job::{EditJob, Edited};
+use crate::effect::Effect;
+use crate::keymap::Action;
+use crate::model::{Mode, Model, ProblemsState};
+use crate::theme::Role;
+
+/// Opens the editor with the message `id`.
+pub(super) fn begin(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
+    let text = model.held.text.as_ref().filter(|text| text.row.id == id);
+    let Some(text) = text else {
+        return model.say(Role::Warn, "its text has not come yet");
+    };
+    let current = text.edited.as_ref().unwrap_or(&text.original);
+    if current.contains(char::REPLACEMENT_CHARACTER) {
+        return model.say(
+            Role::Warn,
+            "it is not all UTF-8, so an editor would change more than you do",
+        );
+    }
+    let job = EditJob::new(id, &text.original, current);
+    open(model, job, effects);
+}
+
+fn open(model: &mut Model, job: EditJob, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Edit {
+        id: job.id,
+        text: job.text.clone(),
+    });
+    model.held.job = Some(job);
+}
+
+/// The editor has ended.
+pub(super) fn came_back(
+    model: &mut Model,
+    id: HoldId,
+    outcome: Result<Option<Vec<u8>>, String>,
+    effects: &mut Vec<Effect>,
+) {
+    let Some(job) = model.held.job.take_if(|job| job.id == id) else {
+        return;
+    };
+    let text = match outcome {
+        Ok(Some(text)) => text,
+        Ok(None) => return model.say(Role::Warn, "the editor ended with an error: nothing was changed"),
+        Err(reason) => return model.say(Role::Bad, reason),
+    };
+    let Some(edited) = job.finish(&text) else {
+        return model.say(Role::Dim, "nothing was changed");
+    };
+    if edited.problems.is_empty() {
+        return keep(id, &edited, effects);
+    }
+    model.held.job = Some(job);
+    model.mode = Mode::Problems(ProblemsState { text, edited });
+}
+
+fn keep(id: HoldId, edited: &Edited, effects: &mut Vec<Effect>) {
+    let text = Some(String::from_utf8_lossy(&edited.payload).into_owned());
+    send(InterceptCommand::Edit { id, text }, effects);
+}
+
+/// What the user wants done with an edit that may be wrong.
+pub(super) fn judged(model: &mut Model, state: ProblemsState, action: Action, effects: &mut Vec<Effect>) {
+    let Some(job) = model.held.job.take() else {
+        return;
+    };
+    match action {
+        Action::EditAgain => open(model, job.again(state.text), effects),
+        Action::KeepEdit => keep(job.id, &state.edited, effects),
+        Action::DiscardEdit => model.say(Role::Dim, "the edit was discarded"),
+        _ => {
+            model.held.job = Some(job);
+            model.mode = Mode::Problems(state);
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! Keys on held messages, and what the engine says about them.
+
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::hold::{Actor, HeldRow};
+use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
+use shadowcat::intercept::rule::Refusal;
+use shadowcat::snapshot::{Command, Direction, RowKind};
+
+use super::{rules, show};
+use crate::effect::{Effect, Purpose};
+use crate::keymap::Action;
+use crate::line_edit::LineEdit;
+use crate::model::{HoldPrompt, HoldPurpose, Mode, Model, Pane, Question, Screen, Then};
+use crate::theme::Role;
+
+/// The result that a prompt for an answer begins with.
+const RESULT: &str = "{}";
+
+/// The same for the call of a tool.
+const TOOL_RESULT: &str = r#"{"content":[{"type":"text","text":""}]}"#;
+
+/// Seconds that a prompt for a delay begins with.
+const DELAY: &str = "5";
+
+/// Longest delay, in seconds.
+const LONGEST_DELAY: f64 = 3_600.0;
+
+/// Asks the engine to do something about holds or rules.
+pub(super) fn send(what: InterceptCommand, effects: &mut Vec<Effect>) {
+    let command = Command::Intercept {
+        what,
+        actor: Actor::Key,
+    };
+    effects.push(Effect::Ask(Purpose::Intercept, command));
+}
+
+/// Why `action` cannot be done about what is held; `None` if it can, or if it is none of these.
+pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
+    if !is_of_holds(action) {
+        return None;
+    }
+    if !model.is_live() {
+        return Some("a recording is open; nothing can be held in it");
+    }
+    if action == Action::CopyHeld || action == Action::HeldDiff {
+        return model.selected_held().is_none().then_some("nothing is held");
+    }
+    if model.is_read_only {
+        return Some("this view is read-only; it decides nothing");
+    }
+    if model.is_engine_gone {
+        return Some("the engine has ended");
+    }
+    match action {
+        Action::Intercept | Action::Break | Action::BreakAnswer | Action::NewRule | Action::ForwardAll => {
+            return None;
+        }
+        Action::ToggleRule | Action::NextOnly | Action::RemoveRule => {
+            return rules::disabled(model, action);
+        }
+        _ => {}
+    }
+    let Some(row) = model.selected_held() else {
+        return Some("nothing is held");
+    };
+    unfit(row, action)
+}
+
+const fn is_of_holds(action: Action) -> bool {
+    use Action as A;
+    matches!(
+        action,
+        A::Intercept
+            | A::Break
+            | A::NewRule
+            | A::ToggleRule
+            | A::NextOnly
+            | A::RemoveRule
+            | A::BreakAnswer
+            | A::Forward
+            | A::ForwardLane
+            | A::ForwardAll
+            | A::StepCall
+            | A::ContinueRule
+            | A::DropHeld
+            | A::Refuse
+            | A::AnswerHeld
+            | A::KeepHeld
+            | A::EditHeld
+            | A::EditFields
+            | A::DelayHeld
+            | A::RevertHeld
+            | A::HeldDiff
+            | A::CopyHeld
+            | A::RefuseMethod
+            | A::RefuseParams
+            | A::RefuseInternal
+            | A::RefuseServer
+            | A::RefuseTool
+            | A::RefuseAuth
+            | A::RefuseBusy
+            | A::RefuseDown
+            | A::RefuseClose
+            | A::DropSilently
+    )
+}
+
+/// What does not fit the message.
+fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
+    let is_request = row.kind == RowKind::Request;
+    match action {
+        Action::AnswerHeld if !is_request => Some("only requests can be answered"),
+        Action::AnswerHeld if row.direction == Direction::ServerToClient => {
+            Some("a request of the server is not answered here; edit, forward or drop it")
+        }
+        Action::Refuse if row.kind == RowKind::Notification => {
+            Some("nobody waits for an answer to a notification; drop it instead")
+        }
+        Action::StepCall if row.call.is_none() => Some("it belongs to no call; there is no next message"),
+        Action::RevertHeld if !row.is_edited => Some("it was not edited"),
+        Action::KeepHeld if row.is_kept => Some("it is kept already"),
+        Action::RefuseTool if row.method.as_deref() != Some("tools/call") => Some("it is no call of a tool"),
+        _ => None,
+    }
+}
+
+/// Does `action` if it is about holds; `false` if it is not.
+pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) -> bool {
+    match action {
+        Action::GoHeld => go_to_oldest(model),
+        Action::Intercept => switch(model, effects),
+        Action::ForwardAll => forward_all(model, effects),
+        Action::Break
+        | Action::BreakAnswer
+        | Action::NewRule
+        | Action::ToggleRule
+        | Action::NextOnly
+        | Action::RemoveRule => rules::perform(model, action, effects),
+        // By its name from another screen: what it would mean has to be seen first.
+        _ if is_of_holds(action) && model.screen != Screen::Held => {
+            show(model, Screen::Held);
+            model.say(Role::Warn, "choose a message here first");
+        }
+        _ if is_of_holds(action) => match meant(model) {
+            Ok(row) => act_on(model, &row, action, effects),
+            Err(reason) => model.say(Role::Warn, reason),
+        },
+        _ => return false,
+    }
+    true
+}
+
+/// The row that a key is meant for: the one that was drawn, as long as it is there.
+fn meant(model: &Model) -> Result<HeldRow, String> {
+    let number = model.held.meant(model.now)?;
+    let row = model.held_row(number).cloned();
+    row.ok_or_else(|| format!("h{number} has left; nothing was done"))
+}
+
+fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Effect>) {
+    // The row that is meant may be another one than that under the cursor.
+    if let Some(reason) = unfit(row, action) {
+        return model.say(Role::Warn, reason);
+    }
+    let id = row.id;
+    match action {
+        Action::Forward => send(InterceptCommand::Forward { id }, effects),
+        Action::ForwardLane => send(InterceptCommand::ForwardLane { id }, effects),
+        Action::StepCall => send(InterceptCommand::Step { id }, effects),
+        Action::ContinueRule => send(InterceptCommand::Continue { id }, effects),
+        Action::KeepHeld => send(InterceptCommand::Keep { id }, effects),
+        Action::RevertHeld => send(InterceptCommand::Edit { id, text: None }, effects),
+        Action::EditFields => super::fields::begin(model, id),
+        Action::EditHeld => super::edits::begin(model, id, effects),
+        Action::DropHeld => drop_held(model, row, effects),
+        Action::Refuse => model.mode = Mode::Refuse(id.get()),
+        Action::AnswerHeld => prompt_answer(model, row),
+        Action::DelayHeld => prompt(model, HoldPurpose::Delay(id), DELAY),
+        Action::HeldDiff => {
+            model.held.shows_difference = !model.held.shows_difference;
+            model.held.scroll = 0;
+            model.held.lay_out(model.theme);
+        }
+        Action::CopyHeld => copy(model, id, effects),
+        _ => {}
+    }
+}
+
+pub(super) fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
+    model.mode = Mode::Hold(HoldPrompt {
+        line: LineEdit::with(text),
+        purpose,
+    });
+}
+
+fn prompt_answer(model: &mut Model, row: &HeldRow) {
+    let is_tool = row.method.as_deref() == Some("tools/call");
+    let template = if is_tool { TOOL_RESULT } else { RESULT };
+    prompt(model, HoldPurpose::Answer(row.id), template);
+}
+
+/// A dropped request or answer gives the client an error. An answer there is only one of, so that is asked about.
+fn drop_held(model: &mut Model, row: &HeldRow, effects: &mut Vec<Effect>) {
+    let id = row.id;
+    let then = InterceptCommand::Drop { id, is_silent: false };
+    if matches!(row.kind, RowKind::Result | RowKind::Error) {
+        let name = row.method.as_deref().unwrap_or("a request");
+        let text = format!("drop {id}, the answer to {name}? An error goes in its place.");
+        return ask(model, text, Then::Intercept(then));
+    }
+    send(then, effects);
+}
+
+pub(super) fn ask(model: &mut Model, text: String, then: Then) {
+    model.mode = Mode::Ask(Question { text, then });
+}
+
+fn copy(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
+    let text = model.held.text.as_ref().filter(|text| text.row.id == id);
+    let Some(text) = text else {
+        return model.say(Role::Warn, "its text has not come yet");
+    };
+    let text = text.edited.as_ref().unwrap_or(&text.original);
+    effects.push(Effect::Copy {
+        what: id.to_string(),
+        text: crate::text::for_clipboard(text.as_bytes()),
+    });
+}
+
+fn go_to_oldest(model: &mut Model) {
+    show(model, Screen::Held);
+    model.focus(Pane::Held);
+    let rows = model.held_rows();
+    model.held.list.go_first(&rows);
+    model.held.has_user_moved = true;
+    if rows.ids.is_empty() {
+        model.say(Role::Dim, "nothing is held");
+    }
+}
+
+/// The master switch. Letting go of several messages is asked about.
+fn switch(model: &mut Model, effects: &mut Vec<Effect>) {
+    let view = &model.snapshot.intercept;
+    let off = InterceptCommand::Intercept { is_on: false };
+    let count = view.summary.held + view.summary.queued;
+    match (view.is_on, count) {
+        (false, _) => send(InterceptCommand::Intercept { is_on: true }, effects),
+        (true, 0 | 1) => send(off, effects),
+        (true, _) => {
+            let text = format!("switch all rules off? {count} held messages go on unchanged.");
+            ask(model, text, Then::Intercept(off));
+        }
+    }
+}
+
+fn forward_all(model: &mut Model, effects: &mut Vec<Effect>) {
+    let count = model.snapshot.intercept.rows.len();
+    match count {
+        0 => model.say(Role::Dim, "nothing is held"),
+        1 => send(InterceptCommand::ForwardAll, effects),
+        _ => {
+            let text = format!("forward all {count} held messages of all lanes?");
+            ask(model, text, Then::Intercept(InterceptCommand::ForwardAll));
+        }
+    }
+}
+
+/// A yes or a no.
+pub(super) fn decided(model: &mut Model, question: Question, action: Action, effects: &mut Vec<Effect>) {
+    if action != Action::Yes {
+        return model.say(Role::Dim, "nothing was done");
+    }
+    match question.then {
+        Then::Intercept(what) => send(what, effects),
+        Then::Quit => effects.push(Effect::Quit),
+    }
+}
+
+/// A key of the menu of refusals.
+pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
+    let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
+        return model.say(Role::Warn, format!("h{number} has left; nothing was done"));
+    };
+    if action == Action::DropSilently {
+        let text = format!("drop {id} without a word? Whoever waits for it waits until it gives up.");
+        let then = InterceptCommand::Drop { id, is_silent: true };
+        return ask(model, text, Then::Intercept(then));
+    }
+    let Some(refusal) = refusal(action) else {
+        return model.say(Role::Dim, "nothing was done");
+    };
+    send(InterceptCommand::Refuse { id, refusal }, effects);
+}
+
+fn refusal(action: Action) -> Option<Refusal> {
+    let error = |code, message: &str| Refusal::Error {
+        code,
+        message: message.to_owned(),
+    };
+    Some(match action {
+        Action::RefuseMethod => error(-32601, "Method not found"),
+        Action::RefuseParams => error(-32602, "Invalid params"),
+        Action::RefuseInternal => error(-32603, "Internal error"),
+        Action::RefuseServer => error(-32000, "Server error"),
+        Action::RefuseTool => Refusal::ToolError {
+            text: "refused by hand".to_owned(),
+        },
+        Action::RefuseAuth => Refusal::Status(401),
+        Action::RefuseBusy => Refusal::Status(429),
+        Action::RefuseDown => Refusal::Status(503),
+        Action::RefuseClose => Refusal::Close,
+        _ => return None,
+    })
+}
+
+/// Enter in a prompt.
+pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Effect>) {
+    let text = prompt.line.text().trim().to_owned();
+    match prompt.purpose {
+        HoldPurpose::Answer(id) => send(InterceptCommand::Answer { id, result: text }, effects),
+        HoldPurpose::Break { is_once } => {
+            let filter = text;
+            send(InterceptCommand::Break { filter, is_once }, effects);
+        }
+        HoldPurpose::Delay(id) => {
+            if let Some(millis) = millis(&text) {
+                return send(InterceptCommand::Delay { id, millis }, effects);
+            }
+            model.mode = Mode::Hold(prompt.clone());
+            model.say(Role::Bad, "a number of seconds, such as 2.5; 3600 at most");
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number was checked to be small and positive"
+)]
+fn millis(text: &str) -> Option<u64> {
+    let seconds: f64 = text.parse().ok()?;
+    (0.0..=LONGEST_DELAY)
+        .contains(&seconds)
+        .then_some((seconds * 1_000.0) as u64)
+}
+
+/// What the engine answers.
+pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
+    match reply {
+        InterceptReply::Done { words } => {
+            model.held.is_stale = true;
+            if !words.is_empty() {
+                model.say(Role::Good, words);
+            }
+        }
+        InterceptReply::Message(text) => model.held.put(*text, model.theme),
+        _ => {}
+    }
+}
+
+/// Brings the list of held messages and the text beside it in line with what is known now.
+pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
+    rules::settle(model);
+    let rows = model.held_rows();
+    if rows.ids.is_empty() {
+        model.held.list.cursor = None;
+        return model.held.clear();
+    }
+    // Heading above, the line of the lane below.
+    let height = model.areas().rows_of(Pane::Held).saturating_sub(2).max(1);
+    if model.held.list.cursor.is_none() {
+        model.held.list.go_first(&rows);
+    }
+    model.held.list.settle(&rows, height, true);
+    let Some(row) = model.selected_held() else {
+        return;
+    };
+    let (id, is_edited) = (row.id, row.is_edited);
+    let shown = model.held.text.as_ref();
+    let is_known = shown.is_some_and(|text| text.row.id == id && text.edited.is_some() == is_edited);
+    if model.screen == Screen::Held
+        && (!is_known || model.held.is_stale)
+        && model.held.asked.is_none()
+        && !model.is_engine_gone
+    {
+        model.held.asked = Some(id);
+        model.held.is_stale = false;
+        let command = Command::Intercept {
+            what: InterceptCommand::Show { id },
+            actor: Actor::Key,
+        };
+        effects.push(Effect::Ask(Purpose::HeldText(id), command));
+    }
+    let height = model.areas().rows_of(Pane::HeldText);
+    let last = model
+        .held
+        .lines
+        .len()
+        .saturating_sub(height.min(model.held.lines.len()));
+    model.held.scroll = model.held.scroll.min(last);
+}
