@@ -191,13 +191,13 @@ async fn hear(reader: &mut FrameReader, gates: Option<&Gates>) -> Result<(), Lin
         was_silent = false;
         let Some(frame) = frame? else { return Ok(()) };
         if let Some(gates) = gates {
-            obey(gates, read_message(&frame)?, &frame.payload)?;
+            obey(gates, &read_message(&frame)?, &frame.payload)?;
         }
     }
 }
 
-fn obey(gates: &Gates, message: FromProxy, payload: &[u8]) -> Result<(), LinkError> {
-    let said = match message {
+fn obey(gates: &Gates, message: &FromProxy, payload: &[u8]) -> Result<(), LinkError> {
+    let said = match *message {
         FromProxy::Gate { is_on, lines, bytes } => {
             gates.set_closed(is_on, lines, bytes);
             Ok(())

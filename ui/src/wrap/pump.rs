@@ -209,7 +209,7 @@ fn pump_gated(
     let Some(gate) = gates.of(pipe) else {
         return pump(pipe, from, to, observers, progress);
     };
-    let mut gated = Gated {
+    let mut moving = Gated {
         gate,
         read_within_line: false,
         wrote_within_line: false,
@@ -217,12 +217,12 @@ fn pump_gated(
     };
     let mut chunk = vec![0; CHUNK_BYTES];
     // Nobody takes it any more, or all has been passed on.
-    while gated
+    while moving
         .step(pipe, (from, to), &mut chunk, (observers, progress))
         .is_ok_and(|goes_on| goes_on)
     {}
     progress.is_writing.store(false, Ordering::Release);
-    if !gated.has_ended {
+    if !moving.has_ended {
         observers.ended(pipe);
     }
 }
