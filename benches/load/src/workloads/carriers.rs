@@ -1,12 +1,15 @@
 //! Tool calls over carriers beside plain HTTP: the two endpoints of 2024-11-05, and TLS.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use futures_util::future::try_join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::client::{Callers, Legacy, Mix, Secure, Target};
 use crate::clock::{after, now_ns};
@@ -177,6 +180,7 @@ pub(crate) async fn tls(context: &mut Context, time: Duration, rounds: usize) ->
             let trusted = if is_blind {
                 root.clone()
             } else {
+                ask_for_authority(proxy.target.address()).await?;
                 folder.path().join("shadowcat-ca.pem")
             };
             let secure = Secure::trusting(&trusted, Some(server))?;
@@ -201,6 +205,19 @@ pub(crate) async fn tls(context: &mut Context, time: Duration, rounds: usize) ->
         time,
         "Kept connections; a blind tunnel only copies bytes.",
     );
+    Ok(())
+}
+
+/// The authority is made when somebody first asks for its certificate.
+async fn ask_for_authority(proxy: SocketAddr) -> Result<()> {
+    let mut socket = TcpStream::connect(proxy).await?;
+    let request = format!("GET /shadowcat-ca.pem HTTP/1.1\r\nHost: {proxy}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    if !answer.starts_with("HTTP/1.1 200 ") {
+        bail!("the proxy gives no certificate: {answer}");
+    }
     Ok(())
 }
 
