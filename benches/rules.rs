@@ -46,7 +46,6 @@ fn armory(rules: usize, when: &str) -> Armory {
             hits: Hits::Always,
             verdict: Verdict::Hold,
             on_expire: None,
-            keeps_alive: false,
         };
         let armed = armory.put(rule);
         armed.unwrap_or_else(|error| unreachable!("{error}"));

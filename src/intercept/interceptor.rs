@@ -360,7 +360,6 @@ impl Interceptor {
             hits: if is_once { Hits::Once } else { Hits::Always },
             verdict: Verdict::Hold,
             on_expire: None,
-            keeps_alive: false,
         };
         self.armory.add(rule).map_err(|error| error.to_string())?;
         self.armory.set_intercepting(true);

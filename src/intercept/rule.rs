@@ -27,9 +27,6 @@ pub struct Rule {
     pub verdict: Verdict,
     /// What becomes of a message that is held longer than its client will bear.
     pub on_expire: Option<OnExpire>,
-    /// Held requests are answered with an event stream at once, so that comments can keep the client (opt-in, since
-    /// a later status is lost).
-    pub keeps_alive: bool,
 }
 
 /// Which of the messages that match a rule it acts on.

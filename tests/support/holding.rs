@@ -20,7 +20,6 @@ pub fn breakpoint(when: &str) -> Rule {
         hits: Hits::Always,
         verdict: Verdict::Hold,
         on_expire: None,
-        keeps_alive: false,
     }
 }
 

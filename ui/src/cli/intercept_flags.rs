@@ -57,7 +57,6 @@ pub(super) fn breakpoints(texts: Vec<BreakpointText>) -> Vec<Rule> {
             hits: Hits::Always,
             verdict: Verdict::Hold,
             on_expire: None,
-            keeps_alive: false,
         });
     }
     rules

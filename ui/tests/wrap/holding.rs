@@ -39,7 +39,6 @@ impl Holding {
             hits: Hits::Always,
             verdict,
             on_expire: None,
-            keeps_alive: false,
         };
         let result = r#"{"gated":true}"#.to_owned();
         let rules = vec![

@@ -38,7 +38,6 @@ fn rule(name: &str, when: &str, verdict: Verdict) -> Rule {
         hits: Hits::Always,
         verdict,
         on_expire: None,
-        keeps_alive: false,
     }
 }
 

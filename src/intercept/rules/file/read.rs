@@ -12,7 +12,7 @@ use super::error::Mistake;
 use super::node::{Node, Table, list};
 use super::verdict;
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 12] = [
     "name",
     "on",
     "when",
@@ -25,7 +25,6 @@ pub(super) const KEYS: [&str; 13] = [
     "delay",
     "fault",
     "on-expire",
-    "keeps-alive",
 ];
 
 const WHOLE: std::ops::Range<u64> = 1..u64::MAX;
@@ -90,9 +89,6 @@ fn read<'t>(node: &Node<'t>) -> Result<Read<'t>, Mistake> {
         hits: table.get("hits").map_or(Ok(Hits::Always), |node| hits(&node))?,
         verdict: verdict::read(&table, node.at())?,
         on_expire: table.get("on-expire").map(|node| on_expire(&node)).transpose()?,
-        keeps_alive: table
-            .get("keeps-alive")
-            .map_or(Ok(false), |node| node.boolean())?,
     };
     Ok(Read {
         rule,

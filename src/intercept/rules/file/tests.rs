@@ -23,7 +23,6 @@ fn hold(name: &str) -> Rule {
         hits: Hits::Always,
         verdict: Verdict::Hold,
         on_expire: None,
-        keeps_alive: false,
     }
 }
 
@@ -55,7 +54,6 @@ fn a_rule_is_read_with_all_its_keys() {
         hits = { nth = 3 }
         then = "hold"
         on-expire = "forward"
-        keeps-alive = true
     "#;
     let expected = Rule {
         is_on: false,
@@ -63,7 +61,6 @@ fn a_rule_is_read_with_all_its_keys() {
         direction: Some(Direction::ClientToServer),
         hits: Hits::Nth(3),
         on_expire: Some(OnExpire::Forward),
-        keeps_alive: true,
         ..hold("db")
     };
     assert_eq!(parse(text), Ok(vec![expected]));
@@ -189,8 +186,8 @@ fn a_mistake_is_told_with_its_place() {
             "line 3, column 1: unknown key `thn`; did you mean `then`?",
         ),
         (
-            "keeps_alive = true",
-            "line 3, column 1: unknown key `keeps_alive`; did you mean `keeps-alive`?",
+            "on_expire = \"wait\"",
+            "line 3, column 1: unknown key `on_expire`; did you mean `on-expire`?",
         ),
         ("on = 1", "line 3, column 6: `on` is true or false"),
         (
@@ -450,9 +447,9 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     ];
     let name = "[a-z\"'\\\\ é]{0,5}x";
     let first = (name, any::<bool>(), when, direction);
-    let second = (any_hits(), any_verdict(), on_expire, any::<bool>());
+    let second = (any_hits(), any_verdict(), on_expire);
     (first, second).prop_map(
-        |((name, is_on, when, direction), (hits, verdict, on_expire, keeps_alive))| Rule {
+        |((name, is_on, when, direction), (hits, verdict, on_expire))| Rule {
             name,
             is_on,
             when: Filter::parse(&when).unwrap(),
@@ -460,7 +457,6 @@ fn any_rule() -> impl Strategy<Value = Rule> {
             hits,
             verdict,
             on_expire,
-            keeps_alive,
         },
     )
 }

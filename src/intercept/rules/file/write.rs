@@ -41,9 +41,6 @@ pub(super) fn entries(rule: &Rule) -> Vec<Entry> {
     if let Some(on_expire) = rule.on_expire {
         entries.push(("on-expire", string_text(on_expire.name())));
     }
-    if rule.keeps_alive {
-        entries.push(("keeps-alive", "true".to_owned()));
-    }
     entries
 }
 
