@@ -1,6 +1,6 @@
 //! Held messages: the table of all that wait for a decision, and how each of them leaves it.
 //!
-//! A message is put in by the lane that carries it and waits there as [`Ticket`]; a person, a script or a timer decides
+//! A message is put in by the lane that carries it and waits there as ticket; a person, a script or a timer decides
 //! by its id. Whatever happens, each message that came in leaves with exactly one [`Ending`]: a ticket that is dropped
 //! undecided is [`Ending::Orphaned`].
 //!
