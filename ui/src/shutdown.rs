@@ -1,6 +1,6 @@
 //! Ends the engine without losing the second Ctrl-C.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
@@ -80,11 +80,12 @@ impl Ending {
         if let Some(report) = self.finish_silently().await {
             return report;
         }
+        // Keys are listened for before anybody is told of them: one that comes earlier would wait for the end of a line.
+        let mut keys = QuitKeys::listen();
+        self.say("q or Ctrl-C leaves at once", keys.line_start());
         tokio::select! {
-            // What is said comes first: in raw mode lines do not end as usual.
-            biased;
-            report = self.finish_aloud("q or Ctrl-C leaves at once") => report,
-            () = quit_key() => Err(LeftAtOnceError),
+            report = &mut self.report => report.map_err(|_| LeftAtOnceError),
+            () = keys.next() => Err(LeftAtOnceError),
         }
     }
 
@@ -97,29 +98,51 @@ impl Ending {
     }
 
     async fn finish_aloud(self, way_out: &'static str) -> Result<ShutdownReport, LeftAtOnceError> {
+        self.say(way_out, "");
+        self.report.await.map_err(|_| LeftAtOnceError)
+    }
+
+    /// Says what is waited for; `line_start` brings the cursor back where the end of a line does not.
+    fn say(&self, way_out: &str, line_start: &str) {
         let most = format::duration(self.most);
         say(format_args!(
             "waiting {most} at most for running exchanges and streams; {way_out}"
         ));
-        self.report.await.map_err(|_| LeftAtOnceError)
+        let mut terminal = io::stderr().lock();
+        let _ = terminal.write_all(line_start.as_bytes());
+        let _ = terminal.flush();
     }
 }
 
-/// Waits for `q` or Ctrl-C on the terminal, which passes keys on one by one as long.
-///
-/// # Cancel safety
-/// Safe: the terminal is as before when this is dropped.
-async fn quit_key() {
-    if let Ok(_raw) = RawMode::enter() {
-        let mut inputs = EventStream::new();
-        while let Some(Ok(input)) = inputs.next().await {
-            if is_quit(&input) {
-                return;
+/// The keys that end the waiting, on a terminal that passes them on one by one as long.
+struct QuitKeys(Option<(EventStream, RawMode)>);
+
+impl QuitKeys {
+    /// Begins to listen; without a terminal there are signals still.
+    fn listen() -> Self {
+        let raw = RawMode::enter().ok();
+        Self(raw.map(|raw| (EventStream::new(), raw)))
+    }
+
+    /// What brings the cursor to the start of its line while the terminal does not do so itself.
+    const fn line_start(&self) -> &'static str {
+        if self.0.is_some() { "\r" } else { "" }
+    }
+
+    /// Waits for `q` or Ctrl-C.
+    ///
+    /// # Cancel safety
+    /// Safe: no key is lost. The terminal is as before once this value is dropped.
+    async fn next(&mut self) {
+        if let Some((inputs, _raw)) = &mut self.0 {
+            while let Some(Ok(input)) = inputs.next().await {
+                if is_quit(&input) {
+                    return;
+                }
             }
         }
+        std::future::pending::<()>().await;
     }
-    // Without a terminal there are signals still.
-    std::future::pending::<()>().await;
 }
 
 fn is_quit(input: &Event) -> bool {
