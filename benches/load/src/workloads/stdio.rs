@@ -1,10 +1,9 @@
 //! Tool calls of a server that is a command: over its pipes as they are, through the shim, and over HTTP.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use crate::client::{Callers, Mix, Pipe};
 use crate::clock::{after, now_ns, since};
@@ -18,6 +17,9 @@ use super::Context;
 
 const ANSWERS: [usize; 2] = [1 << 10, 64 << 10];
 const STARTS: usize = 10;
+
+/// Folder of the proxy's door, which it makes itself: it opens none in a folder that others may enter.
+const WATCHED: &str = "watched";
 
 /// How the client reaches the command.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,7 @@ impl Way {
 struct Stage {
     programs: Programs,
     proxy: Proxy,
-    with_door: tempfile::TempDir,
-    without_door: tempfile::TempDir,
+    doors: tempfile::TempDir,
 }
 
 #[derive(Default)]
@@ -102,27 +103,29 @@ async fn shim(context: &mut Context, time: Duration, rounds: usize) -> Result<()
 
 impl Stage {
     async fn new(context: &Context) -> Result<Self> {
-        let (with_door, without_door) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let doors = tempfile::tempdir()?;
         let mock = Mock::start().await?;
         let setup = Setup {
-            door: Some(with_door.path().to_owned()),
+            door: Some(doors.path().join(WATCHED)),
             ..Setup::default()
         };
         let proxy = Proxy::start_with(Kind::Headless, &context.programs, mock.address, &setup).await?;
+        // A proxy whose door is shut would be measured doing nothing.
+        let mut open = std::fs::read_dir(doors.path().join(WATCHED)).context("the proxy opened no door")?;
+        ensure!(open.next().is_some(), "the proxy opened no door");
         Ok(Self {
             programs: context.programs.clone(),
             proxy,
-            with_door,
-            without_door,
+            doors,
         })
     }
 
     fn command(&self, way: Way) -> Result<Command> {
         let server = std::env::current_exe()?;
-        let wrapped = |door: &Path| {
+        let wrapped = |door: &str| {
             let mut command = Command::new(&self.programs.shadowcat);
             command.arg("wrap").arg("--").arg(&server).arg("stdio-mock");
-            command.env("SHADOWCAT_DOOR_DIR", door);
+            command.env("SHADOWCAT_DOOR_DIR", self.doors.path().join(door));
             command
         };
         Ok(match way {
@@ -131,8 +134,8 @@ impl Stage {
                 command.arg("stdio-mock");
                 command
             }
-            Way::Wrapped => wrapped(self.without_door.path()),
-            Way::Watched => wrapped(self.with_door.path()),
+            Way::Wrapped => wrapped("none"),
+            Way::Watched => wrapped(WATCHED),
         })
     }
 
