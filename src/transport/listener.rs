@@ -188,7 +188,8 @@ where
         within: accepted.within,
     });
     let builder = builder(hub);
-    let service = service_fn(move |request| serve(Arc::clone(&connection), request));
+    // hyper keeps room for it as long as the connection lasts, and it is large.
+    let service = service_fn(move |request| Box::pin(serve(Arc::clone(&connection), request)));
     let served = builder.serve_connection_with_upgrades(TokioIo::new(tap), service);
     let mut served = std::pin::pin!(served);
     let outcome = tokio::select! {
