@@ -9,7 +9,6 @@ use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::intercept::interceptor::Interceptor;
 use crate::limits::ResourceLimits;
-use crate::mcp::tool_schemas::ToolSchemas;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::session::registry::Registry;
 use crate::snapshot::EndKind;
@@ -117,7 +116,6 @@ pub(crate) struct Hub {
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
     pub(crate) interceptor: Interceptor,
-    pub(crate) tool_schemas: ToolSchemas,
     /// The addresses at which all servers are.
     pub(crate) common: Vec<SocketAddr>,
     /// Those at which one server is alone; of two families the first.

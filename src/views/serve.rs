@@ -158,7 +158,7 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
                 session,
             } => search.find(from, is_backwards, [&filter, &scope], session).await,
             Command::Intercept { what, actor } => match surroundings.interceptor() {
-                Some(interceptor) => match interceptor.obey(what, actor) {
+                Some(interceptor) => match interceptor.carry_out(what, actor).await {
                     Ok(answer) => Reply::Intercept(answer),
                     Err(message) => Reply::Refused { message },
                 },

@@ -345,7 +345,7 @@ impl Holds {
     pub fn decide(&self, id: HoldId, decision: Decision, actor: Actor) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
-        if item.decision.is_some() && !matches!(item.decision, Some((Decision::Delay(_), _))) {
+        if !item.is_open() {
             return Err(HoldError::Gone(id));
         }
         if !item.is_head && decision != Decision::Cancel {
@@ -366,6 +366,39 @@ impl Holds {
         wake(waker);
         self.tell();
         Ok(())
+    }
+
+    /// Decides the same about several, whether at the head of their lanes or not: the order of lanes is kept, so each
+    /// leaves when its turn comes. Returns how many were decided about, and why the first of the others was not.
+    pub(crate) fn decide_several(
+        &self,
+        ids: &[HoldId],
+        decision: &Decision,
+        actor: Actor,
+    ) -> (usize, Option<HoldError>) {
+        let mut inner = self.lock();
+        let (mut wakers, mut count, mut problem) = (Vec::new(), 0, None);
+        for id in ids {
+            let item = inner.items.get_mut(id).filter(|item| item.is_open());
+            let fits = match &item {
+                Some(item) => item.facts.fits(decision),
+                None => Err(HoldError::Gone(*id)),
+            };
+            match (item, fits) {
+                (Some(item), Ok(())) => {
+                    item.decision = Some((decision.clone(), actor));
+                    wakers.extend(item.waker.take());
+                    count += 1;
+                }
+                (_, outcome) => problem = problem.or(outcome.err()),
+            }
+        }
+        drop(inner);
+        for waker in wakers {
+            waker.wake();
+        }
+        self.tell();
+        (count, problem)
     }
 
     /// Forwards all that stand at the head of their lane, then those behind them as they come up. Returns how many were
@@ -393,8 +426,7 @@ impl Holds {
         let mut wakers = Vec::new();
         let mut count = 0;
         for item in inner.items.values_mut().filter(|item| wanted(&item.facts)) {
-            let is_open = item.decision.is_none() || matches!(item.decision, Some((Decision::Delay(_), _)));
-            if is_open {
+            if item.is_open() {
                 item.decision = Some((Decision::Forward, actor));
                 if actor == Actor::Release {
                     // An edit that nobody has sent is nobody's wish.
@@ -573,6 +605,11 @@ fn wake(waker: Option<Waker>) {
 }
 
 impl Item {
+    /// Nothing is decided, or nothing but when it goes on.
+    fn is_open(&self) -> bool {
+        matches!(self.decision, None | Some((Decision::Delay(_), _)))
+    }
+
     fn row(&self, now: Timestamp) -> HeldRow {
         let facts = &self.facts;
         let state = match (self.is_head, self.is_editing) {

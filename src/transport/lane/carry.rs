@@ -477,7 +477,8 @@ impl Lane {
         }
         let Some(noted) = &entry.noted else { return };
         let head = self.exchange.request_fields();
-        let schema = self.exchange.hub.tool_schemas.of(&self.exchange.server, payload);
+        let schemas = &self.exchange.hub.interceptor.schemas;
+        let schema = schemas.of(&self.exchange.server, payload).input;
         for fixup in edit::fixups(&head, &noted.payload, payload, schema.as_deref()) {
             self.outcome.fields.push((fixup.name, fixup.after));
         }
