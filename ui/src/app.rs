@@ -58,6 +58,8 @@ pub(crate) struct AppOptions {
     pub(crate) no_alt_screen: bool,
     /// Leave the mouse to the terminal until it is asked for.
     pub(crate) no_mouse: bool,
+    /// Never ring the terminal.
+    pub(crate) no_bell: bool,
     /// Look, but start and stop nothing.
     pub(crate) read_only: bool,
     /// Shown at the left of the status line; `shadowcat` if `None`.
@@ -120,6 +122,7 @@ fn first_model(options: &AppOptions) -> Result<Model, AppError> {
     model.has_colours = !options.no_color;
     model.is_read_only = options.read_only;
     model.has_mouse = !options.no_mouse;
+    model.has_bell = !options.no_bell;
     model.filter.clone_from(&options.filter);
     if let Some(title) = &options.title {
         title.clone_into(&mut model.title);
@@ -275,6 +278,7 @@ impl App {
             }
             Effect::Ask(purpose, command) => self.ask(purpose, command),
             Effect::Copy { what, text } => self.copy(&what, &text),
+            Effect::Ring(text) => terminal::ring(&text).map_err(AppError::Terminal)?,
             Effect::Mouse(is_wanted) => self.screen.capture_mouse(is_wanted).map_err(AppError::Terminal)?,
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
             Effect::Edit { id, text } => self.to_edit = Some((id, text)),

@@ -2,7 +2,7 @@
 
 use shadowcat::codec::json::{compact, pretty};
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{Expectation, Placeholders, Problem, check, mask, unmask};
+use shadowcat::intercept::edit::{Expectation, Placeholders, Problem, check, mask, unmask, value_at};
 use shadowcat::snapshot::Severity;
 
 /// Largest message that is laid out for the editor, in bytes; larger ones are edited as they are.
@@ -17,6 +17,8 @@ pub(crate) struct EditJob {
     /// What would go on now.
     current: Vec<u8>,
     secrets: Placeholders,
+    /// What it has to follow, by its tool.
+    schema: Option<String>,
     /// What the editor shows first.
     pub(crate) text: Vec<u8>,
 }
@@ -30,14 +32,15 @@ pub(crate) struct Edited {
 }
 
 impl EditJob {
-    /// `original` came, `current` would go on.
-    pub(crate) fn new(id: HoldId, original: &str, current: &str) -> Self {
+    /// `original` came, `current` would go on, and `schema` is what its tool says of it.
+    pub(crate) fn new(id: HoldId, original: &str, current: &str, schema: Option<&str>) -> Self {
         let (masked, secrets) = mask(current.as_bytes());
         Self {
             id,
             original: original.into(),
             current: current.into(),
             secrets,
+            schema: schema.map(str::to_owned),
             text: laid_out(&masked),
         }
     }
@@ -52,7 +55,8 @@ impl EditJob {
             &typed,
             &Expectation {
                 original: &self.original,
-                schema: None,
+                // Of another tool nothing is known here.
+                schema: self.schema.as_deref().filter(|_| self.is_same_tool(&typed)),
             },
         );
         problems.retain(|problem| problem.severity >= Severity::Warning);
@@ -65,6 +69,11 @@ impl EditJob {
             without_line_end(&typed).to_vec()
         };
         (payload != self.current).then_some(Edited { payload, problems })
+    }
+
+    fn is_same_tool(&self, typed: &[u8]) -> bool {
+        let tool = |text| value_at(text, "$.params.name");
+        tool(typed) == tool(&self.original)
     }
 
     /// The same with what the user has typed, to go on from there.
@@ -114,7 +123,7 @@ mod tests {
     const CALL: &str = r#"{"jsonrpc":"2.0","id":1.0,"method":"tools/call","params":{"name":"a","arguments":{"n":1.10,"big":12345678901234567890123}}}"#;
 
     fn job(text: &str) -> EditJob {
-        EditJob::new(HoldId::new(1).unwrap(), text, text)
+        EditJob::new(HoldId::new(1).unwrap(), text, text, None)
     }
 
     #[test]
@@ -145,6 +154,20 @@ mod tests {
             "{:?}",
             edited.problems
         );
+    }
+
+    #[test]
+    fn an_argument_that_its_tool_does_not_take_is_told_with_its_line() {
+        let schema = r#"{"type":"object","properties":{"n":{"type":"number"}}}"#;
+        let job = EditJob::new(HoldId::new(1).unwrap(), CALL, CALL, Some(schema));
+        let text = String::from_utf8(job.text.clone()).unwrap();
+        let edited = job.finish(text.replace("1.10", "\"many\"").as_bytes()).unwrap();
+        let [problem] = &edited.problems[..] else {
+            panic!("{:?}", edited.problems);
+        };
+        assert_eq!((problem.line, problem.path.as_str()), (8, "$.params.arguments.n"));
+        let other = text.replace("1.10", "\"many\"").replace("\"a\"", "\"b\"");
+        assert_eq!(job.finish(other.as_bytes()).unwrap().problems, []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The Held screen as plain data: which message is chosen, and its text.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::edit::{DifferenceKind, diff};
 use shadowcat::intercept::hold::HeldRow;
-use shadowcat::intercept::interceptor::HeldText;
+use shadowcat::intercept::interceptor::{HeldText, Remedy};
 
 use crate::document::pretty;
 use crate::edit_job::EditJob;
@@ -27,6 +28,13 @@ struct Drawn {
     moved_at: Option<Timestamp>,
 }
 
+/// What was done to a message by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ByHand {
+    pub(crate) row: HeldRow,
+    pub(crate) remedy: Remedy,
+}
+
 /// The state of the Held screen.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
@@ -43,6 +51,18 @@ pub(crate) struct Held {
     pub(crate) is_stale: bool,
     /// What is in the user's editor, or was and is not decided about yet.
     pub(crate) job: Option<EditJob>,
+    /// What messages said before each edit, the latest last.
+    pub(crate) steps: Vec<(HoldId, Option<String>)>,
+    /// What the engine was asked to do last, until it has answered.
+    pub(crate) tried: Option<ByHand>,
+    /// What was done last that a rule could do too.
+    pub(crate) last: Option<ByHand>,
+    /// Those for which the terminal has been rung.
+    pub(crate) rung: BTreeSet<u64>,
+    /// Those that keys act on together.
+    pub(crate) marks: BTreeSet<u64>,
+    /// Where a range of marks begins that goes with the cursor, and the marks of before.
+    pub(crate) range: Option<(u64, BTreeSet<u64>)>,
     /// What differs is shown instead of the whole.
     pub(crate) shows_difference: bool,
     pub(crate) scroll: usize,
@@ -60,6 +80,12 @@ impl Default for Held {
             asked: None,
             is_stale: false,
             job: None,
+            steps: Vec::new(),
+            tried: None,
+            last: None,
+            rung: BTreeSet::new(),
+            marks: BTreeSet::new(),
+            range: None,
             shows_difference: false,
             scroll: 0,
             lines: Vec::new(),
@@ -88,6 +114,14 @@ impl Held {
         self.text = None;
         self.lines.clear();
         (self.scroll, self.shows_difference) = (0, false);
+    }
+
+    /// What was remembered of messages that have left goes.
+    pub(crate) fn forget_all_but(&mut self, rows: &[u64]) {
+        let is_there = |id: &u64| rows.binary_search(id).is_ok();
+        self.rung.retain(is_there);
+        self.marks.retain(is_there);
+        self.steps.retain(|(id, _)| is_there(&id.get()));
     }
 
     /// Makes the lines anew.

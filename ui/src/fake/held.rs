@@ -15,6 +15,14 @@ use super::parts::session_id;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{"query":"rust sse","limit":1.10}}}"#;
 
+/// What the tool takes.
+const SCHEMA: &str =
+    r#"{"type":"object","properties":{"query":{"enum":["rust sse","rust mcp"]},"limit":{"type":"number"}}}"#;
+
+/// What it gives.
+const ANSWER_SCHEMA: &str =
+    r#"{"type":"object","required":["hits"],"properties":{"hits":{"type":"integer"}}}"#;
+
 impl Fake {
     /// Holds of each kind: a call, an answer past its time with two messages behind it, an edited one.
     pub(crate) fn holding() -> Self {
@@ -56,6 +64,8 @@ impl Fake {
                 original: CALL.to_owned(),
                 edited: row.is_edited.then(|| CALL.replace("rust sse", "rust mcp")),
                 head: None,
+                schema: Some(SCHEMA.to_owned()),
+                answer_schema: Some(ANSWER_SCHEMA.to_owned()),
             }))),
             None => Reply::Refused {
                 message: format!("{id} is not held (any more)"),

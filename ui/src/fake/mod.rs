@@ -17,6 +17,8 @@ use shadowcat::snapshot::{
     UpstreamRow, ViewQuery,
 };
 
+#[cfg(test)]
+pub(crate) use held::held;
 pub(crate) use parts::{command, reverse, server};
 use parts::{exchange, page, plain_body, resources, session, session_id, upstream};
 
@@ -339,6 +341,7 @@ impl Fake {
             at: self.now(),
             session: Some(session_id("R1")),
             exchange: ExchangeId::new(self.exchanges.max(1)).unwrap(),
+            frame: Some(0),
             stream: None,
             call: CallId::new(self.exchanges),
             direction,
@@ -502,6 +505,10 @@ impl Fake {
             Command::Inspect { id } => self
                 .detail(id)
                 .map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail))),
+            Command::Find { filter, .. } if filter.starts_with("kind:result") => {
+                let good = self.rows.iter().rev().find(|row| row.kind == RowKind::Result);
+                Reply::Found(good.map(|row| row.id))
+            }
             Command::Find {
                 from, is_backwards, ..
             } => {

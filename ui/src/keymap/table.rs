@@ -126,7 +126,11 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Held, &["z"], A::DelayHeld, &["delay"], "", "it goes on after some seconds", 0),
     row(Held, &["W"], A::KeepHeld, &["keep"], "keep", "nothing happens by itself when its time is over", 4),
     row(Held, &["u"], A::RevertHeld, &["revert"], "", "take the edit back: it is as it came", 0),
+    row(Held, &["U"], A::UndoEdit, &["undo"], "", "take the last edit back, and then the one before", 0),
+    row(Held, &["w"], A::Always, &["always"], "always", "do the same to all messages like it: its edit, or else what was decided last, becomes a rule", 5),
     row(Held, &["D"], A::HeldDiff, &["diff"], "diff", "what the edit changed, and back", 3),
+    row(Held, &["space"], A::Mark, &["mark"], "mark", "mark it, or take its mark away; f, F, d and x act on all that are marked", 4),
+    row(Held, &["v"], A::MarkRange, &["mark-range"], "", "mark all from here to where the cursor goes", 0),
     row(Held, &["y"], A::CopyHeld, &["copy-held"], "", "copy the message", 0),
     row(Held, &["enter", "l", "right"], A::Open, &["open-held"], "", "to the text of this message", 0),
     row(Held, &["h", "left"], A::Left, &["focus-held"], "", "back to the list of held messages", 0),
@@ -187,6 +191,7 @@ pub(crate) const TABLE: &[Binding] = &[
 
     row(Prompt, &["enter"], A::Accept, &["accept"], "go", "do it", 9),
     row(Prompt, &["esc", "ctrl-c"], A::Back, &["cancel"], "cancel", "leave it", 8),
+    row(Prompt, &["tab"], A::Complete, &["next-choice"], "", "among the values of a message: the next one that is allowed there", 0),
     row(Prompt, &["up"], A::Up, &["last-search"], "", "in a search of the detail: the last one again", 0),
 
     row(Palette, &["enter"], A::Accept, &["run"], "run", "run the chosen command", 9),

@@ -487,6 +487,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Log);
     } else if pane == Pane::HeldText {
         model.focus(Pane::Held);
+    } else if pane == Pane::Held && super::marks::clear(model) {
+        model.say(Role::Dim, "no marks");
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {

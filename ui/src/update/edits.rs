@@ -1,9 +1,8 @@
 //! A held message goes to the user's editor and comes back.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::interceptor::InterceptCommand;
 
-use super::held::send;
+use super::by_hand;
 use crate::edit_job::{EditJob, Edited};
 use crate::effect::Effect;
 use crate::keymap::Action;
@@ -23,7 +22,7 @@ pub(super) fn begin(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
             "it is not all UTF-8, so an editor would change more than you do",
         );
     }
-    let job = EditJob::new(id, &text.original, current);
+    let job = EditJob::new(id, &text.original, current, text.schema.as_deref());
     open(model, job, effects);
 }
 
@@ -54,15 +53,15 @@ pub(super) fn came_back(
         return model.say(Role::Dim, "nothing was changed");
     };
     if edited.problems.is_empty() {
-        return keep(id, &edited, effects);
+        return keep(model, id, &edited, effects);
     }
     model.held.job = Some(job);
     model.mode = Mode::Problems(ProblemsState { text, edited });
 }
 
-fn keep(id: HoldId, edited: &Edited, effects: &mut Vec<Effect>) {
+fn keep(model: &mut Model, id: HoldId, edited: &Edited, effects: &mut Vec<Effect>) {
     let text = Some(String::from_utf8_lossy(&edited.payload).into_owned());
-    send(InterceptCommand::Edit { id, text }, effects);
+    by_hand::edit(model, id, text, effects);
 }
 
 /// What the user wants done with an edit that may be wrong.
@@ -72,7 +71,7 @@ pub(super) fn judged(model: &mut Model, state: ProblemsState, action: Action, ef
     };
     match action {
         Action::EditAgain => open(model, job.again(state.text), effects),
-        Action::KeepEdit => keep(job.id, &state.edited, effects),
+        Action::KeepEdit => keep(model, job.id, &state.edited, effects),
         Action::DiscardEdit => model.say(Role::Dim, "the edit was discarded"),
         _ => {
             model.held.job = Some(job);

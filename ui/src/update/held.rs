@@ -6,18 +6,14 @@ use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::Refusal;
 use shadowcat::snapshot::{Command, Direction, RowKind};
 
-use super::{rules, show};
+use super::by_hand::{self, decide};
+use super::{marks, rules, show};
 use crate::effect::{Effect, Purpose};
+use crate::held_screen;
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
 use crate::model::{HoldPrompt, HoldPurpose, Mode, Model, Pane, Question, Screen, Then};
 use crate::theme::Role;
-
-/// The result that a prompt for an answer begins with.
-const RESULT: &str = "{}";
-
-/// The same for the call of a tool.
-const TOOL_RESULT: &str = r#"{"content":[{"type":"text","text":""}]}"#;
 
 /// Seconds that a prompt for a delay begins with.
 const DELAY: &str = "5";
@@ -55,6 +51,7 @@ pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::Intercept | Action::Break | Action::BreakAnswer | Action::NewRule | Action::ForwardAll => {
             return None;
         }
+        Action::Always => return by_hand::no_rule(model),
         Action::ToggleRule | Action::NextOnly | Action::RemoveRule => {
             return rules::disabled(model, action);
         }
@@ -63,6 +60,9 @@ pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
     let Some(row) = model.selected_held() else {
         return Some("nothing is held");
     };
+    if marks::takes(model, action) {
+        return None;
+    }
     unfit(row, action)
 }
 
@@ -90,6 +90,10 @@ const fn is_of_holds(action: Action) -> bool {
             | A::EditFields
             | A::DelayHeld
             | A::RevertHeld
+            | A::UndoEdit
+            | A::Mark
+            | A::MarkRange
+            | A::Always
             | A::HeldDiff
             | A::CopyHeld
             | A::RefuseMethod
@@ -136,6 +140,11 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         | Action::ToggleRule
         | Action::NextOnly
         | Action::RemoveRule => rules::perform(model, action, effects),
+        Action::Always => {
+            let row = meant(model).ok();
+            by_hand::always(model, row);
+        }
+        _ if marks::takes(model, action) => marks::perform(model, action, effects),
         // By its name from another screen: what it would mean has to be seen first.
         _ if is_of_holds(action) && model.screen != Screen::Held => {
             show(model, Screen::Held);
@@ -164,17 +173,20 @@ fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Ef
     }
     let id = row.id;
     match action {
-        Action::Forward => send(InterceptCommand::Forward { id }, effects),
+        Action::Forward => decide(model, InterceptCommand::Forward { id }, effects),
         Action::ForwardLane => send(InterceptCommand::ForwardLane { id }, effects),
-        Action::StepCall => send(InterceptCommand::Step { id }, effects),
-        Action::ContinueRule => send(InterceptCommand::Continue { id }, effects),
+        Action::StepCall => decide(model, InterceptCommand::Step { id }, effects),
+        Action::ContinueRule => decide(model, InterceptCommand::Continue { id }, effects),
         Action::KeepHeld => send(InterceptCommand::Keep { id }, effects),
-        Action::RevertHeld => send(InterceptCommand::Edit { id, text: None }, effects),
+        Action::RevertHeld => by_hand::edit(model, id, None, effects),
+        Action::UndoEdit => by_hand::undo(model, id, effects),
+        Action::Mark => marks::toggle(model, id),
+        Action::MarkRange => marks::range(model, id),
         Action::EditFields => super::fields::begin(model, id),
         Action::EditHeld => super::edits::begin(model, id, effects),
         Action::DropHeld => drop_held(model, row, effects),
         Action::Refuse => model.mode = Mode::Refuse(id.get()),
-        Action::AnswerHeld => prompt_answer(model, row),
+        Action::AnswerHeld => super::mock::begin(model, row, effects),
         Action::DelayHeld => prompt(model, HoldPurpose::Delay(id), DELAY),
         Action::HeldDiff => {
             model.held.shows_difference = !model.held.shows_difference;
@@ -193,12 +205,6 @@ pub(super) fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
     });
 }
 
-fn prompt_answer(model: &mut Model, row: &HeldRow) {
-    let is_tool = row.method.as_deref() == Some("tools/call");
-    let template = if is_tool { TOOL_RESULT } else { RESULT };
-    prompt(model, HoldPurpose::Answer(row.id), template);
-}
-
 /// A dropped request or answer gives the client an error. An answer there is only one of, so that is asked about.
 fn drop_held(model: &mut Model, row: &HeldRow, effects: &mut Vec<Effect>) {
     let id = row.id;
@@ -208,7 +214,7 @@ fn drop_held(model: &mut Model, row: &HeldRow, effects: &mut Vec<Effect>) {
         let text = format!("drop {id}, the answer to {name}? An error goes in its place.");
         return ask(model, text, Then::Intercept(then));
     }
-    send(then, effects);
+    decide(model, then, effects);
 }
 
 pub(super) fn ask(model: &mut Model, text: String, then: Then) {
@@ -271,13 +277,20 @@ pub(super) fn decided(model: &mut Model, question: Question, action: Action, eff
         return model.say(Role::Dim, "nothing was done");
     }
     match question.then {
-        Then::Intercept(what) => send(what, effects),
+        Then::Intercept(what @ InterceptCommand::Together { .. }) => {
+            marks::clear(model);
+            send(what, effects);
+        }
+        Then::Intercept(what) => decide(model, what, effects),
         Then::Quit => effects.push(Effect::Quit),
     }
 }
 
 /// A key of the menu of refusals.
 pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
+    if !model.held.marks.is_empty() {
+        return refuse_marked(model, action, effects);
+    }
     let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
         return model.say(Role::Warn, format!("h{number} has left; nothing was done"));
     };
@@ -289,7 +302,14 @@ pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &m
     let Some(refusal) = refusal(action) else {
         return model.say(Role::Dim, "nothing was done");
     };
-    send(InterceptCommand::Refuse { id, refusal }, effects);
+    decide(model, InterceptCommand::Refuse { id, refusal }, effects);
+}
+
+fn refuse_marked(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    match refusal(action) {
+        None if action != Action::DropSilently => model.say(Role::Dim, "nothing was done"),
+        refusal => marks::refuse(model, refusal, effects),
+    }
 }
 
 fn refusal(action: Action) -> Option<Refusal> {
@@ -316,13 +336,18 @@ fn refusal(action: Action) -> Option<Refusal> {
 /// Enter in a prompt.
 pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Effect>) {
     let text = prompt.line.text().trim().to_owned();
-    match prompt.purpose {
-        HoldPurpose::Answer(id) => send(InterceptCommand::Answer { id, result: text }, effects),
+    match &prompt.purpose {
+        HoldPurpose::Answer(id) => {
+            let (id, result) = (*id, text);
+            decide(model, InterceptCommand::Answer { id, result }, effects);
+        }
         HoldPurpose::Break { is_once } => {
-            let filter = text;
+            let (filter, is_once) = (text, *is_once);
             send(InterceptCommand::Break { filter, is_once }, effects);
         }
+        HoldPurpose::Always(done) => by_hand::always_for(done, text, effects),
         HoldPurpose::Delay(id) => {
+            let id = *id;
             if let Some(millis) = millis(&text) {
                 return send(InterceptCommand::Delay { id, millis }, effects);
             }
@@ -349,6 +374,9 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
     match reply {
         InterceptReply::Done { words } => {
             model.held.is_stale = true;
+            if let Some(tried) = model.held.tried.take() {
+                model.held.last = Some(tried);
+            }
             if !words.is_empty() {
                 model.say(Role::Good, words);
             }
@@ -358,10 +386,42 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
     }
 }
 
+/// Rings once for each message whose client will soon give up.
+fn ring(model: &mut Model, effects: &mut Vec<Effect>) {
+    if !model.has_bell || model.is_read_only || model.is_engine_gone {
+        return;
+    }
+    let now = model.now;
+    let rows = model.snapshot.intercept.rows.iter();
+    let pressing: Vec<&HeldRow> = rows
+        .filter(|row| {
+            let is_late = held_screen::urgency(held_screen::age(row, now), row.budget) == Role::Bad;
+            is_late && !row.is_kept && !model.held.rung.contains(&row.id.get())
+        })
+        .collect();
+    let Some(first) = pressing.first() else {
+        return;
+    };
+    let age = held_screen::age(first, now).as_secs();
+    let others = match pressing.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let text = format!(
+        "shadowcat-tui: {} held {age} of {} s{others}",
+        first.id,
+        first.budget.as_secs()
+    );
+    let numbers: Vec<u64> = pressing.iter().map(|row| row.id.get()).collect();
+    model.held.rung.extend(numbers);
+    effects.push(Effect::Ring(text));
+}
+
 /// Brings the list of held messages and the text beside it in line with what is known now.
 pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     rules::settle(model);
     let rows = model.held_rows();
+    model.held.forget_all_but(&rows.ids);
     if rows.ids.is_empty() {
         model.held.list.cursor = None;
         return model.held.clear();
@@ -372,6 +432,8 @@ pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         model.held.list.go_first(&rows);
     }
     model.held.list.settle(&rows, height, true);
+    marks::settle(model);
+    ring(model, effects);
     let Some(row) = model.selected_held() else {
         return;
     };

@@ -1,7 +1,7 @@
 //! Keys on held messages do what they say to the message that was on the screen.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::interceptor::InterceptCommand;
+use shadowcat::intercept::interceptor::{Deed, InterceptCommand, Remedy};
 use shadowcat::intercept::rule::Refusal;
 
 use super::Event;
@@ -208,4 +208,204 @@ fn a_rule_is_switched_by_space_and_one_of_the_file_cannot_be_taken_away() {
     stage.keys("jd");
     assert_eq!(asked(&mut stage), []);
     assert!(stage.text().contains("it is in the file of rules"));
+}
+
+#[test]
+fn what_was_edited_by_hand_becomes_a_rule_with_a_filter_that_can_be_changed() {
+    let mut stage = at_the_oldest();
+    stage.keys("jjj");
+    stage.keys("w");
+    assert!(
+        stage
+            .text()
+            .contains("always edit so what matches: method:tools/call tool:search dir:c2s")
+    );
+    stage.keys(" session:R1<enter>");
+    let [InterceptCommand::Always { when, name, remedy }] = &asked(&mut stage)[..] else {
+        panic!("no rule: {}", stage.text());
+    };
+    assert_eq!(when, "method:tools/call tool:search dir:c2s session:R1");
+    assert_eq!(name, "edit search");
+    let Remedy::Edited { before, after, .. } = remedy else {
+        panic!("{remedy:?}");
+    };
+    assert_eq!(after, &before.replace("rust sse", "rust mcp"));
+}
+
+#[test]
+fn the_last_decision_becomes_a_rule_after_the_fact() {
+    let mut stage = at_the_oldest();
+    stage.keys("w");
+    assert!(stage.text().contains("nothing was done by hand yet"));
+    stage.keys("x9");
+    leaves(&mut stage, 1);
+    stage.fake.asked.clear();
+    stage.wait(200);
+    stage.keys("w");
+    assert!(
+        stage
+            .text()
+            .contains("always refuse so what matches: method:tools/call tool:search dir:c2s")
+    );
+    stage.keys("<enter>");
+    let refusal = Refusal::Status(429);
+    assert!(matches!(
+        &asked(&mut stage)[..],
+        [InterceptCommand::Always { remedy: Remedy::Refused { refusal: said }, .. }] if *said == refusal
+    ));
+}
+
+#[test]
+fn edits_are_undone_one_by_one() {
+    let mut stage = at_the_oldest();
+    stage.keys("jjj");
+    stage.keys("U");
+    assert!(stage.text().contains("there is no edit of it to undo"));
+    stage.keys("Ejjjjjjj<enter><ctrl-u>a<enter><esc>");
+    let [InterceptCommand::Edit { .. }] = &asked(&mut stage)[..] else {
+        panic!("no edit");
+    };
+    stage.keys("U");
+    let [InterceptCommand::Edit { text: Some(text), .. }] = &asked(&mut stage)[..] else {
+        panic!("nothing undone");
+    };
+    assert!(
+        text.contains("rust mcp"),
+        "the edit before is there again: {text}"
+    );
+}
+
+#[test]
+fn marked_messages_go_on_together_in_the_order_in_which_they_came() {
+    let mut stage = at_the_oldest();
+    stage.keys("jj<space>kkk<space>");
+    assert!(stage.text().contains("f sends the 2 marked"));
+    stage.keys("f");
+    let ids = vec![id(1), id(3)];
+    let deed = Deed::Forward;
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+    assert!(!stage.text().contains("marked"));
+}
+
+#[test]
+fn a_range_goes_with_the_cursor_and_dropping_it_is_asked_about() {
+    let mut stage = at_the_oldest();
+    stage.keys("vjj");
+    stage.keys("d");
+    assert!(
+        stage
+            .text()
+            .contains("drop the 3 marked messages, 1 answer among them?")
+    );
+    stage.keys("n");
+    assert_eq!(asked(&mut stage), []);
+    stage.keys("kdy");
+    let deed = Deed::Drop { is_silent: false };
+    let ids = vec![id(1), id(2)];
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+}
+
+#[test]
+fn escape_takes_marks_away_before_it_leaves() {
+    let mut stage = at_the_oldest();
+    stage.keys("<space><esc>");
+    assert!(stage.model.held.marks.is_empty());
+    assert_eq!(stage.model.screen, Screen::Held);
+    stage.keys("k<space>jj");
+    leaves(&mut stage, 1);
+    assert!(
+        stage.model.held.marks.is_empty(),
+        "a mark leaves with its message"
+    );
+}
+
+#[test]
+fn refusing_the_marked_refuses_all_of_them() {
+    let mut stage = at_the_oldest();
+    stage.keys("<space><space>x5");
+    let deed = Deed::Refuse {
+        refusal: Refusal::Status(503),
+    };
+    let ids = vec![id(1), id(2)];
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+}
+
+#[test]
+fn the_terminal_rings_once_when_three_quarters_of_the_time_are_over() {
+    let mut stage = Stage::new(Fake::holding(), 120, 40);
+    let rings = |stage: &Stage| {
+        let rings = stage.effects.iter().filter_map(|effect| match effect {
+            Effect::Ring(text) => Some(text.clone()),
+            _ => None,
+        });
+        rings.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rings(&stage),
+        ["shadowcat-tui: h2 held 71 of 60 s and 1 more"],
+        "h2 and h4 are late already"
+    );
+    stage.wait(20_000);
+    assert_eq!(rings(&stage).len(), 1);
+    stage.wait(10_000);
+    assert_eq!(rings(&stage).len(), 2);
+    stage.wait(1_000);
+    assert_eq!(rings(&stage).len(), 2);
+}
+
+#[test]
+fn a_view_that_decides_nothing_does_not_ring() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.model.has_bell = false;
+    stage.fake.intercept = Fake::holding().intercept;
+    stage.publish();
+    assert!(
+        !stage
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ring(_)))
+    );
+}
+
+#[test]
+fn an_answer_by_hand_begins_with_what_the_tool_answered_last() {
+    let mut stage = at_the_oldest();
+    stage.keys("m");
+    let Mode::Hold(prompt) = &stage.model.mode else {
+        panic!("{}", stage.text());
+    };
+    let text = prompt.line.text();
+    let _: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_ne!(text, "{}");
+    stage.keys("<esc>");
+    stage.fake.rows.clear();
+    stage.keys("m");
+    assert!(stage.text().contains(r#""structuredContent":{"hits":0}"#));
+}
+
+#[test]
+fn a_field_with_a_choice_is_stepped_through_with_tab() {
+    let mut stage = at_the_oldest();
+    stage.keys("Ejjjjjjj<enter>");
+    assert!(stage.text().contains("Tab rust sse | rust mcp"));
+    stage.keys("<tab><enter>");
+    let [InterceptCommand::Edit { text: Some(text), .. }] = &asked(&mut stage)[..] else {
+        panic!("no edit");
+    };
+    assert!(text.contains(r#""query":"rust mcp""#), "{text}");
+}
+
+#[test]
+fn a_row_of_the_traffic_is_the_held_message_of_its_exchange_and_frame() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    let row = stage.model.snapshot.messages.rows.last().unwrap().clone();
+    let mut held = crate::fake::held(1, row.kind, stage.fake.now(), 3);
+    (held.exchange, held.direction, held.frame) = (row.exchange, row.direction, 1);
+    stage.fake.hold(vec![held.clone()]);
+    stage.publish();
+    assert_eq!(stage.model.held_of(&row), None, "another frame of its exchange");
+    held.frame = 0;
+    stage.fake.hold(vec![held]);
+    stage.publish();
+    assert!(stage.model.held_of(&row).is_some());
 }

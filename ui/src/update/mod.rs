@@ -3,6 +3,7 @@
 mod actions;
 #[cfg(test)]
 mod any_keys;
+mod by_hand;
 mod copy;
 mod edits;
 mod fields;
@@ -10,6 +11,8 @@ mod held;
 #[cfg(test)]
 mod held_tests;
 mod like;
+mod marks;
+mod mock;
 #[cfg(test)]
 mod mode_tests;
 mod modes;
@@ -63,7 +66,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Paste(text) => modes::paste(model, &text),
         Event::Resize(columns, rows) => model.size = (columns, rows),
         Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
-        Event::Reply(purpose, reply) => answer(model, purpose, reply),
+        Event::Reply(purpose, reply) => answer(model, purpose, reply, &mut effects),
         Event::Edited(id, outcome) => edits::came_back(model, id, outcome, &mut effects),
         Event::EngineGone => model.is_engine_gone = true,
         Event::Tick => {}
@@ -178,7 +181,12 @@ fn hold_row(model: &mut Model, row: shadowcat::ids::MessageId) {
     model.messages.go_to(row, &rows);
 }
 
-fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneError>) {
+fn answer(
+    model: &mut Model,
+    purpose: Purpose,
+    reply: Result<Reply, EngineGoneError>,
+    effects: &mut Vec<Effect>,
+) {
     if let Purpose::Detail(row) = purpose {
         model.detail.asked = model.detail.asked.filter(|asked| *asked != row);
     }
@@ -187,8 +195,13 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
     }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
+        (Purpose::LastGood(id), Ok(reply)) => mock::found(model, id, reply, effects),
         // It has left meanwhile; the next snapshot says so.
         (Purpose::HeldText(_), Ok(Reply::Refused { .. })) => model.held.clear(),
+        (Purpose::Intercept, Ok(Reply::Refused { message })) => {
+            model.held.tried = None;
+            model.say(Role::Bad, message);
+        }
         (Purpose::HeldText(_) | Purpose::Intercept, Ok(Reply::Intercept(reply))) => {
             held::answered(model, reply);
         }

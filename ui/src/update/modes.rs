@@ -20,6 +20,12 @@ use crate::theme::Role;
 const HELP_PAGE: usize = 10;
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    // Only some lines have something to complete or to recall.
+    match (&model.mode, action) {
+        (Mode::Search(_) | Mode::Record(_) | Mode::Hold(_), Action::Complete)
+        | (Mode::Record(_) | Mode::Hold(_), Action::Up) => return,
+        _ => {}
+    }
     match std::mem::take(&mut model.mode) {
         Mode::Filter(edit) => filter(model, edit, action),
         Mode::Search(line) => search(model, line, action),

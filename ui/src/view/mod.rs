@@ -25,6 +25,7 @@ mod tests;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use shadowcat::intercept::interceptor::Remedy;
 
 use crate::format::cells;
 use crate::keymap::{Action, Binding, Context};
@@ -111,12 +112,18 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
 }
 
 /// What is asked for in a prompt about held messages and rules.
-const fn label_of(prompt: &HoldPrompt) -> &'static str {
-    match prompt.purpose {
+fn label_of(prompt: &HoldPrompt) -> &'static str {
+    match &prompt.purpose {
         HoldPurpose::Answer(_) => "result: ",
         HoldPurpose::Delay(_) => "seconds: ",
         HoldPurpose::Break { is_once: false } => "hold all that match: ",
         HoldPurpose::Break { is_once: true } => "hold the next that matches: ",
+        HoldPurpose::Always(done) => match done.remedy {
+            Remedy::Edited { .. } => "always edit so what matches: ",
+            Remedy::Answered { .. } => "always answer so what matches: ",
+            Remedy::Refused { .. } => "always refuse so what matches: ",
+            Remedy::Dropped { .. } => "always drop what matches: ",
+        },
     }
 }
 
