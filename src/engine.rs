@@ -290,9 +290,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         config.limits.clone(),
         parts.clock,
     )?;
-    let room = Arc::new(Semaphore::new(
-        config.limits.max_connections.min(Semaphore::MAX_PERMITS),
-    ));
+    let room = Arc::clone(&parts.proxy.hub.room);
     {
         let _inside = runtime.enter();
         for listener in sockets.into_listeners() {
@@ -395,6 +393,9 @@ fn start_parts(
         ports,
         door: DoorNotes::default(),
         interceptor: interceptor(config, clock),
+        room: Arc::new(Semaphore::new(
+            config.limits.max_connections.min(Semaphore::MAX_PERMITS),
+        )),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);

@@ -8,12 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::HoldId;
+use crate::ids::{HoldId, Side};
 use crate::mcp::tool_schemas::ToolSchemas;
 use crate::snapshot::{Direction, Head, RowKind};
 
+use super::edit::{Fixup, fixups};
 use super::filter::Filter;
-use super::hold::{Actor, Decision, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds};
+use super::hold::{
+    Actor, Decision, HeadEdit, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds,
+};
 use super::patience::Patience;
 use super::rule::{Hits, Refusal, Rule, Verdict};
 use super::rules::watch::Saver;
@@ -81,6 +84,13 @@ pub enum InterceptCommand {
         /// The message.
         text: Option<String>,
     },
+    /// Fields of its HTTP head are other ones, in place of all that was said of them before.
+    Head {
+        /// Which.
+        id: HoldId,
+        /// What.
+        edit: HeadEdit,
+    },
     /// Somebody edits it, or no longer does: until then nothing happens by itself.
     Editing {
         /// Which.
@@ -115,6 +125,13 @@ pub enum InterceptCommand {
         ids: Vec<HoldId>,
         /// What.
         deed: Deed,
+    },
+    /// It changes its place in its lane by one, which breaks the order on purpose.
+    Move {
+        /// Which.
+        id: HoldId,
+        /// Towards the head.
+        is_earlier: bool,
     },
     /// It goes on later.
     Delay {
@@ -226,6 +243,14 @@ pub struct HeldText {
     pub edited: Option<String>,
     /// The HTTP head that came with it.
     pub head: Option<Head>,
+    /// What was done to that.
+    pub head_edit: HeadEdit,
+    /// Who chose the server.
+    pub side: Side,
+    /// The client's address without its port.
+    pub address: String,
+    /// Fields of the head that follow the edit, unless that is refused.
+    pub fixups: Vec<Fixup>,
     /// The JSON Schema of what it carries, if it is known: of the arguments of a call, of the structured result of an
     /// answer.
     pub schema: Option<String>,
@@ -281,6 +306,10 @@ impl Interceptor {
             InterceptCommand::Events { after } => Ok(InterceptReply::Events(self.holds.events(after))),
             InterceptCommand::Show { id } => self.show(id),
             InterceptCommand::Edit { id, text } => self.edit(id, text),
+            InterceptCommand::Head { id, edit } => {
+                self.holds.edit_head(id, edit).map_err(words)?;
+                Ok(done(format!("{id} goes on with the head as edited")))
+            }
             InterceptCommand::Rules => Ok(InterceptReply::Rules {
                 rows: self.armory.list(),
             }),
@@ -309,15 +338,29 @@ impl Interceptor {
             original,
             edited,
             head,
+            head_edit,
+            side,
+            address,
             ..
         } = self.holds.detail(id).map_err(words)?;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         let (schema, answer_schema) = self.schemas_of(&row);
+        let fixups = match (&head, &edited) {
+            (Some(head), Some(edited)) => {
+                let schema = self.schemas.of(&row.server, edited).input;
+                fixups(&head.fields, &original, edited, schema.as_deref())
+            }
+            _ => Vec::new(),
+        };
         Ok(InterceptReply::Message(Box::new(HeldText {
             row,
             original: text(&original),
             edited: edited.as_ref().map(text),
             head,
+            head_edit,
+            side,
+            address,
+            fixups,
             schema,
             answer_schema,
         })))
@@ -408,6 +451,11 @@ impl Interceptor {
                     .decide(id, Decision::Duplicate(times), actor)
                     .map_err(words)?;
                 Ok(done(format!("{id} was forwarded {times} times")))
+            }
+            InterceptCommand::Move { id, is_earlier } => {
+                holds.shift(id, is_earlier).map_err(words)?;
+                let word = if is_earlier { "earlier" } else { "later" };
+                Ok(done(format!("{id} goes one place {word}")))
             }
             InterceptCommand::Keep { id } => {
                 holds.keep(id).map_err(words)?;

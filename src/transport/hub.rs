@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::clock::{Clock, Timestamp};
 use crate::door::DoorNotes;
 use crate::ids::IdSource;
@@ -116,6 +118,8 @@ pub(crate) struct Hub {
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
     pub(crate) interceptor: Interceptor,
+    /// The `max_connections` places of clients.
+    pub(crate) room: Arc<Semaphore>,
     /// The addresses at which all servers are.
     pub(crate) common: Vec<SocketAddr>,
     /// Those at which one server is alone; of two families the first.

@@ -39,6 +39,8 @@ pub(crate) enum Purpose {
     ResetBreakers,
     /// To show a held message.
     HeldText(HoldId),
+    /// To send a request again.
+    Resend,
     /// To answer a held call as its tool did last.
     LastGood(HoldId),
     /// To decide about held messages, or to change rules.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{DifferenceKind, diff};
+use shadowcat::intercept::edit::{DifferenceKind, Fixup, diff};
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{HeldText, Remedy};
 
-use crate::document::pretty;
+use crate::document::{headers, pretty};
 use crate::edit_job::EditJob;
 use crate::list::ListState;
 use crate::model::ROW_GUARD;
@@ -105,7 +105,7 @@ impl Held {
             self.scroll = 0;
             self.shows_difference = false;
         }
-        self.shows_difference &= text.edited.is_some();
+        self.shows_difference &= text.row.is_edited;
         self.text = Some(Arc::new(text));
         self.lay_out(theme);
     }
@@ -128,7 +128,11 @@ impl Held {
     pub(crate) fn lay_out(&mut self, theme: Theme) {
         self.lines = match &self.text {
             Some(text) if self.shows_difference => difference(text, theme),
-            Some(text) => whole(text.edited.as_ref().unwrap_or(&text.original)),
+            Some(text) => {
+                let mut lines = head(text, theme);
+                lines.extend(whole(text.edited.as_ref().unwrap_or(&text.original)));
+                lines
+            }
             None => Vec::new(),
         };
     }
@@ -174,9 +178,54 @@ fn whole(text: &str) -> Vec<Line> {
     layout.lines
 }
 
+/// What is done to the head that goes on with it: by hand, and because it says the same as the message.
+fn head(text: &HeldText, theme: Theme) -> Vec<Line> {
+    let by_hand = text.head_edit.fields.iter().map(|(name, value)| {
+        let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
+        match value {
+            Some(_) if headers::is_secret(name) => line.with(Role::Warn, "another secret"),
+            Some(value) => line.say(Role::Good, value),
+            None => line.with(Role::Bad, "removed"),
+        }
+    });
+    let following = text.fixups.iter().map(|fixup| followed(text, fixup, theme));
+    let mut lines: Vec<Line> = by_hand.chain(following).collect();
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines
+}
+
+/// A field that follows the edit, or does not.
+pub(crate) fn followed(text: &HeldText, fixup: &Fixup, theme: Theme) -> Line {
+    let line = Line::default()
+        .say(Role::JsonKey, &fixup.name)
+        .with(Role::Dim, ": ");
+    let before = fixup.before.as_deref().unwrap_or("none");
+    if is_refused(text, fixup) {
+        return line
+            .say(Role::Text, before)
+            .with(Role::Warn, " stays as it came, the server may refuse that");
+    }
+    line.say(Role::Dim, before)
+        .with(Role::Dim, theme.sign(" → ", " -> "))
+        .say(Role::Good, fixup.after.as_deref().unwrap_or("none"))
+        .with(Role::Dim, " follows the edit")
+}
+
+/// Whether the field is to stay as it came.
+pub(crate) fn is_refused(text: &HeldText, fixup: &Fixup) -> bool {
+    let mut refused = text.head_edit.refused.iter();
+    refused.any(|name| name.eq_ignore_ascii_case(&fixup.name))
+}
+
 /// What was edited, value by value.
 fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
     let Some(edited) = &text.edited else {
+        let head = head(text, theme);
+        if !head.is_empty() {
+            return head;
+        }
         return vec![Line::of(Role::Dim, "not edited: it goes on as it came")];
     };
     let found = diff(text.original.as_bytes(), edited.as_bytes());
@@ -186,7 +235,7 @@ fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
             "only white space or the order of members differs",
         )];
     }
-    let mut lines = Vec::new();
+    let mut lines = head(text, theme);
     for change in found {
         let (role, sign) = match change.kind {
             DifferenceKind::Added => (Role::Good, "+"),

@@ -34,6 +34,13 @@ pub(crate) struct FieldEdit {
     pub(crate) choices: Vec<String>,
 }
 
+/// The fields of a head that follow an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeadState {
+    pub(crate) id: HoldId,
+    pub(crate) chosen: usize,
+}
+
 /// An edit that may be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProblemsState {

@@ -18,7 +18,7 @@ use crate::detail::Detail;
 use crate::format;
 use crate::held_screen::Held;
 pub(crate) use crate::hold_modes::{
-    FieldEdit, FieldsState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
+    FieldEdit, FieldsState, HeadState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
 };
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
@@ -112,12 +112,16 @@ pub(crate) enum Mode {
     Ask(Question),
     /// How a held message is refused.
     Refuse(u64),
+    /// When and how often a held message goes on.
+    Faulting(u64),
     /// Something is typed for a held message or a rule.
     Hold(HoldPrompt),
     /// An edit that may be wrong: what becomes of it.
     Problems(ProblemsState),
     /// The values of a held message, to be changed in place.
     Fields(FieldsState),
+    /// The fields of a head that follow an edit.
+    Head(HeadState),
 }
 
 /// The filter while it is being typed.
@@ -359,9 +363,11 @@ impl Model {
             Mode::CopyServer => &[Context::CopyingServer],
             Mode::Ask(_) => &[Context::Asking],
             Mode::Refuse(_) => &[Context::Refusing],
+            Mode::Faulting(_) => &[Context::Faulting],
             Mode::Problems(_) => &[Context::Doubting],
             Mode::Fields(state) if state.edit.is_some() => &[Context::Prompt],
             Mode::Fields(_) => &[Context::Fields],
+            Mode::Head(_) => &[Context::Heads],
         }
     }
 

@@ -38,7 +38,8 @@ pub(crate) struct RowFacts {
     pub(crate) rpc_id: Option<Box<str>>,
     pub(crate) summary: Box<str>,
     pub(crate) findings: Box<[Finding]>,
-    pub(crate) batch: Option<(u32, u32)>,
+    /// Its position in a batch, counted from 1, and the batch's length.
+    pub(crate) batch: Option<(NonZeroU32, u32)>,
     pub(crate) rare: Option<Box<RareFacts>>,
 }
 
@@ -235,7 +236,7 @@ impl Row {
             server: facts.exchange.server.to_string(),
             state: self.state(),
             findings: self.findings(),
-            batch: facts.batch,
+            batch: facts.batch.map(|(place, length)| (place.get(), length)),
             has_body: self.has_body(),
         }
     }

@@ -84,7 +84,9 @@ impl Draft {
             rpc_id: self.rpc_id,
             summary: self.summary.into(),
             findings: self.findings.into(),
-            batch: self.batch,
+            batch: self
+                .batch
+                .and_then(|(place, length)| Some((NonZeroU32::new(place)?, length))),
             rare: self.rare.boxed(),
         }
     }

@@ -10,6 +10,7 @@ use super::held::{prompt, send};
 use super::like::quoted;
 use crate::effect::Effect;
 use crate::held_screen::ByHand;
+use crate::keymap::{Action, spelled};
 use crate::model::{HoldPurpose, Model};
 use crate::theme::Role;
 
@@ -58,10 +59,12 @@ fn by_hand(model: &Model, what: &InterceptCommand) -> Option<ByHand> {
 /// The edit of the message `id`, as far as its text is here.
 fn edited(model: &Model, id: HoldId) -> Option<Remedy> {
     let text = model.held.text.as_ref().filter(|text| text.row.id == id)?;
+    let fields = text.head_edit.fields.clone();
+    let after = text.edited.clone();
     Some(Remedy::Edited {
         before: text.original.clone(),
-        after: text.edited.clone()?,
-        fields: Vec::new(),
+        after: after.or_else(|| (!fields.is_empty()).then(|| text.original.clone()))?,
+        fields,
     })
 }
 
@@ -99,6 +102,18 @@ pub(super) fn undo(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
     };
     let (_, text) = steps.remove(place);
     send(InterceptCommand::Edit { id, text }, effects);
+}
+
+/// What was tried was done: it can become a rule. Gives a hint at that.
+pub(super) fn keep_in_mind(model: &mut Model) -> String {
+    let Some(tried) = model.held.tried.take() else {
+        return String::new();
+    };
+    model.held.last = Some(tried);
+    let mut entries = model.keymap.entries().iter();
+    let entry = entries.find(|entry| entry.binding.action == Action::Always);
+    let key = entry.and_then(|entry| entry.keys.first());
+    key.map_or_else(String::new, |key| format!("; {} does so always", spelled(key)))
 }
 
 /// Why nothing can become a rule.

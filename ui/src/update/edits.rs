@@ -22,7 +22,7 @@ pub(super) fn begin(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
             "it is not all UTF-8, so an editor would change more than you do",
         );
     }
-    let job = EditJob::new(id, &text.original, current, text.schema.as_deref());
+    let job = EditJob::new(text);
     open(model, job, effects);
 }
 
@@ -60,8 +60,13 @@ pub(super) fn came_back(
 }
 
 fn keep(model: &mut Model, id: HoldId, edited: &Edited, effects: &mut Vec<Effect>) {
-    let text = Some(String::from_utf8_lossy(&edited.payload).into_owned());
-    by_hand::edit(model, id, text, effects);
+    if let Some(payload) = &edited.payload {
+        let text = Some(String::from_utf8_lossy(payload).into_owned());
+        by_hand::edit(model, id, text, effects);
+    }
+    if let Some(fields) = &edited.fields {
+        super::head::put(model, id, fields.clone(), effects);
+    }
 }
 
 /// What the user wants done with an edit that may be wrong.

@@ -1,7 +1,7 @@
 //! Keys on held messages, and what the engine says about them.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::hold::{Actor, HeldRow};
+use shadowcat::intercept::hold::{Actor, HeldRow, HeldState};
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::Refusal;
 use shadowcat::snapshot::{Command, Direction, RowKind};
@@ -88,9 +88,13 @@ const fn is_of_holds(action: Action) -> bool {
             | A::KeepHeld
             | A::EditHeld
             | A::EditFields
+            | A::EditHead
             | A::DelayHeld
             | A::RevertHeld
             | A::UndoEdit
+            | A::RepeatHeld
+            | A::MoveEarlier
+            | A::MoveLater
             | A::Mark
             | A::MarkRange
             | A::Always
@@ -113,6 +117,14 @@ const fn is_of_holds(action: Action) -> bool {
 fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
     let is_request = row.kind == RowKind::Request;
     match action {
+        Action::RepeatHeld if !is_request => Some("only requests are sent again"),
+        Action::RepeatHeld if row.direction == Direction::ServerToClient => {
+            Some("a request of the server is not sent again")
+        }
+        Action::MoveEarlier if row.state != HeldState::Queued => Some("it is at the head of its lane"),
+        Action::MoveLater if row.state != HeldState::Queued && row.queued_behind == 0 => {
+            Some("nothing waits behind it")
+        }
         Action::AnswerHeld if !is_request => Some("only requests can be answered"),
         Action::AnswerHeld if row.direction == Direction::ServerToClient => {
             Some("a request of the server is not answered here; edit, forward or drop it")
@@ -183,11 +195,14 @@ fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Ef
         Action::Mark => marks::toggle(model, id),
         Action::MarkRange => marks::range(model, id),
         Action::EditFields => super::fields::begin(model, id),
+        Action::EditHead => super::head::begin(model, id),
         Action::EditHeld => super::edits::begin(model, id, effects),
         Action::DropHeld => drop_held(model, row, effects),
         Action::Refuse => model.mode = Mode::Refuse(id.get()),
         Action::AnswerHeld => super::mock::begin(model, row, effects),
-        Action::DelayHeld => prompt(model, HoldPurpose::Delay(id), DELAY),
+        Action::MoveEarlier | Action::MoveLater => shift(model, id, action == Action::MoveEarlier),
+        Action::DelayHeld => model.mode = Mode::Faulting(id.get()),
+        Action::RepeatHeld => super::repeat::held(model, id, effects),
         Action::HeldDiff => {
             model.held.shows_difference = !model.held.shows_difference;
             model.held.scroll = 0;
@@ -203,6 +218,21 @@ pub(super) fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
         line: LineEdit::with(text),
         purpose,
     });
+}
+
+/// Another place in its lane, which is asked about: the order of messages means something.
+fn shift(model: &mut Model, id: HoldId, is_earlier: bool) {
+    let place = if is_earlier {
+        "before the one in front of it"
+    } else {
+        "behind the next one"
+    };
+    let text = format!("let {id} go {place}, out of the order in which they came?");
+    ask(
+        model,
+        text,
+        Then::Intercept(InterceptCommand::Move { id, is_earlier }),
+    );
 }
 
 /// A dropped request or answer gives the client an error. An answer there is only one of, so that is asked about.
@@ -286,9 +316,23 @@ pub(super) fn decided(model: &mut Model, question: Question, action: Action, eff
     }
 }
 
+/// A key of the menu of delays and copies.
+pub(super) fn fault(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
+    let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
+        return model.say(Role::Warn, format!("h{number} has left; nothing was done"));
+    };
+    let times = match action {
+        Action::Later => return prompt(model, HoldPurpose::Delay(id), DELAY),
+        Action::Twice => 2,
+        Action::Thrice => 3,
+        _ => return model.say(Role::Dim, "nothing was done"),
+    };
+    send(InterceptCommand::Duplicate { id, times }, effects);
+}
+
 /// A key of the menu of refusals.
 pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
-    if !model.held.marks.is_empty() {
+    if number == 0 {
         return refuse_marked(model, action, effects);
     }
     let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
@@ -374,11 +418,9 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
     match reply {
         InterceptReply::Done { words } => {
             model.held.is_stale = true;
-            if let Some(tried) = model.held.tried.take() {
-                model.held.last = Some(tried);
-            }
+            let hint = by_hand::keep_in_mind(model);
             if !words.is_empty() {
-                model.say(Role::Good, words);
+                model.say(Role::Good, words + &hint);
             }
         }
         InterceptReply::Message(text) => model.held.put(*text, model.theme),
@@ -439,7 +481,7 @@ pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     };
     let (id, is_edited) = (row.id, row.is_edited);
     let shown = model.held.text.as_ref();
-    let is_known = shown.is_some_and(|text| text.row.id == id && text.edited.is_some() == is_edited);
+    let is_known = shown.is_some_and(|text| text.row.id == id && text.row.is_edited == is_edited);
     if model.screen == Screen::Held
         && (!is_known || model.held.is_stale)
         && model.held.asked.is_none()

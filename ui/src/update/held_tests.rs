@@ -1,8 +1,10 @@
 //! Keys on held messages do what they say to the message that was on the screen.
 
 use shadowcat::ids::HoldId;
+use shadowcat::intercept::hold::HeadEdit;
 use shadowcat::intercept::interceptor::{Deed, InterceptCommand, Remedy};
 use shadowcat::intercept::rule::Refusal;
+use shadowcat::snapshot::{Command, Repeat, RowKind};
 
 use super::Event;
 use crate::effect::Effect;
@@ -408,4 +410,135 @@ fn a_row_of_the_traffic_is_the_held_message_of_its_exchange_and_frame() {
     stage.fake.hold(vec![held]);
     stage.publish();
     assert!(stage.model.held_of(&row).is_some());
+}
+
+#[test]
+fn a_header_that_follows_the_edit_can_be_left_as_it_came() {
+    let mut stage = at_the_oldest();
+    stage.keys("H");
+    assert!(stage.text().contains("no header says the same"));
+    stage.keys("jjj");
+    assert!(stage.text().contains("mcp-name: search → find follows the edit"));
+    stage.keys("H<space>");
+    let edit = HeadEdit {
+        fields: Vec::new(),
+        refused: vec!["mcp-name".to_owned()],
+    };
+    assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(4), edit }]);
+    assert!(stage.text().contains("[ ] mcp-name: search stays as it came"));
+    stage.keys("<space>");
+    assert!(
+        stage
+            .text()
+            .contains("[x] mcp-name: search → find follows the edit")
+    );
+    stage.keys("<esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn headers_are_edited_before_the_message_and_only_what_was_changed_is_told() {
+    let mut stage = at_the_oldest();
+    stage.keys("e");
+    let Some(Effect::Edit { text, .. }) = stage.effects.pop() else {
+        panic!("no editor");
+    };
+    let text = String::from_utf8(text).unwrap();
+    let typed = text.replace("mcp-name: search\n", "mcp-name: other\nx-new: 1\n");
+    stage.event(Event::Edited(id(1), Ok(Some(typed.into_bytes()))));
+    let edit = HeadEdit {
+        fields: vec![
+            ("mcp-name".to_owned(), Some("other".to_owned())),
+            ("x-new".to_owned(), Some("1".to_owned())),
+        ],
+        refused: Vec::new(),
+    };
+    assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(1), edit }]);
+    assert!(stage.text().contains("x-new: 1"));
+}
+
+/// What was asked to be sent again.
+fn resent(stage: &Stage) -> Vec<Repeat> {
+    let asked = stage.effects.iter().filter_map(|effect| match effect {
+        Effect::Ask(_, Command::Resend(repeat)) => Some((**repeat).clone()),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn a_copy_of_a_held_request_is_sent_as_it_is_edited_and_the_request_stays_held() {
+    let mut stage = at_the_oldest();
+    stage.keys("jp");
+    assert!(resent(&stage).is_empty(), "an answer is not sent again");
+    stage.keys("jjp");
+    let [repeat] = &resent(&stage)[..] else {
+        panic!("{}", stage.text());
+    };
+    assert!(repeat.original.contains("rust sse") && repeat.body.contains("rust mcp"));
+    assert_eq!(repeat.client, "127.0.0.1");
+    assert_eq!(asked(&mut stage), []);
+    assert!(stage.text().contains("sent again as \"shadowcat-9\""));
+}
+
+#[test]
+fn a_request_of_the_traffic_is_sent_again_and_an_answer_is_not() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.keys("gg");
+    let is_request = |stage: &Stage| {
+        stage
+            .model
+            .selected()
+            .is_some_and(|row| row.kind == RowKind::Request)
+    };
+    while !is_request(&stage) {
+        stage.keys("j");
+    }
+    stage.keys("p");
+    assert_eq!(resent(&stage).len(), 1, "{}", stage.text());
+    while is_request(&stage) {
+        stage.keys("j");
+    }
+    stage.keys("p");
+    assert_eq!(resent(&stage).len(), 1);
+    assert!(stage.text().contains("only requests of a client are sent again"));
+}
+
+#[test]
+fn a_held_message_goes_on_later_or_more_than_once() {
+    let mut stage = at_the_oldest();
+    stage.keys("z2");
+    let times = 2;
+    assert_eq!(
+        asked(&mut stage),
+        [InterceptCommand::Duplicate { id: id(1), times }]
+    );
+    stage.keys("zs<enter>");
+    let millis = 5_000;
+    assert_eq!(asked(&mut stage), [InterceptCommand::Delay { id: id(1), millis }]);
+    stage.keys("zx");
+    assert_eq!(asked(&mut stage), []);
+}
+
+#[test]
+fn another_place_in_the_lane_is_asked_about() {
+    let mut stage = at_the_oldest();
+    stage.keys(">");
+    assert!(stage.text().contains("nothing waits behind it"));
+    stage.keys("j");
+    stage.press("<");
+    assert!(stage.text().contains("it is at the head of its lane"));
+    stage.keys(">y");
+    let is_earlier = false;
+    assert_eq!(
+        asked(&mut stage),
+        [InterceptCommand::Move {
+            id: id(2),
+            is_earlier
+        }]
+    );
+    stage.keys("j");
+    stage.press("<");
+    stage.keys("n");
+    assert_eq!(asked(&mut stage), []);
 }

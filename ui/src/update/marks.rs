@@ -49,6 +49,9 @@ fn drop_all(model: &mut Model) {
 
 /// All that are marked are refused; `None` drops them without a word, which is asked about.
 pub(super) fn refuse(model: &mut Model, refusal: Option<Refusal>, effects: &mut Vec<Effect>) {
+    if model.held.marks.is_empty() {
+        return model.say(Role::Warn, "they have all left; nothing was done");
+    }
     if let Some(refusal) = refusal {
         return together(model, Deed::Refuse { refusal }, effects);
     }
@@ -112,15 +115,14 @@ pub(super) fn clear(model: &mut Model) -> bool {
 pub(super) fn settle(model: &mut Model) {
     let ids = model.held_rows().ids;
     let place = |row: u64| ids.iter().position(|id| *id == row);
-    match &model.held.range {
-        Some((anchor, before)) => match (place(*anchor), model.held.list.cursor.and_then(place)) {
+    if let Some((anchor, before)) = &model.held.range {
+        match (place(*anchor), model.held.list.cursor.and_then(place)) {
             (Some(one), Some(other)) => {
                 let between = ids.iter().take(one.max(other) + 1).skip(one.min(other));
                 model.held.marks = before.iter().chain(between).copied().collect();
             }
             _ => model.held.range = None,
-        },
-        None => {}
+        }
     }
     model.held.marks.retain(|mark| ids.binary_search(mark).is_ok());
 }

@@ -7,6 +7,7 @@ mod by_hand;
 mod copy;
 mod edits;
 mod fields;
+mod head;
 mod held;
 #[cfg(test)]
 mod held_tests;
@@ -17,6 +18,7 @@ mod mock;
 mod mode_tests;
 mod modes;
 mod mouse;
+mod repeat;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -114,7 +116,7 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
             model.say(Role::Dim, "nothing copied");
         }
         // Whatever else is pressed means no.
-        Lookup::Nothing if matches!(model.mode, Mode::Ask(_) | Mode::Refuse(_)) => {
+        Lookup::Nothing if matches!(model.mode, Mode::Ask(_) | Mode::Refuse(_) | Mode::Faulting(_)) => {
             model.mode = Mode::Normal;
             model.say(Role::Dim, "nothing was done");
         }
@@ -195,6 +197,7 @@ fn answer(
     }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
+        (Purpose::Resend, Ok(Reply::Resent { id })) => repeat::resent(model, &id),
         (Purpose::LastGood(id), Ok(reply)) => mock::found(model, id, reply, effects),
         // It has left meanwhile; the next snapshot says so.
         (Purpose::HeldText(_), Ok(Reply::Refused { .. })) => model.held.clear(),

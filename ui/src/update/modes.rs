@@ -34,6 +34,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Mode::Help(state) => help(model, state, action),
         Mode::Ask(question) => super::held::decided(model, question, action, effects),
         Mode::Refuse(number) => super::held::refuse(model, number, action, effects),
+        Mode::Faulting(number) => super::held::fault(model, number, action, effects),
         Mode::Hold(prompt) => {
             if action == Action::Accept {
                 super::held::typed(model, &prompt, effects);
@@ -41,6 +42,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         }
         Mode::Problems(state) => super::edits::judged(model, state, action, effects),
         Mode::Fields(state) => super::fields::perform(model, state, action, effects),
+        Mode::Head(state) => super::head::perform(model, state, action, effects),
         mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer) => model.mode = mode,
     }
 }
@@ -95,7 +97,9 @@ const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
         | Mode::CopyServer
         | Mode::Ask(_)
         | Mode::Refuse(_)
+        | Mode::Faulting(_)
         | Mode::Problems(_)
+        | Mode::Head(_)
         | Mode::Fields(_) => None,
     }
 }
@@ -282,6 +286,8 @@ const fn is_command(context: Context) -> bool {
             | Context::Refusing
             | Context::Doubting
             | Context::Fields
+            | Context::Faulting
+            | Context::Heads
     );
     !is_menu && !context.is_typing()
 }

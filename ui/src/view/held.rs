@@ -284,7 +284,7 @@ pub(super) fn state(model: &Model, row: &HeldRow) -> Line {
 /// The message that stands at the head of the lane of `row`.
 fn head_of(model: &Model, row: &HeldRow) -> String {
     let mut rows = model.snapshot.intercept.rows.iter();
-    let head = rows.find(|other| other.lane == row.lane);
+    let head = rows.find(|other| other.lane == row.lane && other.state != HeldState::Queued);
     head.map_or_else(|| "another".to_owned(), |head| head.id.to_string())
 }
 

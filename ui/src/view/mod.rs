@@ -6,6 +6,7 @@ mod events;
 mod fields;
 mod filter;
 mod footer;
+mod heads;
 mod held;
 pub(crate) mod help;
 mod log;
@@ -94,11 +95,19 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
             copy_menu::draw(model, canvas, body, Context::Refusing);
             None
         }
+        Mode::Faulting(_) => {
+            copy_menu::draw(model, canvas, body, Context::Faulting);
+            None
+        }
         Mode::Problems(state) => {
             held::problems(model, canvas, body, state);
             None
         }
         Mode::Fields(state) => fields::draw(canvas, body, state),
+        Mode::Head(state) => {
+            heads::draw(model, canvas, body, state);
+            None
+        }
         Mode::Ask(question) => {
             prompt::ask(canvas, line, &question.text);
             None
