@@ -56,7 +56,7 @@ async fn answer_at(client: &mut RawPeer) -> String {
 
 #[tokio::test]
 async fn a_copy_of_a_held_call_goes_to_its_server_and_nobody_but_us_hears_the_answer() {
-    let mut stage = holding("method:tools/call").await;
+    let mut stage = holding("method:tools/call dir:c2s").await;
     let mut client = RawPeer::connect(address(&stage.engine)).await;
     client
         .send(stage.request("POST", "abc", &call(1, "search")))
@@ -68,6 +68,10 @@ async fn a_copy_of_a_held_call_goes_to_its_server_and_nobody_but_us_hears_the_an
         side: text.side,
         server: text.row.server.clone(),
         client: text.address.clone(),
+        edit: HeadEdit {
+            fields: vec![("x-new".to_owned(), Some("1".to_owned()))],
+            refused: Vec::new(),
+        },
         original: text.original.clone(),
         body: text.original.replace("search", "find"),
     };
@@ -77,7 +81,10 @@ async fn a_copy_of_a_held_call_goes_to_its_server_and_nobody_but_us_hears_the_an
     };
     let mut upstream = soon("the copy", stage.server.accept()).await;
     let (head, body) = request_at(&mut upstream).await;
-    assert!(head.contains("mcp-session-id: abc"), "{head}");
+    assert!(
+        head.contains("mcp-session-id: abc") && head.contains("x-new: 1"),
+        "{head}"
+    );
     assert_eq!(
         body,
         call(1, "find").replace("\"id\":1", &format!("\"id\":{copy}"))

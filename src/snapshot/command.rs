@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::MAX_WINDOW_ROWS;
 use super::{Head, MessageDetail, MessageRow, RecorderState};
 use crate::ids::{MessageId, ProxySessionId, Side};
-use crate::intercept::hold::Actor;
+use crate::intercept::hold::{Actor, HeadEdit};
 use crate::intercept::interceptor::{InterceptCommand, InterceptReply};
 
 /// What a frontend asks of the engine. Each has one [`Reply`].
@@ -78,6 +78,8 @@ pub struct Repeat {
     pub server: String,
     /// The address of its client, without the port.
     pub client: String,
+    /// What was done to its fields.
+    pub edit: HeadEdit,
     /// The message as it came.
     pub original: String,
     /// The message as it is to go; its id does not matter.

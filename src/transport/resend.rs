@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::codec::envelope::{MessageKind, scan};
 use crate::ids::{ConnectionId, Side};
-use crate::intercept::edit::{Change, apply, fixups, value_at};
+use crate::intercept::edit::{Change, FieldChanges, apply, fixups, value_at};
 use crate::snapshot::Repeat;
 use crate::tasks::TaskKind;
 
@@ -131,22 +131,13 @@ fn written(hub: &Hub, repeat: &Repeat, body: &[u8]) -> Result<Vec<u8>, String> {
     let host = value_of(&repeat.head.fields, "host").unwrap_or(&repeat.server);
     let mut text = format!("POST {target} HTTP/1.1\r\nhost: {host}\r\n").into_bytes();
     let schema = hub.interceptor.schemas.of(&repeat.server, body).input;
-    let following = fixups(
-        &repeat.head.fields,
-        repeat.original.as_bytes(),
-        repeat.body.as_bytes(),
-        schema.as_deref(),
-    );
-    let is_other = |name: &str| {
-        following
-            .iter()
-            .any(|fixup| fixup.name.eq_ignore_ascii_case(name))
-    };
+    let changes = head_changes(repeat, schema.as_deref());
+    let is_other = |name: &str| changes.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     let kept = repeat.head.fields.iter().filter(|(name, _)| !is_other(name));
     let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
-    let changed = following
+    let changed = changes
         .iter()
-        .filter_map(|fixup| Some((fixup.name.as_str(), fixup.after.as_deref()?)));
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
     for (name, value) in kept.chain(changed) {
         let is_field =
             HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
@@ -157,6 +148,20 @@ fn written(hub: &Hub, repeat: &Repeat, body: &[u8]) -> Result<Vec<u8>, String> {
     text.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
     text.extend_from_slice(body);
     Ok(text)
+}
+
+/// What somebody says of the head, and what follows from the body, unless that was refused.
+fn head_changes(repeat: &Repeat, schema: Option<&str>) -> FieldChanges {
+    let (original, body) = (repeat.original.as_bytes(), repeat.body.as_bytes());
+    let mut changes = repeat.edit.fields.clone();
+    for fixup in fixups(&repeat.head.fields, original, body, schema) {
+        let is_it = |name: &String| name.eq_ignore_ascii_case(&fixup.name);
+        let is_said = changes.iter().any(|(name, _)| is_it(name));
+        if !is_said && !repeat.edit.refused.iter().any(is_it) {
+            changes.push((fixup.name, fixup.after));
+        }
+    }
+    changes
 }
 
 /// Where a request went that came through a tunnel; its own line has only the path.

@@ -178,7 +178,7 @@ struct App {
     screen: Screen,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// A message that the user's editor is to get next.
-    to_edit: Option<(HoldId, Vec<u8>)>,
+    to_edit: Option<(Option<HoldId>, Vec<u8>)>,
     is_dirty: bool,
     is_ending: bool,
 }
@@ -338,7 +338,7 @@ impl App {
 
     /// Gives the terminal to the user's editor until that has ended. Traffic goes on meanwhile, and the message stays
     /// held however long it takes.
-    async fn edit(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
+    async fn edit(&mut self, id: Option<HoldId>, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
         self.say_editing(id, true).await;
         self.screen.leave();
         let outcome = self.run_editor(id, text, signals).await?;
@@ -348,8 +348,14 @@ impl App {
     }
 
     /// What the editor leaves, or why there was none.
-    async fn run_editor(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<Edit, AppError> {
-        let draft = match Draft::create(id, self.clock.now(), text) {
+    async fn run_editor(
+        &mut self,
+        id: Option<HoldId>,
+        text: &[u8],
+        signals: &mut Signals,
+    ) -> Result<Edit, AppError> {
+        let what = id.map_or_else(|| "copy".to_owned(), |id| id.to_string());
+        let draft = match Draft::create(&what, self.clock.now(), text) {
             Ok(draft) => draft,
             Err(error) => return Ok(Err(format!("no file for the editor: {error}"))),
         };
@@ -375,7 +381,10 @@ impl App {
     }
 
     /// While it is edited nothing happens to it by itself.
-    async fn say_editing(&mut self, id: HoldId, is_editing: bool) {
+    async fn say_editing(&mut self, id: Option<HoldId>, is_editing: bool) {
+        let Some(id) = id else {
+            return;
+        };
         let command = Command::Intercept {
             what: InterceptCommand::Editing { id, is_editing },
             actor: Actor::Key,

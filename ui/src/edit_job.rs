@@ -6,7 +6,7 @@ use shadowcat::intercept::edit::{
     Expectation, FieldChanges, FrontMatter, Placeholders, Problem, check, mask, unmask, value_at,
 };
 use shadowcat::intercept::interceptor::HeldText;
-use shadowcat::snapshot::Severity;
+use shadowcat::snapshot::{Repeat, Severity};
 
 /// Largest message that is laid out for the editor, in bytes; larger ones are edited as they are.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
@@ -14,7 +14,7 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// A message that is being edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EditJob {
-    pub(crate) id: HoldId,
+    pub(crate) target: Target,
     /// What came, for comparison.
     original: Vec<u8>,
     /// What would go on now.
@@ -28,6 +28,25 @@ pub(crate) struct EditJob {
     fields: FieldChanges,
     /// What the editor shows first.
     pub(crate) text: Vec<u8>,
+}
+
+/// What becomes of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// It takes the place of a held message.
+    Held(HoldId),
+    /// It is sent as a copy of a request.
+    Copy(Box<Repeat>),
+}
+
+impl Target {
+    /// The held message that it is about.
+    pub(crate) const fn held(&self) -> Option<HoldId> {
+        match self {
+            Self::Held(id) => Some(*id),
+            Self::Copy(_) => None,
+        }
+    }
 }
 
 /// What an edited text amounts to.
@@ -55,7 +74,7 @@ impl EditJob {
             .into_bytes();
         text.extend(laid_out(&masked));
         Self {
-            id: message.row.id,
+            target: Target::Held(message.row.id),
             original: message.original.clone().into(),
             current: current.clone().into(),
             secrets,
@@ -63,6 +82,24 @@ impl EditJob {
             front,
             fields,
             text,
+        }
+    }
+
+    /// For a request that is sent again.
+    pub(crate) fn of_copy(repeat: Repeat) -> Self {
+        let (masked, secrets) = mask(repeat.body.as_bytes());
+        let front = FrontMatter::of(&repeat.head.fields, &[]);
+        let mut text = front.text().into_bytes();
+        text.extend(laid_out(&masked));
+        Self {
+            original: repeat.original.clone().into(),
+            current: repeat.body.clone().into(),
+            secrets,
+            schema: None,
+            front: Some(front),
+            fields: Vec::new(),
+            text,
+            target: Target::Copy(Box::new(repeat)),
         }
     }
 

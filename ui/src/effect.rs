@@ -14,8 +14,8 @@ pub(crate) enum Effect {
     Copy { what: String, text: String },
     /// Ring the terminal, and have it say `text` where it can.
     Ring(String),
-    /// Give the terminal to the user's editor with this text of a held message; what comes back is an event.
-    Edit { id: HoldId, text: Vec<u8> },
+    /// Give the terminal to the user's editor with this text of a held message, or of a copy; what comes back is an event.
+    Edit { id: Option<HoldId>, text: Vec<u8> },
     /// Take or leave the mouse.
     Mouse(bool),
     /// Back to the shell.

@@ -45,6 +45,7 @@ pub(crate) enum Action {
     MoveEarlier,
     MoveLater,
     RepeatRow,
+    RepeatEdited,
     Later,
     Twice,
     Thrice,

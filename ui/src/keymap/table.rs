@@ -81,6 +81,7 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["g s"], A::GoStream, &["go-stream"], "stream", "to the stream that carried this message", 0),
 
     row(Traffic, &["p"], A::RepeatRow, &["send-again"], "", "send a copy of this request under an id of its own, in its session; its client hears nothing of it", 0),
+    row(Traffic, &["P"], A::RepeatEdited, &["edit-and-send"], "", "the same, changed in $VISUAL or $EDITOR before", 0),
     row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
     row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
 

@@ -45,7 +45,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         {
             Some("it has no port of its own; --ports gives it one")
         }
-        Action::RepeatRow => super::repeat::disabled(model),
+        Action::RepeatRow | Action::RepeatEdited => super::repeat::disabled(model),
         Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
         Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
             Some("this message was not carried by a stream")
@@ -79,7 +79,9 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Back => back(model),
         Action::LimitSession => limit_session(model),
         Action::FilterFromRow => like::filter_from_row(model),
-        Action::RepeatRow => super::repeat::row(model, effects),
+        Action::RepeatRow | Action::RepeatEdited => {
+            super::repeat::row(model, action == Action::RepeatEdited, effects);
+        }
         Action::NextError => find_failure(model, false, effects),
         Action::PreviousError => find_failure(model, true, effects),
         Action::Record => record(model, effects),

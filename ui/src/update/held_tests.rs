@@ -149,7 +149,7 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
             .unwrap()
             .contains("\n      \"limit\": 1.10\n")
     );
-    stage.event(Event::Edited(id(1), Ok(Some(b"{\"id\":7".to_vec()))));
+    stage.event(Event::Edited(Some(id(1)), Ok(Some(b"{\"id\":7".to_vec()))));
     assert!(stage.text().contains("This edit may be wrong"));
     assert_eq!(asked(&mut stage), []);
     stage.keys("r");
@@ -161,7 +161,7 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
 fn an_editor_that_fails_changes_nothing() {
     let mut stage = at_the_oldest();
     stage.keys("e");
-    stage.event(Event::Edited(id(1), Ok(None)));
+    stage.event(Event::Edited(Some(id(1)), Ok(None)));
     assert_eq!(asked(&mut stage), []);
     assert!(stage.text().contains("nothing was changed"));
 }
@@ -445,7 +445,7 @@ fn headers_are_edited_before_the_message_and_only_what_was_changed_is_told() {
     };
     let text = String::from_utf8(text).unwrap();
     let typed = text.replace("mcp-name: search\n", "mcp-name: other\nx-new: 1\n");
-    stage.event(Event::Edited(id(1), Ok(Some(typed.into_bytes()))));
+    stage.event(Event::Edited(Some(id(1)), Ok(Some(typed.into_bytes()))));
     let edit = HeadEdit {
         fields: vec![
             ("mcp-name".to_owned(), Some("other".to_owned())),
@@ -541,4 +541,33 @@ fn another_place_in_the_lane_is_asked_about() {
     stage.press("<");
     stage.keys("n");
     assert_eq!(asked(&mut stage), []);
+}
+
+#[test]
+fn a_request_of_the_traffic_is_changed_in_the_editor_before_it_is_sent_again() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.keys("gg");
+    while stage
+        .model
+        .selected()
+        .is_some_and(|row| row.kind != RowKind::Request)
+    {
+        stage.keys("j");
+    }
+    stage.keys("P");
+    let Some(Effect::Edit { id: None, text }) = stage.effects.pop() else {
+        panic!("no editor: {}", stage.text());
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("---\n"), "{text}");
+    stage.event(Event::Edited(None, Ok(Some(text.clone().into_bytes()))));
+    assert!(resent(&stage).is_empty() && stage.text().contains("nothing was changed"));
+    stage.keys("P");
+    let typed = text.replacen("---\n", "---\nx-new: 1\n", 1);
+    stage.event(Event::Edited(None, Ok(Some(typed.into_bytes()))));
+    let [repeat] = &resent(&stage)[..] else {
+        panic!("{}", stage.text());
+    };
+    assert_eq!(repeat.edit.fields, [("x-new".to_owned(), Some("1".to_owned()))]);
+    assert_eq!(repeat.body, repeat.original);
 }

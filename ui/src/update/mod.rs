@@ -52,7 +52,7 @@ pub(crate) enum Event {
     Snapshot(Arc<Snapshot>),
     Reply(Purpose, Result<Reply, EngineGoneError>),
     /// The editor has ended: what it saved, `None` if nothing was to be saved, or what went wrong.
-    Edited(HoldId, Result<Option<Vec<u8>>, String>),
+    Edited(Option<HoldId>, Result<Option<Vec<u8>>, String>),
     EngineGone,
     /// Time has passed.
     Tick,

@@ -1,8 +1,10 @@
 //! A request that is sent again, under an id of its own.
 
 use shadowcat::ids::HoldId;
+use shadowcat::intercept::hold::HeadEdit;
 use shadowcat::snapshot::{Command, Direction, MessageDetail, Repeat, RowKind};
 
+use crate::edit_job::EditJob;
 use crate::effect::{Effect, Purpose};
 use crate::model::Model;
 use crate::theme::Role;
@@ -29,8 +31,8 @@ pub(super) fn disabled(model: &Model) -> Option<&'static str> {
         .then_some("a request in a batch is not sent again by itself")
 }
 
-/// Sends a copy of the request under the cursor.
-pub(super) fn row(model: &mut Model, effects: &mut Vec<Effect>) {
+/// Sends a copy of the request under the cursor, as it came or as the user makes it in an editor.
+pub(super) fn row(model: &mut Model, is_edited: bool, effects: &mut Vec<Effect>) {
     let row = match super::meant_row(model) {
         Ok(row) => row,
         Err(reason) => return model.say(Role::Warn, reason),
@@ -43,6 +45,7 @@ pub(super) fn row(model: &mut Model, effects: &mut Vec<Effect>) {
     match shown.map(|message| of_row(message)) {
         None => model.say(Role::Warn, "its text has not come yet"),
         Some(Err(reason)) => model.say(Role::Warn, reason),
+        Some(Ok(repeat)) if is_edited => super::edits::open(model, EditJob::of_copy(repeat), effects),
         Some(Ok(repeat)) => ask(repeat, effects),
     }
 }
@@ -67,6 +70,7 @@ fn of_row(message: &MessageDetail) -> Result<Repeat, &'static str> {
         side: exchange.side,
         server: exchange.server.clone(),
         client: host.trim_matches(['[', ']']).to_owned(),
+        edit: HeadEdit::default(),
         original: text.to_owned(),
         body: text.to_owned(),
     })
@@ -86,13 +90,14 @@ pub(super) fn held(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
         side: text.side,
         server: text.row.server.clone(),
         client: text.address.clone(),
+        edit: text.head_edit.clone(),
         original: text.original.clone(),
         body: text.edited.as_ref().unwrap_or(&text.original).clone(),
     };
     ask(repeat, effects);
 }
 
-fn ask(repeat: Repeat, effects: &mut Vec<Effect>) {
+pub(super) fn ask(repeat: Repeat, effects: &mut Vec<Effect>) {
     effects.push(Effect::Ask(Purpose::Resend, Command::Resend(Box::new(repeat))));
 }
 
