@@ -28,9 +28,8 @@ use crate::intercept::hold::Holds;
 use crate::intercept::interceptor::Interceptor;
 use crate::intercept::rule::Rule;
 use crate::intercept::rules::Armory;
-use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError};
+use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError, Saver};
 use crate::limits::ResourceLimits;
-use crate::mcp::tool_schemas::ToolSchemas;
 use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
 use crate::resource::meters::{BufferPool, Meters};
@@ -274,7 +273,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
     };
     if let Some((file, rules)) = rules {
         let _inside = runtime.enter();
-        arm_file(file, rules, &parts.proxy.hub.interceptor.armory, &parts.tasks);
+        arm_file(file, rules, &parts.proxy.hub.interceptor, &parts.tasks);
     }
     if let Some(record) = &config.record {
         let began = record_from_start(&runtime, &parts.proxy, record.path.clone());
@@ -291,9 +290,7 @@ fn start(config: &Config) -> Result<EngineHandle, StartError> {
         config.limits.clone(),
         parts.clock,
     )?;
-    let room = Arc::new(Semaphore::new(
-        config.limits.max_connections.min(Semaphore::MAX_PERMITS),
-    ));
+    let room = Arc::clone(&parts.proxy.hub.room);
     {
         let _inside = runtime.enter();
         for listener in sockets.into_listeners() {
@@ -396,7 +393,9 @@ fn start_parts(
         ports,
         door: DoorNotes::default(),
         interceptor: interceptor(config, clock),
-        tool_schemas: ToolSchemas::default(),
+        room: Arc::new(Semaphore::new(
+            config.limits.max_connections.min(Semaphore::MAX_PERMITS),
+        )),
         limits: limits.clone(),
     });
     let (recorder_commands, asked) = mpsc::channel(RECORDER_COMMANDS);
@@ -429,13 +428,16 @@ fn start_parts(
 }
 
 /// Arms the rules of a file, and from then on whenever it changes.
-fn arm_file(file: RulesFile, rules: Vec<Rule>, armory: &Armory, tasks: &Tasks) {
+fn arm_file(file: RulesFile, rules: Vec<Rule>, interceptor: &Interceptor, tasks: &Tasks) {
+    let armory = interceptor.armory.clone();
     if let Err(error) = armory.replace_saved(rules) {
         tracing::warn!("the rules of {} are not armed: {error}", file.path().display());
     }
+    let (saver, saves) = Saver::of(&file);
+    interceptor.saver.get_or_init(|| saver);
     tasks.spawn(
         TaskKind::File,
-        rules_watch::watch(file, armory.clone(), tasks.clone()),
+        rules_watch::watch(file, saves, armory, tasks.clone()),
     );
 }
 
@@ -445,6 +447,8 @@ fn interceptor(config: &Config, clock: Clock) -> Interceptor {
         armory: Armory::new(),
         holds: Arc::new(Holds::new(clock, limits.max_held_messages, limits.max_held_bytes)),
         patience: Arc::default(),
+        saver: Arc::default(),
+        schemas: Arc::default(),
     };
     interceptor.holds.set_can_hold(config.can_hold);
     if let Some(every) = config.comment_every {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Reply};
+pub use command::{Command, Repeat, Reply};
 pub use detail::{Body, ExchangeDetail, Head, MessageDetail, SseFields, Timing};
 pub use query::{Anchor, MAX_WINDOW_ROWS, ViewQuery, Window};
 pub use rows::{

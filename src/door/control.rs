@@ -95,7 +95,7 @@ impl Script {
             ToProxy::Ask { is_last } => match self.question.take(&frame.payload, is_last) {
                 Ok(None) => Ok(()),
                 Ok(Some(question)) => {
-                    let answer = self.answer(&question);
+                    let answer = self.answer(&question).await;
                     self.say(&answer, |is_last| FromProxy::Answer { is_last }).await
                 }
                 Err(error) => {
@@ -121,7 +121,7 @@ impl Script {
         }
     }
 
-    fn answer(&mut self, question: &[u8]) -> Answered {
+    async fn answer(&mut self, question: &[u8]) -> Answered {
         let command: InterceptCommand = match serde_json::from_slice(question) {
             Ok(command) => command,
             Err(_) => {
@@ -132,7 +132,7 @@ impl Script {
             }
         };
         self.note_edit(&command);
-        match self.hub.interceptor.obey(command, Actor::Script) {
+        match self.hub.interceptor.carry_out(command, Actor::Script).await {
             Ok(reply) => Answered::Done(reply),
             Err(reason) => Answered::Refused(reason),
         }

@@ -1,4 +1,4 @@
-//! Carries out the frontends' commands to the recorder and to the upstreams' breakers.
+//! Carries out the frontends' commands to the recorder, to the upstreams' breakers and to the servers.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use crate::session::observation::{Event, Observation};
 use crate::snapshot::{Command, RecorderState, Reply};
 use crate::transport::hub::Hub;
 use crate::transport::relay::describe;
+use crate::transport::resend;
 
 /// Obeys until nobody can command any more.
 pub(super) async fn obey(
@@ -28,6 +29,10 @@ pub(super) async fn obey(
                 Command::StartRecording { path } => start(&recorder, &hub, &history, path).await,
                 Command::StopRecording => stop(&recorder).await,
                 Command::ResetBreaker { upstream } => reset_breakers(&hub, upstream.as_deref()),
+                Command::Resend(repeat) => match resend::resend(&hub, &repeat) {
+                    Ok(id) => Reply::Resent { id },
+                    Err(message) => Reply::Refused { message },
+                },
                 _ => Reply::Refused {
                     message: "the recorder only starts and stops".to_owned(),
                 },

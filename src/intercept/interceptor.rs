@@ -1,19 +1,28 @@
 //! Rules and held messages together, as frontends and the control socket ask for them.
 
-use std::sync::Arc;
+mod always;
+
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::HoldId;
-use crate::snapshot::Head;
+use crate::ids::{HoldId, Side};
+use crate::mcp::tool_schemas::ToolSchemas;
+use crate::snapshot::{Direction, Head, RowKind};
 
+use super::edit::{Fixup, fixups};
 use super::filter::Filter;
-use super::hold::{Actor, Decision, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds};
+use super::hold::{
+    Actor, Decision, HeadEdit, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds,
+};
 use super::patience::Patience;
 use super::rule::{Hits, Refusal, Rule, Verdict};
+use super::rules::watch::Saver;
 use super::rules::{Armory, RuleRow, template};
+
+pub use always::Remedy;
 
 /// What acts on messages. One for an engine; clones share it.
 #[derive(Debug, Clone)]
@@ -24,6 +33,10 @@ pub struct Interceptor {
     pub holds: Arc<Holds>,
     /// What clients will bear.
     pub patience: Arc<Patience>,
+    /// Where rules are saved, if they come from a file.
+    pub saver: Arc<OnceLock<Saver>>,
+    /// What the tools of the servers say of themselves.
+    pub(crate) schemas: Arc<ToolSchemas>,
 }
 
 /// What is asked about held messages and rules.
@@ -71,6 +84,13 @@ pub enum InterceptCommand {
         /// The message.
         text: Option<String>,
     },
+    /// Fields of its HTTP head are other ones, in place of all that was said of them before.
+    Head {
+        /// Which.
+        id: HoldId,
+        /// What.
+        edit: HeadEdit,
+    },
     /// Somebody edits it, or no longer does: until then nothing happens by itself.
     Editing {
         /// Which.
@@ -98,6 +118,20 @@ pub enum InterceptCommand {
         id: HoldId,
         /// Without a word to its sender.
         is_silent: bool,
+    },
+    /// The same is done to several, each lane in its order: one that waits behind another leaves when its turn comes.
+    Together {
+        /// Which.
+        ids: Vec<HoldId>,
+        /// What.
+        deed: Deed,
+    },
+    /// It changes its place in its lane by one, which breaks the order on purpose.
+    Move {
+        /// Which.
+        id: HoldId,
+        /// Towards the head.
+        is_earlier: bool,
     },
     /// It goes on later.
     Delay {
@@ -127,6 +161,15 @@ pub enum InterceptCommand {
         /// Only the next one.
         is_once: bool,
     },
+    /// What was done by hand is done to all messages that match, before any other rule is asked.
+    Always {
+        /// The filter.
+        when: String,
+        /// What the rule is to be called; gets a number if another one is called so.
+        name: String,
+        /// What was done.
+        remedy: Remedy,
+    },
     /// A rule is switched on or off.
     Switch {
         /// Its name.
@@ -143,6 +186,24 @@ pub enum InterceptCommand {
     Intercept {
         /// On or off.
         is_on: bool,
+    },
+}
+
+/// What is done to several messages at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Deed {
+    /// They go on, edited where they were.
+    Forward,
+    /// They are refused.
+    Refuse {
+        /// How.
+        refusal: Refusal,
+    },
+    /// They are dropped.
+    Drop {
+        /// Without a word to their senders.
+        is_silent: bool,
     },
 }
 
@@ -182,6 +243,19 @@ pub struct HeldText {
     pub edited: Option<String>,
     /// The HTTP head that came with it.
     pub head: Option<Head>,
+    /// What was done to that.
+    pub head_edit: HeadEdit,
+    /// Who chose the server.
+    pub side: Side,
+    /// The client's address without its port.
+    pub address: String,
+    /// Fields of the head that follow the edit, unless that is refused.
+    pub fixups: Vec<Fixup>,
+    /// The JSON Schema of what it carries, if it is known: of the arguments of a call, of the structured result of an
+    /// answer.
+    pub schema: Option<String>,
+    /// For a call: the JSON Schema of the structured result of an answer to it, if it is known.
+    pub answer_schema: Option<String>,
 }
 
 /// What a frontend draws of interception.
@@ -220,7 +294,7 @@ impl Interceptor {
         }
     }
 
-    /// Does what is asked.
+    /// Does what is asked, and writes nothing to the disk.
     ///
     /// # Errors
     /// Why not, and what to do next.
@@ -232,10 +306,18 @@ impl Interceptor {
             InterceptCommand::Events { after } => Ok(InterceptReply::Events(self.holds.events(after))),
             InterceptCommand::Show { id } => self.show(id),
             InterceptCommand::Edit { id, text } => self.edit(id, text),
+            InterceptCommand::Head { id, edit } => {
+                self.holds.edit_head(id, edit).map_err(words)?;
+                Ok(done(format!("{id} goes on with the head as edited")))
+            }
             InterceptCommand::Rules => Ok(InterceptReply::Rules {
                 rows: self.armory.list(),
             }),
             InterceptCommand::Break { filter, is_once } => self.break_on(&filter, is_once),
+            InterceptCommand::Always { when, name, remedy } => {
+                let rule = self.always(&when, &name, &remedy)?;
+                Ok(done(format!("the rule `{}` does so from now on", rule.name)))
+            }
             InterceptCommand::Switch { rule, is_on } => self.switch(&rule, is_on),
             InterceptCommand::Remove { rule } => self.remove(&rule),
             InterceptCommand::Intercept { is_on } => Ok(self.intercept(is_on)),
@@ -256,15 +338,47 @@ impl Interceptor {
             original,
             edited,
             head,
+            head_edit,
+            side,
+            address,
             ..
         } = self.holds.detail(id).map_err(words)?;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let (schema, answer_schema) = self.schemas_of(&row);
+        let fixups = match (&head, &edited) {
+            (Some(head), Some(edited)) => {
+                let schema = self.schemas.of(&row.server, edited).input;
+                fixups(&head.fields, &original, edited, schema.as_deref())
+            }
+            _ => Vec::new(),
+        };
         Ok(InterceptReply::Message(Box::new(HeldText {
             row,
             original: text(&original),
             edited: edited.as_ref().map(text),
             head,
+            head_edit,
+            side,
+            address,
+            fixups,
+            schema,
+            answer_schema,
         })))
+    }
+
+    fn schemas_of(&self, row: &HeldRow) -> (Option<String>, Option<String>) {
+        let is_call = row.method.as_deref() == Some("tools/call");
+        let Some(tool) = row.name.as_deref().filter(|_| is_call) else {
+            return (None, None);
+        };
+        let schemas = self.schemas.named(&row.server, tool);
+        let (input, output) = (schemas.input, schemas.output);
+        let text = |schema: Option<Arc<str>>| schema.map(|schema| schema.to_string());
+        match (row.kind, row.direction) {
+            (RowKind::Request, Direction::ClientToServer) => (text(input), text(output)),
+            (RowKind::Result, Direction::ServerToClient) => (text(output), None),
+            _ => (None, None),
+        }
     }
 
     fn edit(&self, id: HoldId, text: Option<String>) -> Result<InterceptReply, String> {
@@ -326,6 +440,7 @@ impl Interceptor {
                     .map_err(words)?;
                 Ok(done(format!("{id} was dropped")))
             }
+            InterceptCommand::Together { ids, deed } => self.together(&ids, deed, actor),
             InterceptCommand::Delay { id, millis } => {
                 let delay = Decision::Delay(Duration::from_millis(millis));
                 holds.decide(id, delay, actor).map_err(words)?;
@@ -337,6 +452,11 @@ impl Interceptor {
                     .map_err(words)?;
                 Ok(done(format!("{id} was forwarded {times} times")))
             }
+            InterceptCommand::Move { id, is_earlier } => {
+                holds.shift(id, is_earlier).map_err(words)?;
+                let word = if is_earlier { "earlier" } else { "later" };
+                Ok(done(format!("{id} goes one place {word}")))
+            }
             InterceptCommand::Keep { id } => {
                 holds.keep(id).map_err(words)?;
                 Ok(done(format!("{id} waits however long it takes")))
@@ -346,6 +466,20 @@ impl Interceptor {
                 Ok(done(String::new()))
             }
             _ => Err("this is no decision about a held message".to_owned()),
+        }
+    }
+
+    fn together(&self, ids: &[HoldId], deed: Deed, actor: Actor) -> Result<InterceptReply, String> {
+        let (decision, verb) = match deed {
+            Deed::Forward => (Decision::Forward, "forwarded"),
+            Deed::Refuse { refusal } => (Decision::Refuse(refusal), "refused"),
+            Deed::Drop { is_silent } => (Decision::Drop { is_silent }, "dropped"),
+        };
+        let (count, problem) = self.holds.decide_several(ids, &decision, actor);
+        match problem {
+            Some(problem) if count == 0 => Err(problem.to_string()),
+            Some(problem) => Ok(done(format!("{count} were {verb}; {problem}"))),
+            None => Ok(done(format!("{count} were {verb}"))),
         }
     }
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use super::MAX_WINDOW_ROWS;
-use super::{MessageDetail, MessageRow, RecorderState};
-use crate::ids::{MessageId, ProxySessionId};
-use crate::intercept::hold::Actor;
+use super::{Head, MessageDetail, MessageRow, RecorderState};
+use crate::ids::{MessageId, ProxySessionId, Side};
+use crate::intercept::hold::{Actor, HeadEdit};
 use crate::intercept::interceptor::{InterceptCommand, InterceptReply};
 
 /// What a frontend asks of the engine. Each has one [`Reply`].
@@ -55,6 +55,9 @@ pub enum Command {
         /// Name of the upstream; `None` for all of them.
         upstream: Option<String>,
     },
+    /// Send a request of a client again, under an id of its own; nobody but the frontends sees the answer. Answered with
+    /// [`Reply::Resent`] or [`Reply::Refused`].
+    Resend(Box<Repeat>),
     /// About rules and held messages. Answered with [`Reply::Intercept`] or [`Reply::Refused`].
     Intercept {
         /// What.
@@ -62,6 +65,25 @@ pub enum Command {
         /// Who asks.
         actor: Actor,
     },
+}
+
+/// A request that is sent again: what came, and what is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Its first line (`POST /mcp HTTP/1.1`) and fields, as they came.
+    pub head: Head,
+    /// Who chose the destination.
+    pub side: Side,
+    /// Name of the upstream, or authority of the destination.
+    pub server: String,
+    /// The address of its client, without the port.
+    pub client: String,
+    /// What was done to its fields.
+    pub edit: HeadEdit,
+    /// The message as it came.
+    pub original: String,
+    /// The message as it is to go; its id does not matter.
+    pub body: String,
 }
 
 /// The engine's answer to a [`Command`].
@@ -87,6 +109,11 @@ pub enum Reply {
     BreakersReset {
         /// Names of the upstreams whose breaker had been open.
         upstreams: Vec<String>,
+    },
+    /// A request was sent again.
+    Resent {
+        /// The JSON-RPC id of the copy, as it is spelled.
+        id: String,
     },
     /// About rules and held messages.
     Intercept(InterceptReply),

@@ -172,6 +172,9 @@ pub struct MessageRow {
     pub session: Option<ProxySessionId>,
     /// The HTTP exchange that carried it.
     pub exchange: ExchangeId,
+    /// Number of its frame in its direction of the exchange, from 0; messages of a batch share one. `None` for the rows
+    /// of an exchange that carried no message.
+    pub frame: Option<u32>,
     /// The SSE stream that carried it.
     pub stream: Option<StreamId>,
     /// The call it belongs to.

@@ -62,8 +62,10 @@ pub(crate) struct Exchange {
     /// What it is: HTTP, or the run of a command.
     kind: ExchangeKind,
     stated: Stated,
-    /// The fields of its request, kept where something may have to be held.
-    request_fields: Option<Vec<(String, String)>>,
+    /// The head of its request, kept where something may have to be held.
+    request_head: Option<Head>,
+    /// Rules have no say.
+    is_ours: bool,
     state: Mutex<State>,
     end_place: Mutex<Option<Reserved<Observation>>>,
 }
@@ -76,6 +78,8 @@ pub(crate) struct Peer {
     pub(crate) address: Arc<str>,
     /// The address without port.
     pub(crate) host: Arc<str>,
+    /// We ask ourselves, in its session: rules have no say.
+    pub(crate) is_ours: bool,
 }
 
 /// The request of an exchange, as it is told.
@@ -114,8 +118,11 @@ impl Exchange {
         let stated = Stated::read(&beginning);
         let kind = exchange_kind(&beginning, &stated);
         let mut exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
-        if hub.is_intercepting() {
-            exchange.request_fields = Some(field_list(beginning.headers));
+        if exchange.asks_rules() {
+            exchange.request_head = Some(Head {
+                line: format!("{} {}", beginning.method, beginning.target),
+                fields: field_list(beginning.headers),
+            });
         }
         note_head(&hub.meters, &beginning.head, beginning.headers);
         exchange.join_by_head(kind, outbox);
@@ -191,7 +198,8 @@ impl Exchange {
                 },
                 ..State::default()
             }),
-            request_fields: None,
+            request_head: None,
+            is_ours: peer.is_ours,
             end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
         }
     }
@@ -309,9 +317,14 @@ impl Exchange {
         self.hub.watchers.tell_beyond(Observation { at, event });
     }
 
-    /// The fields of its request, if rules were armed when it came.
-    pub(crate) fn request_fields(&self) -> Vec<(String, String)> {
-        self.request_fields.clone().unwrap_or_default()
+    /// Whether a rule may act on what comes next in it.
+    pub(crate) fn asks_rules(&self) -> bool {
+        !self.is_ours && self.hub.is_intercepting()
+    }
+
+    /// The head of its request, if rules were armed when it came.
+    pub(crate) fn request_head(&self) -> Head {
+        self.request_head.clone().unwrap_or_default()
     }
 
     /// The status of its response.

@@ -29,7 +29,7 @@ pub(super) enum Fate {
 /// # Cancel safety
 /// Dropped when the client goes away: what is held ends as orphaned.
 pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut HeaderMap) -> Fate {
-    if !exchange.hub.is_intercepting() {
+    if !exchange.asks_rules() {
         return Fate::Onward(Box::new(relay));
     }
     let mut relay = relay.with_rules(Form::Document);
@@ -59,7 +59,7 @@ pub(super) async fn response(
     status: &mut StatusCode,
     fields: &mut HeaderMap,
 ) -> Relay {
-    if !exchange.hub.is_intercepting() {
+    if !exchange.asks_rules() {
         return relay;
     }
     if BodyKind::of_fields(fields) == BodyKind::Events {

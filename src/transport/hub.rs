@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::clock::{Clock, Timestamp};
 use crate::door::DoorNotes;
 use crate::ids::IdSource;
 use crate::intercept::interceptor::Interceptor;
 use crate::limits::ResourceLimits;
-use crate::mcp::tool_schemas::ToolSchemas;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::session::registry::Registry;
 use crate::snapshot::EndKind;
@@ -117,7 +118,8 @@ pub(crate) struct Hub {
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
     pub(crate) interceptor: Interceptor,
-    pub(crate) tool_schemas: ToolSchemas,
+    /// The `max_connections` places of clients.
+    pub(crate) room: Arc<Semaphore>,
     /// The addresses at which all servers are.
     pub(crate) common: Vec<SocketAddr>,
     /// Those at which one server is alone; of two families the first.

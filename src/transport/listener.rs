@@ -127,6 +127,7 @@ async fn welcome(
             connection: ConnectionId::from(hub.ids.connections.next()),
             address: address.to_string().into(),
             host: address.ip().to_string().into(),
+            is_ours: false,
         },
         local,
         only,

@@ -24,6 +24,7 @@ pub(crate) mod place;
 pub(crate) mod reader;
 pub(crate) mod relay;
 mod reply;
+pub(crate) mod resend;
 pub(crate) mod rewrite;
 pub(crate) mod route;
 pub(crate) mod run;

@@ -234,7 +234,7 @@ impl Relay {
         }
         self.rules_seen = version;
         let is_stream = self.reader.is_of_events() && self.reader.coding().is_none();
-        if self.lane.is_some() || !is_stream || !hub.is_intercepting() {
+        if self.lane.is_some() || !is_stream || !self.exchange.asks_rules() {
             return;
         }
         let is_inside = self.reader.is_inside_frame();

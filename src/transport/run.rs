@@ -195,6 +195,7 @@ impl Run {
             connection: ConnectionId::from(hub.ids.connections.next()),
             address: Arc::clone(&client),
             host: client,
+            is_ours: false,
         };
         let beginning = RunBeginning {
             side: facts.side,

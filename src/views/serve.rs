@@ -158,7 +158,7 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
                 session,
             } => search.find(from, is_backwards, [&filter, &scope], session).await,
             Command::Intercept { what, actor } => match surroundings.interceptor() {
-                Some(interceptor) => match interceptor.obey(what, actor) {
+                Some(interceptor) => match interceptor.carry_out(what, actor).await {
                     Ok(answer) => Reply::Intercept(answer),
                     Err(message) => Reply::Refused { message },
                 },
@@ -168,7 +168,8 @@ fn start((command, reply): CommandEnvelope, view: &View, shared: &Shared) -> Job
             },
             deed @ (Command::StartRecording { .. }
             | Command::StopRecording
-            | Command::ResetBreaker { .. }) => {
+            | Command::ResetBreaker { .. }
+            | Command::Resend(_)) => {
                 return forward(&recorder, (deed, reply)).await;
             }
         };
@@ -183,6 +184,7 @@ async fn forward(recorder: &tokio::sync::mpsc::Sender<CommandEnvelope>, command:
         let (command, reply) = unsent.0;
         let message = match command {
             Command::ResetBreaker { .. } => "the engine has ended; there is no breaker to reset",
+            Command::Resend(_) => "there is no traffic here that it could be sent in",
             _ => "could not reach the recorder, because it has ended; restart to record",
         };
         let message = message.to_owned();

@@ -58,6 +58,8 @@ pub(crate) struct AppOptions {
     pub(crate) no_alt_screen: bool,
     /// Leave the mouse to the terminal until it is asked for.
     pub(crate) no_mouse: bool,
+    /// Never ring the terminal.
+    pub(crate) no_bell: bool,
     /// Look, but start and stop nothing.
     pub(crate) read_only: bool,
     /// Shown at the left of the status line; `shadowcat` if `None`.
@@ -120,6 +122,7 @@ fn first_model(options: &AppOptions) -> Result<Model, AppError> {
     model.has_colours = !options.no_color;
     model.is_read_only = options.read_only;
     model.has_mouse = !options.no_mouse;
+    model.has_bell = !options.no_bell;
     model.filter.clone_from(&options.filter);
     if let Some(title) = &options.title {
         title.clone_into(&mut model.title);
@@ -175,7 +178,7 @@ struct App {
     screen: Screen,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// A message that the user's editor is to get next.
-    to_edit: Option<(HoldId, Vec<u8>)>,
+    to_edit: Option<(Option<HoldId>, Vec<u8>)>,
     is_dirty: bool,
     is_ending: bool,
 }
@@ -275,6 +278,7 @@ impl App {
             }
             Effect::Ask(purpose, command) => self.ask(purpose, command),
             Effect::Copy { what, text } => self.copy(&what, &text),
+            Effect::Ring(text) => terminal::ring(&text).map_err(AppError::Terminal)?,
             Effect::Mouse(is_wanted) => self.screen.capture_mouse(is_wanted).map_err(AppError::Terminal)?,
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
             Effect::Edit { id, text } => self.to_edit = Some((id, text)),
@@ -334,7 +338,7 @@ impl App {
 
     /// Gives the terminal to the user's editor until that has ended. Traffic goes on meanwhile, and the message stays
     /// held however long it takes.
-    async fn edit(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
+    async fn edit(&mut self, id: Option<HoldId>, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
         self.say_editing(id, true).await;
         self.screen.leave();
         let outcome = self.run_editor(id, text, signals).await?;
@@ -344,8 +348,14 @@ impl App {
     }
 
     /// What the editor leaves, or why there was none.
-    async fn run_editor(&mut self, id: HoldId, text: &[u8], signals: &mut Signals) -> Result<Edit, AppError> {
-        let draft = match Draft::create(id, self.clock.now(), text) {
+    async fn run_editor(
+        &mut self,
+        id: Option<HoldId>,
+        text: &[u8],
+        signals: &mut Signals,
+    ) -> Result<Edit, AppError> {
+        let what = id.map_or_else(|| "copy".to_owned(), |id| id.to_string());
+        let draft = match Draft::create(&what, self.clock.now(), text) {
             Ok(draft) => draft,
             Err(error) => return Ok(Err(format!("no file for the editor: {error}"))),
         };
@@ -371,7 +381,10 @@ impl App {
     }
 
     /// While it is edited nothing happens to it by itself.
-    async fn say_editing(&mut self, id: HoldId, is_editing: bool) {
+    async fn say_editing(&mut self, id: Option<HoldId>, is_editing: bool) {
+        let Some(id) = id else {
+            return;
+        };
         let command = Command::Intercept {
             what: InterceptCommand::Editing { id, is_editing },
             actor: Actor::Key,

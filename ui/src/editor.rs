@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use shadowcat::clock::Timestamp;
-use shadowcat::ids::HoldId;
 use tokio::process::{Child, Command};
 
 /// What is started where neither `$VISUAL` nor `$EDITOR` says otherwise.
@@ -23,16 +22,16 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A new file that only this user can read, with `text` in it and a name that ends in `.json`.
+    /// A new file that only this user can read, with `text` in it and a name that has `what` in it and ends in `.json`.
     ///
     /// # Errors
     /// What the system says if no file can be made in the directory for temporary files.
-    pub(crate) fn create(id: HoldId, now: Timestamp, text: &[u8]) -> io::Result<Self> {
+    pub(crate) fn create(what: &str, now: Timestamp, text: &[u8]) -> io::Result<Self> {
         let directory = env::temp_dir();
         let process = std::process::id();
         let mut taken = None;
         for attempt in 0..TRIES {
-            let name = format!("shadowcat-{process}-{id}-{}-{attempt}.json", now.as_micros());
+            let name = format!("shadowcat-{process}-{what}-{}-{attempt}.json", now.as_micros());
             let path = directory.join(name);
             match private_file(&path) {
                 Ok(mut file) => {
@@ -129,8 +128,7 @@ mod tests {
     #[test]
     fn only_the_user_can_read_the_file_and_it_goes_with_the_draft() {
         use std::os::unix::fs::PermissionsExt as _;
-        let id = HoldId::new(3).unwrap();
-        let draft = Draft::create(id, Timestamp::from_micros(7), b"{}").unwrap();
+        let draft = Draft::create("h3", Timestamp::from_micros(7), b"{}").unwrap();
         let path = draft.path.clone();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(path.to_string_lossy().ends_with(".json"));

@@ -12,8 +12,10 @@ pub(crate) enum Effect {
     Ask(Purpose, Command),
     /// Give `text` to the terminal's clipboard.
     Copy { what: String, text: String },
-    /// Give the terminal to the user's editor with this text of a held message; what comes back is an event.
-    Edit { id: HoldId, text: Vec<u8> },
+    /// Ring the terminal, and have it say `text` where it can.
+    Ring(String),
+    /// Give the terminal to the user's editor with this text of a held message, or of a copy; what comes back is an event.
+    Edit { id: Option<HoldId>, text: Vec<u8> },
     /// Take or leave the mouse.
     Mouse(bool),
     /// Back to the shell.
@@ -37,6 +39,10 @@ pub(crate) enum Purpose {
     ResetBreakers,
     /// To show a held message.
     HeldText(HoldId),
+    /// To send a request again.
+    Resend,
+    /// To answer a held call as its tool did last.
+    LastGood(HoldId),
     /// To decide about held messages, or to change rules.
     Intercept,
 }

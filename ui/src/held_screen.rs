@@ -1,15 +1,16 @@
 //! The Held screen as plain data: which message is chosen, and its text.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{DifferenceKind, diff};
+use shadowcat::intercept::edit::{DifferenceKind, Fixup, diff};
 use shadowcat::intercept::hold::HeldRow;
-use shadowcat::intercept::interceptor::HeldText;
+use shadowcat::intercept::interceptor::{HeldText, Remedy};
 
-use crate::document::pretty;
+use crate::document::{headers, pretty};
 use crate::edit_job::EditJob;
 use crate::list::ListState;
 use crate::model::ROW_GUARD;
@@ -25,6 +26,13 @@ struct Drawn {
     row: u64,
     /// When it came under the cursor without the user's doing; `None` if the user put the cursor there.
     moved_at: Option<Timestamp>,
+}
+
+/// What was done to a message by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ByHand {
+    pub(crate) row: HeldRow,
+    pub(crate) remedy: Remedy,
 }
 
 /// The state of the Held screen.
@@ -43,6 +51,18 @@ pub(crate) struct Held {
     pub(crate) is_stale: bool,
     /// What is in the user's editor, or was and is not decided about yet.
     pub(crate) job: Option<EditJob>,
+    /// What messages said before each edit, the latest last.
+    pub(crate) steps: Vec<(HoldId, Option<String>)>,
+    /// What the engine was asked to do last, until it has answered.
+    pub(crate) tried: Option<ByHand>,
+    /// What was done last that a rule could do too.
+    pub(crate) last: Option<ByHand>,
+    /// Those for which the terminal has been rung.
+    pub(crate) rung: BTreeSet<u64>,
+    /// Those that keys act on together.
+    pub(crate) marks: BTreeSet<u64>,
+    /// Where a range of marks begins that goes with the cursor, and the marks of before.
+    pub(crate) range: Option<(u64, BTreeSet<u64>)>,
     /// What differs is shown instead of the whole.
     pub(crate) shows_difference: bool,
     pub(crate) scroll: usize,
@@ -60,6 +80,12 @@ impl Default for Held {
             asked: None,
             is_stale: false,
             job: None,
+            steps: Vec::new(),
+            tried: None,
+            last: None,
+            rung: BTreeSet::new(),
+            marks: BTreeSet::new(),
+            range: None,
             shows_difference: false,
             scroll: 0,
             lines: Vec::new(),
@@ -79,7 +105,7 @@ impl Held {
             self.scroll = 0;
             self.shows_difference = false;
         }
-        self.shows_difference &= text.edited.is_some();
+        self.shows_difference &= text.row.is_edited;
         self.text = Some(Arc::new(text));
         self.lay_out(theme);
     }
@@ -90,11 +116,23 @@ impl Held {
         (self.scroll, self.shows_difference) = (0, false);
     }
 
+    /// What was remembered of messages that have left goes.
+    pub(crate) fn forget_all_but(&mut self, rows: &[u64]) {
+        let is_there = |id: &u64| rows.binary_search(id).is_ok();
+        self.rung.retain(is_there);
+        self.marks.retain(is_there);
+        self.steps.retain(|(id, _)| is_there(&id.get()));
+    }
+
     /// Makes the lines anew.
     pub(crate) fn lay_out(&mut self, theme: Theme) {
         self.lines = match &self.text {
             Some(text) if self.shows_difference => difference(text, theme),
-            Some(text) => whole(text.edited.as_ref().unwrap_or(&text.original)),
+            Some(text) => {
+                let mut lines = head(text, theme);
+                lines.extend(whole(text.edited.as_ref().unwrap_or(&text.original)));
+                lines
+            }
             None => Vec::new(),
         };
     }
@@ -140,9 +178,54 @@ fn whole(text: &str) -> Vec<Line> {
     layout.lines
 }
 
+/// What is done to the head that goes on with it: by hand, and because it says the same as the message.
+fn head(text: &HeldText, theme: Theme) -> Vec<Line> {
+    let by_hand = text.head_edit.fields.iter().map(|(name, value)| {
+        let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
+        match value {
+            Some(_) if headers::is_secret(name) => line.with(Role::Warn, "another secret"),
+            Some(value) => line.say(Role::Good, value),
+            None => line.with(Role::Bad, "removed"),
+        }
+    });
+    let following = text.fixups.iter().map(|fixup| followed(text, fixup, theme));
+    let mut lines: Vec<Line> = by_hand.chain(following).collect();
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines
+}
+
+/// A field that follows the edit, or does not.
+pub(crate) fn followed(text: &HeldText, fixup: &Fixup, theme: Theme) -> Line {
+    let line = Line::default()
+        .say(Role::JsonKey, &fixup.name)
+        .with(Role::Dim, ": ");
+    let before = fixup.before.as_deref().unwrap_or("none");
+    if is_refused(text, fixup) {
+        return line
+            .say(Role::Text, before)
+            .with(Role::Warn, " stays as it came, the server may refuse that");
+    }
+    line.say(Role::Dim, before)
+        .with(Role::Dim, theme.sign(" → ", " -> "))
+        .say(Role::Good, fixup.after.as_deref().unwrap_or("none"))
+        .with(Role::Dim, " follows the edit")
+}
+
+/// Whether the field is to stay as it came.
+pub(crate) fn is_refused(text: &HeldText, fixup: &Fixup) -> bool {
+    let mut refused = text.head_edit.refused.iter();
+    refused.any(|name| name.eq_ignore_ascii_case(&fixup.name))
+}
+
 /// What was edited, value by value.
 fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
     let Some(edited) = &text.edited else {
+        let head = head(text, theme);
+        if !head.is_empty() {
+            return head;
+        }
         return vec![Line::of(Role::Dim, "not edited: it goes on as it came")];
     };
     let found = diff(text.original.as_bytes(), edited.as_bytes());
@@ -152,7 +235,7 @@ fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
             "only white space or the order of members differs",
         )];
     }
-    let mut lines = Vec::new();
+    let mut lines = head(text, theme);
     for change in found {
         let (role, sign) = match change.kind {
             DifferenceKind::Added => (Role::Good, "+"),

@@ -5,6 +5,7 @@ use shadowcat::intercept::edit::FieldLine;
 use shadowcat::intercept::interceptor::InterceptCommand;
 
 use crate::edit_job::Edited;
+use crate::held_screen::ByHand;
 use crate::line_edit::LineEdit;
 
 /// The values of a held message.
@@ -15,6 +16,8 @@ pub(crate) struct FieldsState {
     pub(crate) payload: Vec<u8>,
     pub(crate) lines: Vec<FieldLine>,
     pub(crate) chosen: usize,
+    /// What its tool says of it.
+    pub(crate) schema: Option<String>,
     /// The chosen value while it is being typed.
     pub(crate) edit: Option<FieldEdit>,
 }
@@ -27,6 +30,15 @@ pub(crate) struct FieldEdit {
     pub(crate) before: String,
     /// A text that is typed without quotes.
     pub(crate) is_bare: bool,
+    /// What the value may be, as it is typed; empty for anything.
+    pub(crate) choices: Vec<String>,
+}
+
+/// The fields of a head that follow an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeadState {
+    pub(crate) id: HoldId,
+    pub(crate) chosen: usize,
 }
 
 /// An edit that may be wrong.
@@ -52,14 +64,14 @@ pub(crate) enum Then {
 }
 
 /// Something that is typed for a held message or a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HoldPrompt {
     pub(crate) line: LineEdit,
     pub(crate) purpose: HoldPurpose,
 }
 
 /// What it is typed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HoldPurpose {
     /// The result that answers this request.
     Answer(HoldId),
@@ -67,4 +79,6 @@ pub(crate) enum HoldPurpose {
     Delay(HoldId),
     /// Messages that are held from now on.
     Break { is_once: bool },
+    /// Messages to which the same is done from now on.
+    Always(Box<ByHand>),
 }

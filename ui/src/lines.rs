@@ -111,6 +111,7 @@ pub(crate) fn sample_row() -> MessageRow {
         at: shadowcat::clock::Timestamp::from_micros(1_780_000_000_123_456),
         session: "R1".parse().ok(),
         exchange: shadowcat::ids::ExchangeId::new(3).unwrap(),
+        frame: Some(0),
         stream: None,
         call: shadowcat::ids::CallId::new(2),
         direction: Direction::ServerToClient,

@@ -423,6 +423,7 @@ fn app_options(screen: ScreenSettings) -> AppOptions {
         keys: screen.keys,
         no_alt_screen: !screen.has_alt_screen,
         no_mouse: !screen.has_mouse,
+        no_bell: !screen.has_bell,
         read_only: screen.is_read_only,
         filter: screen.filter,
         title: None,

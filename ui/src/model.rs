@@ -18,7 +18,7 @@ use crate::detail::Detail;
 use crate::format;
 use crate::held_screen::Held;
 pub(crate) use crate::hold_modes::{
-    FieldEdit, FieldsState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
+    FieldEdit, FieldsState, HeadState, HoldPrompt, HoldPurpose, ProblemsState, Question, Then,
 };
 use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
@@ -112,12 +112,16 @@ pub(crate) enum Mode {
     Ask(Question),
     /// How a held message is refused.
     Refuse(u64),
+    /// When and how often a held message goes on.
+    Faulting(u64),
     /// Something is typed for a held message or a rule.
     Hold(HoldPrompt),
     /// An edit that may be wrong: what becomes of it.
     Problems(ProblemsState),
     /// The values of a held message, to be changed in place.
     Fields(FieldsState),
+    /// The fields of a head that follow an edit.
+    Head(HeadState),
 }
 
 /// The filter while it is being typed.
@@ -208,9 +212,6 @@ pub(crate) struct Drawn {
 /// How long a row has to be under the cursor before a key may act on it, if the list put it there.
 pub(crate) const ROW_GUARD: Duration = Duration::from_millis(150);
 
-/// A notification in the traffic and a held one of the same kind that came so close together are the same one.
-const SAME_MOMENT: Duration = Duration::from_millis(5);
-
 /// Filters remembered for the Up key.
 pub(crate) const FILTERS_KEPT: usize = 50;
 
@@ -244,6 +245,7 @@ pub(crate) struct Model {
     pub(crate) log_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
+    pub(crate) has_bell: bool,
     pub(crate) mode: Mode,
     pub(crate) sessions: ListState<Option<ProxySessionId>>,
     pub(crate) messages: ListState<MessageId>,
@@ -298,6 +300,7 @@ impl Model {
             log_pane: Pane::Log,
             is_zoomed: false,
             has_mouse: true,
+            has_bell: true,
             mode: Mode::Normal,
             sessions: ListState::new(false),
             messages: ListState::new(true),
@@ -360,9 +363,11 @@ impl Model {
             Mode::CopyServer => &[Context::CopyingServer],
             Mode::Ask(_) => &[Context::Asking],
             Mode::Refuse(_) => &[Context::Refusing],
+            Mode::Faulting(_) => &[Context::Faulting],
             Mode::Problems(_) => &[Context::Doubting],
             Mode::Fields(state) if state.edit.is_some() => &[Context::Prompt],
             Mode::Fields(_) => &[Context::Fields],
+            Mode::Head(_) => &[Context::Heads],
         }
     }
 
@@ -517,14 +522,10 @@ impl Model {
     pub(crate) fn held_of(&self, row: &MessageRow) -> Option<&HeldRow> {
         let mut held = self.snapshot.intercept.rows.iter();
         held.find(|held| {
-            let is_same = held.exchange == row.exchange
+            held.exchange == row.exchange
                 && held.direction == row.direction
-                && held.kind == row.kind
-                && held.rpc_id == row.rpc_id
-                && held.method == row.method;
-            // Without an id only the moment tells them apart.
-            is_same
-                && (row.rpc_id.is_some() || held.at.since(row.at).max(row.at.since(held.at)) < SAME_MOMENT)
+                // Where no message was carried, the whole body is what is held.
+                && row.frame.map_or(held.kind == row.kind, |frame| frame == held.frame)
         })
     }
 

@@ -52,7 +52,10 @@ impl Stage {
                         events.push(Event::Snapshot(Arc::new(self.fake.snapshot(&query))));
                     }
                     Effect::Ask(purpose, command) => {
-                        if !matches!(purpose, Purpose::Detail(_) | Purpose::HeldText(_)) {
+                        if !matches!(
+                            purpose,
+                            Purpose::Detail(_) | Purpose::HeldText(_) | Purpose::LastGood(_)
+                        ) {
                             self.effects.push(Effect::Ask(purpose, command.clone()));
                         }
                         let reply = self.fake.answer(command);

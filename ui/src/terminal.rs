@@ -132,6 +132,23 @@ fn clipboard_sequence(text: &str) -> String {
     format!("\x1b]52;c;{}\x07", STANDARD.encode(text))
 }
 
+/// Rings the terminal's bell, and has it show `text` to whoever looks elsewhere (OSC 9), if it can. Only while the screen
+/// is ours.
+///
+/// # Errors
+/// What the system says if the terminal cannot be written.
+pub(crate) fn ring(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(notice_sequence(text).as_bytes())?;
+    out.flush()
+}
+
+/// The bell last: it ends the sequence for terminals that do not know its proper end, and rings for them all the same.
+fn notice_sequence(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("\x1b]9;{text}\x1b\\\x07")
+}
+
 /// The last panic while a screen was up: its message and where it was.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
@@ -186,6 +203,11 @@ pub(crate) fn stop_process() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notice_ends_where_it_should() {
+        assert_eq!(notice_sequence("h3\x07\x1b]0;x"), "\x1b]9;h3]0;x\x1b\\\x07");
+    }
 
     #[test]
     fn the_clipboard_gets_base64_only() {

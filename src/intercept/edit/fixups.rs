@@ -8,6 +8,7 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderName;
+use serde::{Deserialize, Serialize};
 
 use super::reader::{children, read};
 use crate::codec::json::{PathStep, find_path, string_value};
@@ -27,7 +28,7 @@ const NAME: &str = "Mcp-Name";
 const PARAM: &str = "Mcp-Param-";
 
 /// A header field that has to follow an edit, or the server must refuse the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fixup {
     /// Its name, as the head has it if it is there.
     pub name: String,

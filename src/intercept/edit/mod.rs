@@ -5,12 +5,14 @@
 
 mod apply;
 mod assign;
+mod changes;
 mod check;
 mod diff;
 mod equal;
 mod error;
 mod fields;
 mod fixups;
+mod front_matter;
 mod mask;
 mod patch;
 mod path;
@@ -18,19 +20,23 @@ mod reader;
 mod schema;
 mod splice;
 mod sse;
+mod suggest;
 #[cfg(test)]
 mod tests;
 
 pub use apply::apply;
 pub use assign::parse_assignment;
+pub use changes::changes;
 pub use check::{Expectation, MAX_PROBLEMS, Problem, check};
 pub use diff::{Difference, DifferenceKind, MAX_DIFFERENCES, diff};
 pub use error::{EditError, EditedText, MAX_OPERATIONS, MAX_RESULT_BYTES};
 pub use fields::{FieldKind, FieldLine, MAX_FIELDS, MAX_PATH_BYTES, fields, value_at};
 pub use fixups::{Fixup, fixups};
+pub use front_matter::{FieldChanges, FrontMatter, Split};
 pub use mask::{Placeholders, mask, unmask};
 pub use reader::{MAX_NESTING, SyntaxError};
 pub use sse::with_payload;
+pub use suggest::{choices, example};
 
 /// A change of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -127,13 +127,13 @@ impl Item {
         HoldChange::Decided { ending, actor }
     }
 
-    const fn ending(&self, decision: &Decision) -> Ending {
+    fn ending(&self, decision: &Decision) -> Ending {
         match decision {
             Decision::Answer(_) => Ending::Answered,
             Decision::Refuse(_) => Ending::Refused,
             Decision::Drop { .. } => Ending::Dropped,
             Decision::Cancel => Ending::Cancelled,
-            Decision::Forward | Decision::Delay(_) | Decision::Duplicate(_) if self.edited.is_some() => {
+            Decision::Forward | Decision::Delay(_) | Decision::Duplicate(_) if self.is_edited() => {
                 Ending::Edited
             }
             Decision::Forward | Decision::Delay(_) | Decision::Duplicate(_) => Ending::Forwarded,

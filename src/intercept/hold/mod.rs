@@ -24,7 +24,7 @@ use crate::ids::{CallId, HoldId, IdSource};
 use crate::resource::meters::Level;
 
 pub use events::{HoldChange, HoldEvent, HoldEvents, MAX_EVENTS};
-pub use row::{HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
+pub use row::{HeadEdit, HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
 pub(crate) use ticket::Ticket;
 
 use super::rule::{OnExpire, Refusal};
@@ -184,6 +184,8 @@ struct Inner {
     bytes: usize,
     /// Calls whose next message is to be held.
     steps: Vec<CallId>,
+    /// Messages that are to change their places, by their lanes: whether towards the head.
+    moves: Vec<(u64, HoldId, bool)>,
     log: events::EventLog,
 }
 
@@ -191,6 +193,7 @@ struct Inner {
 struct Item {
     facts: Arc<HeldFacts>,
     edited: Option<Bytes>,
+    head: HeadEdit,
     is_head: bool,
     is_editing: bool,
     /// Nothing happens when its time is over.
@@ -208,6 +211,8 @@ pub(crate) struct Decided {
     pub(crate) actor: Actor,
     /// The payload that goes on instead.
     pub(crate) edited: Option<Bytes>,
+    /// What was done to the head.
+    pub(crate) head: HeadEdit,
 }
 
 impl Holds {
@@ -278,6 +283,7 @@ impl Holds {
         let item = Item {
             facts: Arc::clone(&facts),
             edited: None,
+            head: HeadEdit::default(),
             is_head,
             is_editing: false,
             is_kept: false,
@@ -314,6 +320,9 @@ impl Holds {
             original: item.facts.payload.clone(),
             edited: item.edited.clone(),
             head: item.facts.head.clone(),
+            head_edit: item.head.clone(),
+            side: item.facts.side,
+            address: item.facts.address.clone(),
             rule: item.facts.rule.clone(),
         })
     }
@@ -345,16 +354,14 @@ impl Holds {
     pub fn decide(&self, id: HoldId, decision: Decision, actor: Actor) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
-        if item.decision.is_some() && !matches!(item.decision, Some((Decision::Delay(_), _))) {
+        if !item.is_open() {
             return Err(HoldError::Gone(id));
         }
         if !item.is_head && decision != Decision::Cancel {
             let lane = item.facts.lane;
-            let mut before = inner.items.range(..id).rev();
-            let head = before.find(|(_, other)| other.facts.lane == lane && other.is_head);
             return Err(HoldError::Queued {
                 id,
-                head: head.map_or(id, |(head, _)| *head),
+                head: inner.head_of(lane).unwrap_or(id),
             });
         }
         item.facts.fits(&decision)?;
@@ -366,6 +373,39 @@ impl Holds {
         wake(waker);
         self.tell();
         Ok(())
+    }
+
+    /// Decides the same about several, whether at the head of their lanes or not: the order of lanes is kept, so each
+    /// leaves when its turn comes. Returns how many were decided about, and why the first of the others was not.
+    pub(crate) fn decide_several(
+        &self,
+        ids: &[HoldId],
+        decision: &Decision,
+        actor: Actor,
+    ) -> (usize, Option<HoldError>) {
+        let mut inner = self.lock();
+        let (mut wakers, mut count, mut problem) = (Vec::new(), 0, None);
+        for id in ids {
+            let item = inner.items.get_mut(id).filter(|item| item.is_open());
+            let fits = match &item {
+                Some(item) => item.facts.fits(decision),
+                None => Err(HoldError::Gone(*id)),
+            };
+            match (item, fits) {
+                (Some(item), Ok(())) => {
+                    item.decision = Some((decision.clone(), actor));
+                    wakers.extend(item.waker.take());
+                    count += 1;
+                }
+                (_, outcome) => problem = problem.or(outcome.err()),
+            }
+        }
+        drop(inner);
+        for waker in wakers {
+            waker.wake();
+        }
+        self.tell();
+        (count, problem)
     }
 
     /// Forwards all that stand at the head of their lane, then those behind them as they come up. Returns how many were
@@ -393,12 +433,12 @@ impl Holds {
         let mut wakers = Vec::new();
         let mut count = 0;
         for item in inner.items.values_mut().filter(|item| wanted(&item.facts)) {
-            let is_open = item.decision.is_none() || matches!(item.decision, Some((Decision::Delay(_), _)));
-            if is_open {
+            if item.is_open() {
                 item.decision = Some((Decision::Forward, actor));
                 if actor == Actor::Release {
                     // An edit that nobody has sent is nobody's wish.
                     item.edited = None;
+                    item.head = HeadEdit::default();
                 }
                 wakers.extend(item.waker.take());
                 count += 1;
@@ -418,8 +458,26 @@ impl Holds {
     /// [`HoldError::Gone`].
     pub fn edit(&self, id: HoldId, payload: Option<Bytes>) -> Result<(), HoldError> {
         self.change(id, |item| {
+            if payload.is_none() {
+                item.head = HeadEdit::default();
+            }
             item.edited = payload.filter(|edited| *edited != item.facts.payload);
         })
+    }
+
+    /// Says what is done to the head that came with it, in place of all that was said before.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`]; [`HoldError::Unfit`] if it has no head of its own.
+    pub fn edit_head(&self, id: HoldId, head: HeadEdit) -> Result<(), HoldError> {
+        if self.detail(id)?.head.is_none() {
+            return Err(HoldError::Unfit {
+                id,
+                what: "no HTTP request",
+                why: "there is no head that goes on with it",
+            });
+        }
+        self.change(id, |item| item.head = head)
     }
 
     /// Says that somebody edits it, or no longer does.
@@ -436,6 +494,51 @@ impl Holds {
     /// [`HoldError::Gone`].
     pub fn keep(&self, id: HoldId) -> Result<(), HoldError> {
         self.change(id, |item| item.is_kept = true)
+    }
+
+    /// Moves one by one place within its lane, which breaks the order in which messages came.
+    ///
+    /// # Errors
+    /// [`HoldError::Gone`]; [`HoldError::Unfit`] if it is at that end already, or the head of its lane is decided about.
+    pub fn shift(&self, id: HoldId, is_earlier: bool) -> Result<(), HoldError> {
+        let unfit = |what, why| Err(HoldError::Unfit { id, what, why });
+        let mut inner = self.lock();
+        let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
+        let (lane, is_head, queued) = (item.facts.lane, item.is_head, item.queued);
+        if is_head && is_earlier {
+            return unfit("at the head of its lane", "it is the next to go");
+        }
+        if is_head && queued == 0 {
+            return unfit("alone in its lane", "nothing waits that could go before it");
+        }
+        let head = inner.head_of(lane).and_then(|head| inner.items.get_mut(&head));
+        let Some(head) = head.filter(|head| head.decision.is_none()) else {
+            return unfit(
+                "in a lane that moves",
+                "try again when one of them is held at its head",
+            );
+        };
+        let waker = head.waker.take();
+        if inner.moves.len() >= self.max_messages {
+            inner.moves.remove(0);
+        }
+        inner.moves.push((lane, id, is_earlier));
+        drop(inner);
+        wake(waker);
+        Ok(())
+    }
+
+    /// What is to change its place in a lane.
+    pub(crate) fn take_moves(&self, lane: u64) -> Vec<(HoldId, bool)> {
+        let mut inner = self.lock();
+        let mut taken = Vec::new();
+        inner.moves.retain(|(of, id, is_earlier)| {
+            if *of == lane {
+                taken.push((*id, *is_earlier));
+            }
+            *of != lane
+        });
+        taken
     }
 
     /// Forwards one, and holds the next message of its call whatever the rules say.
@@ -518,6 +621,7 @@ impl Holds {
                 decision: decision.clone(),
                 actor: *actor,
                 edited: item.edited.clone(),
+                head: item.head.clone(),
             }),
             None => Poll::Pending,
         }
@@ -572,7 +676,26 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
+impl Inner {
+    /// The message at the head of a lane.
+    fn head_of(&self, lane: u64) -> Option<HoldId> {
+        let mut items = self.items.values();
+        let head = items.find(|item| item.facts.lane == lane && item.is_head);
+        head.map(|head| head.facts.id)
+    }
+}
+
 impl Item {
+    /// It goes on otherwise than it came.
+    fn is_edited(&self) -> bool {
+        self.edited.is_some() || !self.head.fields.is_empty()
+    }
+
+    /// Nothing is decided, or nothing but when it goes on.
+    fn is_open(&self) -> bool {
+        matches!(self.decision, None | Some((Decision::Delay(_), _)))
+    }
+
     fn row(&self, now: Timestamp) -> HeldRow {
         let facts = &self.facts;
         let state = match (self.is_head, self.is_editing) {
@@ -583,7 +706,7 @@ impl Item {
         HeldRow {
             state,
             age: now.since(facts.at),
-            is_edited: self.edited.is_some(),
+            is_edited: self.is_edited(),
             is_kept: self.is_kept,
             queued_behind: self.queued,
             queued_bytes: self.queued_bytes as u64,

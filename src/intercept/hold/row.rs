@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{CallId, ExchangeId, HoldId, ProxySessionId};
+use crate::ids::{CallId, ExchangeId, HoldId, ProxySessionId, Side};
+use crate::intercept::edit::FieldChanges;
 use crate::intercept::rule::{OnExpire, Refusal};
 use crate::snapshot::{Carrier, Direction, Head, RowKind};
 
@@ -47,6 +48,10 @@ pub struct HeldFacts {
     pub server: String,
     /// Name of the client.
     pub client: Option<String>,
+    /// Who chose the server.
+    pub side: Side,
+    /// The client's address without its port.
+    pub address: String,
     /// What came.
     pub payload: Bytes,
     /// The HTTP head that came with it.
@@ -59,6 +64,15 @@ pub struct HeldFacts {
     pub budget: Duration,
     /// How that is known.
     pub budget_source: String,
+}
+
+/// What was done by hand to the head that a message came with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadEdit {
+    /// Fields that are set, or taken out where there is no value.
+    pub fields: FieldChanges,
+    /// Names of fields that do not follow an edit of the body, though they say the same as it.
+    pub refused: Vec<String>,
 }
 
 /// Where a message in the table stands.
@@ -141,6 +155,12 @@ pub struct HeldDetail {
     pub edited: Option<Bytes>,
     /// The HTTP head that came with it.
     pub head: Option<Head>,
+    /// What was done to that.
+    pub head_edit: HeadEdit,
+    /// Who chose the server.
+    pub side: Side,
+    /// The client's address without its port.
+    pub address: String,
     /// The rule that held it.
     pub rule: String,
 }

@@ -35,6 +35,14 @@ impl Ticket {
         self.holds.come_up(self.facts.id);
     }
 
+    /// Another one is at the head of its lane now.
+    pub(crate) fn step_down(&self) {
+        self.holds.note(self.facts.id, |item| {
+            item.is_head = false;
+            (item.queued, item.queued_bytes) = (0, 0);
+        });
+    }
+
     /// Its lane ends, so that nothing that was decided can be done any more.
     pub(crate) fn orphan(&self) {
         self.holds.note(self.facts.id, |item| item.decision = None);

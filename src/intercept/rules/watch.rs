@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use crate::intercept::rule::Rule;
@@ -53,6 +54,58 @@ pub struct RulesFile {
     seen: Option<Stamp>,
 }
 
+/// Rules that wait to be saved; beyond, saving is refused.
+const WAITING: usize = 4;
+
+/// Saves rules through [`watch`], so that nobody else writes to the file meanwhile. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Saver {
+    path: PathBuf,
+    asked: mpsc::Sender<Save>,
+}
+
+/// The other end of a [`Saver`].
+#[derive(Debug)]
+pub struct Saves(mpsc::Receiver<Save>);
+
+#[derive(Debug)]
+struct Save {
+    rule: Rule,
+    done: oneshot::Sender<Result<(), RulesFileError>>,
+}
+
+impl Saver {
+    /// For the file that [`watch`] looks at with the other end.
+    pub fn of(file: &RulesFile) -> (Self, Saves) {
+        let (asked, saves) = mpsc::channel(WAITING);
+        let path = file.path.clone();
+        (Self { path, asked }, Saves(saves))
+    }
+
+    /// Where the rules are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a rule to the file, before the others. A rule that is saved once is written, whether or not somebody waits
+    /// for it.
+    ///
+    /// # Errors
+    /// What to tell the user: why the file could not be written, or that nobody is there to write it.
+    pub async fn save(&self, rule: Rule) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        let asked = self.asked.try_send(Save { rule, done });
+        asked.map_err(|_| format!("{} is busy or no longer watched", self.path.display()))?;
+        match outcome.await {
+            Ok(saved) => saved.map_err(|error| match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            }),
+            Err(_) => Err("the proxy ends".to_owned()),
+        }
+    }
+}
+
 /// By what a change is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -93,25 +146,33 @@ impl RulesFile {
 /// Keeps the armed rules as the file says until the program ends; a file with a mistake changes nothing and is told in
 /// the log with line and column.
 ///
-/// Looks each [`PERIOD`], on a blocking thread. To be run as a task of kind [`TaskKind::File`].
-pub async fn watch(mut file: RulesFile, armory: Armory, tasks: Tasks) {
+/// Looks each [`PERIOD`], and whenever it has saved a rule, on a blocking thread. To be run as a task of kind
+/// [`TaskKind::File`].
+pub async fn watch(mut file: RulesFile, mut saves: Saves, armory: Armory, tasks: Tasks) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let save = tokio::select! {
             () = tasks.stopping().cancelled() => return,
-            _ = ticks.tick() => {}
-        }
+            Some(save) = saves.0.recv() => Some(save),
+            _ = ticks.tick() => None,
+        };
+        let (rule, done) = save.map(|save| (save.rule, save.done)).unzip();
         let looked = tasks.run_blocking(TaskKind::File, move || {
+            let saved = rule.map(|rule| save_first(&file.path, &rule));
             let change = file.poll();
-            (file, change)
+            (file, saved, change)
         });
-        let Ok((same, change)) = looked.await else {
+        let Ok((same, saved, change)) = looked.await else {
             return;
         };
         file = same;
         if let Some(change) = change {
             take_over(&file.path, change, &armory);
+        }
+        if let (Some(done), Some(saved)) = (done, saved) {
+            // Whoever asked may have left.
+            let _ = done.send(saved);
         }
     }
 }
@@ -143,6 +204,14 @@ fn take_over(path: &Path, change: Result<Vec<Rule>, RulesFileError>, armory: &Ar
 /// [`RulesFileError`] if it cannot be read or written, or has a mistake: then it is left alone.
 pub fn save(path: &Path, rule: &Rule) -> Result<(), RulesFileError> {
     rewrite(path, |text| file::with_rule(text, rule))
+}
+
+/// As [`save`], but a new rule goes before the others, so that it is asked first. Blocking.
+///
+/// # Errors
+/// As for [`save`].
+pub fn save_first(path: &Path, rule: &Rule) -> Result<(), RulesFileError> {
+    rewrite(path, |text| file::with_rule_first(text, rule))
 }
 
 /// Takes a rule out of the file as [`file::without_rule`] does. Blocking.
@@ -252,7 +321,11 @@ mod tests {
         let (watched, rules) = RulesFile::open(&path).unwrap();
         let (armory, tasks) = (Armory::new(), Tasks::new(16));
         armory.replace_saved(rules).unwrap();
-        tasks.spawn(TaskKind::File, watch(watched, armory.clone(), tasks.clone()));
+        let (_saver, saves) = Saver::of(&watched);
+        tasks.spawn(
+            TaskKind::File,
+            watch(watched, saves, armory.clone(), tasks.clone()),
+        );
         fs::write(&path, format!("{HOLD}[[rule]]\nname = \"b\"\nthen = \"log\"\n")).unwrap();
         while armory.list().len() == 1 {
             tokio::time::advance(PERIOD).await;
@@ -304,6 +377,36 @@ mod tests {
         forget(&path, "b").unwrap();
         assert_eq!(file::parse(&fs::read_to_string(&path).unwrap()).unwrap().len(), 1);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_rule_that_is_saved_while_the_file_is_watched_is_asked_first_and_keeps_its_counts() {
+        let (_directory, path) = file(&format!("# mine\n\n# about a\n{HOLD}"));
+        let (watched, rules) = RulesFile::open(&path).unwrap();
+        let (armory, tasks) = (Armory::new(), Tasks::new(16));
+        armory.replace_saved(rules).unwrap();
+        let (saver, saves) = Saver::of(&watched);
+        tasks.spawn(
+            TaskKind::File,
+            watch(watched, saves, armory.clone(), tasks.clone()),
+        );
+        let mut rule = file::parse("[[rule]]\nname = \"b\"\nthen = \"drop\"\n")
+            .unwrap()
+            .remove(0);
+        armory.add_first(rule.clone()).unwrap();
+        saver.save(rule.clone()).await.unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.starts_with("# mine\n\n[[rule]]\nname = \"b\"\nthen = \"drop\"\n\n# about a\n"),
+            "{text}"
+        );
+        assert_eq!(names(&armory), ["b", "a"]);
+        assert!(armory.list().iter().all(|row| row.is_saved));
+        rule.name = "c".to_owned();
+        armory.add(rule).unwrap();
+        assert_eq!(names(&armory), ["b", "c", "a"]);
+        tasks.end_traffic(PERIOD).await;
+        assert_eq!(tasks.end_services(PERIOD).await, Vec::new());
     }
 
     #[test]

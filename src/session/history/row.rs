@@ -1,5 +1,6 @@
 //! One row of history: what never changes of it, and the few things that do.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub(crate) struct RowFacts {
     pub(crate) id: MessageId,
     pub(crate) at: Timestamp,
     pub(crate) exchange: Arc<ExchangeRecord>,
+    /// Its frame in its direction of the exchange, counted from 1.
+    pub(crate) frame: Option<NonZeroU32>,
     pub(crate) stream: Option<StreamId>,
     pub(crate) call: Option<CallId>,
     /// The row of the same call before this one.
@@ -35,7 +38,8 @@ pub(crate) struct RowFacts {
     pub(crate) rpc_id: Option<Box<str>>,
     pub(crate) summary: Box<str>,
     pub(crate) findings: Box<[Finding]>,
-    pub(crate) batch: Option<(u32, u32)>,
+    /// Its position in a batch, counted from 1, and the batch's length.
+    pub(crate) batch: Option<(NonZeroU32, u32)>,
     pub(crate) rare: Option<Box<RareFacts>>,
 }
 
@@ -219,6 +223,7 @@ impl Row {
             at: facts.at,
             session: self.session(),
             exchange: facts.exchange.id,
+            frame: facts.frame.map(|frame| frame.get() - 1),
             stream: facts.stream,
             call: facts.call,
             direction: facts.direction,
@@ -231,7 +236,7 @@ impl Row {
             server: facts.exchange.server.to_string(),
             state: self.state(),
             findings: self.findings(),
-            batch: facts.batch,
+            batch: facts.batch.map(|(place, length)| (place.get(), length)),
             has_body: self.has_body(),
         }
     }

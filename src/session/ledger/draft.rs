@@ -1,5 +1,6 @@
 //! A row in the making.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -16,6 +17,8 @@ use super::sessions::Step;
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) at: Timestamp,
+    /// Counted from 1.
+    pub(super) frame: Option<NonZeroU32>,
     pub(super) stream: Option<StreamId>,
     pub(super) call: Option<CallId>,
     pub(super) direction: Direction,
@@ -38,6 +41,7 @@ impl Draft {
     pub(super) fn new(at: Timestamp, direction: Direction, carrier: Carrier, kind: RowKind) -> Self {
         Self {
             at,
+            frame: None,
             stream: None,
             call: None,
             direction,
@@ -67,6 +71,7 @@ impl Draft {
             id,
             at: self.at,
             exchange,
+            frame: self.frame,
             stream: self.stream,
             call: self.call,
             previous_in_call,
@@ -79,7 +84,9 @@ impl Draft {
             rpc_id: self.rpc_id,
             summary: self.summary.into(),
             findings: self.findings.into(),
-            batch: self.batch,
+            batch: self
+                .batch
+                .and_then(|(place, length)| Some((NonZeroU32::new(place)?, length))),
             rare: self.rare.boxed(),
         }
     }

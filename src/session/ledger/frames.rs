@@ -1,5 +1,6 @@
 //! Frames become rows: one for each message, event or body that matters.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -114,6 +115,7 @@ impl Ledger {
         let method = envelope.method.as_deref().or(placement.request_method.as_deref());
         let method = method.map(|method| self.words.share(method));
         let draft = Draft {
+            frame: NonZeroU32::new(frame.frame.saturating_add(1)),
             stream: frame.stream,
             call: placement.call,
             course: course(opens, is_answer),
@@ -328,6 +330,7 @@ impl Ledger {
         let error = (is_response && outcome.is_error()).then(|| words.clone().into());
         let method = is_response.then(|| self.words.share(&open.record.method));
         let draft = Draft {
+            frame: NonZeroU32::new(frame.frame.saturating_add(1)),
             stream: frame.stream,
             call: open.only_call().filter(|_| is_response),
             method,

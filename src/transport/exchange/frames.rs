@@ -113,12 +113,12 @@ impl Exchange {
         }
     }
 
-    /// What headers repeat of the arguments of a tool, should somebody edit a call of it.
+    /// What a tool takes and gives, should somebody edit or answer a call of it.
     fn learn_tools(&self, direction: Direction, placed: &[PlacedMessage], payload: &[u8], is_cut: bool) {
         let [only] = placed else { return };
         let is_list = only.placement.request_method.as_deref() == Some("tools/list");
         if direction == Direction::ServerToClient && is_list && !is_cut {
-            self.hub.tool_schemas.learn(&self.server, payload);
+            self.hub.interceptor.schemas.learn(&self.server, payload);
         }
     }
 

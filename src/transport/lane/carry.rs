@@ -54,6 +54,7 @@ struct Deed {
 impl Lane {
     /// Brings the head on its way, if it may go.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Poll<()> {
+        self.take_moves();
         let Some(entry) = self.queue.front_mut() else {
             return Poll::Ready(());
         };
@@ -143,6 +144,7 @@ impl Lane {
             return on.pieces.push(entry.bytes);
         };
         let (hold, rule) = (ticket.facts().id, Arc::<str>::from(ticket.facts().rule.as_str()));
+        self.head = decided.head;
         let deed = self.carry_out(&entry, &decided.decision, decided.edited, decided.actor, on);
         self.tell(&entry, Some(hold), rule, deed, on);
     }
@@ -456,13 +458,23 @@ impl Lane {
     }
 
     fn forward(&mut self, entry: &Entry, edited: Option<Bytes>, actor: Actor, on: &mut Passed) -> Deed {
+        let fields = self.head.fields.clone();
         match edited {
             None => {
                 on.pieces.push(entry.bytes.clone());
-                self.deed(Ending::Forwarded, actor, None)
+                let is_same = fields.is_empty();
+                self.outcome.fields.extend(fields);
+                let ending = if is_same {
+                    Ending::Forwarded
+                } else {
+                    Ending::Edited
+                };
+                self.deed(ending, actor, None)
             }
             Some(payload) => {
                 self.follow_up(entry, &payload);
+                // What somebody says of the head goes before what follows from the body.
+                self.outcome.fields.extend(fields);
                 on.pieces.push(self.carried(entry, &payload));
                 self.outcome.is_changed = true;
                 self.deed(Ending::Edited, actor, Some(payload))
@@ -476,10 +488,14 @@ impl Lane {
             return;
         }
         let Some(noted) = &entry.noted else { return };
-        let head = self.exchange.request_fields();
-        let schema = self.exchange.hub.tool_schemas.of(&self.exchange.server, payload);
+        let head = self.exchange.request_head().fields;
+        let schemas = &self.exchange.hub.interceptor.schemas;
+        let schema = schemas.of(&self.exchange.server, payload).input;
         for fixup in edit::fixups(&head, &noted.payload, payload, schema.as_deref()) {
-            self.outcome.fields.push((fixup.name, fixup.after));
+            let is_refused = |name: &String| name.eq_ignore_ascii_case(&fixup.name);
+            if !self.head.refused.iter().any(is_refused) {
+                self.outcome.fields.push((fixup.name, fixup.after));
+            }
         }
     }
 

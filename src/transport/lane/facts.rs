@@ -142,6 +142,8 @@ impl Lane {
             rpc_id: subject.rpc_id().map(str::to_owned),
             server: self.exchange.server.to_string(),
             client: client.map(|client| client.to_string()),
+            side: self.exchange.side,
+            address: self.exchange.client().to_string(),
             payload: noted.payload.clone(),
             head: self.head(),
             rule: rule.name.to_string(),
@@ -153,16 +155,12 @@ impl Lane {
 
     /// The HTTP head that the frame came with, where it is the only one.
     fn head(&self) -> Option<crate::snapshot::Head> {
-        (self.form == Form::Document && self.direction == Direction::ClientToServer).then(|| {
-            crate::snapshot::Head {
-                line: String::new(),
-                fields: self.exchange.request_fields(),
-            }
-        })
+        let is_alone = self.form == Form::Document && self.direction == Direction::ClientToServer;
+        is_alone.then(|| self.exchange.request_head())
     }
 
     /// Both directions of an exchange are lanes of their own.
-    fn number(&self) -> u64 {
+    pub(super) fn number(&self) -> u64 {
         let direction = u64::from(self.direction == Direction::ServerToClient);
         self.exchange.id.get() * 2 + direction
     }

@@ -23,7 +23,8 @@ use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
 use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
-use crate::intercept::hold::{Actor, Decided, Ending, Ticket};
+use crate::ids::HoldId;
+use crate::intercept::hold::{Actor, Decided, Ending, HeadEdit, Ticket};
 use crate::intercept::rule::{Fault, Verdict};
 use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
 use crate::snapshot::{Carrier, Direction};
@@ -85,6 +86,8 @@ pub(crate) struct Lane {
     timer: Option<Pin<Box<Sleep>>>,
     last_sent: Instant,
     outcome: Outcome,
+    /// What somebody has done to the head of what is decided about.
+    head: HeadEdit,
     is_over: bool,
     is_closed: bool,
 }
@@ -202,6 +205,7 @@ impl Lane {
             timer: None,
             last_sent: Instant::now(),
             outcome: Outcome::default(),
+            head: HeadEdit::default(),
             is_over: false,
             is_closed: false,
         }
@@ -437,6 +441,50 @@ impl Lane {
             }
             !is_comment
         });
+    }
+
+    /// Somebody wants messages of this lane in another order.
+    fn take_moves(&mut self) {
+        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. });
+        if !self.queue.front().is_some_and(is_held) {
+            return;
+        }
+        for (id, is_earlier) in self.exchange.hub.interceptor.holds.take_moves(self.number()) {
+            self.move_by_one(id, is_earlier);
+        }
+    }
+
+    fn move_by_one(&mut self, id: HoldId, is_earlier: bool) {
+        let is_it =
+            |entry: &Entry| matches!(&entry.fate, Fate::Wait { ticket, .. } if ticket.facts().id == id);
+        let Some(from) = self.queue.iter().position(is_it) else {
+            return;
+        };
+        // Never into the middle of a frame that passes in parts.
+        let is_whole = |at: &usize| !matches!(self.queue[*at].fate, Fate::Comment | Fate::Part);
+        let to = if is_earlier {
+            (0..from).rev().find(is_whole)
+        } else {
+            (from + 1..self.queue.len()).find(is_whole)
+        };
+        if let Some(to) = to
+            && let Some(entry) = self.queue.remove(from)
+        {
+            self.queue.insert(to, entry);
+            self.step_down();
+            self.note_queue();
+        }
+    }
+
+    /// Whoever is not at the head any more waits again.
+    fn step_down(&mut self) {
+        for entry in self.queue.iter_mut().skip(1) {
+            if let Fate::Wait { ticket, is_up } = &mut entry.fate
+                && std::mem::replace(is_up, false)
+            {
+                ticket.step_down();
+            }
+        }
     }
 
     fn note_queue(&self) {

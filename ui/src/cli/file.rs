@@ -129,6 +129,7 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
         theme: content.theme,
         is_ascii: content.ascii,
         has_mouse: content.mouse,
+        has_bell: content.bell,
         log_level: content.log_level,
         limits: content.limits.0,
         keys: keys
@@ -183,6 +184,7 @@ struct Content {
     theme: Option<ThemeName>,
     ascii: Option<bool>,
     mouse: Option<bool>,
+    bell: Option<bool>,
     log_level: Option<LogLevel>,
     #[serde(default)]
     limits: Limits,

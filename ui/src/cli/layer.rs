@@ -29,6 +29,7 @@ pub(super) struct Layer {
     pub(super) theme: Option<ThemeName>,
     pub(super) is_ascii: Option<bool>,
     pub(super) has_mouse: Option<bool>,
+    pub(super) has_bell: Option<bool>,
     pub(super) log_level: Option<LogLevel>,
     /// Checked texts, by the limit's name with underscores.
     pub(super) limits: BTreeMap<String, String>,
@@ -58,6 +59,7 @@ impl Layer {
             theme: self.theme.or(below.theme),
             is_ascii: self.is_ascii.or(below.is_ascii),
             has_mouse: self.has_mouse.or(below.has_mouse),
+            has_bell: self.has_bell.or(below.has_bell),
             log_level: self.log_level.or(below.log_level),
             limits,
             keys,

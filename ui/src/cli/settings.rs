@@ -142,6 +142,8 @@ pub(crate) struct ScreenSettings {
     pub(crate) has_no_colours: bool,
     pub(crate) is_ascii: bool,
     pub(crate) has_mouse: bool,
+    /// The terminal is rung when a held message has nearly used up its client's patience.
+    pub(crate) has_bell: bool,
     pub(crate) has_alt_screen: bool,
     pub(crate) is_read_only: bool,
     pub(crate) filter: String,
@@ -590,6 +592,7 @@ fn screen(arguments: &ScreenArguments, filter: String, layer: &Layer) -> ScreenS
         has_no_colours: layer.theme.is_none() && wants_no_colours(),
         is_ascii: layer.is_ascii.unwrap_or(false),
         has_mouse: layer.has_mouse.unwrap_or(true),
+        has_bell: layer.has_bell.unwrap_or(true),
         has_alt_screen: !arguments.no_alt_screen,
         is_read_only: arguments.read_only,
         filter,
@@ -662,7 +665,7 @@ mod tests {
             "listen = [\":9000\"]\nupstreams = [\"a=http://x:1/m?q=1\"]\nallow_hosts = \"h\"\nallow_origins = [\"http://o\"]\n\
              no_intercept = \"*.a\"\ninsecure = [\"b\"]\nupstream_ca = \"c.pem\"\nallow_connect = \"[::1]:443\"\nvia = \"http://p:1\"\nca_dir = \"/d\"\n\
              oauth = \"off\"\n\
-             metrics = \":9464\"\notlp = \"http://c:4318\"\nrules = \"r.toml\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nlog_level = \"debug\"\n\
+             metrics = \":9464\"\notlp = \"http://c:4318\"\nrules = \"r.toml\"\nrecord = \"r \\\"1\\\".jsonl\"\ntheme = \"light\"\nascii = true\nmouse = false\nbell = false\nlog_level = \"debug\"\n\
              [limits]\nmax_body_kept = \"12345\"\ndrain_timeout = 0\n[keys]\nquit = [\"x\", \"ctrl-q\"]",
         );
         let printed = page_of(&first);

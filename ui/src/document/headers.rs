@@ -8,6 +8,11 @@ use crate::format;
 use crate::paint::Line;
 use crate::theme::Role;
 
+/// Whether the value of a field lets somebody in.
+pub(crate) fn is_secret(name: &str) -> bool {
+    SECRETS.contains(&name.to_ascii_lowercase().as_str())
+}
+
 /// Fields whose value lets somebody in.
 const SECRETS: [&str; 10] = [
     "authorization",
@@ -116,7 +121,7 @@ fn head(head: &Head, look: &Look<'_>) -> Vec<Line> {
     let mut lines = vec![Line::default().say(Role::Strong, &first)];
     lines.extend(head.fields.iter().map(|(name, value)| {
         let line = Line::default().say(Role::JsonKey, name).with(Role::Dim, ": ");
-        if is_masked && SECRETS.contains(&name.to_ascii_lowercase().as_str()) {
+        if is_masked && is_secret(name) {
             line.say(Role::Warn, &masked(value, hint))
         } else {
             line.say(Role::Text, value)

@@ -1,7 +1,7 @@
 //! A message as lines of text, one way for each tab.
 
 mod call;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod pretty;
 mod raw;
 mod timing;

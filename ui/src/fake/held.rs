@@ -3,17 +3,26 @@
 use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
-use shadowcat::ids::{ExchangeId, HoldId};
-use shadowcat::intercept::hold::{HeldRow, HeldState, HeldSummary};
+use shadowcat::ids::{ExchangeId, HoldId, Side};
+use shadowcat::intercept::edit::Fixup;
+use shadowcat::intercept::hold::{HeadEdit, HeldRow, HeldState, HeldSummary};
 use shadowcat::intercept::interceptor::{HeldText, InterceptReply};
 use shadowcat::intercept::rule::OnExpire;
 use shadowcat::intercept::rules::RuleRow;
-use shadowcat::snapshot::{Carrier, Direction, Reply, RowKind};
+use shadowcat::snapshot::{Carrier, Direction, Head, Reply, RowKind};
 
 use super::Fake;
 use super::parts::session_id;
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"search","arguments":{"query":"rust sse","limit":1.10}}}"#;
+
+/// What the tool takes.
+const SCHEMA: &str =
+    r#"{"type":"object","properties":{"query":{"enum":["rust sse","rust mcp"]},"limit":{"type":"number"}}}"#;
+
+/// What it gives.
+const ANSWER_SCHEMA: &str =
+    r#"{"type":"object","required":["hits"],"properties":{"hits":{"type":"integer"}}}"#;
 
 impl Fake {
     /// Holds of each kind: a call, an answer past its time with two messages behind it, an edited one.
@@ -55,12 +64,47 @@ impl Fake {
                 row: row.clone(),
                 original: CALL.to_owned(),
                 edited: row.is_edited.then(|| CALL.replace("rust sse", "rust mcp")),
-                head: None,
+                head: Some(Head {
+                    line: "POST /mcp".to_owned(),
+                    fields: vec![("mcp-name".to_owned(), "search".to_owned())],
+                }),
+                head_edit: self.head_edit.clone(),
+                side: Side::Reverse,
+                address: "127.0.0.1".to_owned(),
+                fixups: fixups(row.is_edited),
+                schema: Some(SCHEMA.to_owned()),
+                answer_schema: Some(ANSWER_SCHEMA.to_owned()),
             }))),
             None => Reply::Refused {
                 message: format!("{id} is not held (any more)"),
             },
         }
+    }
+}
+
+/// What follows the made-up edit.
+fn fixups(is_edited: bool) -> Vec<Fixup> {
+    let fixup = Fixup {
+        name: "mcp-name".to_owned(),
+        before: Some("search".to_owned()),
+        after: Some("find".to_owned()),
+    };
+    if is_edited { vec![fixup] } else { Vec::new() }
+}
+
+/// A held call as it came.
+pub(crate) fn held_message(text: &str) -> HeldText {
+    HeldText {
+        row: held(1, RowKind::Request, Timestamp::from_micros(1_000_000_000), 1),
+        original: text.to_owned(),
+        edited: None,
+        head: None,
+        head_edit: HeadEdit::default(),
+        side: Side::Reverse,
+        address: "127.0.0.1".to_owned(),
+        fixups: Vec::new(),
+        schema: None,
+        answer_schema: None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{CallId, ExchangeId, MessageId, StreamId};
+use shadowcat::intercept::hold::HeadEdit;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply, InterceptView};
 use shadowcat::snapshot::{
     Body, BreakerRow, BreakerState, Carrier, Command, Direction, EndKind, FilterProblem, Finding, LogRow,
@@ -17,6 +18,8 @@ use shadowcat::snapshot::{
     UpstreamRow, ViewQuery,
 };
 
+#[cfg(test)]
+pub(crate) use held::{held, held_message};
 pub(crate) use parts::{command, reverse, server};
 use parts::{exchange, page, plain_body, resources, session, session_id, upstream};
 
@@ -36,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) intercept: InterceptView,
     /// What was asked about held messages and rules.
     pub(crate) asked: Vec<InterceptCommand>,
+    /// What was done to the heads of held messages.
+    pub(crate) head_edit: HeadEdit,
     pub(crate) resources: Resources,
     pub(crate) notices: Vec<Notice>,
     pub(crate) rate: f64,
@@ -339,6 +344,7 @@ impl Fake {
             at: self.now(),
             session: Some(session_id("R1")),
             exchange: ExchangeId::new(self.exchanges.max(1)).unwrap(),
+            frame: Some(0),
             stream: None,
             call: CallId::new(self.exchanges),
             direction,
@@ -502,6 +508,10 @@ impl Fake {
             Command::Inspect { id } => self
                 .detail(id)
                 .map_or(Reply::Gone, |detail| Reply::Detail(Box::new(detail))),
+            Command::Find { filter, .. } if filter.starts_with("kind:result") => {
+                let good = self.rows.iter().rev().find(|row| row.kind == RowKind::Result);
+                Reply::Found(good.map(|row| row.id))
+            }
             Command::Find {
                 from, is_backwards, ..
             } => {
@@ -532,6 +542,9 @@ impl Fake {
                 };
                 Reply::Recording(self.recorder.clone())
             }
+            Command::Resend(_) => Reply::Resent {
+                id: "\"shadowcat-9\"".to_owned(),
+            },
             Command::StopRecording => {
                 self.recorder = RecorderState::Off;
                 Reply::Recording(RecorderState::Off)
@@ -544,6 +557,9 @@ impl Fake {
             },
             Command::Intercept { what, .. } => {
                 self.asked.push(what.clone());
+                if let InterceptCommand::Head { edit, .. } = &what {
+                    self.head_edit = edit.clone();
+                }
                 if let InterceptCommand::Show { id } = what {
                     return self.held_text(id);
                 }

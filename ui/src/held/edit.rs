@@ -23,7 +23,7 @@ pub(super) async fn edit(desk: &mut Desk, id: HoldId, by: EditBy) -> Result<(), 
         EditBy::Patch(file) => changed(base, &[patch(&file)?])?,
         EditBy::Revert => message.original.clone(),
     };
-    let differs = page::difference(message.original.as_bytes(), edited.as_bytes());
+    let differs = page::difference(&message, &edited);
     let is_same = edited == *base;
     if !is_same {
         put(desk, id, edited).await?;

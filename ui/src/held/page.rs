@@ -106,7 +106,7 @@ pub(super) fn message(message: &HeldText) -> String {
     body(&mut page, "as it came", message.original.as_bytes());
     if let Some(edited) = &message.edited {
         body(&mut page, "goes on as", edited.as_bytes());
-        page.push_str(&difference(message.original.as_bytes(), edited.as_bytes()));
+        page.push_str(&difference(message, edited));
     }
     page
 }
@@ -136,7 +136,12 @@ pub(super) fn message_json(message: &HeldText) -> String {
 }
 
 /// What differs, value by value, and what is wrong with the message now.
-pub(super) fn difference(original: &[u8], edited: &[u8]) -> String {
+pub(super) fn difference(message: &HeldText, edited: &str) -> String {
+    let schema = message.schema.as_deref();
+    difference_of(message.original.as_bytes(), edited.as_bytes(), schema)
+}
+
+fn difference_of(original: &[u8], edited: &[u8], schema: Option<&str>) -> String {
     let mut page = String::new();
     let differences = edit::diff(original, edited);
     if differences.is_empty() {
@@ -145,9 +150,11 @@ pub(super) fn difference(original: &[u8], edited: &[u8]) -> String {
     for difference in &differences {
         let _ = writeln!(page, "{}", difference_line(difference).as_str());
     }
+    // Of another tool nothing is known here.
+    let tool = |text| edit::value_at(text, "$.params.name");
     let expectation = Expectation {
         original,
-        schema: None,
+        schema: schema.filter(|_| tool(original) == tool(edited)),
     };
     for problem in edit::check(edited, &expectation) {
         let _ = writeln!(page, "{}", problem_line(&problem).as_str());
@@ -189,9 +196,10 @@ mod tests {
 
     #[test]
     fn an_edit_is_told_value_by_value_with_what_is_wrong_now() {
-        let page = difference(
+        let page = difference_of(
             br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"x":1,"y":2}}"#,
             br#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"x":7,"z":"\u001b[2J"}}"#,
+            None,
         );
         for line in ["~ $.params.x: 1 → 7", "- $.params.y: 2", "+ $.params.z: "] {
             assert!(page.contains(line), "{line} is not in {page}");

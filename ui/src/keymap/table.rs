@@ -27,8 +27,8 @@ const fn row(
 
 use Action as A;
 use Context::{
-    Asking, Copying, CopyingServer, Detail, Doubting, Events, Fields, Filtering, Global, Held, Help, List,
-    Log, Messages, Palette, Prompt, Refusing, Rules, Servers, Sessions, Streams, Traffic,
+    Asking, Copying, CopyingServer, Detail, Doubting, Events, Faulting, Fields, Filtering, Global, Heads,
+    Held, Help, List, Log, Messages, Palette, Prompt, Refusing, Rules, Servers, Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -80,6 +80,8 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["g a"], A::GoAnswer, &["go-answer"], "answer", "to the answer of this call", 0),
     row(Traffic, &["g s"], A::GoStream, &["go-stream"], "stream", "to the stream that carried this message", 0),
 
+    row(Traffic, &["p"], A::RepeatRow, &["send-again"], "", "send a copy of this request under an id of its own, in its session; its client hears nothing of it", 0),
+    row(Traffic, &["P"], A::RepeatEdited, &["edit-and-send"], "", "the same, changed in $VISUAL or $EDITOR before", 0),
     row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
     row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
 
@@ -120,13 +122,21 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Held, &["c"], A::ContinueRule, &["continue"], "", "it goes on, and the rule that held it is switched off", 0),
     row(Held, &["e"], A::EditHeld, &["edit"], "edit", "change it in $VISUAL or $EDITOR; secrets are hidden there", 8),
     row(Held, &["E"], A::EditFields, &["edit-fields"], "", "change single values in place, without an editor", 0),
+    row(Held, &["H"], A::EditHead, &["headers"], "", "headers that follow the edit, each of which can be left as it is", 0),
     row(Held, &["m"], A::AnswerHeld, &["answer"], "answer", "answer this request yourself; it never reaches the server", 7),
     row(Held, &["x"], A::Refuse, &["refuse"], "refuse", "refuse it: an error, an HTTP status, a closed connection", 7),
     row(Held, &["d"], A::DropHeld, &["drop"], "drop", "it does not go on; the sender of a request gets an error", 6),
-    row(Held, &["z"], A::DelayHeld, &["delay"], "", "it goes on after some seconds", 0),
+    row(Held, &["p"], A::RepeatHeld, &["repeat"], "repeat", "send a copy under an id of its own to the server; this one stays held", 3),
+    row(Held, &["z"], A::DelayHeld, &["delay"], "", "it goes on after some seconds, or more than once", 0),
+    row(Held, &["<"], A::MoveEarlier, &["earlier"], "", "one place nearer to the head of its lane, out of order", 0),
+    row(Held, &[">"], A::MoveLater, &["later-place"], "", "behind the next message of its lane, out of order", 0),
     row(Held, &["W"], A::KeepHeld, &["keep"], "keep", "nothing happens by itself when its time is over", 4),
     row(Held, &["u"], A::RevertHeld, &["revert"], "", "take the edit back: it is as it came", 0),
+    row(Held, &["U"], A::UndoEdit, &["undo"], "", "take the last edit back, and then the one before", 0),
+    row(Held, &["w"], A::Always, &["always"], "always", "do the same to all messages like it: its edit, or else what was decided last, becomes a rule", 5),
     row(Held, &["D"], A::HeldDiff, &["diff"], "diff", "what the edit changed, and back", 3),
+    row(Held, &["space"], A::Mark, &["mark"], "mark", "mark it, or take its mark away; f, F, d and x act on all that are marked", 4),
+    row(Held, &["v"], A::MarkRange, &["mark-range"], "", "mark all from here to where the cursor goes", 0),
     row(Held, &["y"], A::CopyHeld, &["copy-held"], "", "copy the message", 0),
     row(Held, &["enter", "l", "right"], A::Open, &["open-held"], "", "to the text of this message", 0),
     row(Held, &["h", "left"], A::Left, &["focus-held"], "", "back to the list of held messages", 0),
@@ -164,6 +174,16 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Fields, &["home"], A::First, &["first-field"], "", "first value", 0),
     row(Fields, &["G", "end"], A::Last, &["last-field"], "", "last value", 0),
 
+    row(Faulting, &["s"], A::Later, &["later"], "later", "it goes on after some seconds, which are asked for", 9),
+    row(Faulting, &["2"], A::Twice, &["twice"], "twice", "it goes on twice", 8),
+    row(Faulting, &["3"], A::Thrice, &["three-times"], "three times", "it goes on three times", 7),
+    row(Faulting, &["esc", "q"], A::Back, &["close-faulting"], "leave it", "nothing is done", 3),
+
+    row(Heads, &["space", "enter"], A::Accept, &["toggle-header"], "follow or not", "it follows the edit, or stays as it came", 9),
+    row(Heads, &["esc", "q"], A::Back, &["close-headers"], "close", "back to the held messages", 8),
+    row(Heads, &["j", "down"], A::Down, &["next-header"], "", "next header", 0),
+    row(Heads, &["k", "up"], A::Up, &["previous-header"], "", "previous header", 0),
+
     row(Copying, &["p", "y"], A::CopyPretty, &["copy-pretty"], "body, pretty", "the body, indented", 9),
     row(Copying, &["b"], A::CopyBody, &["copy-body"], "body, as received", "the body as it came", 8),
     row(Copying, &["w"], A::CopyWire, &["copy-wire"], "bytes on the wire", "the whole event or body as it was on the wire", 7),
@@ -187,6 +207,7 @@ pub(crate) const TABLE: &[Binding] = &[
 
     row(Prompt, &["enter"], A::Accept, &["accept"], "go", "do it", 9),
     row(Prompt, &["esc", "ctrl-c"], A::Back, &["cancel"], "cancel", "leave it", 8),
+    row(Prompt, &["tab"], A::Complete, &["next-choice"], "", "among the values of a message: the next one that is allowed there", 0),
     row(Prompt, &["up"], A::Up, &["last-search"], "", "in a search of the detail: the last one again", 0),
 
     row(Palette, &["enter"], A::Accept, &["run"], "run", "run the chosen command", 9),

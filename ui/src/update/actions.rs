@@ -45,6 +45,7 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         {
             Some("it has no port of its own; --ports gives it one")
         }
+        Action::RepeatRow | Action::RepeatEdited => super::repeat::disabled(model),
         Action::GoRequest | Action::GoAnswer if !has_call(model) => Some("this message belongs to no call"),
         Action::GoStream if model.selected().is_none_or(|row| row.stream.is_none()) => {
             Some("this message was not carried by a stream")
@@ -78,6 +79,9 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Back => back(model),
         Action::LimitSession => limit_session(model),
         Action::FilterFromRow => like::filter_from_row(model),
+        Action::RepeatRow | Action::RepeatEdited => {
+            super::repeat::row(model, action == Action::RepeatEdited, effects);
+        }
         Action::NextError => find_failure(model, false, effects),
         Action::PreviousError => find_failure(model, true, effects),
         Action::Record => record(model, effects),
@@ -487,6 +491,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Log);
     } else if pane == Pane::HeldText {
         model.focus(Pane::Held);
+    } else if pane == Pane::Held && super::marks::clear(model) {
+        model.say(Role::Dim, "no marks");
     } else if model.screen != Screen::Traffic {
         show(model, Screen::Traffic);
     } else if !model.filter.is_empty() {

@@ -1,10 +1,9 @@
 //! A held message goes to the user's editor and comes back.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::interceptor::InterceptCommand;
 
-use super::held::send;
-use crate::edit_job::{EditJob, Edited};
+use super::by_hand;
+use crate::edit_job::{EditJob, Edited, Target};
 use crate::effect::Effect;
 use crate::keymap::Action;
 use crate::model::{Mode, Model, ProblemsState};
@@ -23,13 +22,13 @@ pub(super) fn begin(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
             "it is not all UTF-8, so an editor would change more than you do",
         );
     }
-    let job = EditJob::new(id, &text.original, current);
+    let job = EditJob::new(text);
     open(model, job, effects);
 }
 
-fn open(model: &mut Model, job: EditJob, effects: &mut Vec<Effect>) {
+pub(super) fn open(model: &mut Model, job: EditJob, effects: &mut Vec<Effect>) {
     effects.push(Effect::Edit {
-        id: job.id,
+        id: job.target.held(),
         text: job.text.clone(),
     });
     model.held.job = Some(job);
@@ -38,11 +37,11 @@ fn open(model: &mut Model, job: EditJob, effects: &mut Vec<Effect>) {
 /// The editor has ended.
 pub(super) fn came_back(
     model: &mut Model,
-    id: HoldId,
+    id: Option<HoldId>,
     outcome: Result<Option<Vec<u8>>, String>,
     effects: &mut Vec<Effect>,
 ) {
-    let Some(job) = model.held.job.take_if(|job| job.id == id) else {
+    let Some(job) = model.held.job.take_if(|job| job.target.held() == id) else {
         return;
     };
     let text = match outcome {
@@ -54,15 +53,33 @@ pub(super) fn came_back(
         return model.say(Role::Dim, "nothing was changed");
     };
     if edited.problems.is_empty() {
-        return keep(id, &edited, effects);
+        return keep(model, job.target, edited, effects);
     }
     model.held.job = Some(job);
     model.mode = Mode::Problems(ProblemsState { text, edited });
 }
 
-fn keep(id: HoldId, edited: &Edited, effects: &mut Vec<Effect>) {
-    let text = Some(String::from_utf8_lossy(&edited.payload).into_owned());
-    send(InterceptCommand::Edit { id, text }, effects);
+fn keep(model: &mut Model, target: Target, edited: Edited, effects: &mut Vec<Effect>) {
+    let text = edited
+        .payload
+        .map(|payload| String::from_utf8_lossy(&payload).into_owned());
+    match target {
+        Target::Held(id) => {
+            if text.is_some() {
+                by_hand::edit(model, id, text, effects);
+            }
+            if let Some(fields) = edited.fields {
+                super::head::put(model, id, fields, effects);
+            }
+        }
+        Target::Copy(mut repeat) => {
+            if let Some(text) = text {
+                repeat.body = text;
+            }
+            repeat.edit.fields = edited.fields.unwrap_or_default();
+            super::repeat::ask(*repeat, effects);
+        }
+    }
 }
 
 /// What the user wants done with an edit that may be wrong.
@@ -72,7 +89,7 @@ pub(super) fn judged(model: &mut Model, state: ProblemsState, action: Action, ef
     };
     match action {
         Action::EditAgain => open(model, job.again(state.text), effects),
-        Action::KeepEdit => keep(job.id, &state.edited, effects),
+        Action::KeepEdit => keep(model, job.target, state.edited, effects),
         Action::DiscardEdit => model.say(Role::Dim, "the edit was discarded"),
         _ => {
             model.held.job = Some(job);

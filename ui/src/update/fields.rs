@@ -2,10 +2,9 @@
 
 use shadowcat::codec::json::string_value;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{Change, FieldKind, FieldLine, apply, fields, value_at};
-use shadowcat::intercept::interceptor::InterceptCommand;
+use shadowcat::intercept::edit::{Change, FieldKind, FieldLine, apply, choices, fields, value_at};
 
-use super::held::send;
+use super::by_hand;
 use crate::effect::Effect;
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
@@ -31,6 +30,7 @@ pub(super) fn begin(model: &mut Model, id: HoldId) {
         payload: current.clone().into_bytes(),
         lines,
         chosen: 0,
+        schema: text.schema.clone(),
         edit: None,
     });
 }
@@ -39,6 +39,7 @@ pub(super) fn perform(model: &mut Model, mut state: FieldsState, action: Action,
     match (state.edit.take(), action) {
         (Some(_), Action::Back) => {}
         (Some(edit), Action::Accept) => put(model, &mut state, edit, effects),
+        (Some(edit), Action::Complete) => state.edit = Some(next_choice(edit)),
         (Some(edit), _) => state.edit = Some(edit),
         (None, Action::Back) => return,
         (None, Action::Accept) => {
@@ -74,6 +75,42 @@ fn edit_of(state: &FieldsState, line: &FieldLine) -> FieldEdit {
         line: LineEdit::with(shown),
         before: shown.to_owned(),
         is_bare,
+        choices: choices_of(state, line, is_bare),
+    }
+}
+
+/// What the schema allows there, or the two words where one of them stands.
+fn choices_of(state: &FieldsState, line: &FieldLine, is_bare: bool) -> Vec<String> {
+    let schema = state.schema.as_deref().unwrap_or_default();
+    let mut found = choices(schema, &line.path);
+    if found.is_empty() && line.kind == FieldKind::Bool {
+        found = vec!["true".to_owned(), "false".to_owned()];
+    }
+    if is_bare {
+        let is_text = |choice: &String| choice.starts_with('"');
+        found.retain(is_text);
+        for choice in &mut found {
+            *choice = string_value(choice.as_bytes()).into_owned();
+        }
+    }
+    found
+}
+
+/// The choice behind the one that stands there, or the first.
+fn next_choice(edit: FieldEdit) -> FieldEdit {
+    let typed = edit.line.text();
+    let next = edit
+        .choices
+        .iter()
+        .position(|choice| *choice == typed)
+        .map_or(0, |place| place + 1);
+    let choice = edit.choices.get(next).or(edit.choices.first());
+    match choice {
+        Some(choice) => FieldEdit {
+            line: LineEdit::with(choice),
+            ..edit
+        },
+        None => edit,
     }
 }
 
@@ -92,7 +129,7 @@ fn put(model: &mut Model, state: &mut FieldsState, edit: FieldEdit, effects: &mu
     match apply(&state.payload, &Change::Set { path, value }) {
         Ok(payload) => {
             let text = Some(String::from_utf8_lossy(&payload).into_owned());
-            send(InterceptCommand::Edit { id: state.id, text }, effects);
+            by_hand::edit(model, state.id, text, effects);
             state.lines = fields(&payload);
             state.payload = payload;
             state.chosen = state.chosen.min(state.lines.len().saturating_sub(1));

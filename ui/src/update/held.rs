@@ -1,23 +1,19 @@
 //! Keys on held messages, and what the engine says about them.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::hold::{Actor, HeldRow};
+use shadowcat::intercept::hold::{Actor, HeldRow, HeldState};
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::Refusal;
 use shadowcat::snapshot::{Command, Direction, RowKind};
 
-use super::{rules, show};
+use super::by_hand::{self, decide};
+use super::{marks, rules, show};
 use crate::effect::{Effect, Purpose};
+use crate::held_screen;
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
 use crate::model::{HoldPrompt, HoldPurpose, Mode, Model, Pane, Question, Screen, Then};
 use crate::theme::Role;
-
-/// The result that a prompt for an answer begins with.
-const RESULT: &str = "{}";
-
-/// The same for the call of a tool.
-const TOOL_RESULT: &str = r#"{"content":[{"type":"text","text":""}]}"#;
 
 /// Seconds that a prompt for a delay begins with.
 const DELAY: &str = "5";
@@ -55,6 +51,7 @@ pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
         Action::Intercept | Action::Break | Action::BreakAnswer | Action::NewRule | Action::ForwardAll => {
             return None;
         }
+        Action::Always => return by_hand::no_rule(model),
         Action::ToggleRule | Action::NextOnly | Action::RemoveRule => {
             return rules::disabled(model, action);
         }
@@ -63,6 +60,9 @@ pub(super) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
     let Some(row) = model.selected_held() else {
         return Some("nothing is held");
     };
+    if marks::takes(model, action) {
+        return None;
+    }
     unfit(row, action)
 }
 
@@ -88,8 +88,16 @@ const fn is_of_holds(action: Action) -> bool {
             | A::KeepHeld
             | A::EditHeld
             | A::EditFields
+            | A::EditHead
             | A::DelayHeld
             | A::RevertHeld
+            | A::UndoEdit
+            | A::RepeatHeld
+            | A::MoveEarlier
+            | A::MoveLater
+            | A::Mark
+            | A::MarkRange
+            | A::Always
             | A::HeldDiff
             | A::CopyHeld
             | A::RefuseMethod
@@ -109,6 +117,14 @@ const fn is_of_holds(action: Action) -> bool {
 fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
     let is_request = row.kind == RowKind::Request;
     match action {
+        Action::RepeatHeld if !is_request => Some("only requests are sent again"),
+        Action::RepeatHeld if row.direction == Direction::ServerToClient => {
+            Some("a request of the server is not sent again")
+        }
+        Action::MoveEarlier if row.state != HeldState::Queued => Some("it is at the head of its lane"),
+        Action::MoveLater if row.state != HeldState::Queued && row.queued_behind == 0 => {
+            Some("nothing waits behind it")
+        }
         Action::AnswerHeld if !is_request => Some("only requests can be answered"),
         Action::AnswerHeld if row.direction == Direction::ServerToClient => {
             Some("a request of the server is not answered here; edit, forward or drop it")
@@ -136,6 +152,11 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         | Action::ToggleRule
         | Action::NextOnly
         | Action::RemoveRule => rules::perform(model, action, effects),
+        Action::Always => {
+            let row = meant(model).ok();
+            by_hand::always(model, row);
+        }
+        _ if marks::takes(model, action) => marks::perform(model, action, effects),
         // By its name from another screen: what it would mean has to be seen first.
         _ if is_of_holds(action) && model.screen != Screen::Held => {
             show(model, Screen::Held);
@@ -164,18 +185,24 @@ fn act_on(model: &mut Model, row: &HeldRow, action: Action, effects: &mut Vec<Ef
     }
     let id = row.id;
     match action {
-        Action::Forward => send(InterceptCommand::Forward { id }, effects),
+        Action::Forward => decide(model, InterceptCommand::Forward { id }, effects),
         Action::ForwardLane => send(InterceptCommand::ForwardLane { id }, effects),
-        Action::StepCall => send(InterceptCommand::Step { id }, effects),
-        Action::ContinueRule => send(InterceptCommand::Continue { id }, effects),
+        Action::StepCall => decide(model, InterceptCommand::Step { id }, effects),
+        Action::ContinueRule => decide(model, InterceptCommand::Continue { id }, effects),
         Action::KeepHeld => send(InterceptCommand::Keep { id }, effects),
-        Action::RevertHeld => send(InterceptCommand::Edit { id, text: None }, effects),
+        Action::RevertHeld => by_hand::edit(model, id, None, effects),
+        Action::UndoEdit => by_hand::undo(model, id, effects),
+        Action::Mark => marks::toggle(model, id),
+        Action::MarkRange => marks::range(model, id),
         Action::EditFields => super::fields::begin(model, id),
+        Action::EditHead => super::head::begin(model, id),
         Action::EditHeld => super::edits::begin(model, id, effects),
         Action::DropHeld => drop_held(model, row, effects),
         Action::Refuse => model.mode = Mode::Refuse(id.get()),
-        Action::AnswerHeld => prompt_answer(model, row),
-        Action::DelayHeld => prompt(model, HoldPurpose::Delay(id), DELAY),
+        Action::AnswerHeld => super::mock::begin(model, row, effects),
+        Action::MoveEarlier | Action::MoveLater => shift(model, id, action == Action::MoveEarlier),
+        Action::DelayHeld => model.mode = Mode::Faulting(id.get()),
+        Action::RepeatHeld => super::repeat::held(model, id, effects),
         Action::HeldDiff => {
             model.held.shows_difference = !model.held.shows_difference;
             model.held.scroll = 0;
@@ -193,10 +220,19 @@ pub(super) fn prompt(model: &mut Model, purpose: HoldPurpose, text: &str) {
     });
 }
 
-fn prompt_answer(model: &mut Model, row: &HeldRow) {
-    let is_tool = row.method.as_deref() == Some("tools/call");
-    let template = if is_tool { TOOL_RESULT } else { RESULT };
-    prompt(model, HoldPurpose::Answer(row.id), template);
+/// Another place in its lane, which is asked about: the order of messages means something.
+fn shift(model: &mut Model, id: HoldId, is_earlier: bool) {
+    let place = if is_earlier {
+        "before the one in front of it"
+    } else {
+        "behind the next one"
+    };
+    let text = format!("let {id} go {place}, out of the order in which they came?");
+    ask(
+        model,
+        text,
+        Then::Intercept(InterceptCommand::Move { id, is_earlier }),
+    );
 }
 
 /// A dropped request or answer gives the client an error. An answer there is only one of, so that is asked about.
@@ -208,7 +244,7 @@ fn drop_held(model: &mut Model, row: &HeldRow, effects: &mut Vec<Effect>) {
         let text = format!("drop {id}, the answer to {name}? An error goes in its place.");
         return ask(model, text, Then::Intercept(then));
     }
-    send(then, effects);
+    decide(model, then, effects);
 }
 
 pub(super) fn ask(model: &mut Model, text: String, then: Then) {
@@ -271,13 +307,34 @@ pub(super) fn decided(model: &mut Model, question: Question, action: Action, eff
         return model.say(Role::Dim, "nothing was done");
     }
     match question.then {
-        Then::Intercept(what) => send(what, effects),
+        Then::Intercept(what @ InterceptCommand::Together { .. }) => {
+            marks::clear(model);
+            send(what, effects);
+        }
+        Then::Intercept(what) => decide(model, what, effects),
         Then::Quit => effects.push(Effect::Quit),
     }
 }
 
+/// A key of the menu of delays and copies.
+pub(super) fn fault(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
+    let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
+        return model.say(Role::Warn, format!("h{number} has left; nothing was done"));
+    };
+    let times = match action {
+        Action::Later => return prompt(model, HoldPurpose::Delay(id), DELAY),
+        Action::Twice => 2,
+        Action::Thrice => 3,
+        _ => return model.say(Role::Dim, "nothing was done"),
+    };
+    send(InterceptCommand::Duplicate { id, times }, effects);
+}
+
 /// A key of the menu of refusals.
 pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &mut Vec<Effect>) {
+    if number == 0 {
+        return refuse_marked(model, action, effects);
+    }
     let Some(id) = HoldId::new(number).filter(|_| model.held_row(number).is_some()) else {
         return model.say(Role::Warn, format!("h{number} has left; nothing was done"));
     };
@@ -289,7 +346,14 @@ pub(super) fn refuse(model: &mut Model, number: u64, action: Action, effects: &m
     let Some(refusal) = refusal(action) else {
         return model.say(Role::Dim, "nothing was done");
     };
-    send(InterceptCommand::Refuse { id, refusal }, effects);
+    decide(model, InterceptCommand::Refuse { id, refusal }, effects);
+}
+
+fn refuse_marked(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    match refusal(action) {
+        None if action != Action::DropSilently => model.say(Role::Dim, "nothing was done"),
+        refusal => marks::refuse(model, refusal, effects),
+    }
 }
 
 fn refusal(action: Action) -> Option<Refusal> {
@@ -316,13 +380,18 @@ fn refusal(action: Action) -> Option<Refusal> {
 /// Enter in a prompt.
 pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Effect>) {
     let text = prompt.line.text().trim().to_owned();
-    match prompt.purpose {
-        HoldPurpose::Answer(id) => send(InterceptCommand::Answer { id, result: text }, effects),
+    match &prompt.purpose {
+        HoldPurpose::Answer(id) => {
+            let (id, result) = (*id, text);
+            decide(model, InterceptCommand::Answer { id, result }, effects);
+        }
         HoldPurpose::Break { is_once } => {
-            let filter = text;
+            let (filter, is_once) = (text, *is_once);
             send(InterceptCommand::Break { filter, is_once }, effects);
         }
+        HoldPurpose::Always(done) => by_hand::always_for(done, text, effects),
         HoldPurpose::Delay(id) => {
+            let id = *id;
             if let Some(millis) = millis(&text) {
                 return send(InterceptCommand::Delay { id, millis }, effects);
             }
@@ -349,8 +418,9 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
     match reply {
         InterceptReply::Done { words } => {
             model.held.is_stale = true;
+            let hint = by_hand::keep_in_mind(model);
             if !words.is_empty() {
-                model.say(Role::Good, words);
+                model.say(Role::Good, words + &hint);
             }
         }
         InterceptReply::Message(text) => model.held.put(*text, model.theme),
@@ -358,10 +428,42 @@ pub(super) fn answered(model: &mut Model, reply: InterceptReply) {
     }
 }
 
+/// Rings once for each message whose client will soon give up.
+fn ring(model: &mut Model, effects: &mut Vec<Effect>) {
+    if !model.has_bell || model.is_read_only || model.is_engine_gone {
+        return;
+    }
+    let now = model.now;
+    let rows = model.snapshot.intercept.rows.iter();
+    let pressing: Vec<&HeldRow> = rows
+        .filter(|row| {
+            let is_late = held_screen::urgency(held_screen::age(row, now), row.budget) == Role::Bad;
+            is_late && !row.is_kept && !model.held.rung.contains(&row.id.get())
+        })
+        .collect();
+    let Some(first) = pressing.first() else {
+        return;
+    };
+    let age = held_screen::age(first, now).as_secs();
+    let others = match pressing.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let text = format!(
+        "shadowcat-tui: {} held {age} of {} s{others}",
+        first.id,
+        first.budget.as_secs()
+    );
+    let numbers: Vec<u64> = pressing.iter().map(|row| row.id.get()).collect();
+    model.held.rung.extend(numbers);
+    effects.push(Effect::Ring(text));
+}
+
 /// Brings the list of held messages and the text beside it in line with what is known now.
 pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     rules::settle(model);
     let rows = model.held_rows();
+    model.held.forget_all_but(&rows.ids);
     if rows.ids.is_empty() {
         model.held.list.cursor = None;
         return model.held.clear();
@@ -372,12 +474,14 @@ pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
         model.held.list.go_first(&rows);
     }
     model.held.list.settle(&rows, height, true);
+    marks::settle(model);
+    ring(model, effects);
     let Some(row) = model.selected_held() else {
         return;
     };
     let (id, is_edited) = (row.id, row.is_edited);
     let shown = model.held.text.as_ref();
-    let is_known = shown.is_some_and(|text| text.row.id == id && text.edited.is_some() == is_edited);
+    let is_known = shown.is_some_and(|text| text.row.id == id && text.row.is_edited == is_edited);
     if model.screen == Screen::Held
         && (!is_known || model.held.is_stale)
         && model.held.asked.is_none()

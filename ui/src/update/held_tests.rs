@@ -1,8 +1,10 @@
 //! Keys on held messages do what they say to the message that was on the screen.
 
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::interceptor::InterceptCommand;
+use shadowcat::intercept::hold::HeadEdit;
+use shadowcat::intercept::interceptor::{Deed, InterceptCommand, Remedy};
 use shadowcat::intercept::rule::Refusal;
+use shadowcat::snapshot::{Command, Repeat, RowKind};
 
 use super::Event;
 use crate::effect::Effect;
@@ -147,7 +149,7 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
             .unwrap()
             .contains("\n      \"limit\": 1.10\n")
     );
-    stage.event(Event::Edited(id(1), Ok(Some(b"{\"id\":7".to_vec()))));
+    stage.event(Event::Edited(Some(id(1)), Ok(Some(b"{\"id\":7".to_vec()))));
     assert!(stage.text().contains("This edit may be wrong"));
     assert_eq!(asked(&mut stage), []);
     stage.keys("r");
@@ -159,7 +161,7 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
 fn an_editor_that_fails_changes_nothing() {
     let mut stage = at_the_oldest();
     stage.keys("e");
-    stage.event(Event::Edited(id(1), Ok(None)));
+    stage.event(Event::Edited(Some(id(1)), Ok(None)));
     assert_eq!(asked(&mut stage), []);
     assert!(stage.text().contains("nothing was changed"));
 }
@@ -208,4 +210,364 @@ fn a_rule_is_switched_by_space_and_one_of_the_file_cannot_be_taken_away() {
     stage.keys("jd");
     assert_eq!(asked(&mut stage), []);
     assert!(stage.text().contains("it is in the file of rules"));
+}
+
+#[test]
+fn what_was_edited_by_hand_becomes_a_rule_with_a_filter_that_can_be_changed() {
+    let mut stage = at_the_oldest();
+    stage.keys("jjj");
+    stage.keys("w");
+    assert!(
+        stage
+            .text()
+            .contains("always edit so what matches: method:tools/call tool:search dir:c2s")
+    );
+    stage.keys(" session:R1<enter>");
+    let [InterceptCommand::Always { when, name, remedy }] = &asked(&mut stage)[..] else {
+        panic!("no rule: {}", stage.text());
+    };
+    assert_eq!(when, "method:tools/call tool:search dir:c2s session:R1");
+    assert_eq!(name, "edit search");
+    let Remedy::Edited { before, after, .. } = remedy else {
+        panic!("{remedy:?}");
+    };
+    assert_eq!(after, &before.replace("rust sse", "rust mcp"));
+}
+
+#[test]
+fn the_last_decision_becomes_a_rule_after_the_fact() {
+    let mut stage = at_the_oldest();
+    stage.keys("w");
+    assert!(stage.text().contains("nothing was done by hand yet"));
+    stage.keys("x9");
+    leaves(&mut stage, 1);
+    stage.fake.asked.clear();
+    stage.wait(200);
+    stage.keys("w");
+    assert!(
+        stage
+            .text()
+            .contains("always refuse so what matches: method:tools/call tool:search dir:c2s")
+    );
+    stage.keys("<enter>");
+    let refusal = Refusal::Status(429);
+    assert!(matches!(
+        &asked(&mut stage)[..],
+        [InterceptCommand::Always { remedy: Remedy::Refused { refusal: said }, .. }] if *said == refusal
+    ));
+}
+
+#[test]
+fn edits_are_undone_one_by_one() {
+    let mut stage = at_the_oldest();
+    stage.keys("jjj");
+    stage.keys("U");
+    assert!(stage.text().contains("there is no edit of it to undo"));
+    stage.keys("Ejjjjjjj<enter><ctrl-u>a<enter><esc>");
+    let [InterceptCommand::Edit { .. }] = &asked(&mut stage)[..] else {
+        panic!("no edit");
+    };
+    stage.keys("U");
+    let [InterceptCommand::Edit { text: Some(text), .. }] = &asked(&mut stage)[..] else {
+        panic!("nothing undone");
+    };
+    assert!(
+        text.contains("rust mcp"),
+        "the edit before is there again: {text}"
+    );
+}
+
+#[test]
+fn marked_messages_go_on_together_in_the_order_in_which_they_came() {
+    let mut stage = at_the_oldest();
+    stage.keys("jj<space>kkk<space>");
+    assert!(stage.text().contains("f sends the 2 marked"));
+    stage.keys("f");
+    let ids = vec![id(1), id(3)];
+    let deed = Deed::Forward;
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+    assert!(!stage.text().contains("marked"));
+}
+
+#[test]
+fn a_range_goes_with_the_cursor_and_dropping_it_is_asked_about() {
+    let mut stage = at_the_oldest();
+    stage.keys("vjj");
+    stage.keys("d");
+    assert!(
+        stage
+            .text()
+            .contains("drop the 3 marked messages, 1 answer among them?")
+    );
+    stage.keys("n");
+    assert_eq!(asked(&mut stage), []);
+    stage.keys("kdy");
+    let deed = Deed::Drop { is_silent: false };
+    let ids = vec![id(1), id(2)];
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+}
+
+#[test]
+fn escape_takes_marks_away_before_it_leaves() {
+    let mut stage = at_the_oldest();
+    stage.keys("<space><esc>");
+    assert!(stage.model.held.marks.is_empty());
+    assert_eq!(stage.model.screen, Screen::Held);
+    stage.keys("k<space>jj");
+    leaves(&mut stage, 1);
+    assert!(
+        stage.model.held.marks.is_empty(),
+        "a mark leaves with its message"
+    );
+}
+
+#[test]
+fn refusing_the_marked_refuses_all_of_them() {
+    let mut stage = at_the_oldest();
+    stage.keys("<space><space>x5");
+    let deed = Deed::Refuse {
+        refusal: Refusal::Status(503),
+    };
+    let ids = vec![id(1), id(2)];
+    assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
+}
+
+#[test]
+fn the_terminal_rings_once_when_three_quarters_of_the_time_are_over() {
+    let mut stage = Stage::new(Fake::holding(), 120, 40);
+    let rings = |stage: &Stage| {
+        let rings = stage.effects.iter().filter_map(|effect| match effect {
+            Effect::Ring(text) => Some(text.clone()),
+            _ => None,
+        });
+        rings.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rings(&stage),
+        ["shadowcat-tui: h2 held 71 of 60 s and 1 more"],
+        "h2 and h4 are late already"
+    );
+    stage.wait(20_000);
+    assert_eq!(rings(&stage).len(), 1);
+    stage.wait(10_000);
+    assert_eq!(rings(&stage).len(), 2);
+    stage.wait(1_000);
+    assert_eq!(rings(&stage).len(), 2);
+}
+
+#[test]
+fn a_view_that_decides_nothing_does_not_ring() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.model.has_bell = false;
+    stage.fake.intercept = Fake::holding().intercept;
+    stage.publish();
+    assert!(
+        !stage
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Ring(_)))
+    );
+}
+
+#[test]
+fn an_answer_by_hand_begins_with_what_the_tool_answered_last() {
+    let mut stage = at_the_oldest();
+    stage.keys("m");
+    let Mode::Hold(prompt) = &stage.model.mode else {
+        panic!("{}", stage.text());
+    };
+    let text = prompt.line.text();
+    let _: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_ne!(text, "{}");
+    stage.keys("<esc>");
+    stage.fake.rows.clear();
+    stage.keys("m");
+    assert!(stage.text().contains(r#""structuredContent":{"hits":0}"#));
+}
+
+#[test]
+fn a_field_with_a_choice_is_stepped_through_with_tab() {
+    let mut stage = at_the_oldest();
+    stage.keys("Ejjjjjjj<enter>");
+    assert!(stage.text().contains("Tab rust sse | rust mcp"));
+    stage.keys("<tab><enter>");
+    let [InterceptCommand::Edit { text: Some(text), .. }] = &asked(&mut stage)[..] else {
+        panic!("no edit");
+    };
+    assert!(text.contains(r#""query":"rust mcp""#), "{text}");
+}
+
+#[test]
+fn a_row_of_the_traffic_is_the_held_message_of_its_exchange_and_frame() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    let row = stage.model.snapshot.messages.rows.last().unwrap().clone();
+    let mut held = crate::fake::held(1, row.kind, stage.fake.now(), 3);
+    (held.exchange, held.direction, held.frame) = (row.exchange, row.direction, 1);
+    stage.fake.hold(vec![held.clone()]);
+    stage.publish();
+    assert_eq!(stage.model.held_of(&row), None, "another frame of its exchange");
+    held.frame = 0;
+    stage.fake.hold(vec![held]);
+    stage.publish();
+    assert!(stage.model.held_of(&row).is_some());
+}
+
+#[test]
+fn a_header_that_follows_the_edit_can_be_left_as_it_came() {
+    let mut stage = at_the_oldest();
+    stage.keys("H");
+    assert!(stage.text().contains("no header says the same"));
+    stage.keys("jjj");
+    assert!(stage.text().contains("mcp-name: search → find follows the edit"));
+    stage.keys("H<space>");
+    let edit = HeadEdit {
+        fields: Vec::new(),
+        refused: vec!["mcp-name".to_owned()],
+    };
+    assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(4), edit }]);
+    assert!(stage.text().contains("[ ] mcp-name: search stays as it came"));
+    stage.keys("<space>");
+    assert!(
+        stage
+            .text()
+            .contains("[x] mcp-name: search → find follows the edit")
+    );
+    stage.keys("<esc>");
+    assert!(matches!(stage.model.mode, Mode::Normal));
+}
+
+#[test]
+fn headers_are_edited_before_the_message_and_only_what_was_changed_is_told() {
+    let mut stage = at_the_oldest();
+    stage.keys("e");
+    let Some(Effect::Edit { text, .. }) = stage.effects.pop() else {
+        panic!("no editor");
+    };
+    let text = String::from_utf8(text).unwrap();
+    let typed = text.replace("mcp-name: search\n", "mcp-name: other\nx-new: 1\n");
+    stage.event(Event::Edited(Some(id(1)), Ok(Some(typed.into_bytes()))));
+    let edit = HeadEdit {
+        fields: vec![
+            ("mcp-name".to_owned(), Some("other".to_owned())),
+            ("x-new".to_owned(), Some("1".to_owned())),
+        ],
+        refused: Vec::new(),
+    };
+    assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(1), edit }]);
+    assert!(stage.text().contains("x-new: 1"));
+}
+
+/// What was asked to be sent again.
+fn resent(stage: &Stage) -> Vec<Repeat> {
+    let asked = stage.effects.iter().filter_map(|effect| match effect {
+        Effect::Ask(_, Command::Resend(repeat)) => Some((**repeat).clone()),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn a_copy_of_a_held_request_is_sent_as_it_is_edited_and_the_request_stays_held() {
+    let mut stage = at_the_oldest();
+    stage.keys("jp");
+    assert!(resent(&stage).is_empty(), "an answer is not sent again");
+    stage.keys("jjp");
+    let [repeat] = &resent(&stage)[..] else {
+        panic!("{}", stage.text());
+    };
+    assert!(repeat.original.contains("rust sse") && repeat.body.contains("rust mcp"));
+    assert_eq!(repeat.client, "127.0.0.1");
+    assert_eq!(asked(&mut stage), []);
+    assert!(stage.text().contains("sent again as \"shadowcat-9\""));
+}
+
+#[test]
+fn a_request_of_the_traffic_is_sent_again_and_an_answer_is_not() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.keys("gg");
+    let is_request = |stage: &Stage| {
+        stage
+            .model
+            .selected()
+            .is_some_and(|row| row.kind == RowKind::Request)
+    };
+    while !is_request(&stage) {
+        stage.keys("j");
+    }
+    stage.keys("p");
+    assert_eq!(resent(&stage).len(), 1, "{}", stage.text());
+    while is_request(&stage) {
+        stage.keys("j");
+    }
+    stage.keys("p");
+    assert_eq!(resent(&stage).len(), 1);
+    assert!(stage.text().contains("only requests of a client are sent again"));
+}
+
+#[test]
+fn a_held_message_goes_on_later_or_more_than_once() {
+    let mut stage = at_the_oldest();
+    stage.keys("z2");
+    let times = 2;
+    assert_eq!(
+        asked(&mut stage),
+        [InterceptCommand::Duplicate { id: id(1), times }]
+    );
+    stage.keys("zs<enter>");
+    let millis = 5_000;
+    assert_eq!(asked(&mut stage), [InterceptCommand::Delay { id: id(1), millis }]);
+    stage.keys("zx");
+    assert_eq!(asked(&mut stage), []);
+}
+
+#[test]
+fn another_place_in_the_lane_is_asked_about() {
+    let mut stage = at_the_oldest();
+    stage.keys(">");
+    assert!(stage.text().contains("nothing waits behind it"));
+    stage.keys("j");
+    stage.press("<");
+    assert!(stage.text().contains("it is at the head of its lane"));
+    stage.keys(">y");
+    let is_earlier = false;
+    assert_eq!(
+        asked(&mut stage),
+        [InterceptCommand::Move {
+            id: id(2),
+            is_earlier
+        }]
+    );
+    stage.keys("j");
+    stage.press("<");
+    stage.keys("n");
+    assert_eq!(asked(&mut stage), []);
+}
+
+#[test]
+fn a_request_of_the_traffic_is_changed_in_the_editor_before_it_is_sent_again() {
+    let mut stage = Stage::new(Fake::typical(), 120, 40);
+    stage.keys("gg");
+    while stage
+        .model
+        .selected()
+        .is_some_and(|row| row.kind != RowKind::Request)
+    {
+        stage.keys("j");
+    }
+    stage.keys("P");
+    let Some(Effect::Edit { id: None, text }) = stage.effects.pop() else {
+        panic!("no editor: {}", stage.text());
+    };
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("---\n"), "{text}");
+    stage.event(Event::Edited(None, Ok(Some(text.clone().into_bytes()))));
+    assert!(resent(&stage).is_empty() && stage.text().contains("nothing was changed"));
+    stage.keys("P");
+    let typed = text.replacen("---\n", "---\nx-new: 1\n", 1);
+    stage.event(Event::Edited(None, Ok(Some(typed.into_bytes()))));
+    let [repeat] = &resent(&stage)[..] else {
+        panic!("{}", stage.text());
+    };
+    assert_eq!(repeat.edit.fields, [("x-new".to_owned(), Some("1".to_owned()))]);
+    assert_eq!(repeat.body, repeat.original);
 }

@@ -62,7 +62,7 @@ fn words_for(row: &MessageRow, request: Option<&MessageRow>) -> Vec<String> {
     method.into_iter().chain(tool).collect()
 }
 
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '-' | '.');
     if value.chars().all(is_plain) {
         value.to_owned()

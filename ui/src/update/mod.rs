@@ -3,17 +3,22 @@
 mod actions;
 #[cfg(test)]
 mod any_keys;
+mod by_hand;
 mod copy;
 mod edits;
 mod fields;
+mod head;
 mod held;
 #[cfg(test)]
 mod held_tests;
 mod like;
+mod marks;
+mod mock;
 #[cfg(test)]
 mod mode_tests;
 mod modes;
 mod mouse;
+mod repeat;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -47,7 +52,7 @@ pub(crate) enum Event {
     Snapshot(Arc<Snapshot>),
     Reply(Purpose, Result<Reply, EngineGoneError>),
     /// The editor has ended: what it saved, `None` if nothing was to be saved, or what went wrong.
-    Edited(HoldId, Result<Option<Vec<u8>>, String>),
+    Edited(Option<HoldId>, Result<Option<Vec<u8>>, String>),
     EngineGone,
     /// Time has passed.
     Tick,
@@ -63,7 +68,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Paste(text) => modes::paste(model, &text),
         Event::Resize(columns, rows) => model.size = (columns, rows),
         Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
-        Event::Reply(purpose, reply) => answer(model, purpose, reply),
+        Event::Reply(purpose, reply) => answer(model, purpose, reply, &mut effects),
         Event::Edited(id, outcome) => edits::came_back(model, id, outcome, &mut effects),
         Event::EngineGone => model.is_engine_gone = true,
         Event::Tick => {}
@@ -111,7 +116,7 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
             model.say(Role::Dim, "nothing copied");
         }
         // Whatever else is pressed means no.
-        Lookup::Nothing if matches!(model.mode, Mode::Ask(_) | Mode::Refuse(_)) => {
+        Lookup::Nothing if matches!(model.mode, Mode::Ask(_) | Mode::Refuse(_) | Mode::Faulting(_)) => {
             model.mode = Mode::Normal;
             model.say(Role::Dim, "nothing was done");
         }
@@ -178,7 +183,12 @@ fn hold_row(model: &mut Model, row: shadowcat::ids::MessageId) {
     model.messages.go_to(row, &rows);
 }
 
-fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneError>) {
+fn answer(
+    model: &mut Model,
+    purpose: Purpose,
+    reply: Result<Reply, EngineGoneError>,
+    effects: &mut Vec<Effect>,
+) {
     if let Purpose::Detail(row) = purpose {
         model.detail.asked = model.detail.asked.filter(|asked| *asked != row);
     }
@@ -187,8 +197,14 @@ fn answer(model: &mut Model, purpose: Purpose, reply: Result<Reply, EngineGoneEr
     }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
+        (Purpose::Resend, Ok(Reply::Resent { id })) => repeat::resent(model, &id),
+        (Purpose::LastGood(id), Ok(reply)) => mock::found(model, id, reply, effects),
         // It has left meanwhile; the next snapshot says so.
         (Purpose::HeldText(_), Ok(Reply::Refused { .. })) => model.held.clear(),
+        (Purpose::Intercept, Ok(Reply::Refused { message })) => {
+            model.held.tried = None;
+            model.say(Role::Bad, message);
+        }
         (Purpose::HeldText(_) | Purpose::Intercept, Ok(Reply::Intercept(reply))) => {
             held::answered(model, reply);
         }

@@ -20,6 +20,12 @@ use crate::theme::Role;
 const HELP_PAGE: usize = 10;
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
+    // Only some lines have something to complete or to recall.
+    match (&model.mode, action) {
+        (Mode::Search(_) | Mode::Record(_) | Mode::Hold(_), Action::Complete)
+        | (Mode::Record(_) | Mode::Hold(_), Action::Up) => return,
+        _ => {}
+    }
     match std::mem::take(&mut model.mode) {
         Mode::Filter(edit) => filter(model, edit, action),
         Mode::Search(line) => search(model, line, action),
@@ -28,6 +34,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Mode::Help(state) => help(model, state, action),
         Mode::Ask(question) => super::held::decided(model, question, action, effects),
         Mode::Refuse(number) => super::held::refuse(model, number, action, effects),
+        Mode::Faulting(number) => super::held::fault(model, number, action, effects),
         Mode::Hold(prompt) => {
             if action == Action::Accept {
                 super::held::typed(model, &prompt, effects);
@@ -35,6 +42,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         }
         Mode::Problems(state) => super::edits::judged(model, state, action, effects),
         Mode::Fields(state) => super::fields::perform(model, state, action, effects),
+        Mode::Head(state) => super::head::perform(model, state, action, effects),
         mode @ (Mode::Normal | Mode::Prefix(_) | Mode::Copy | Mode::CopyServer) => model.mode = mode,
     }
 }
@@ -89,7 +97,9 @@ const fn line_of(mode: &mut Mode) -> Option<&mut LineEdit> {
         | Mode::CopyServer
         | Mode::Ask(_)
         | Mode::Refuse(_)
+        | Mode::Faulting(_)
         | Mode::Problems(_)
+        | Mode::Head(_)
         | Mode::Fields(_) => None,
     }
 }
@@ -276,6 +286,8 @@ const fn is_command(context: Context) -> bool {
             | Context::Refusing
             | Context::Doubting
             | Context::Fields
+            | Context::Faulting
+            | Context::Heads
     );
     !is_menu && !context.is_typing()
 }

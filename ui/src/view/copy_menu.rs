@@ -25,10 +25,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, context: 
             )
         })
         .collect();
-    let title = if context == Context::Refusing {
-        "Refuse"
-    } else {
-        "Copy"
+    let title = match context {
+        Context::Refusing => "Refuse",
+        Context::Faulting => "Go on",
+        _ => "Copy",
     };
     menu(model, canvas, body, title, &items);
 }

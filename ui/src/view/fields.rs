@@ -18,9 +18,15 @@ const DEEPEST: usize = 20;
 pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, state: &FieldsState) -> Option<(u16, u16)> {
     let area = centred(body, WIDEST, state.lines.len() + 2);
     canvas.clear(area);
-    let title = Line::of(Role::Text, " ")
+    let mut title = Line::of(Role::Text, " ")
         .with(Role::Key, "Fields ")
         .say(Role::Accent, &format!("{} ", state.id));
+    let choices = state.edit.as_ref().map(|edit| edit.choices.join(" | "));
+    if let Some(choices) = choices.filter(|choices| !choices.is_empty()) {
+        title = title
+            .with(Role::Key, "Tab ")
+            .say(Role::Dim, &format!("{choices} "));
+    }
     let inner = canvas.frame(area, &title, true);
     let height = usize::from(inner.height);
     let top = (state.chosen + 1).saturating_sub(height);

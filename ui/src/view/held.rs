@@ -187,6 +187,9 @@ fn line(model: &Model, row: &HeldRow, columns: &Columns) -> Line {
     let theme = model.theme;
     let name_end = columns.server.unwrap_or(columns.state);
     let mut line = Line::default().say(Role::Accent, &row.id.to_string());
+    if model.held.marks.contains(&row.id.get()) {
+        line = line.with(Role::Key, theme.sign(" ●", " *"));
+    }
     line = line
         .pad_to(columns.age)
         .joined(clock(model, row, columns.has_bar));
@@ -281,7 +284,7 @@ pub(super) fn state(model: &Model, row: &HeldRow) -> Line {
 /// The message that stands at the head of the lane of `row`.
 fn head_of(model: &Model, row: &HeldRow) -> String {
     let mut rows = model.snapshot.intercept.rows.iter();
-    let head = rows.find(|other| other.lane == row.lane);
+    let head = rows.find(|other| other.lane == row.lane && other.state != HeldState::Queued);
     head.map_or_else(|| "another".to_owned(), |head| head.id.to_string())
 }
 
@@ -309,6 +312,10 @@ fn lane(model: &Model, row: &HeldRow) -> Line {
 /// What forwarding sends.
 fn next(model: &Model, row: &HeldRow) -> String {
     let key = key_of(model, Action::Forward);
+    let marked = model.held.marks.len();
+    if marked > 0 {
+        return format!("{key} sends the {marked} marked, each lane in its order");
+    }
     let text = model.held.text.as_ref().filter(|text| text.row.id == row.id);
     let edited = text.and_then(|text| text.edited.as_ref());
     match edited {

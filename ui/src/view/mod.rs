@@ -6,6 +6,7 @@ mod events;
 mod fields;
 mod filter;
 mod footer;
+mod heads;
 mod held;
 pub(crate) mod help;
 mod log;
@@ -25,6 +26,7 @@ mod tests;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use shadowcat::intercept::interceptor::Remedy;
 
 use crate::format::cells;
 use crate::keymap::{Action, Binding, Context};
@@ -93,11 +95,19 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
             copy_menu::draw(model, canvas, body, Context::Refusing);
             None
         }
+        Mode::Faulting(_) => {
+            copy_menu::draw(model, canvas, body, Context::Faulting);
+            None
+        }
         Mode::Problems(state) => {
             held::problems(model, canvas, body, state);
             None
         }
         Mode::Fields(state) => fields::draw(canvas, body, state),
+        Mode::Head(state) => {
+            heads::draw(model, canvas, body, state);
+            None
+        }
         Mode::Ask(question) => {
             prompt::ask(canvas, line, &question.text);
             None
@@ -111,12 +121,18 @@ fn overlay(model: &Model, canvas: &mut Canvas<'_>, body: Rect, line: Rect) -> Op
 }
 
 /// What is asked for in a prompt about held messages and rules.
-const fn label_of(prompt: &HoldPrompt) -> &'static str {
-    match prompt.purpose {
+fn label_of(prompt: &HoldPrompt) -> &'static str {
+    match &prompt.purpose {
         HoldPurpose::Answer(_) => "result: ",
         HoldPurpose::Delay(_) => "seconds: ",
         HoldPurpose::Break { is_once: false } => "hold all that match: ",
         HoldPurpose::Break { is_once: true } => "hold the next that matches: ",
+        HoldPurpose::Always(done) => match done.remedy {
+            Remedy::Edited { .. } => "always edit so what matches: ",
+            Remedy::Answered { .. } => "always answer so what matches: ",
+            Remedy::Refused { .. } => "always refuse so what matches: ",
+            Remedy::Dropped { .. } => "always drop what matches: ",
+        },
     }
 }
 

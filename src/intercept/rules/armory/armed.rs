@@ -18,6 +18,8 @@ use super::state::State;
 pub struct ArmedRule {
     rule: Rule,
     is_saved: bool,
+    /// It is asked before those that are not.
+    is_first: bool,
     state: Arc<State>,
 }
 
@@ -27,12 +29,33 @@ impl ArmedRule {
         Self {
             rule,
             is_saved,
+            is_first: false,
             state,
         }
     }
 
-    /// This rule in the place of `old`, whose counts it takes over if it means the same.
+    /// The same, to be asked before the others.
+    pub(super) fn first(self) -> Self {
+        Self {
+            is_first: true,
+            ..self
+        }
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// This rule in the place of `old`, where it stands and with its counts if it means the same.
     pub(super) fn succeed(self, old: &Self) -> Self {
+        let this = Self {
+            is_first: old.is_first,
+            ..self
+        };
+        this.with_counts_of(old)
+    }
+
+    fn with_counts_of(self, old: &Self) -> Self {
         let mut meaning = self.rule.clone();
         meaning.is_on = old.rule.is_on;
         if meaning != old.rule {

@@ -103,13 +103,32 @@ impl Armory {
     /// # Errors
     /// [`ArmError`] if the name is taken or there are [`MAX_RULES`].
     pub fn add(&self, rule: Rule) -> Result<(), ArmError> {
+        self.insert(rule, |rules, armed| {
+            let at = rules.partition_point(|old| old.is_first() || !old.is_saved());
+            rules.insert(at, Arc::new(armed));
+        })
+    }
+
+    /// Adds a rule that is not in the file and is asked before all others, and stays so when it is saved: what was
+    /// decided about messages that a breakpoint holds would never come to be otherwise.
+    ///
+    /// # Errors
+    /// As for [`Armory::add`].
+    pub fn add_first(&self, rule: Rule) -> Result<(), ArmError> {
+        self.insert(rule, |rules, armed| rules.insert(0, Arc::new(armed.first())))
+    }
+
+    fn insert(
+        &self,
+        rule: Rule,
+        place: impl FnOnce(&mut Vec<Arc<ArmedRule>>, ArmedRule),
+    ) -> Result<(), ArmError> {
         self.0.change(|armed| {
             let mut rules = armed.rules.clone();
             if rules.iter().any(|old| old.name() == rule.name) {
                 return Err(ArmError::NameTaken { name: rule.name });
             }
-            let at = rules.partition_point(|old| !old.is_saved());
-            rules.insert(at, Arc::new(self.0.arm(rule, false)));
+            place(&mut rules, self.0.arm(rule, false));
             self.0.publish(rules, armed.is_intercepting)
         })
     }
@@ -201,7 +220,9 @@ impl Armory {
             }
             let unsaved = armed.rules.iter();
             let unsaved = unsaved.filter(|rule| !rule.is_saved() && !saved.contains(rule.name()));
-            let merged: Vec<_> = unsaved.cloned().chain(next.into_iter().map(Arc::new)).collect();
+            let mut merged: Vec<_> = unsaved.cloned().chain(next.into_iter().map(Arc::new)).collect();
+            // Stable: only those that come first change their places.
+            merged.sort_by_key(|rule| !rule.is_first());
             reload = compare(&armed.rules, &merged);
             self.0.publish(merged, armed.is_intercepting)
         })?;

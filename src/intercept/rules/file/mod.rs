@@ -18,7 +18,7 @@ use crate::intercept::rule::Rule;
 use super::MAX_FILE_BYTES;
 
 pub use error::RulesError;
-pub use surgery::{with_rule, without_rule};
+pub use surgery::{with_rule, with_rule_first, without_rule};
 
 use error::Mistake;
 

@@ -22,10 +22,30 @@ use super::{check_size, parse};
 /// # Errors
 /// [`RulesError`] if the text is no file of rules, would be too large with this one, or if no file can say the rule.
 pub fn with_rule(text: &str, rule: &Rule) -> Result<String, RulesError> {
+    with_rule_at(text, rule, Place::Last)
+}
+
+/// As [`with_rule`], but a new rule goes before the others, so that it is asked first.
+///
+/// # Errors
+/// As for [`with_rule`].
+pub fn with_rule_first(text: &str, rule: &Rule) -> Result<String, RulesError> {
+    with_rule_at(text, rule, Place::First)
+}
+
+/// Where a new rule goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Last,
+}
+
+fn with_rule_at(text: &str, rule: &Rule, place: Place) -> Result<String, RulesError> {
     let mut expected = parse(text)?;
-    let candidates = candidates_with(text, rule).map_err(|mistake| mistake.within(text))?;
+    let candidates = candidates_with(text, rule, place).map_err(|mistake| mistake.within(text))?;
     match expected.iter_mut().find(|old| old.name == rule.name) {
         Some(old) => *old = rule.clone(),
+        None if place == Place::First => expected.insert(0, rule.clone()),
         None => expected.push(rule.clone()),
     }
     let mut refused = None;
@@ -69,13 +89,17 @@ pub fn without_rule(text: &str, name: &str) -> Result<String, RulesError> {
 }
 
 /// Texts that may be the answer, the least changed one first.
-fn candidates_with(text: &str, rule: &Rule) -> Result<Vec<String>, Mistake> {
+fn candidates_with(text: &str, rule: &Rule, place: Place) -> Result<Vec<String>, Mistake> {
     let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let written = block(rule).replace('\n', line_end);
     let document = read::document(text)?;
     let rules = read::rules(document.get_ref(), text)?;
     let Some(old) = rules.iter().find(|read| read.rule.name == rule.name) else {
-        return Ok(vec![append(text, &written, line_end)]);
+        let first = rules.first().filter(|_| place == Place::First);
+        return Ok(vec![match first {
+            Some(first) => insert_before(text, lines_of(first, text), &written, line_end),
+            None => append(text, &written, line_end),
+        }]);
     };
     let mut candidates = Vec::new();
     if let Some(edits) = edits(old, rule, text, line_end) {
@@ -94,6 +118,12 @@ fn append(text: &str, written: &str, line_end: &str) -> String {
         appended.push_str(line_end);
     }
     appended + written
+}
+
+/// Before the rule in these lines, and the comments above that are about it.
+fn insert_before(text: &str, lines: Range<usize>, written: &str, line_end: &str) -> String {
+    let at = with_comments(text, lines).start;
+    apply(text, vec![(at..at, format!("{written}{line_end}"))])
 }
 
 type Edit = (Range<usize>, String);

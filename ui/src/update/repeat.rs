@@ -1,0 +1,109 @@
+//! A request that is sent again, under an id of its own.
+
+use shadowcat::ids::HoldId;
+use shadowcat::intercept::hold::HeadEdit;
+use shadowcat::snapshot::{Command, Direction, MessageDetail, Repeat, RowKind};
+
+use crate::edit_job::EditJob;
+use crate::effect::{Effect, Purpose};
+use crate::model::Model;
+use crate::theme::Role;
+
+/// Why the request under the cursor cannot be sent again; `None` if it can.
+pub(super) fn disabled(model: &Model) -> Option<&'static str> {
+    if !model.is_live() {
+        return Some("a recording is open; there is no session to send it in");
+    }
+    if model.is_read_only {
+        return Some("this view is read-only; it sends nothing");
+    }
+    if model.is_engine_gone {
+        return Some("the engine has ended");
+    }
+    let is_request = |row: &shadowcat::snapshot::MessageRow| {
+        row.kind == RowKind::Request && row.direction == Direction::ClientToServer
+    };
+    let row = model.selected();
+    if !row.is_some_and(is_request) {
+        return Some("only requests of a client are sent again");
+    }
+    row.is_some_and(|row| row.batch.is_some())
+        .then_some("a request in a batch is not sent again by itself")
+}
+
+/// Sends a copy of the request under the cursor, as it came or as the user makes it in an editor.
+pub(super) fn row(model: &mut Model, is_edited: bool, effects: &mut Vec<Effect>) {
+    let row = match super::meant_row(model) {
+        Ok(row) => row,
+        Err(reason) => return model.say(Role::Warn, reason),
+    };
+    let shown = model
+        .detail
+        .message
+        .as_ref()
+        .filter(|message| message.row.id == row);
+    match shown.map(|message| of_row(message)) {
+        None => model.say(Role::Warn, "its text has not come yet"),
+        Some(Err(reason)) => model.say(Role::Warn, reason),
+        Some(Ok(repeat)) if is_edited => super::edits::open(model, EditJob::of_copy(repeat), effects),
+        Some(Ok(repeat)) => ask(repeat, effects),
+    }
+}
+
+fn of_row(message: &MessageDetail) -> Result<Repeat, &'static str> {
+    let exchange = message
+        .exchange
+        .as_ref()
+        .ok_or("history no longer has its exchange")?;
+    if exchange.is_run {
+        return Err("a line of a wrapped command is not sent again; its input is the client's");
+    }
+    let body = message.body.as_ref().filter(|body| !body.is_cut);
+    let body = body.ok_or("history does not have all of it")?;
+    let text = std::str::from_utf8(&body.bytes).map_err(|_| "it is not all UTF-8")?;
+    let host = exchange
+        .client
+        .rsplit_once(':')
+        .map_or(&*exchange.client, |(host, _)| host);
+    Ok(Repeat {
+        head: exchange.request.clone(),
+        side: exchange.side,
+        server: exchange.server.clone(),
+        client: host.trim_matches(['[', ']']).to_owned(),
+        edit: HeadEdit::default(),
+        original: text.to_owned(),
+        body: text.to_owned(),
+    })
+}
+
+/// Sends a copy of a held request, as it is edited.
+pub(super) fn held(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
+    let text = model.held.text.as_ref().filter(|text| text.row.id == id);
+    let Some(text) = text else {
+        return model.say(Role::Warn, "its text has not come yet");
+    };
+    let Some(head) = &text.head else {
+        return model.say(Role::Warn, "only requests that came by HTTP are sent again");
+    };
+    let repeat = Repeat {
+        head: head.clone(),
+        side: text.side,
+        server: text.row.server.clone(),
+        client: text.address.clone(),
+        edit: text.head_edit.clone(),
+        original: text.original.clone(),
+        body: text.edited.as_ref().unwrap_or(&text.original).clone(),
+    };
+    ask(repeat, effects);
+}
+
+pub(super) fn ask(repeat: Repeat, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Ask(Purpose::Resend, Command::Resend(Box::new(repeat))));
+}
+
+pub(super) fn resent(model: &mut Model, id: &str) {
+    model.say(
+        Role::Good,
+        format!("sent again as {id}; its answer is on the Traffic screen"),
+    );
+}
