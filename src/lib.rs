@@ -14,6 +14,7 @@ pub mod limits;
 pub mod mcp;
 pub mod outward;
 pub mod recording;
+pub mod replay;
 pub mod resource;
 pub mod session;
 pub mod snapshot;

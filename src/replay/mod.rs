@@ -1,0 +1,3 @@
+//! Recordings that are used as a peer: what is on them as conversations.
+
+pub mod tape;
