@@ -10,6 +10,7 @@ pub mod engine;
 pub mod frontend;
 pub mod ids;
 pub mod intercept;
+pub mod interchange;
 pub mod limits;
 pub mod mcp;
 pub mod outward;

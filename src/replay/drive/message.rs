@@ -52,14 +52,26 @@ fn set(message: &[u8], path: &str, value: &str) -> Vec<u8> {
     apply(message, &change).unwrap_or_else(|_| message.to_vec())
 }
 
+/// Why there is no answer of the server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OwnFailure {
+    /// What happened, in words.
+    pub(super) text: String,
+    /// The server could not be reached at all.
+    pub(super) is_unreachable: bool,
+}
+
 /// What our own side says in the place of an answer, because none came.
-pub(super) fn failure_of_ours(answer: &[u8]) -> Option<String> {
+pub(super) fn failure_of_ours(answer: &[u8]) -> Option<OwnFailure> {
     let at = |path: &[&str]| {
         let steps: Vec<PathStep<'_>> = path.iter().map(|key| PathStep::Key(key)).collect();
         find_path(answer, &steps).map(string_value)
     };
     let is_ours = at(&["error", "data", "origin"]).as_deref() == Some("shadowcat");
-    is_ours.then(|| at(&["error", "message"]).unwrap_or_default().into_owned())
+    is_ours.then(|| OwnFailure {
+        text: at(&["error", "message"]).unwrap_or_default().into_owned(),
+        is_unreachable: at(&["error", "data", "reason"]).as_deref() == Some("unreachable"),
+    })
 }
 
 /// How far a task is.
@@ -108,10 +120,8 @@ mod tests {
         let error = |origin| {
             format!(r#"{{"error":{{"code":-33001,"message":"why","data":{{"origin":"{origin}"}}}}}}"#)
         };
-        assert_eq!(
-            failure_of_ours(error("shadowcat").as_bytes()).as_deref(),
-            Some("why")
-        );
+        let failure = failure_of_ours(error("shadowcat").as_bytes()).unwrap();
+        assert_eq!((failure.text.as_str(), failure.is_unreachable), ("why", false));
         assert_eq!(failure_of_ours(error("x").as_bytes()), None);
     }
 

@@ -83,10 +83,11 @@ impl DriveOptions {
 
 /// Sends the plan to `target`, session by session, and compares what comes back.
 ///
-/// A server that cannot be spoken to, or that ends a session early, makes rows without answers that say why.
+/// A server that ends a session early, or does not answer, makes rows without answers that say why.
 ///
 /// # Errors
-/// [`DriveError`] if there is no way to the target at all: a command that cannot be started, roots that cannot be read.
+/// [`DriveError`] if there is no way to the target at all: a command that cannot be started, a server that cannot be
+/// reached, roots that cannot be read.
 ///
 /// # Cancel safety
 /// Dropped, it ends the connection and kills the command.

@@ -11,12 +11,18 @@ use crate::intercept::filter::Filter;
 use crate::replay::compare::drift::tools_of;
 use crate::replay::compare::text_at;
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
+use crate::session::describe::error_code;
 use crate::session::observation::CallRole;
 use crate::session::pairing::subject;
 use crate::snapshot::{Direction, EndKind, Era};
 
 /// The revision of a handshake that a recording lacks and does not name either.
 const USUAL_REVISION: &str = "2025-06-18";
+
+/// The error of a modern server whose client's headers and body differ.
+///
+/// Source: MCP 2026-07-28, Transports, "Standard request headers".
+const HEADER_MISMATCH: i64 = -32_020;
 
 /// The client side of a recording, ready to be sent.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +77,8 @@ pub(super) struct PlannedCall {
     pub(super) request: Bytes,
     pub(super) answer: Option<Bytes>,
     pub(super) is_cancelled: bool,
+    /// Its headers said something else than its body, which cannot be sent again: they are made from the body.
+    pub(super) had_wrong_headers: bool,
     /// Nobody asked for its result to be compared: it is only needed for the others.
     pub(super) is_means: bool,
 }
@@ -192,6 +200,8 @@ struct Draft<'a> {
     plan: SessionPlan,
     /// From calls of the session to those of the plan.
     places: BTreeMap<usize, usize>,
+    /// And back; a call of ours comes after them.
+    calls: Vec<usize>,
 }
 
 impl<'a> Draft<'a> {
@@ -210,6 +220,7 @@ impl<'a> Draft<'a> {
                 fields: Vec::new(),
             },
             places: BTreeMap::new(),
+            calls: Vec::new(),
         }
     }
 
@@ -228,7 +239,9 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let message = &self.session.messages[call.request];
+            let answer = call.answer.map(|answer| &self.session.messages[answer]);
             self.places.insert(place, self.plan.calls.len());
+            self.calls.push(place);
             self.plan.calls.push(PlannedCall {
                 method: call.method.to_string(),
                 about: subject(&message.envelope).unwrap_or_default().to_owned(),
@@ -237,6 +250,8 @@ impl<'a> Draft<'a> {
                     .answer
                     .map(|answer| self.session.messages[answer].text.clone()),
                 is_cancelled: call.is_cancelled,
+                had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
+                    == Some(HEADER_MISMATCH),
                 is_means: !is_wanted,
             });
         }
@@ -256,6 +271,7 @@ impl<'a> Draft<'a> {
             request: request.to_string().into(),
             answer: None,
             is_cancelled: false,
+            had_wrong_headers: false,
             is_means: true,
         });
         let us = self.session.messages.first().map_or(0, |message| message.us);
@@ -361,8 +377,8 @@ impl<'a> Draft<'a> {
     fn answers_before(&self, us: i64) -> usize {
         let own = self.plan.answer_order.len();
         let is_later = |call: &&usize| {
-            let found = self.places.iter().find(|(_, planned)| planned == call);
-            let answer = found.and_then(|(place, _)| self.session.calls[*place].answer);
+            let place = self.calls.get(**call);
+            let answer = place.and_then(|place| self.session.calls[*place].answer);
             answer.is_some_and(|answer| self.session.messages[answer].us > us)
         };
         own - self.plan.answer_order.iter().filter(is_later).count()

@@ -1,6 +1,6 @@
 //! A recorded client talks to a live server, one session long. Lines in, lines out: what carries them is not known here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use super::DriveOptions;
 use super::asks::Asks;
 use super::bind::Bindings;
-use super::message::{failure_of_ours, fresh, status_of_task, with_id, with_request_id};
+use super::message::{OwnFailure, failure_of_ours, fresh, status_of_task, with_id, with_request_id};
 use super::plan::{Act, SessionPlan};
 use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
 use crate::codec::json::{PathStep, find_path};
@@ -39,6 +39,10 @@ pub(super) struct Talk<'a> {
     asks: Asks<'a>,
     by_id: HashMap<RpcId, usize>,
     by_token: HashMap<RpcId, usize>,
+    /// Those that are sent and have no answer.
+    open: BTreeSet<usize>,
+    /// So many of the answers at the start of [`SessionPlan::answer_order`] are here, or are not waited for.
+    arrived: usize,
     /// The step that is to be taken next.
     next: usize,
     /// Since when a cancellation waits, or everything is done.
@@ -47,6 +51,10 @@ pub(super) struct Talk<'a> {
     last_id: u64,
     outbox: BytesMut,
     extra: Vec<Row>,
+    /// The server has answered at least once.
+    has_answered: bool,
+    /// Why it could not be reached.
+    unreachable: Option<String>,
 }
 
 /// A request of the plan, and what became of it.
@@ -89,12 +97,16 @@ impl<'a> Talk<'a> {
             asks: Asks::new(&plan.asks),
             by_id: HashMap::new(),
             by_token: HashMap::new(),
+            open: BTreeSet::new(),
+            arrived: 0,
             next: 0,
             waiting_since: None,
             began: Instant::now(),
             last_id: 0,
             outbox: BytesMut::new(),
             extra: Vec::new(),
+            has_answered: false,
+            unreachable: None,
         }
     }
 
@@ -149,16 +161,20 @@ impl<'a> Talk<'a> {
         }
         Told {
             has_ended_early: ended.is_some(),
+            unreachable: self.unreachable.take().filter(|_| !self.has_answered),
             rows: self.rows(ended.as_deref()),
         }
     }
 
     /// Takes every step whose turn it is.
     fn advance(&mut self) {
+        while let Some(call) = self.plan.answer_order.get(self.arrived)
+            && (self.is_settled(*call) || !self.is_awaited(*call))
+        {
+            self.arrived += 1;
+        }
         while let Some(step) = self.plan.steps.get(self.next) {
-            let before = self.plan.answer_order.get(..step.after_answers);
-            let is_over = |call: &usize| self.is_settled(*call) || !self.is_awaited(*call);
-            let is_ready = before.into_iter().flatten().all(is_over);
+            let is_ready = step.after_answers <= self.arrived;
             if !is_ready || self.due(step.us) > Instant::now() || !self.has_heard_enough(&step.act) {
                 return;
             }
@@ -208,8 +224,7 @@ impl<'a> Talk<'a> {
                     shortened(&gone.handle),
                     gone.place
                 );
-                self.calls[call].state = State::GivenUp(reason);
-                return;
+                return self.give_up(call, reason);
             }
         };
         self.last_id += 1;
@@ -221,6 +236,7 @@ impl<'a> Talk<'a> {
             self.by_token.insert(token, call);
         }
         let now = Instant::now();
+        self.open.insert(call);
         let state = &mut self.calls[call];
         state.state = State::Open;
         state.id = Some(fresh.id);
@@ -284,9 +300,9 @@ impl<'a> Talk<'a> {
             return;
         };
         if let Some(failure) = failure_of_ours(text) {
-            self.calls[call].state = State::GivenUp(failure);
-            return;
+            return self.failed(call, failure);
         }
+        self.has_answered = true;
         if self.is_to_be_polled(call, text) {
             return;
         }
@@ -301,6 +317,28 @@ impl<'a> Talk<'a> {
             }
         }
         self.calls[call].state = State::Answered;
+        self.open.remove(&call);
+    }
+
+    fn give_up(&mut self, call: usize, reason: String) {
+        self.calls[call].state = State::GivenUp(reason);
+        self.open.remove(&call);
+    }
+
+    /// No answer of the server's came. Without a handshake nothing else is worth a try.
+    fn failed(&mut self, call: usize, failure: OwnFailure) {
+        if failure.is_unreachable && !self.has_answered {
+            self.unreachable.get_or_insert_with(|| failure.text.clone());
+        }
+        self.give_up(call, failure.text);
+        if self.plan.calls[call].method == "initialize" {
+            self.next = self.plan.steps.len();
+            for call in &mut self.calls {
+                if call.state == State::Planned {
+                    call.state = State::GivenUp("not sent: there was no handshake".to_owned());
+                }
+            }
+        }
     }
 
     fn compared(&self, method: &str, recorded: &[u8], live: &[u8]) -> Comparison {
@@ -380,8 +418,8 @@ impl<'a> Talk<'a> {
     }
 
     fn is_done(&mut self) -> bool {
-        let is_open = |call: usize| self.is_awaited(call) && !self.is_settled(call);
-        if self.next < self.plan.steps.len() || (0..self.calls.len()).any(is_open) {
+        let is_waiting = self.open.iter().any(|call| self.is_awaited(*call));
+        if self.next < self.plan.steps.len() || is_waiting {
             return false;
         }
         self.asks.are_all_met() || self.waiting_since.get_or_insert_with(Instant::now).elapsed() >= LINGER
@@ -390,10 +428,9 @@ impl<'a> Talk<'a> {
     /// When something is to be done even if nobody says anything.
     fn deadline(&self) -> Instant {
         let far = Instant::now() + LONG;
-        let open = (0..self.calls.len()).filter(|call| self.calls[*call].state == State::Open);
-        let answers = open.filter_map(|call| {
-            let state = &self.calls[call];
-            let patience = state.since.filter(|_| self.is_awaited(call));
+        let answers = self.open.iter().filter_map(|call| {
+            let state = &self.calls[*call];
+            let patience = state.since.filter(|_| self.is_awaited(*call));
             state
                 .poll_at
                 .or(patience.map(|since| since + self.options.timeout))
@@ -413,11 +450,8 @@ impl<'a> Talk<'a> {
 
     fn time_passed(&mut self) {
         let now = Instant::now();
-        for call in 0..self.calls.len() {
+        for call in self.open.clone() {
             let state = &self.calls[call];
-            if state.state != State::Open {
-                continue;
-            }
             if state.poll_at.is_some_and(|at| at <= now) {
                 self.ask(call);
             } else if state.poll_at.is_none()
@@ -427,7 +461,7 @@ impl<'a> Talk<'a> {
                     .is_some_and(|since| since + self.options.timeout <= now)
             {
                 let reason = format!("no answer within {:?}", self.options.timeout);
-                self.calls[call].state = State::GivenUp(reason);
+                self.give_up(call, reason);
             }
         }
     }
@@ -443,6 +477,9 @@ impl<'a> Talk<'a> {
                 (Some(_), State::Answered) if planned.is_cancelled && !call.compared.is_same() => {
                     row.noting("cancelled: whether its answer comes first is chance")
                 }
+                (Some(_), State::Answered) if planned.had_wrong_headers => row.noting(
+                    "not compared: its headers contradicted its body, and headers are made from the body here",
+                ),
                 (Some(_), State::Answered) => row.compared(call.compared),
                 (None, State::Answered) if !planned.is_cancelled => Row {
                     outcome: Outcome::Extra,
@@ -471,6 +508,8 @@ impl<'a> Talk<'a> {
 pub(super) struct Told {
     pub(super) rows: Vec<Row>,
     pub(super) has_ended_early: bool,
+    /// It could not be reached at all, for this reason.
+    pub(super) unreachable: Option<String>,
 }
 
 fn missing(row: Row, reason: &str) -> Row {

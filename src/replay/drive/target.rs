@@ -45,6 +45,9 @@ pub enum DriveError {
     /// The command cannot be started.
     #[error(transparent)]
     Start(#[from] StartChildError),
+    /// Nobody is there.
+    #[error("{0}")]
+    Unreachable(String),
     /// The server cannot be spoken to.
     #[error(transparent)]
     Outward(#[from] OutwardError),
@@ -66,6 +69,9 @@ pub(super) async fn session(
         Target::Http(config) => over_http(plan, config, options).await?,
         Target::Command(config) => with_command(plan, config, options).await?,
     };
+    if let Some(cause) = told.unreachable {
+        return Err(DriveError::Unreachable(cause));
+    }
     // What a server writes beside its messages matters if something is wrong.
     let remark = |note| format!("{}: the server said: {note}", plan.name);
     let remarks = if told.has_ended_early || matches!(target, Target::Http(_)) {
