@@ -16,6 +16,7 @@ pub mod reader;
 pub mod redact;
 mod tap;
 mod totals;
+mod whole;
 mod writer;
 
 #[cfg(test)]
@@ -28,4 +29,5 @@ pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader
 pub use redact::{Redaction, UrlMask, hide_url_secrets};
 pub use tap::RecorderTap;
 pub use totals::RecordedTotals;
+pub use whole::write_whole;
 pub use writer::{FinishedRecording, NotRecordingError, Recorder, StartRecordingError, recorder};

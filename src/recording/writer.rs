@@ -344,6 +344,6 @@ impl Writer {
     }
 }
 
-fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
+pub(super) fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
     StartRecordingError::NoRandomness(io::Error::other(error))
 }

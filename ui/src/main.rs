@@ -5,6 +5,7 @@ mod ca;
 mod cli;
 mod client_config;
 mod client_file;
+mod compare;
 mod complete;
 mod console;
 mod demo;
@@ -25,6 +26,7 @@ mod headless;
 mod held;
 mod held_screen;
 mod hold_modes;
+mod interchange;
 mod jsonc;
 mod keymap;
 mod layout;
@@ -200,6 +202,16 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints what a comparison has found; the exit code says whether something differs.
+fn compared((text, is_same): (String, bool)) -> Result<ExitCode, Failure> {
+    print(&text)?;
+    Ok(if is_same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
 /// A screen needs a terminal to be drawn on.
 fn check_terminal(job: &Job) -> Result<(), Failure> {
     let way_out = match job {
@@ -296,6 +308,10 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             lines,
             has_bodies,
         } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        Job::Diff(job) => return compared(compare::diff(&job, &limits)?),
+        Job::Drive(job) => return compared(compare::drive(&job, &limits)?),
+        Job::Export(job) => interchange::run_export(&job, &limits),
+        Job::Import(job) => interchange::run_import(&job),
         Job::Exec(job) => exec::run(&job),
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),

@@ -8,11 +8,14 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::telemetry::OtlpUrl;
 
+use super::compare_flags::DiffArguments;
+use super::drive_flags::ReplayArguments;
 use super::filter_text::FilterText;
 use super::forward_flags::{CaArguments, ForwardArguments};
 #[cfg(unix)]
 use super::held_flags::HeldArguments;
 use super::intercept_flags::InterceptArguments;
+use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::limit_flags::LimitArguments;
 #[cfg(unix)]
 use super::paste::PasteFormat;
@@ -22,7 +25,6 @@ use crate::exec::ProxyPlace;
 use crate::wrap::Connect;
 #[cfg(unix)]
 use shadowcat::config::forward::{HostPattern, ViaProxy};
-#[cfg(unix)]
 use shadowcat::outward::StaticHeader;
 
 const AFTER_HELP: &str = "\
@@ -64,6 +66,14 @@ pub(super) enum Task {
     Open(OpenArguments),
     /// Print a recording, one line a message
     Show(ShowArguments),
+    /// Compare two recordings, or two lists of tools
+    Diff(DiffArguments),
+    /// Send the client's side of a recording to a live server, and compare the answers
+    Replay(Box<ReplayArguments>),
+    /// Write a recording as HAR, curl commands, JSON Lines, a diagram, Markdown or HTML
+    Export(ExportArguments),
+    /// Make a recording of an HTTP Archive (HAR)
+    Import(ImportArguments),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
     Wrap(Box<WrapArguments>),
@@ -291,8 +301,7 @@ pub(super) struct WrapConfigArguments {
     pub(super) config: Vec<PathBuf>,
 }
 
-#[cfg(unix)]
-fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
+pub(super) fn header_from_environment(text: &str) -> Result<StaticHeader, String> {
     let (name, variable) = text.split_once('=').ok_or("it is written as NAME=VAR")?;
     let value = std::env::var(variable)
         .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;

@@ -1,12 +1,15 @@
 //! What the command line, the environment and the configuration files ask for, with errors that say what to write.
 
 mod arguments;
+mod compare_flags;
+mod drive_flags;
 mod file;
 mod filter_text;
 mod forward_flags;
 #[cfg(unix)]
 mod held_flags;
 mod intercept_flags;
+mod interchange_flags;
 mod layer;
 mod limit_flags;
 mod paste;
@@ -19,6 +22,7 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use arguments::CommandLine;
+pub(crate) use compare_flags::ReportFormat;
 pub(crate) use settings::{
     CaJob, ExecJob, Format, Invocation, Job, Lines, ScreenSettings, SettingsError, View,
 };
@@ -60,7 +64,7 @@ fn with_better_tips(mut error: clap::Error) -> clap::Error {
 fn lacks_command(error: &clap::Error) -> bool {
     error
         .get(ContextKind::InvalidArg)
-        .is_some_and(|argument| argument.to_string().contains("COMMAND"))
+        .is_some_and(|argument| argument.to_string() == "<COMMAND>...")
 }
 
 /// The program cannot do what was asked.

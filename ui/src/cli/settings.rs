@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
+use shadowcat::recording::redact::Redaction;
 
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
@@ -14,16 +15,21 @@ use super::arguments::{
 };
 #[cfg(unix)]
 use super::arguments::{WrapArguments, WrapConfigArguments};
+use super::compare_flags::DiffArguments;
+use super::drive_flags::ReplayArguments;
 use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::intercept_flags::breakpoints;
+use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::layer::Layer;
 use super::paste::{self, PasteError};
 use super::print;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
+use crate::compare::{DiffJob, DriveJob};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::held::HeldJob;
+use crate::interchange::{ExportJob, ImportJob};
 use crate::keymap::{Keymap, KeymapError};
 #[cfg(unix)]
 use crate::wrap::WrapOptions;
@@ -84,6 +90,14 @@ pub(crate) enum Job {
         lines: Lines,
         has_bodies: bool,
     },
+    /// Compare two files.
+    Diff(DiffJob),
+    /// Send a recording to a live server.
+    Drive(Box<DriveJob>),
+    /// Write a recording in another format.
+    Export(ExportJob),
+    /// Make a recording of an archive.
+    Import(ImportJob),
     /// Run a client of the proxy.
     Exec(ExecJob),
     /// Show or change the certificate authority.
@@ -196,6 +210,10 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
+        Some(Task::Diff(arguments)) => diff(arguments),
+        Some(Task::Replay(arguments)) => drive(*arguments),
+        Some(Task::Export(arguments)) => export(arguments),
+        Some(Task::Import(arguments)) => import(arguments),
         Some(Task::Exec(arguments)) => exec(arguments),
         Some(Task::Ca(arguments)) => ca(arguments),
     }
@@ -469,6 +487,55 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
         },
         has_bodies: arguments.bodies,
     };
+    Ok(settings.invocation(job))
+}
+
+fn diff(arguments: DiffArguments) -> Result<Invocation, SettingsError> {
+    let settings = settings(Layer::default(), arguments.general)?;
+    let format = arguments.compare.format;
+    let job = Job::Diff(DiffJob {
+        before: arguments.before,
+        after: arguments.after,
+        options: arguments.compare.options(),
+        format,
+    });
+    Ok(settings.invocation(job))
+}
+
+fn drive(arguments: ReplayArguments) -> Result<Invocation, SettingsError> {
+    let settings = settings(Layer::default(), arguments.general)?;
+    let job = arguments.drive.job(
+        arguments.file,
+        arguments.command,
+        arguments.compare,
+        arguments.speed,
+    );
+    // The grammar asks for a server.
+    let job = job.map_or_else(|| Job::Print(String::new()), |job| Job::Drive(Box::new(job)));
+    Ok(settings.invocation(job))
+}
+
+fn export(arguments: ExportArguments) -> Result<Invocation, SettingsError> {
+    let settings = settings(Layer::default(), arguments.general)?;
+    let job = Job::Export(ExportJob {
+        file: arguments.file,
+        format: arguments.to.into(),
+        output: arguments.output,
+    });
+    Ok(settings.invocation(job))
+}
+
+fn import(arguments: ImportArguments) -> Result<Invocation, SettingsError> {
+    let settings = settings(Layer::default(), GeneralArguments::default())?;
+    let job = Job::Import(ImportJob {
+        file: arguments.file,
+        output: arguments.output,
+        redaction: if arguments.record_secrets {
+            Redaction::Off
+        } else {
+            Redaction::On
+        },
+    });
     Ok(settings.invocation(job))
 }
 

@@ -1,0 +1,55 @@
+//! Recordings in the formats of other programs, and theirs as recordings.
+//!
+//! What goes out comes from a [`Tape`], so its secrets are the tags of the recording; what comes in is redacted as
+//! recordings are. Nothing here reads or writes a socket.
+
+mod curl;
+mod har;
+mod har_reader;
+mod html;
+mod jsonl;
+mod markdown;
+mod mermaid;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use crate::replay::tape::Tape;
+
+pub use har_reader::{HarImport, ImportHarError, MAX_HAR_BYTES, read_har};
+
+/// What a recording can become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExportFormat {
+    /// HTTP Archive 1.2, as the developer tools of browsers read it. Events and lines of commands are in `_sse` and
+    /// `_mcp`, messages of WebSockets in `_webSocketMessages`.
+    Har,
+    /// A `curl` command for each request, for a shell.
+    Curl,
+    /// One JSON object for each message.
+    Jsonl,
+    /// A sequence diagram in Markdown.
+    Mermaid,
+    /// The calls with their parameters and answers.
+    Markdown,
+    /// The same as one page that needs nothing else.
+    Html,
+}
+
+/// Writes `tape` in another format.
+///
+/// # Errors
+/// What `out` says.
+pub fn export(tape: &Tape, format: ExportFormat, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        ExportFormat::Har => har::write(tape, out),
+        ExportFormat::Curl => curl::write(tape, out),
+        ExportFormat::Jsonl => jsonl::write(tape, out),
+        ExportFormat::Mermaid => mermaid::write(tape, out),
+        ExportFormat::Markdown => markdown::write(tape, out),
+        ExportFormat::Html => html::write(tape, out),
+    }
+}

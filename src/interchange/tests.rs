@@ -1,0 +1,253 @@
+//! What goes out has everything in it and nothing of its own; what comes back is the same recording.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{ExportFormat, ImportHarError, export, read_har};
+use crate::recording::redact::Redaction;
+use crate::recording::{RecordingReader, write_whole};
+use crate::replay::compare::{CompareOptions, compare_recordings};
+use crate::replay::tape::{Tape, TapeCarrier, TapeOptions};
+
+fn recordings() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
+    let entries = std::fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let found: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
+fn load(path: &Path) -> Tape {
+    Tape::load(path, &TapeOptions::as_it_arrived()).unwrap()
+}
+
+fn exported(tape: &Tape, format: ExportFormat) -> String {
+    let mut out = Vec::new();
+    export(tape, format, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The recording that an archive becomes.
+fn imported(har: &str) -> Tape {
+    let import = read_har(har.as_bytes()).unwrap();
+    assert_eq!(import.remarks, [""; 0]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    write_whole(&path, import.created, import.observations, Redaction::On).unwrap();
+    load(&path)
+}
+
+/// A recording with one call of a tool, whose name is `name` and whose answer has `text`.
+fn small(name: &str, text: &str) -> Tape {
+    let head = json!({"line": "POST /mcp HTTP/1.1", "fields": [["host", "a:1"], ["x-odd", name]]});
+    let request =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name}}).to_string();
+    let answer = json!({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": text}]}})
+        .to_string();
+    let lines = [
+        json!({"type": "header", "format": "shadowcat-recording", "version": 1, "created": "2026-11-23T04:23:03.123456Z", "proxy": "x"}),
+        json!({"type": "session", "seq": 1, "us": 0, "session": "R1", "server": name, "basis": "inferred", "client": "c"}),
+        json!({"type": "request", "seq": 2, "us": 0, "session": "R1", "exchange": 1, "connection": 1, "client": "c", "side": "reverse",
+            "server": "a:1", "kind": "message", "method": "POST", "target": "/mcp?x=1&y", "head": head}),
+        json!({"type": "frame", "seq": 3, "us": 10, "session": "R1", "exchange": 1, "direction": "client_to_server",
+            "transport": "http", "frame": 0, "part": 0, "last": true, "text": request, "messages": 1}),
+        json!({"type": "response", "seq": 4, "us": 2000, "session": "R1", "exchange": 1, "status": 200,
+            "head": {"line": "HTTP/1.1 200 OK", "fields": []}, "media_type": "application/json"}),
+        json!({"type": "frame", "seq": 5, "us": 2500, "session": "R1", "exchange": 1, "direction": "server_to_client",
+            "transport": "http", "frame": 0, "part": 0, "last": true, "text": answer, "messages": 1}),
+        json!({"type": "exchange_end", "seq": 6, "us": 3000, "session": "R1", "exchange": 1, "request_end": "complete",
+            "response_end": "complete", "request_bytes": 1, "response_bytes": 1}),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let path = Path::new("a.jsonl");
+    let reader = RecordingReader::new(text.as_bytes(), path).unwrap();
+    Tape::read(reader, path, &TapeOptions::as_it_arrived()).unwrap()
+}
+
+#[test]
+fn every_recording_survives_the_way_through_an_archive() {
+    for path in recordings() {
+        let tape = load(&path);
+        let back = imported(&exported(&tape, ExportFormat::Har));
+        assert_eq!(back.damage, [""; 0], "{}", path.display());
+        let report = compare_recordings(&tape, &back, &CompareOptions::default());
+        assert!(report.is_same(), "{}: {report:?}", path.display());
+        let calls = |tape: &Tape| {
+            tape.sessions
+                .iter()
+                .map(|session| session.calls.len())
+                .sum::<usize>()
+        };
+        assert_eq!(calls(&back), calls(&tape), "{}", path.display());
+        let carriers = |tape: &Tape| -> Vec<TapeCarrier> {
+            let sessions = tape
+                .sessions
+                .iter()
+                .filter(|session| !session.messages.is_empty());
+            sessions.map(|session| session.carrier).collect()
+        };
+        assert_eq!(carriers(&back), carriers(&tape), "{}", path.display());
+    }
+}
+
+#[test]
+fn an_archive_has_what_the_specification_asks_for() {
+    for path in recordings() {
+        let archive: Value = serde_json::from_str(&exported(&load(&path), ExportFormat::Har)).unwrap();
+        assert_eq!(archive["log"]["version"], "1.2");
+        for entry in archive["log"]["entries"].as_array().unwrap() {
+            for member in [
+                "startedDateTime",
+                "time",
+                "request",
+                "response",
+                "cache",
+                "timings",
+            ] {
+                assert!(!entry[member].is_null(), "{member}: {entry}");
+            }
+            for member in [
+                "method",
+                "url",
+                "httpVersion",
+                "cookies",
+                "headers",
+                "queryString",
+                "headersSize",
+                "bodySize",
+            ] {
+                assert!(!entry["request"][member].is_null(), "{member}: {entry}");
+            }
+            for member in [
+                "status",
+                "statusText",
+                "httpVersion",
+                "cookies",
+                "headers",
+                "content",
+                "redirectURL",
+            ] {
+                assert!(!entry["response"][member].is_null(), "{member}: {entry}");
+            }
+        }
+    }
+    let archive: Value = serde_json::from_str(&exported(&small("a", "b"), ExportFormat::Har)).unwrap();
+    let entry = &archive["log"]["entries"][0];
+    assert_eq!(entry["request"]["url"], "http://a:1/mcp?x=1&y");
+    assert_eq!(
+        entry["request"]["queryString"],
+        json!([{"name": "x", "value": "1"}, {"name": "y", "value": ""}])
+    );
+    assert_eq!(
+        (
+            &entry["time"],
+            &entry["timings"]["wait"],
+            &entry["timings"]["receive"]
+        ),
+        (&json!(3.0), &json!(2.0), &json!(1.0))
+    );
+}
+
+#[test]
+fn an_archive_of_another_program_becomes_a_recording() {
+    let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}}).to_string();
+    let call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}}).to_string();
+    // event: message / data: {"jsonrpc":"2.0","id":1,"result":{}}, in base64 as browsers write what they take for binary
+    let stream = "ZXZlbnQ6IG1lc3NhZ2UKZGF0YTogeyJqc29ucnBjIjoiMi4wIiwiaWQiOjEsInJlc3VsdCI6e319Cgo=";
+    let har = json!({"log": {"version": "1.2", "creator": {"name": "mitmproxy", "version": "12"}, "entries": [
+        {"startedDateTime": "2026-11-23T05:00:01.000+01:00", "time": 30.5,
+         "request": {"method": "POST", "url": "https://x.example/mcp", "httpVersion": "HTTP/2.0",
+            "headers": [{"name": ":method", "value": "POST"}, {"name": "authorization", "value": "Bearer s3cret"}, {"name": "mcp-session-id", "value": "abc"}],
+            "postData": {"mimeType": "application/json", "text": call, "params": []}},
+         "response": {"status": 200, "statusText": "", "httpVersion": "HTTP/2.0", "headers": [{"name": "content-type", "value": "text/event-stream; charset=utf-8"}],
+            "content": {"size": 1, "mimeType": "text/event-stream", "text": stream, "encoding": "base64"}},
+         "timings": {"send": 1, "wait": 20, "receive": 9.5, "connect": -1}},
+        {"startedDateTime": "2026-11-23T04:00:00.000Z", "time": 10,
+         "request": {"method": "POST", "url": "https://x.example/mcp", "headers": [], "postData": {"text": initialize}},
+         "response": {"status": 200, "headers": [{"name": "Mcp-Session-Id", "value": "abc"}], "content": {"text": "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":\"2025-06-18\"}}"}}},
+        {"startedDateTime": "2026-11-23T04:00:02.000Z", "request": {"method": "GET", "url": "https://x.example/icon"}, "response": {"status": 0}},
+    ]}});
+    let tape = imported(&har.to_string());
+    let session = &tape.sessions[0];
+    assert_eq!(
+        (session.calls.len(), session.revision.as_deref()),
+        (2, Some("2025-06-18"))
+    );
+    assert!(
+        session.calls.iter().all(|call| call.answer.is_some()),
+        "{:?}",
+        session.calls
+    );
+    let authorization = session.exchanges[0]
+        .request_field("authorization")
+        .or(session.exchanges[1].request_field("authorization"));
+    assert!(
+        authorization.unwrap().starts_with("Bearer ‹secret:"),
+        "secrets stay out"
+    );
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    assert!(matches!(read_har(b"{}"), Err(ImportHarError::NoHar(_))));
+    assert!(matches!(
+        read_har(br#"{"log":{"entries":[]}}"#),
+        Err(ImportHarError::Empty)
+    ));
+}
+
+#[test]
+fn text_of_peers_stays_text_in_every_page() {
+    let hostile = "x'<script>alert(1)</script>\u{1b}[2J```\n; end\n|a|";
+    let tape = small(hostile, hostile);
+    let html = exported(&tape, ExportFormat::Html);
+    assert!(
+        !html.contains("<script") && html.contains("&lt;script&gt;"),
+        "{html}"
+    );
+    assert!(html.contains("default-src 'none'"));
+    for format in [ExportFormat::Html, ExportFormat::Markdown, ExportFormat::Mermaid] {
+        assert!(!exported(&tape, format).contains('\u{1b}'), "{format:?}");
+    }
+    let diagram = exported(&tape, ExportFormat::Mermaid);
+    assert_eq!(diagram.matches("```").count(), 2, "{diagram}");
+    assert!(
+        diagram.contains("C->>S: tools/call x#39;#60;script#62;"),
+        "{diagram}"
+    );
+    let markdown = exported(&tape, ExportFormat::Markdown);
+    assert!(
+        markdown.contains("\n````json\n"),
+        "the fence is longer than any in the text: {markdown}"
+    );
+    assert!(
+        !markdown.contains("<script>\n") && markdown.contains("&lt;script\\>"),
+        "{markdown}"
+    );
+    let curl = exported(&tape, ExportFormat::Curl);
+    assert!(curl.contains(r"-H 'x-odd: x'\''<script>"), "{curl}");
+}
+
+#[test]
+fn each_message_is_a_line_of_json_with_what_was_sent() {
+    let tape = small("a", "b");
+    let lines: Vec<Value> = exported(&tape, ExportFormat::Jsonl)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(
+        (&lines[0]["kind"], &lines[0]["message"]["params"]["name"]),
+        (&json!("request"), &json!("a"))
+    );
+    assert_eq!(
+        (&lines[1]["kind"], &lines[1]["method"]),
+        (&json!("result"), &json!("tools/call"))
+    );
+    assert_eq!(lines[0]["time"], "2026-11-23T04:23:03.123466Z");
+}

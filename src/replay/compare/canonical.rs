@@ -1,0 +1,234 @@
+//! A message without what is new each time, spelled in one way.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::ignore::{At, IgnorePath};
+use crate::codec::json::{elements, members, string_value};
+use crate::intercept::edit::MAX_NESTING;
+
+/// What stands for a value that is another one each time.
+const ANY: &str = "\"‹any›\"";
+
+/// What stands for a secret, whichever tag it had.
+pub(super) const SECRET_MASK: &str = "‹secret›";
+
+/// How a message is written.
+pub(super) struct Task<'a> {
+    /// Method of the request.
+    pub(super) method: &'a str,
+    /// Places to leave out.
+    pub(super) ignore: &'a [IgnorePath],
+    /// Places whose value does not matter, only that there is one.
+    pub(super) volatile: &'a [&'a str],
+    /// Everything as it is spelled.
+    pub(super) is_exact: bool,
+    /// Members by name, so that equal messages have equal texts.
+    pub(super) is_sorted: bool,
+}
+
+/// The message as it is compared.
+#[derive(Debug)]
+pub(super) struct Canonical {
+    pub(super) text: Vec<u8>,
+    /// The list that is a set, and the names in it, in order.
+    pub(super) list: Option<(&'static str, Vec<String>)>,
+}
+
+impl Canonical {
+    /// The canonical form of `message`; itself if it is no JSON object.
+    pub(super) fn of(task: &Task<'_>, message: &[u8]) -> Self {
+        let message = message.trim_ascii();
+        if message.first() != Some(&b'{') {
+            return Self {
+                text: message.to_vec(),
+                list: None,
+            };
+        }
+        let volatile = task.volatile.iter().filter_map(|path| path.parse().ok());
+        let mut writer = Writer {
+            task,
+            volatile: volatile.collect(),
+            set: set_of(task.method),
+            place: Vec::new(),
+            text: Vec::with_capacity(message.len()),
+            list: None,
+        };
+        writer.value(message);
+        Self {
+            text: writer.text,
+            list: writer.list,
+        }
+    }
+}
+
+/// The list in the result that is a set, and what names its members.
+///
+/// Source: MCP, Tools, Prompts and Resources: names and URIs are unique within a server.
+fn set_of(method: &str) -> Option<(&'static str, &'static str)> {
+    match method {
+        "tools/list" => Some(("tools", "name")),
+        "prompts/list" => Some(("prompts", "name")),
+        "resources/list" => Some(("resources", "uri")),
+        "resources/templates/list" => Some(("resourceTemplates", "uriTemplate")),
+        _ => None,
+    }
+}
+
+struct Writer<'a> {
+    task: &'a Task<'a>,
+    volatile: Vec<IgnorePath>,
+    set: Option<(&'static str, &'static str)>,
+    place: Vec<At>,
+    text: Vec<u8>,
+    list: Option<(&'static str, Vec<String>)>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, raw: &[u8]) {
+        if self.volatile.iter().any(|path| path.has(&self.place)) {
+            self.text.extend_from_slice(ANY.as_bytes());
+            return;
+        }
+        match raw.first() {
+            // Deeper than any message that could be compared is left as it is spelled.
+            Some(b'{') if self.place.len() < MAX_NESTING => self.object(raw),
+            Some(b'[') if self.place.len() < MAX_NESTING => self.array(raw),
+            Some(b'"') => self.string(raw),
+            Some(b'-' | b'0'..=b'9') if !self.task.is_exact => self.text.extend(number(raw)),
+            _ => self.text.extend_from_slice(raw),
+        }
+    }
+
+    fn object(&mut self, raw: &[u8]) {
+        let mut found: Vec<(String, &[u8])> = members(raw)
+            .map(|(key, value)| (string_value(key).into_owned(), value))
+            .collect();
+        if self.task.is_sorted {
+            found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        self.members(found);
+    }
+
+    fn members<'b>(&mut self, found: impl IntoIterator<Item = (String, &'b [u8])>) {
+        self.text.push(b'{');
+        let mut is_first = true;
+        for (key, value) in found {
+            // The id is that of the call, and `jsonrpc` of the envelope.
+            if self.place.is_empty() && matches!(key.as_str(), "id" | "jsonrpc") {
+                continue;
+            }
+            let spelled = spelled(&key);
+            self.place.push(At::Key(key));
+            let start = self.text.len();
+            if !self.is_ignored() {
+                if !is_first {
+                    self.text.push(b',');
+                }
+                self.text.extend_from_slice(spelled.as_bytes());
+                self.text.push(b':');
+                let value_start = self.text.len();
+                self.value(value);
+                // What was emptied by leaving things out is not there either.
+                if self.text.ends_with(b"{}") && self.text.len() == value_start + 2 && !is_blank(value) {
+                    self.text.truncate(start);
+                } else {
+                    is_first = false;
+                }
+            }
+            self.place.pop();
+        }
+        self.text.push(b'}');
+    }
+
+    fn array(&mut self, raw: &[u8]) {
+        if let Some((list, key)) = self.set
+            && self.place == [At::Key("result".to_owned()), At::Key(list.to_owned())]
+        {
+            return self.set(raw, list, key);
+        }
+        self.text.push(b'[');
+        let mut is_first = true;
+        for (index, value) in elements(raw).enumerate() {
+            self.place.push(At::Index(index));
+            if !self.is_ignored() {
+                if !is_first {
+                    self.text.push(b',');
+                }
+                is_first = false;
+                self.value(value);
+            }
+            self.place.pop();
+        }
+        self.text.push(b']');
+    }
+
+    /// A list as an object, whose members are called as what is in the list.
+    fn set(&mut self, raw: &[u8], list: &'static str, key: &str) {
+        let found = elements(raw).map(|value| {
+            let name = super::text_at(value, &[key]);
+            (name.unwrap_or_default(), value)
+        });
+        let found: Vec<(String, &[u8])> = found.collect();
+        self.list = Some((list, found.iter().map(|(name, _)| name.clone()).collect()));
+        self.members(found);
+    }
+
+    fn string(&mut self, raw: &[u8]) {
+        let text = string_value(raw);
+        let text = SECRET.replace_all(&text, SECRET_MASK);
+        if self.task.is_exact {
+            let is_masked = text.contains(SECRET_MASK);
+            let spelled = is_masked.then(|| spelled(&text));
+            let bytes = spelled.as_ref().map_or(raw, |text| text.as_bytes());
+            self.text.extend_from_slice(bytes);
+            return;
+        }
+        let text = UUID.replace_all(&text, "‹uuid›");
+        let text = TIME.replace_all(&text, "‹time›");
+        self.text.extend_from_slice(spelled(&text).as_bytes());
+    }
+
+    fn is_ignored(&self) -> bool {
+        self.task.ignore.iter().any(|path| path.has(&self.place))
+    }
+}
+
+/// `{ }` with blanks.
+fn is_blank(object: &[u8]) -> bool {
+    members(object).next().is_none()
+}
+
+fn spelled(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// A number in one spelling, if that loses nothing.
+fn number(raw: &[u8]) -> Vec<u8> {
+    /// Whole numbers up to here have a floating point number of their own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    let text = String::from_utf8_lossy(raw);
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return raw.to_vec();
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.abs() < EXACT => number.to_string().into_bytes(),
+        _ => raw.to_vec(),
+    }
+}
+
+static SECRET: LazyLock<Regex> = LazyLock::new(|| pattern("\u{2039}secret:[0-9a-f]+\u{203a}"));
+static UUID: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"));
+static TIME: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"));
+
+#[expect(
+    clippy::expect_used,
+    reason = "the patterns are constants, and every test reads them"
+)]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a constant pattern")
+}

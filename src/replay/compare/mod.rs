@@ -1,0 +1,240 @@
+//! Whether two answers say the same: structurally, and without what is new each time.
+//!
+//! Pure: no I/O, no clock.
+
+mod canonical;
+pub mod drift;
+mod ignore;
+mod key;
+mod recordings;
+mod report;
+
+pub use ignore::{IgnorePath, IgnorePathError};
+pub use key::{call_key, pair_up};
+pub use recordings::{compare_recordings, tools_in};
+pub use report::{Outcome, Report, Row, RowDifference};
+
+use crate::codec::json::{PathStep, find_path};
+use crate::intercept::edit::{Difference, DifferenceKind, diff};
+
+use canonical::{Canonical, SECRET_MASK, Task};
+
+/// Most differences that a row lists; the rest is counted.
+pub const MAX_LISTED: usize = 20;
+
+/// Where answers may differ without a word, unless [`CompareOptions::is_exact`].
+///
+/// The id belongs to the call, and the others are handed out anew by each server: sessions, places in lists, tasks.
+const VOLATILE: [&str; 13] = [
+    "$.result.nextCursor",
+    "$.result.requestState",
+    "$.result.taskId",
+    "$.result.createdAt",
+    "$.result.lastUpdatedAt",
+    "$.result.task.taskId",
+    "$.result.task.createdAt",
+    "$.result.task.lastUpdatedAt",
+    "$.result.tasks[*].taskId",
+    "$.result._meta[\"io.modelcontextprotocol/related-task\"].taskId",
+    "$.result._meta[\"io.modelcontextprotocol/subscriptionId\"]",
+    "$.params.elicitationId",
+    "$.error.data.elicitations[*].elicitationId",
+];
+
+/// What counts as a difference.
+#[derive(Debug, Clone, Default)]
+pub struct CompareOptions {
+    /// Places that are left out of both sides.
+    pub ignore: Vec<IgnorePath>,
+    /// Count everything but the id: times, identifiers, cursors and the spelling of numbers and texts too.
+    pub is_exact: bool,
+}
+
+/// Two answers, compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// The first [`MAX_LISTED`] differences.
+    pub differences: Vec<Difference>,
+    /// How many there are besides.
+    pub more: usize,
+    /// What is no difference but remarkable: another order of a list.
+    pub remarks: Vec<String>,
+}
+
+impl Comparison {
+    /// Whether they say the same.
+    pub fn is_same(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Compares two messages: answers of a request for `method`, or such requests themselves.
+///
+/// - Lists that MCP has as sets (tools and prompts by name, resources by uri, templates by their template) are compared
+///   member by member, so that a path reads `$.result.tools.echo.description`; another order is a remark.
+/// - The id, cursors, task ids and their times, `requestState` and the like may differ; so may whole UUIDs and times
+///   (RFC 3339) within any text, unless `is_exact`.
+/// - A secret that a recording has replaced by a tag equals any text.
+///
+/// Linear in both, but for the differences; nothing deeper than 128 levels is looked into.
+pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOptions) -> Comparison {
+    let task = Task {
+        method,
+        ignore: &options.ignore,
+        volatile: if options.is_exact { &[] } else { &VOLATILE },
+        is_exact: options.is_exact,
+        is_sorted: false,
+    };
+    let (one, other) = (Canonical::of(&task, recorded), Canonical::of(&task, live));
+    let mut differences = diff(&one.text, &other.text);
+    differences.retain(|difference| !is_hidden_secret(difference));
+    let more = differences.len().saturating_sub(MAX_LISTED);
+    differences.truncate(MAX_LISTED);
+    let remarks = other_order(&one, &other);
+    Comparison {
+        differences,
+        more,
+        remarks: remarks.into_iter().collect(),
+    }
+}
+
+/// The same members in another order.
+fn other_order(one: &Canonical, other: &Canonical) -> Option<String> {
+    let (list, old) = one.list.as_ref()?;
+    let (_, new) = other.list.as_ref()?;
+    let common = |names: &[String], others: &[String]| -> Vec<String> {
+        let names = names.iter().filter(|name| others.contains(name));
+        names.cloned().collect()
+    };
+    (common(old, new) != common(new, old)).then(|| format!("the order of {list} is another one"))
+}
+
+/// What was a secret may be anything now.
+fn is_hidden_secret(difference: &Difference) -> bool {
+    let (DifferenceKind::Changed, Some(before), Some(after)) =
+        (difference.kind, &difference.before, &difference.after)
+    else {
+        return false;
+    };
+    fits(before, after) || fits(after, before)
+}
+
+/// Whether `text` is `pattern` with something in the place of each secret.
+fn fits(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(SECRET_MASK) {
+        return false;
+    }
+    if pattern.trim_matches('"') == SECRET_MASK {
+        return true;
+    }
+    let mut parts = pattern.split(SECRET_MASK);
+    let Some(mut rest) = parts.next().and_then(|head| text.strip_prefix(head)) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((tail, between)) = parts.split_last() else {
+        return false;
+    };
+    for part in between {
+        let Some((_, after)) = rest.split_once(part) else {
+            return false;
+        };
+        rest = after;
+    }
+    rest.ends_with(tail)
+}
+
+/// The text at a path of names, decoded; `None` if there is no text.
+pub(crate) fn text_at(message: &[u8], path: &[&str]) -> Option<String> {
+    let steps: Vec<PathStep<'_>> = path.iter().map(|key| PathStep::Key(key)).collect();
+    let raw = find_path(message, &steps)?;
+    (raw.first() == Some(&b'"')).then(|| crate::codec::json::string_value(raw).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(method: &str, one: &str, other: &str, ignore: &[&str]) -> Vec<String> {
+        let options = CompareOptions {
+            ignore: ignore.iter().map(|path| path.parse().unwrap()).collect(),
+            is_exact: false,
+        };
+        let compared = compare(method, one.as_bytes(), other.as_bytes(), &options);
+        let lines = compared.differences.iter().map(|found| {
+            let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
+            format!("{}: {} → {}", found.path, text(&found.before), text(&found.after))
+        });
+        lines.chain(compared.remarks.iter().cloned()).collect()
+    }
+
+    #[test]
+    fn ids_cursors_times_and_spellings_are_no_differences() {
+        let one = r#"{"jsonrpc":"2.0","id":1,"result":{"nextCursor":"a","n":1.0,"text":"é at 2026-11-23T06:17:34Z","u":"0e3f1c6a-1d1f-4f6e-9a57-0c1d2e3f4a5b"}}"#;
+        let other = r#"{"id":"x","result":{"u":"1e3f1c6a-1d1f-4f6e-9a57-0c1d2e3f4a5b","n":1,"text":"\u00e9 at 2027-01-02T03:04:05.678+01:00","nextCursor":"b"},"jsonrpc":"2.0"}"#;
+        assert_eq!(shown("x", one, other, &[]), [""; 0]);
+        let exact = CompareOptions {
+            is_exact: true,
+            ..CompareOptions::default()
+        };
+        let found = compare("x", one.as_bytes(), other.as_bytes(), &exact);
+        assert_eq!(found.differences.len(), 4);
+    }
+
+    #[test]
+    fn a_cursor_that_is_gone_is_a_difference() {
+        let one = r#"{"id":1,"result":{"nextCursor":"a"}}"#;
+        let other = r#"{"id":1,"result":{}}"#;
+        assert_eq!(
+            shown("tools/list", one, other, &[]),
+            ["$.result.nextCursor: \"‹any›\" → –"]
+        );
+    }
+
+    #[test]
+    fn ignored_places_are_left_out_of_both_sides() {
+        let one = r#"{"result":{"_meta":{"a":1},"content":[{"type":"text","text":"x"},{"type":"text","text":"y"}]}}"#;
+        let other = r#"{"result":{"content":[{"type":"text","text":"z"},{"type":"text","text":"w"}]}}"#;
+        let found = shown("tools/call", one, other, &["$.result._meta.a"]);
+        assert_eq!(
+            found,
+            [
+                "$.result.content[0].text: \"x\" → \"z\"",
+                "$.result.content[1].text: \"y\" → \"w\""
+            ]
+        );
+        let none = ["$.result._meta", "$.result.content[*].text"];
+        assert_eq!(shown("tools/call", one, other, &none), [""; 0]);
+        assert_eq!(
+            shown("tools/call", one, other, &["$..text", "$.result._meta"]),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn tools_are_compared_by_name_and_another_order_is_told() {
+        let one = r#"{"result":{"tools":[{"name":"a","description":"A"},{"name":"b"}]}}"#;
+        let other = r#"{"result":{"tools":[{"name":"b"},{"name":"a","description":"B"}]}}"#;
+        assert_eq!(
+            shown("tools/list", one, other, &[]),
+            [
+                "$.result.tools.a.description: \"A\" → \"B\"",
+                "the order of tools is another one"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_was_replaced_equals_any_text() {
+        let one = r#"{"result":{"token":"‹secret:5be1c0ffee01›","text":"key ‹secret:5be1c0ffee01›!"}}"#;
+        let other = r#"{"result":{"token":12,"text":"key abc!"}}"#;
+        assert_eq!(shown("x", one, other, &[]), [""; 0]);
+        let wrong = r#"{"result":{"token":12,"text":"kay abc!"}}"#;
+        assert_eq!(shown("x", one, wrong, &[]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_json_is_compared_by_lines() {
+        assert_eq!(shown("x", "a", "b", &[]), ["line 1: a → b"]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Two recordings, compared.
+
+use serde_json::Value;
+
+use super::drift::tools_of;
+use super::{CompareOptions, Outcome, Report, Row, call_key, compare, pair_up};
+use crate::replay::tape::{Tape, TapeCall, TapeSession};
+use crate::session::pairing::subject;
+
+/// Compares the answers to the calls that both recordings have: the same method and parameters, the first with the
+/// first. What only one has is missing or extra.
+pub fn compare_recordings(before: &Tape, after: &Tape, options: &CompareOptions) -> Report {
+    let (old, new) = (calls(before), calls(after));
+    let keys = |calls: &[Asked<'_>]| -> Vec<String> { calls.iter().map(Asked::key).collect() };
+    let pairs = pair_up(&keys(&old), &keys(&new));
+    let rows = pairs.into_iter().map(|pair| match pair {
+        (Some(one), Some(other)) => old[one].against(&new[other], options),
+        (Some(one), None) => old[one]
+            .row(Outcome::Missing)
+            .noting("there is no such call in the second"),
+        (None, Some(other)) => new[other]
+            .row(Outcome::Extra)
+            .noting("there is no such call in the first"),
+        (None, None) => Row::new("", "", "", Outcome::Same),
+    });
+    let damage = |tape: &Tape| {
+        let path = tape.path.display().to_string();
+        tape.damage
+            .iter()
+            .map(move |damage| format!("{path}: {damage}"))
+            .collect::<Vec<_>>()
+    };
+    Report {
+        rows: rows.collect(),
+        remarks: [damage(before), damage(after)].concat(),
+    }
+}
+
+/// The tools that a recording lists, the latest of each name; `None` if it lists none.
+pub fn tools_in(tape: &Tape) -> Option<Vec<Value>> {
+    let mut found: Option<Vec<Value>> = None;
+    for session in &tape.sessions {
+        for call in session
+            .client_calls()
+            .filter(|call| &*call.method == "tools/list")
+        {
+            let answer = call.answer.map(|answer| &session.messages[answer].text);
+            if let Some(tools) = answer.and_then(|answer| tools_of(answer)) {
+                found.get_or_insert_default().extend(tools);
+            }
+        }
+    }
+    found
+}
+
+/// A request of a client.
+struct Asked<'a> {
+    session: &'a TapeSession,
+    call: &'a TapeCall,
+}
+
+fn calls(tape: &Tape) -> Vec<Asked<'_>> {
+    let of = |session| TapeSession::client_calls(session).map(move |call| Asked { session, call });
+    tape.sessions.iter().flat_map(of).collect()
+}
+
+impl Asked<'_> {
+    fn key(&self) -> String {
+        match &*self.call.method {
+            // Whichever client asks for whichever revision.
+            method @ "initialize" => method.to_owned(),
+            _ => call_key(&self.session.messages[self.call.request].text),
+        }
+    }
+
+    fn answer(&self) -> Option<&[u8]> {
+        Some(&self.session.messages[self.call.answer?].text)
+    }
+
+    fn row(&self, outcome: Outcome) -> Row {
+        let message = &self.session.messages[self.call.request];
+        let about = subject(&message.envelope).unwrap_or_default();
+        let name = self
+            .session
+            .id
+            .map_or_else(|| self.session.server.to_string(), |id| id.to_string());
+        Row::new(&name, &self.call.method, about, outcome)
+    }
+
+    fn against(&self, other: &Self, options: &CompareOptions) -> Row {
+        match (self.answer(), other.answer()) {
+            (Some(one), Some(two)) => {
+                let found = compare(&self.call.method, one, two, options);
+                self.row(Outcome::Same).compared(found)
+            }
+            (Some(_), None) => self
+                .row(Outcome::Missing)
+                .noting("it is not answered in the second"),
+            (None, Some(_)) => self
+                .row(Outcome::Extra)
+                .noting("it is answered in the second only"),
+            (None, None) => self.row(Outcome::Same).noting("answered in neither"),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Requests of the server: which recorded one is which live one.
+
+use super::plan::Ask;
+use crate::replay::compare::{Comparison, Outcome, Row, call_key};
+
+/// The recorded requests of the server, and which have come.
+pub(super) struct Asks<'a> {
+    planned: &'a [Ask],
+    keys: Vec<String>,
+    met: Vec<Option<Comparison>>,
+}
+
+impl<'a> Asks<'a> {
+    pub(super) fn new(planned: &'a [Ask]) -> Self {
+        Self {
+            planned,
+            keys: planned.iter().map(|ask| call_key(&ask.request)).collect(),
+            met: planned.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// The recorded request that this one is: one that asks for the same, otherwise the first of its method. Each is
+    /// taken once.
+    pub(super) fn take(&mut self, method: &str, request: &[u8]) -> Option<usize> {
+        let key = call_key(request);
+        let is_free = |ask: &usize| self.met[*ask].is_none() && self.planned[*ask].method == method;
+        let free: Vec<usize> = (0..self.planned.len()).filter(is_free).collect();
+        let same = free.iter().find(|ask| self.keys[**ask] == key);
+        let found = same.or(free.first()).copied()?;
+        self.met[found] = Some(Comparison::default());
+        Some(found)
+    }
+
+    /// How a request that was taken compares.
+    pub(super) fn note(&mut self, ask: usize, found: Comparison) {
+        self.met[ask] = Some(found);
+    }
+
+    pub(super) fn are_all_met(&self) -> bool {
+        self.met.iter().all(Option::is_some)
+    }
+
+    pub(super) fn rows(self, session: &str) -> impl Iterator<Item = Row> {
+        self.planned.iter().zip(self.met).map(move |(ask, met)| {
+            let row = Row {
+                is_from_server: true,
+                ..Row::new(session, &ask.method, &ask.about, Outcome::Missing)
+            };
+            match met {
+                Some(found) => row.compared(found),
+                None => row.noting("the server does not ask this time"),
+            }
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! Recorded messages made fit for another conversation, as texts: what is not touched stays byte for byte.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::codec::json::{PathStep, find_path, string_value};
+use crate::intercept::edit::{Change, apply};
+
+/// A request with an id and a progress token of its own, both as spelled.
+pub(super) struct Fresh {
+    pub(super) text: Vec<u8>,
+    pub(super) id: String,
+    pub(super) token: Option<String>,
+}
+
+/// The request under another id, and with another progress token if it has one; both keep their types.
+pub(super) fn fresh(request: &[u8], number: u64) -> Fresh {
+    let of_its_type = |raw: &[u8]| {
+        if raw.starts_with(b"\"") {
+            format!("\"replay-{number}\"")
+        } else {
+            number.to_string()
+        }
+    };
+    let id = find_path(request, &[PathStep::Key("id")]).map_or_else(|| number.to_string(), of_its_type);
+    let token = ["params", "_meta", "progressToken"].map(PathStep::Key);
+    let token = find_path(request, &token).map(of_its_type);
+    let mut text = set(request, "$.id", &id);
+    if let Some(token) = &token {
+        text = set(&text, "$.params._meta.progressToken", token);
+    }
+    Fresh { text, id, token }
+}
+
+/// The message under another id, as spelled.
+pub(super) fn with_id(message: &[u8], id: &str) -> Vec<u8> {
+    set(message, "$.id", id)
+}
+
+/// The cancellation of another request.
+pub(super) fn with_request_id(message: &[u8], id: &str) -> Vec<u8> {
+    set(message, "$.params.requestId", id)
+}
+
+/// What cannot be changed goes as it is: the server will say what it thinks of it.
+fn set(message: &[u8], path: &str, value: &str) -> Vec<u8> {
+    let change = Change::Set {
+        path: path.to_owned(),
+        value: value.to_owned(),
+    };
+    apply(message, &change).unwrap_or_else(|_| message.to_vec())
+}
+
+/// Why there is no answer of the server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OwnFailure {
+    /// What happened, in words.
+    pub(super) text: String,
+    /// The server could not be reached at all.
+    pub(super) is_unreachable: bool,
+}
+
+/// What our own side says in the place of an answer, because none came.
+pub(super) fn failure_of_ours(answer: &[u8]) -> Option<OwnFailure> {
+    let at = |path: &[&str]| {
+        let steps: Vec<PathStep<'_>> = path.iter().map(|key| PathStep::Key(key)).collect();
+        find_path(answer, &steps).map(string_value)
+    };
+    let is_ours = at(&["error", "data", "origin"]).as_deref() == Some("shadowcat");
+    is_ours.then(|| OwnFailure {
+        text: at(&["error", "message"]).unwrap_or_default().into_owned(),
+        is_unreachable: at(&["error", "data", "reason"]).as_deref() == Some("unreachable"),
+    })
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TaskStatus {
+    /// It will not go on by itself.
+    pub(super) is_final: bool,
+    /// How long its server wants to be left alone.
+    pub(super) poll: Option<Duration>,
+}
+
+/// The status of the task in an answer to `tasks/get`; `None` if there is none.
+pub(super) fn status_of_task(answer: &[u8]) -> Option<TaskStatus> {
+    let result = find_path(answer, &[PathStep::Key("result")])?;
+    let member = |key| find_path(result, &[PathStep::Key(key)]);
+    member("taskId")?;
+    let status = string_value(member("status")?);
+    let poll = member("pollInterval").or_else(|| member("pollIntervalMs"));
+    let poll = poll.and_then(|raw| serde_json::from_slice::<Value>(raw).ok()?.as_u64());
+    Some(TaskStatus {
+        is_final: &*status != "working" && &*status != "submitted",
+        poll: poll.map(Duration::from_millis),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_tokens_are_fresh_and_keep_their_types() {
+        let request = br#"{"method":"x","id":"a","params":{"n":1.0,"_meta":{"progressToken":0}}}"#;
+        let fresh = fresh(request, 7);
+        assert_eq!(
+            String::from_utf8(fresh.text).unwrap(),
+            r#"{"method":"x","id":"replay-7","params":{"n":1.0,"_meta":{"progressToken":7}}}"#
+        );
+        assert_eq!(
+            (fresh.id.as_str(), fresh.token.as_deref()),
+            ("\"replay-7\"", Some("7"))
+        );
+    }
+
+    #[test]
+    fn only_errors_of_ours_are_no_answers() {
+        let error = |origin| {
+            format!(r#"{{"error":{{"code":-33001,"message":"why","data":{{"origin":"{origin}"}}}}}}"#)
+        };
+        let failure = failure_of_ours(error("shadowcat").as_bytes()).unwrap();
+        assert_eq!((failure.text.as_str(), failure.is_unreachable), ("why", false));
+        assert_eq!(failure_of_ours(error("x").as_bytes()), None);
+    }
+
+    #[test]
+    fn a_task_that_works_is_not_at_its_end() {
+        let task = |status| format!(r#"{{"result":{{"taskId":"t","status":"{status}","pollInterval":50}}}}"#);
+        assert!(!status_of_task(task("working").as_bytes()).unwrap().is_final);
+        let done = status_of_task(task("completed").as_bytes()).unwrap();
+        assert_eq!(
+            (done.is_final, done.poll),
+            (true, Some(Duration::from_millis(50)))
+        );
+        assert!(status_of_task(br#"{"result":{"status":"working"}}"#).is_none());
+    }
+}

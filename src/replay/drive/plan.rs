@@ -1,0 +1,406 @@
+//! What of a recording is sent, in which order, and what has to be there before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::only::Asked;
+use crate::codec::envelope::{Field, MessageKind};
+use crate::intercept::filter::Filter;
+use crate::replay::compare::drift::tools_of;
+use crate::replay::compare::text_at;
+use crate::replay::tape::{Tape, TapeCall, TapeSession};
+use crate::session::describe::error_code;
+use crate::session::observation::CallRole;
+use crate::session::pairing::subject;
+use crate::snapshot::{Direction, EndKind, Era};
+
+/// The revision of a handshake that a recording lacks and does not name either.
+const USUAL_REVISION: &str = "2025-06-18";
+
+/// The error of a modern server whose client's headers and body differ.
+///
+/// Source: MCP 2026-07-28, Transports, "Standard request headers".
+const HEADER_MISMATCH: i64 = -32_020;
+
+/// The client side of a recording, ready to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    pub(super) sessions: Vec<SessionPlan>,
+    /// Tools that are called and that are not known to only read, and how often.
+    side_effects: BTreeMap<String, usize>,
+    /// What is left out, and why.
+    remarks: Vec<String>,
+}
+
+/// One session.
+#[derive(Debug, Clone)]
+pub(super) struct SessionPlan {
+    pub(super) name: String,
+    pub(super) steps: Vec<Step>,
+    pub(super) calls: Vec<PlannedCall>,
+    pub(super) asks: Vec<Ask>,
+    /// Calls in the order in which they were answered.
+    pub(super) answer_order: Vec<usize>,
+    /// Header fields of its requests, once each, secrets as tags.
+    pub(super) fields: Vec<(String, String)>,
+}
+
+/// Something that the client says of its own accord.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// When it was said, in microseconds since the recording began.
+    pub(super) us: i64,
+    pub(super) act: Act,
+    /// How many of the answers in [`SessionPlan::answer_order`] had come before.
+    pub(super) after_answers: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    Request(usize),
+    Notify(Bytes),
+    /// The client gave a call up after it had heard this much of it.
+    Cancel {
+        call: usize,
+        text: Option<Bytes>,
+        after_heard: usize,
+    },
+}
+
+/// A request of the client.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedCall {
+    pub(super) method: String,
+    pub(super) about: String,
+    pub(super) request: Bytes,
+    pub(super) answer: Option<Bytes>,
+    pub(super) is_cancelled: bool,
+    /// Its headers said something else than its body, which cannot be sent again: they are made from the body.
+    pub(super) had_wrong_headers: bool,
+    /// Nobody asked for its result to be compared: it is only needed for the others.
+    pub(super) is_means: bool,
+}
+
+/// A request of the server, and what the client answered.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) method: String,
+    pub(super) about: String,
+    pub(super) request: Bytes,
+    pub(super) answer: Option<Bytes>,
+}
+
+impl Plan {
+    /// What of `tape` matches `only`; handshakes are always in it, where anything of their session is.
+    pub fn new(tape: &Tape, only: &Filter) -> Self {
+        let mut plan = Self {
+            remarks: tape.damage.clone(),
+            ..Self::default()
+        };
+        let read_only = read_only_tools(tape);
+        for session in &tape.sessions {
+            if let Some(session) = SessionPlan::new(session, only, &mut plan.remarks) {
+                for call in session.calls.iter().filter(|call| call.method == "tools/call") {
+                    if !read_only.contains(&call.about) {
+                        *plan.side_effects.entry(call.about.clone()).or_default() += 1;
+                    }
+                }
+                plan.sessions.push(session);
+            }
+        }
+        plan
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// How many requests are sent.
+    pub fn requests(&self) -> usize {
+        self.sessions.iter().map(|session| session.calls.len()).sum()
+    }
+
+    /// Tools that are called although the recording does not say that they only read (`readOnlyHint`), and how often.
+    pub const fn side_effects(&self) -> &BTreeMap<String, usize> {
+        &self.side_effects
+    }
+
+    /// What the recording lacks, and what of it cannot be sent.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+}
+
+/// Tools that every list in the recording calls read-only.
+fn read_only_tools(tape: &Tape) -> BTreeSet<String> {
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    for session in &tape.sessions {
+        for call in session
+            .client_calls()
+            .filter(|call| &*call.method == "tools/list")
+        {
+            let answer = call.answer.map(|answer| &session.messages[answer].text);
+            for tool in answer.and_then(|answer| tools_of(answer)).unwrap_or_default() {
+                let hint = tool.pointer("/annotations/readOnlyHint").and_then(Value::as_bool);
+                let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
+                *known.entry(name.to_owned()).or_insert(true) &= hint.unwrap_or(false);
+            }
+        }
+    }
+    let read_only = known.into_iter().filter(|(_, is_read_only)| *is_read_only);
+    read_only.map(|(name, _)| name).collect()
+}
+
+impl SessionPlan {
+    /// `None` if nothing of it is to be sent.
+    fn new(session: &TapeSession, only: &Filter, remarks: &mut Vec<String>) -> Option<Self> {
+        let mut draft = Draft::new(session);
+        draft.choose(only);
+        if draft.places.is_empty() {
+            return None;
+        }
+        if session.era == Era::Legacy && !session.client_calls().any(|call| &*call.method == "initialize") {
+            draft.handshake();
+            remarks.push(format!(
+                "{}: its handshake is not in the recording, so one of ours is sent",
+                draft.plan.name
+            ));
+        }
+        draft.steps();
+        draft.given_up();
+        draft.asks();
+        let mut plan = draft.plan;
+        plan.fields = fields(session);
+        let compared = plan.calls.iter().any(|call| !call.is_means);
+        compared.then_some(plan)
+    }
+}
+
+/// Header fields of all requests, once each.
+fn fields(session: &TapeSession) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (name, value) in session
+        .exchanges
+        .iter()
+        .flat_map(|exchange| &exchange.request_head.fields)
+    {
+        let field = (name.to_ascii_lowercase(), value.clone());
+        if !found.contains(&field) {
+            found.push(field);
+        }
+    }
+    found
+}
+
+struct Draft<'a> {
+    session: &'a TapeSession,
+    plan: SessionPlan,
+    /// From calls of the session to those of the plan.
+    places: BTreeMap<usize, usize>,
+    /// And back; a call of ours comes after them.
+    calls: Vec<usize>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(session: &'a TapeSession) -> Self {
+        let name = session
+            .id
+            .map_or_else(|| session.server.to_string(), |id| id.to_string());
+        Self {
+            session,
+            plan: SessionPlan {
+                name,
+                steps: Vec::new(),
+                calls: Vec::new(),
+                asks: Vec::new(),
+                answer_order: Vec::new(),
+                fields: Vec::new(),
+            },
+            places: BTreeMap::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Takes the calls that are wanted.
+    fn choose(&mut self, only: &Filter) {
+        for (place, call) in self.session.calls.iter().enumerate() {
+            if call.direction != Direction::ClientToServer {
+                continue;
+            }
+            let is_wanted = only.matches(&Asked {
+                session: self.session,
+                call,
+            });
+            let is_needed = &*call.method == "initialize";
+            if !is_wanted && !is_needed {
+                continue;
+            }
+            let message = &self.session.messages[call.request];
+            let answer = call.answer.map(|answer| &self.session.messages[answer]);
+            self.places.insert(place, self.plan.calls.len());
+            self.calls.push(place);
+            self.plan.calls.push(PlannedCall {
+                method: call.method.to_string(),
+                about: subject(&message.envelope).unwrap_or_default().to_owned(),
+                request: message.text.clone(),
+                answer: call
+                    .answer
+                    .map(|answer| self.session.messages[answer].text.clone()),
+                is_cancelled: call.is_cancelled,
+                had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
+                    == Some(HEADER_MISMATCH),
+                is_means: !is_wanted,
+            });
+        }
+    }
+
+    fn handshake(&mut self) {
+        let revision = self.session.revision.as_deref().unwrap_or(USUAL_REVISION);
+        let request = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": revision,
+            "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+            "clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
+        }});
+        let call = self.plan.calls.len();
+        self.plan.calls.push(PlannedCall {
+            method: "initialize".to_owned(),
+            about: String::new(),
+            request: request.to_string().into(),
+            answer: None,
+            is_cancelled: false,
+            had_wrong_headers: false,
+            is_means: true,
+        });
+        let us = self.session.messages.first().map_or(0, |message| message.us);
+        let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        self.plan.answer_order.push(call);
+        for (act, after_answers) in [(Act::Request(call), 0), (Act::Notify(text), 1)] {
+            self.plan.steps.push(Step {
+                us,
+                act,
+                after_answers,
+            });
+        }
+    }
+
+    fn steps(&mut self) {
+        for message in &self.session.messages {
+            let call = message.call.and_then(|call| self.places.get(&call).copied());
+            if message.direction == Direction::ServerToClient {
+                if let (CallRole::Answers, Some(call)) = (message.role, call) {
+                    self.plan.answer_order.push(call);
+                }
+                continue;
+            }
+            let act = match message.envelope.kind {
+                MessageKind::Request => call.map(Act::Request),
+                MessageKind::Notification => self.notification(message, call),
+                _ => None,
+            };
+            if let Some(act) = act {
+                self.plan.steps.push(Step {
+                    us: message.us,
+                    act,
+                    after_answers: self.plan.answer_order.len(),
+                });
+            }
+        }
+    }
+
+    fn notification(&self, message: &crate::replay::tape::TapeMessage, call: Option<usize>) -> Option<Act> {
+        match message.envelope.method.as_deref() {
+            Some("notifications/cancelled") => Some(Act::Cancel {
+                call: call?,
+                text: Some(message.text.clone()),
+                after_heard: self.heard(message.call?, message.us),
+            }),
+            // It belongs to a request of the server, which has another token now.
+            Some("notifications/progress") => None,
+            _ => Some(Act::Notify(message.text.clone())),
+        }
+    }
+
+    /// How much the client had heard of a call before `us`: progress, and what came by its subscription.
+    fn heard(&self, call: usize, us: i64) -> usize {
+        let request = &self.session.messages[self.session.calls[call].request].envelope;
+        let (id, token) = (request.id.as_ref(), request.fields.id(Field::MetaProgressToken));
+        let is_of_it = |message: &&crate::replay::tape::TapeMessage| {
+            let fields = &message.envelope.fields;
+            let by_token = token.is_some() && fields.id(Field::ParamsProgressToken) == token;
+            let by_id = id.is_some() && fields.id(Field::MetaSubscriptionId) == id;
+            message.direction == Direction::ServerToClient && message.us <= us && (by_token || by_id)
+        };
+        self.session.messages.iter().filter(is_of_it).count()
+    }
+
+    /// In the modern era a request is given up by closing its stream.
+    ///
+    /// Source: MCP 2026-07-28, Transports, "Cancellation".
+    fn given_up(&mut self) {
+        for (place, call) in self.session.calls.iter().enumerate() {
+            let Some(&planned) = self.places.get(&place) else {
+                continue;
+            };
+            let us = self.closed_at(call);
+            let (Some(us), true, None) = (us, call.is_modern, call.answer) else {
+                continue;
+            };
+            self.plan.calls[planned].is_cancelled = true;
+            let after_answers = self.answers_before(us);
+            let at = self.plan.steps.iter().take_while(|step| step.us <= us).count();
+            let act = Act::Cancel {
+                call: planned,
+                text: None,
+                after_heard: self.heard(place, us),
+            };
+            self.plan.steps.insert(
+                at,
+                Step {
+                    us,
+                    act,
+                    after_answers,
+                },
+            );
+        }
+    }
+
+    fn closed_at(&self, call: &TapeCall) -> Option<i64> {
+        let exchange = self.session.exchange_of(&self.session.messages[call.request]);
+        let end = exchange.end.as_ref()?;
+        let is_http = exchange.kind == crate::recording::format::RequestKind::Message;
+        (is_http && end.response == EndKind::ClientAborted).then_some(end.us)
+    }
+
+    fn answers_before(&self, us: i64) -> usize {
+        let own = self.plan.answer_order.len();
+        let is_later = |call: &&usize| {
+            let place = self.calls.get(**call);
+            let answer = place.and_then(|place| self.session.calls[*place].answer);
+            answer.is_some_and(|answer| self.session.messages[answer].us > us)
+        };
+        own - self.plan.answer_order.iter().filter(is_later).count()
+    }
+
+    fn asks(&mut self) {
+        for call in self.session.server_calls().filter(|call| &*call.method != "ping") {
+            let is_left_out = call
+                .during
+                .is_some_and(|during| !self.places.contains_key(&during));
+            if is_left_out {
+                continue;
+            }
+            let message = &self.session.messages[call.request];
+            self.plan.asks.push(Ask {
+                method: call.method.to_string(),
+                about: text_at(&message.text, &["params", "message"]).unwrap_or_default(),
+                request: message.text.clone(),
+                answer: call
+                    .answer
+                    .map(|answer| self.session.messages[answer].text.clone()),
+            });
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! A recorded client talks to a live server, one session long. Lines in, lines out: what carries them is not known here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
+
+use super::DriveOptions;
+use super::asks::Asks;
+use super::bind::Bindings;
+use super::message::{OwnFailure, failure_of_ours, fresh, status_of_task, with_id, with_request_id};
+use super::plan::{Act, SessionPlan};
+use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
+use crate::codec::json::{PathStep, find_path};
+use crate::codec::rpc_id::RpcId;
+use crate::replay::compare::{Comparison, Outcome, Row, compare};
+
+/// How long a cancellation waits for what the client had heard before it.
+const HEARD: Duration = Duration::from_secs(2);
+/// How long requests of the server that were recorded are waited for when everything else is done.
+const LINGER: Duration = Duration::from_millis(500);
+/// How often a task is asked for unless its server says, and how seldom at most.
+const POLL: Duration = Duration::from_millis(200);
+const LONGEST_POLL: Duration = Duration::from_secs(2);
+/// Far from now.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A conversation under way.
+pub(super) struct Talk<'a> {
+    plan: &'a SessionPlan,
+    options: &'a DriveOptions,
+    bindings: Bindings,
+    calls: Vec<Call>,
+    asks: Asks<'a>,
+    by_id: HashMap<RpcId, usize>,
+    by_token: HashMap<RpcId, usize>,
+    /// Those that are sent and have no answer.
+    open: BTreeSet<usize>,
+    /// So many of the answers at the start of [`SessionPlan::answer_order`] are here, or are not waited for.
+    arrived: usize,
+    /// The step that is to be taken next.
+    next: usize,
+    /// Since when a cancellation waits, or everything is done.
+    waiting_since: Option<Instant>,
+    began: Instant,
+    last_id: u64,
+    outbox: BytesMut,
+    extra: Vec<Row>,
+    /// The server has answered at least once.
+    has_answered: bool,
+    /// Why it could not be reached.
+    unreachable: Option<String>,
+}
+
+/// A request of the plan, and what became of it.
+#[derive(Debug, Default)]
+struct Call {
+    state: State,
+    /// The id of the (latest) request, as spelled.
+    id: Option<String>,
+    /// When it was sent, or last heard of.
+    since: Option<Instant>,
+    /// When a task is asked for again.
+    poll_at: Option<Instant>,
+    /// When it was first sent.
+    began: Option<Instant>,
+    heard: usize,
+    compared: Comparison,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Planned,
+    Open,
+    Answered,
+    /// There is no answer, for this reason.
+    GivenUp(String),
+}
+
+impl<'a> Talk<'a> {
+    pub(super) fn new(plan: &'a SessionPlan, options: &'a DriveOptions) -> Self {
+        let mut bindings = Bindings::default();
+        for (tag, value) in &options.secrets {
+            bindings.supply(tag, value);
+        }
+        Self {
+            plan,
+            options,
+            bindings,
+            calls: plan.calls.iter().map(|_| Call::default()).collect(),
+            asks: Asks::new(&plan.asks),
+            by_id: HashMap::new(),
+            by_token: HashMap::new(),
+            open: BTreeSet::new(),
+            arrived: 0,
+            next: 0,
+            waiting_since: None,
+            began: Instant::now(),
+            last_id: 0,
+            outbox: BytesMut::new(),
+            extra: Vec::new(),
+            has_answered: false,
+            unreachable: None,
+        }
+    }
+
+    /// Says everything, hears the answers, and compares them. `ended` gives the reason if the server ends the
+    /// conversation.
+    ///
+    /// # Errors
+    /// None: what fails becomes rows.
+    pub(super) async fn run(
+        mut self,
+        input: impl AsyncRead + Unpin,
+        mut output: impl AsyncWrite + Unpin,
+    ) -> Told {
+        let codec = AnyDelimiterCodec::new_with_max_length(
+            b"\n".to_vec(),
+            Vec::new(),
+            self.options.max_message_bytes,
+        );
+        let mut lines = FramedRead::new(input, codec);
+        let mut ended = None;
+        loop {
+            self.advance();
+            if self.is_done() && self.outbox.is_empty() {
+                break;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                written = output.write_buf(&mut self.outbox), if !self.outbox.is_empty() => {
+                    if let Err(error) = written {
+                        ended = Some(format!("the server does not read any more: {error}"));
+                        break;
+                    }
+                }
+                line = lines.next() => match line {
+                    Some(Ok(line)) => self.hear(&line),
+                    Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
+                        ended = Some(format!("it sent a message longer than {} bytes", self.options.max_message_bytes));
+                        break;
+                    }
+                    Some(Err(AnyDelimiterCodecError::Io(error))) => {
+                        ended = Some(told(&error));
+                        break;
+                    }
+                    None => {
+                        ended = Some("the server ended the connection".to_owned());
+                        break;
+                    }
+                },
+                () = sleep_until(deadline) => self.time_passed(),
+            }
+        }
+        Told {
+            has_ended_early: ended.is_some(),
+            unreachable: self.unreachable.take().filter(|_| !self.has_answered),
+            rows: self.rows(ended.as_deref()),
+        }
+    }
+
+    /// Takes every step whose turn it is.
+    fn advance(&mut self) {
+        while let Some(call) = self.plan.answer_order.get(self.arrived)
+            && (self.is_settled(*call) || !self.is_awaited(*call))
+        {
+            self.arrived += 1;
+        }
+        while let Some(step) = self.plan.steps.get(self.next) {
+            let is_ready = step.after_answers <= self.arrived;
+            if !is_ready || self.due(step.us) > Instant::now() || !self.has_heard_enough(&step.act) {
+                return;
+            }
+            self.waiting_since = None;
+            self.next += 1;
+            match &step.act {
+                Act::Request(call) => self.ask(*call),
+                Act::Notify(text) => {
+                    let text = self.bindings.translated(text);
+                    self.say(&text);
+                }
+                Act::Cancel { call, text, .. } => self.cancel(*call, text.as_deref()),
+            }
+        }
+    }
+
+    /// When a step may be taken if the pace is that of the recording.
+    fn due(&self, us: i64) -> Instant {
+        let (Some(speed), Some(first)) = (self.options.speed, self.plan.steps.first()) else {
+            return self.began;
+        };
+        let micros = u64::try_from(us.saturating_sub(first.us)).unwrap_or(0);
+        self.began + Duration::from_micros(micros).div_f64(speed)
+    }
+
+    /// What was given up in the middle is given up in the middle again.
+    fn has_heard_enough(&mut self, act: &Act) -> bool {
+        let Act::Cancel {
+            call, after_heard, ..
+        } = act
+        else {
+            return true;
+        };
+        if self.calls[*call].heard >= *after_heard || self.is_settled(*call) {
+            return true;
+        }
+        self.waiting_since.get_or_insert_with(Instant::now).elapsed() >= HEARD
+    }
+
+    fn ask(&mut self, call: usize) {
+        let planned = &self.plan.calls[call];
+        let request = match self.bindings.applied(&planned.request) {
+            Ok(request) => request,
+            Err(gone) => {
+                let reason = format!(
+                    "not sent: it needs `{}`, which was {}, and the server gives none there now",
+                    shortened(&gone.handle),
+                    gone.place
+                );
+                return self.give_up(call, reason);
+            }
+        };
+        self.last_id += 1;
+        let fresh = fresh(&request, self.last_id);
+        if let Some(id) = RpcId::parse(&fresh.id) {
+            self.by_id.insert(id, call);
+        }
+        if let Some(token) = fresh.token.as_deref().and_then(RpcId::parse) {
+            self.by_token.insert(token, call);
+        }
+        let now = Instant::now();
+        self.open.insert(call);
+        let state = &mut self.calls[call];
+        state.state = State::Open;
+        state.id = Some(fresh.id);
+        state.since = Some(now);
+        state.began.get_or_insert(now);
+        state.poll_at = None;
+        self.say(&fresh.text);
+    }
+
+    fn cancel(&mut self, call: usize, text: Option<&[u8]>) {
+        let Some(id) = &self.calls[call].id else {
+            return;
+        };
+        let text = match text {
+            Some(text) => with_request_id(text, id),
+            None => format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+            )
+            .into_bytes(),
+        };
+        self.say(&text);
+    }
+
+    fn say(&mut self, text: &[u8]) {
+        self.outbox.extend_from_slice(&crate::codec::json::compact(text));
+        self.outbox.extend_from_slice(b"\n");
+    }
+
+    fn hear(&mut self, line: &Bytes) {
+        for envelope in scan(line).messages {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(line.len());
+            let (start, end) = (place(envelope.span.start), place(envelope.span.end));
+            let text = line.slice(start..end.max(start));
+            match envelope.kind {
+                MessageKind::Result | MessageKind::Error => self.answered(&envelope, &text),
+                MessageKind::Request => self.asked(&envelope, &text),
+                MessageKind::Notification => self.heard(&envelope),
+                MessageKind::Malformed => {}
+            }
+        }
+    }
+
+    fn heard(&mut self, envelope: &Envelope) {
+        let fields = &envelope.fields;
+        let by_token = fields
+            .id(Field::ParamsProgressToken)
+            .and_then(|token| self.by_token.get(token));
+        let by_id = fields
+            .id(Field::MetaSubscriptionId)
+            .and_then(|id| self.by_id.get(id));
+        if let Some(call) = by_token.or(by_id) {
+            let call = &mut self.calls[*call];
+            call.heard += 1;
+            call.since = Some(Instant::now());
+        }
+    }
+
+    fn answered(&mut self, envelope: &Envelope, text: &Bytes) {
+        let call = envelope.id.as_ref().and_then(|id| self.by_id.get(id).copied());
+        let Some(call) = call.filter(|call| self.calls[*call].state == State::Open) else {
+            return;
+        };
+        if let Some(failure) = failure_of_ours(text) {
+            return self.failed(call, failure);
+        }
+        self.has_answered = true;
+        if self.is_to_be_polled(call, text) {
+            return;
+        }
+        let planned = &self.plan.calls[call];
+        if let Some(recorded) = &planned.answer {
+            self.calls[call].compared = self.compared(&planned.method, recorded, text);
+            let result = |text| find_path(text, &[PathStep::Key("result")]);
+            if let Some(was) = result(recorded) {
+                let title = format!("{} {}", planned.method, planned.about);
+                self.bindings
+                    .learn(was, result(text).unwrap_or_default(), title.trim_end());
+            }
+        }
+        self.calls[call].state = State::Answered;
+        self.open.remove(&call);
+    }
+
+    fn give_up(&mut self, call: usize, reason: String) {
+        self.calls[call].state = State::GivenUp(reason);
+        self.open.remove(&call);
+    }
+
+    /// No answer of the server's came. Without a handshake nothing else is worth a try.
+    fn failed(&mut self, call: usize, failure: OwnFailure) {
+        if failure.is_unreachable && !self.has_answered {
+            self.unreachable.get_or_insert_with(|| failure.text.clone());
+        }
+        self.give_up(call, failure.text);
+        if self.plan.calls[call].method == "initialize" {
+            self.next = self.plan.steps.len();
+            for call in &mut self.calls {
+                if call.state == State::Planned {
+                    call.state = State::GivenUp("not sent: there was no handshake".to_owned());
+                }
+            }
+        }
+    }
+
+    fn compared(&self, method: &str, recorded: &[u8], live: &[u8]) -> Comparison {
+        let is_under_way =
+            |text| method == "tasks/get" && status_of_task(text).is_some_and(|task| !task.is_final);
+        if is_under_way(recorded) {
+            // How far a task is when it is asked for is chance.
+            return Comparison::default();
+        }
+        let recorded = self.bindings.translated(recorded);
+        compare(method, &recorded, live, &self.options.compare)
+    }
+
+    /// A task that was done in the recording is asked for until it is done here.
+    fn is_to_be_polled(&mut self, call: usize, text: &[u8]) -> bool {
+        let planned = &self.plan.calls[call];
+        let recorded = planned.answer.as_deref().and_then(status_of_task);
+        let (Some(recorded), Some(live)) = (recorded, status_of_task(text)) else {
+            return false;
+        };
+        let is_wanted = planned.method == "tasks/get" && recorded.is_final && !live.is_final;
+        let began = self.calls[call].began;
+        if !is_wanted || began.is_some_and(|began| began.elapsed() >= self.options.timeout) {
+            return false;
+        }
+        let pause = live.poll.unwrap_or(POLL).min(LONGEST_POLL);
+        self.calls[call].poll_at = Some(Instant::now() + pause);
+        true
+    }
+
+    fn asked(&mut self, envelope: &Envelope, text: &Bytes) {
+        let (Some(id), Some(method)) = (&envelope.id, envelope.method.as_deref()) else {
+            return;
+        };
+        let Some(id) = id.token() else { return };
+        if method == "ping" {
+            return self.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).as_bytes());
+        }
+        let Some(ask) = self.asks.take(method, text) else {
+            let row = Row {
+                is_from_server: true,
+                ..Row::new(&self.plan.name, method, "", Outcome::Extra)
+            };
+            self.extra
+                .push(row.noting("the recording has no such request, so it was answered with an error"));
+            return self.say(
+                format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":"the recording has no answer to this request","data":{{"origin":"shadowcat"}}}}}}"#,
+                    crate::session::observation::OWN_ERROR
+                )
+                .as_bytes(),
+            );
+        };
+        let planned = &self.plan.asks[ask];
+        let recorded = self.bindings.translated(&planned.request);
+        let found = compare(method, &recorded, text, &self.options.compare_asks());
+        self.asks.note(ask, found);
+        let params = |text| find_path(text, &[PathStep::Key("params")]);
+        if let (Some(was), Some(is)) = (params(&planned.request), params(text)) {
+            self.bindings.learn(was, is, method);
+        }
+        if let Some(answer) = &planned.answer {
+            let answer = with_id(&self.bindings.translated(answer), id);
+            self.say(&answer);
+        }
+    }
+
+    fn is_settled(&self, call: usize) -> bool {
+        matches!(self.calls[call].state, State::Answered | State::GivenUp(_))
+    }
+
+    /// Whether somebody waits for the answer.
+    fn is_awaited(&self, call: usize) -> bool {
+        let planned = &self.plan.calls[call];
+        let is_ours = planned.is_means && planned.answer.is_none() && self.plan.answer_order.contains(&call);
+        (planned.answer.is_some() && !planned.is_cancelled) || is_ours
+    }
+
+    fn is_done(&mut self) -> bool {
+        let is_waiting = self.open.iter().any(|call| self.is_awaited(*call));
+        if self.next < self.plan.steps.len() || is_waiting {
+            return false;
+        }
+        self.asks.are_all_met() || self.waiting_since.get_or_insert_with(Instant::now).elapsed() >= LINGER
+    }
+
+    /// When something is to be done even if nobody says anything.
+    fn deadline(&self) -> Instant {
+        let far = Instant::now() + LONG;
+        let answers = self.open.iter().filter_map(|call| {
+            let state = &self.calls[*call];
+            let patience = state.since.filter(|_| self.is_awaited(*call));
+            state
+                .poll_at
+                .or(patience.map(|since| since + self.options.timeout))
+        });
+        let step = self.plan.steps.get(self.next).map(|step| self.due(step.us));
+        let step = step.filter(|due| *due > Instant::now());
+        let waiting = self.waiting_since.map(|since| {
+            since
+                + if self.next < self.plan.steps.len() {
+                    HEARD
+                } else {
+                    LINGER
+                }
+        });
+        answers.chain(step).chain(waiting).min().unwrap_or(far)
+    }
+
+    fn time_passed(&mut self) {
+        let now = Instant::now();
+        for call in self.open.clone() {
+            let state = &self.calls[call];
+            if state.poll_at.is_some_and(|at| at <= now) {
+                self.ask(call);
+            } else if state.poll_at.is_none()
+                && self.is_awaited(call)
+                && state
+                    .since
+                    .is_some_and(|since| since + self.options.timeout <= now)
+            {
+                let reason = format!("no answer within {:?}", self.options.timeout);
+                self.give_up(call, reason);
+            }
+        }
+    }
+
+    fn rows(mut self, ended: Option<&str>) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (planned, call) in self.plan.calls.iter().zip(self.calls) {
+            if planned.is_means {
+                continue;
+            }
+            let row = Row::new(&self.plan.name, &planned.method, &planned.about, Outcome::Same);
+            let row = match (&planned.answer, call.state) {
+                (Some(_), State::Answered) if planned.is_cancelled && !call.compared.is_same() => {
+                    row.noting("cancelled: whether its answer comes first is chance")
+                }
+                (Some(_), State::Answered) if planned.had_wrong_headers => row.noting(
+                    "not compared: its headers contradicted its body, and headers are made from the body here",
+                ),
+                (Some(_), State::Answered) => row.compared(call.compared),
+                (None, State::Answered) if !planned.is_cancelled => Row {
+                    outcome: Outcome::Extra,
+                    ..row
+                }
+                .noting("the recording has no answer to it"),
+                (Some(_), _) if planned.is_cancelled => row.noting("cancelled, and not answered this time"),
+                (Some(_), State::GivenUp(reason)) => missing(row, &reason),
+                (Some(_), _) => missing(row, ended.unwrap_or("it was not answered")),
+                (None, State::GivenUp(reason)) => {
+                    row.noting(format!("not answered in the recording either ({reason})"))
+                }
+                (None, _) if planned.is_cancelled => row.noting("cancelled"),
+                (None, _) => row.noting("not answered in the recording either"),
+            };
+            rows.push(row);
+        }
+        rows.append(&mut self.extra);
+        rows.extend(self.asks.rows(&self.plan.name));
+        rows
+    }
+}
+
+/// What came of a session.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) rows: Vec<Row>,
+    pub(super) has_ended_early: bool,
+    /// It could not be reached at all, for this reason.
+    pub(super) unreachable: Option<String>,
+}
+
+fn missing(row: Row, reason: &str) -> Row {
+    Row {
+        outcome: Outcome::Missing,
+        ..row
+    }
+    .noting(reason)
+}
+
+fn told(error: &io::Error) -> String {
+    format!("the server's messages cannot be read: {error}")
+}
+
+/// A handle can be long.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let cut: String = text.chars().take(SHOWN).collect();
+    if cut.len() < text.len() {
+        format!("{cut}…")
+    } else {
+        cut
+    }
+}

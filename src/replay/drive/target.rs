@@ -1,0 +1,181 @@
+//! What a recording is sent to: a server that speaks HTTP, or a command that speaks on its standard input and output.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, duplex, split};
+use tokio_util::sync::CancellationToken;
+
+use super::DriveOptions;
+use super::plan::SessionPlan;
+use super::talk::{Talk, Told};
+use crate::child::{ChildProcess, CommandConfig, EndGraces, StartChildError};
+use crate::outward::{self, OutwardConfig, OutwardEnd, OutwardError, StaticHeader};
+use crate::replay::compare::Row;
+
+/// Bytes between us and our client of a server.
+const PIPE_BYTES: usize = 64 << 10;
+/// How long answers may still come when nobody waits for one.
+const DRAIN: Duration = Duration::from_millis(100);
+/// How long a connection may take to end.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Lines of a server's words beside its messages that are kept, from its end.
+const MAX_NOTES: usize = 10;
+/// Longest of these, in bytes.
+const MAX_NOTE_BYTES: u64 = 4096;
+/// How long a command may take to end.
+const GRACES: EndGraces = EndGraces {
+    after_end_of_input: Duration::from_secs(2),
+    after_terminate: Duration::from_secs(1),
+};
+
+/// Who gets the client's side.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A server that speaks Streamable HTTP, or the older HTTP+SSE: what it speaks is found out as clients do.
+    Http(Box<OutwardConfig>),
+    /// A command, started anew for each session.
+    Command(CommandConfig),
+}
+
+/// There is no way to the target.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// The command cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartChildError),
+    /// Nobody is there.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server cannot be spoken to.
+    #[error(transparent)]
+    Outward(#[from] OutwardError),
+}
+
+/// Rows of a session, and what was said beside them.
+pub(super) struct Session {
+    pub(super) rows: Vec<Row>,
+    pub(super) remarks: Vec<String>,
+}
+
+/// Talks one session through.
+pub(super) async fn session(
+    plan: &SessionPlan,
+    target: &Target,
+    options: &DriveOptions,
+) -> Result<Session, DriveError> {
+    let (told, notes) = match target {
+        Target::Http(config) => over_http(plan, config, options).await?,
+        Target::Command(config) => with_command(plan, config, options).await?,
+    };
+    if let Some(cause) = told.unreachable {
+        return Err(DriveError::Unreachable(cause));
+    }
+    // What a server writes beside its messages matters if something is wrong.
+    let remark = |note| format!("{}: the server said: {note}", plan.name);
+    let remarks = if told.has_ended_early || matches!(target, Target::Http(_)) {
+        notes.into_iter().map(remark).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Session {
+        rows: told.rows,
+        remarks,
+    })
+}
+
+async fn over_http(
+    plan: &SessionPlan,
+    config: &OutwardConfig,
+    options: &DriveOptions,
+) -> Result<(Told, Vec<String>), DriveError> {
+    let mut config = OutwardConfig {
+        drain: DRAIN,
+        ..config.clone()
+    };
+    for header in own_headers(plan, &config) {
+        config.add(header);
+    }
+    let (ours, theirs) = duplex(PIPE_BYTES);
+    let (notes, note_end) = duplex(PIPE_BYTES);
+    let (input, output) = split(theirs);
+    let stop = CancellationToken::new();
+    let speaking = outward::run(config, input, output, note_end, stop.clone());
+    let over = CancellationToken::new();
+    let talking = async {
+        let (input, output) = split(ours);
+        // It drops both halves, which is the end of the other side's input.
+        let told = Talk::new(plan, options).run(input, output).await;
+        over.cancel();
+        told
+    };
+    let watching = async {
+        over.cancelled().await;
+        tokio::time::sleep(FAREWELL).await;
+        stop.cancel();
+        std::future::pending::<Infallible>().await
+    };
+    let both = async {
+        tokio::select! {
+            ended = async { tokio::join!(talking, speaking) } => ended,
+            never = watching => match never {},
+        }
+    };
+    let ((told, ended), mut notes) = tokio::join!(both, last_lines(notes));
+    if let OutwardEnd::SessionLost { cause } = ended? {
+        notes.push(cause);
+    }
+    Ok((told, notes))
+}
+
+/// Headers of the recording that programs made for themselves: `X-…` without secrets in them.
+fn own_headers(plan: &SessionPlan, config: &OutwardConfig) -> Vec<StaticHeader> {
+    let is_own = |name: &str| name.starts_with("x-") && !name.starts_with("x-forwarded-");
+    let fields = plan.fields.iter().filter(|(name, value)| {
+        is_own(name) && !value.contains(super::bind::TAG_START) && !config.headers.contains_key(name)
+    });
+    fields
+        .filter_map(|(name, value)| StaticHeader::new(name, value).ok())
+        .collect()
+}
+
+async fn with_command(
+    plan: &SessionPlan,
+    config: &CommandConfig,
+    options: &DriveOptions,
+) -> Result<(Told, Vec<String>), DriveError> {
+    let (mut process, pipes) = ChildProcess::start(config)?;
+    let talking = async {
+        // Dropping the pipes is what tells the command to end.
+        let told = Talk::new(plan, options).run(pipes.output, pipes.input).await;
+        process.end(GRACES).await;
+        told
+    };
+    Ok(tokio::join!(talking, last_lines(pipes.errors)))
+}
+
+/// The last lines of what is not messages, until its end.
+async fn last_lines(input: impl AsyncRead + Unpin) -> Vec<String> {
+    let mut input = BufReader::new(input);
+    let mut kept = std::collections::VecDeque::new();
+    loop {
+        let mut line = Vec::new();
+        match (&mut input)
+            .take(MAX_NOTE_BYTES)
+            .read_until(b'\n', &mut line)
+            .await
+        {
+            Ok(0) | Err(_) => return kept.into(),
+            Ok(_) => {
+                let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+                if !text.is_empty() {
+                    kept.push_back(text);
+                }
+                if kept.len() > MAX_NOTES {
+                    kept.pop_front();
+                }
+            }
+        }
+    }
+}

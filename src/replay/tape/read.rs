@@ -1,0 +1,457 @@
+//! Lines of a recording into exchanges.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::calls::{Unpaired, session_of};
+use super::model::{Tape, TapeEnd, TapeExchange, TapeFrame, TapePart, TapeResponse};
+use super::{Taken, TapeError, TapeOptions};
+use crate::codec::event::SseEvent;
+use crate::codec::lines::line_content;
+use crate::ids::{ExchangeId, ProxySessionId, Side};
+use crate::intercept::edit::with_payload;
+use crate::intercept::hold::Ending;
+use crate::recording::format::{
+    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, SessionLine, VerdictLine,
+};
+use crate::recording::head_line::HeadLine;
+use crate::recording::{ReadRecordingError, RecordingReader};
+use crate::session::observation::head_text;
+use crate::snapshot::{Carrier, Direction, Head};
+
+/// Reads everything that `reader` still has.
+pub(super) fn read<R: BufRead>(
+    mut reader: RecordingReader<R>,
+    path: &Path,
+    options: &TapeOptions,
+) -> Result<Tape, TapeError> {
+    let mut drafts = Drafts::new(options);
+    for record in reader.by_ref() {
+        match record {
+            Ok(record) => drafts.line(record.number, record.line),
+            Err(error) => drafts.broken(&error),
+        }
+        if drafts.bytes > options.max_bytes {
+            return Err(TapeError::TooLarge {
+                path: path.to_owned(),
+                max_bytes: options.max_bytes,
+            });
+        }
+    }
+    if let Some(torn) = reader.torn() {
+        drafts.damaged(format!("line {}: the last line is incomplete", torn.line));
+    }
+    let created = reader.created();
+    let is_redacted = reader.header().redacted;
+    let (unpaired, damage) = drafts.finish();
+    Ok(Tape {
+        path: path.to_owned(),
+        created,
+        is_redacted,
+        sessions: unpaired.into_iter().map(session_of).collect(),
+        damage,
+    })
+}
+
+/// An exchange that is being read.
+struct Draft {
+    exchange: TapeExchange,
+    session: Option<ProxySessionId>,
+    server: Arc<str>,
+    /// In which place of the whole file each frame was whole.
+    orders: Vec<u64>,
+    /// What `messages` of each frame said.
+    expected: Vec<Option<u32>>,
+    client: Option<OpenFrame>,
+    from_server: Option<OpenFrame>,
+    verdicts: Vec<(u64, VerdictLine)>,
+}
+
+/// A frame of which parts are missing still.
+struct OpenFrame {
+    number: u32,
+    us: i64,
+    bytes: Vec<u8>,
+    parts: Vec<TapePart>,
+    is_cut: bool,
+}
+
+struct Drafts<'a> {
+    options: &'a TapeOptions,
+    /// In the order of their numbers, which is that of their beginnings.
+    exchanges: BTreeMap<ExchangeId, Draft>,
+    sessions: Vec<SessionLine>,
+    order: u64,
+    bytes: usize,
+    damage: Vec<String>,
+    more_damage: u64,
+}
+
+impl<'a> Drafts<'a> {
+    fn new(options: &'a TapeOptions) -> Self {
+        Self {
+            options,
+            exchanges: BTreeMap::new(),
+            sessions: Vec::new(),
+            order: 0,
+            bytes: 0,
+            damage: Vec::new(),
+            more_damage: 0,
+        }
+    }
+
+    fn damaged(&mut self, sentence: String) {
+        if self.damage.len() < Tape::MAX_DAMAGE {
+            self.damage.push(sentence);
+        } else {
+            self.more_damage += 1;
+        }
+    }
+
+    fn broken(&mut self, error: &ReadRecordingError) {
+        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+        self.damaged(format!("{error}{cause}"));
+    }
+
+    fn line(&mut self, number: u64, line: Line) {
+        self.order = number;
+        match line {
+            Line::Session(line) => self.sessions.push(line),
+            Line::Request(line) => self.request(line),
+            Line::Response(line) => self.response(line),
+            Line::Frame(line) => self.frame(number, line),
+            Line::Verdict(line) => {
+                let draft = self.draft(line.exchange, line.session);
+                draft.verdicts.push((number, line));
+            }
+            Line::ExchangeEnd(line) => self.end(line),
+            Line::Gap(gap) => self.damaged(format!(
+                "line {number}: {} records are missing, as {}",
+                gap.lost, gap.reason
+            )),
+            Line::Header(_) | Line::SessionEnd(_) | Line::Rewrite(_) | Line::End(_) | Line::Unknown => {}
+        }
+    }
+
+    /// The draft of an exchange; one that nothing is known of if its head was lost.
+    fn draft(&mut self, exchange: ExchangeId, session: Option<ProxySessionId>) -> &mut Draft {
+        let draft = self
+            .exchanges
+            .entry(exchange)
+            .or_insert_with(|| Draft::unknown(exchange));
+        // The first lines of an exchange may not know it yet; a later one may know better.
+        draft.session = session.or(draft.session);
+        draft
+    }
+
+    fn request(&mut self, line: RequestLine) {
+        let draft = self.draft(line.exchange, line.session);
+        draft.server = line.server.into();
+        draft.exchange = TapeExchange {
+            id: line.exchange,
+            side: line.side,
+            kind: line.kind,
+            method: line.method,
+            target: line.target,
+            request_head: head(&line.head),
+            resumes: line.resumes,
+            us: line.us,
+            response: None,
+            frames: Vec::new(),
+            end: None,
+        };
+    }
+
+    fn response(&mut self, line: ResponseLine) {
+        let draft = self.draft(line.exchange, line.session);
+        draft.exchange.response = Some(TapeResponse {
+            us: line.us,
+            status: line.status,
+            head: head(&line.head),
+            media_type: line.media_type,
+            is_ours: line.ours,
+        });
+    }
+
+    fn end(&mut self, line: ExchangeEndLine) {
+        let order = self.order;
+        let draft = self.draft(line.exchange, line.session);
+        draft.give_up(order);
+        draft.exchange.end = Some(TapeEnd {
+            us: line.us,
+            request: line.request_end,
+            response: line.response_end,
+            failure: line.failure,
+        });
+    }
+
+    fn frame(&mut self, number: u64, line: FrameLine) {
+        if matches!(line.transport, Carrier::Tunnel | Carrier::Stderr) {
+            return;
+        }
+        let size = line.text.as_ref().map_or(0, String::len) + line.base64.as_ref().map_or(0, Vec::len);
+        self.bytes += size;
+        let draft = self.draft(line.exchange, line.session);
+        if draft.frame(number, line) {
+            self.damaged(format!("line {number}: parts of its frame are missing before it"));
+        }
+    }
+
+    /// Exchanges by session, sessions in the order in which they were met.
+    fn finish(mut self) -> (Vec<Unpaired>, Vec<String>) {
+        if self.more_damage > 0 {
+            self.damage
+                .push(format!("{} more places are damaged", self.more_damage));
+        }
+        let mut found: Vec<Unpaired> = self.sessions.iter().map(Unpaired::of_line).collect();
+        for (_, mut draft) in self.exchanges {
+            draft.give_up(self.order);
+            if draft.exchange.kind == RequestKind::Tunnel {
+                continue;
+            }
+            draft.take_verdicts(self.options);
+            let place = found.iter().position(|known| known.id == draft.session);
+            let place = place.unwrap_or_else(|| {
+                found.push(Unpaired::unknown(draft.session, Arc::clone(&draft.server)));
+                found.len() - 1
+            });
+            found[place].add(draft.exchange, draft.orders, draft.expected);
+        }
+        found.retain(|session| !session.exchanges.is_empty());
+        (found, self.damage)
+    }
+}
+
+impl Draft {
+    fn unknown(id: ExchangeId) -> Self {
+        Self {
+            exchange: TapeExchange {
+                id,
+                side: Side::Reverse,
+                kind: RequestKind::Message,
+                method: String::new(),
+                target: String::new(),
+                request_head: Head::default(),
+                resumes: None,
+                us: 0,
+                response: None,
+                frames: Vec::new(),
+                end: None,
+            },
+            session: None,
+            server: "".into(),
+            orders: Vec::new(),
+            expected: Vec::new(),
+            client: None,
+            from_server: None,
+            verdicts: Vec::new(),
+        }
+    }
+
+    fn slot(&mut self, direction: Direction) -> &mut Option<OpenFrame> {
+        match direction {
+            Direction::ClientToServer => &mut self.client,
+            Direction::ServerToClient => &mut self.from_server,
+        }
+    }
+
+    /// Takes a part; true if parts before it are missing.
+    fn frame(&mut self, order: u64, mut line: FrameLine) -> bool {
+        let before = self.slot(line.direction).take();
+        let (mut open, is_torn) = match before {
+            Some(open) if open.number == line.frame => {
+                let is_torn = open.parts.len() != line.part as usize;
+                (open, is_torn)
+            }
+            _ => (OpenFrame::new(&line), line.part != 0),
+        };
+        let us = line.us;
+        open.is_cut |= line.withheld > 0 || line.missing > 0 || is_torn;
+        let text = line.text.take().map(String::into_bytes);
+        open.bytes
+            .extend(text.or_else(|| line.base64.take()).unwrap_or_default());
+        open.parts.push(TapePart {
+            us,
+            end: open.bytes.len(),
+        });
+        if line.last {
+            self.done(order, open, line);
+        } else {
+            *self.slot(line.direction) = Some(open);
+        }
+        is_torn
+    }
+
+    fn done(&mut self, order: u64, open: OpenFrame, line: FrameLine) {
+        let bytes: Bytes = open.bytes.into();
+        let mut parts = open.parts;
+        // The last line of a frame may have no bytes of its own.
+        parts.dedup_by(|later, earlier| later.end == earlier.end);
+        let is_cut = open.is_cut || line.size.is_some_and(|size| size > 0 && bytes.is_empty());
+        self.orders.push(order);
+        self.expected.push(line.messages);
+        self.exchange.frames.push(TapeFrame {
+            direction: line.direction,
+            carrier: line.transport,
+            number: line.frame,
+            us: open.us,
+            done_us: line.us,
+            payload: payload(line.transport, &bytes, line.frame == 0),
+            bytes,
+            parts,
+            sse: line.sse,
+            is_fragment: line.fragment,
+            is_cut,
+            verdict: None,
+        });
+    }
+
+    /// Frames that will not be whole any more are not kept: nothing could be done with their messages.
+    fn give_up(&mut self, order: u64) {
+        for direction in Direction::ALL {
+            let Some(open) = self.slot(direction).take() else {
+                continue;
+            };
+            let us = open.parts.last().map_or(open.us, |part| part.us);
+            let carrier = if self.exchange.is_stream() && direction == Direction::ServerToClient {
+                Carrier::Sse
+            } else {
+                Carrier::Http
+            };
+            let bytes: Bytes = open.bytes.into();
+            self.orders.push(order);
+            self.expected.push(Some(0));
+            self.exchange.frames.push(TapeFrame {
+                direction,
+                carrier,
+                number: open.number,
+                us: open.us,
+                done_us: us,
+                payload: bytes.clone(),
+                bytes,
+                parts: open.parts,
+                sse: None,
+                is_fragment: true,
+                is_cut: open.is_cut,
+                verdict: None,
+            });
+        }
+    }
+
+    /// Puts in what became of frames.
+    fn take_verdicts(&mut self, options: &TapeOptions) {
+        for (order, verdict) in std::mem::take(&mut self.verdicts) {
+            let Some(ending) = verdict.ending else { continue };
+            let is_it =
+                |frame: &TapeFrame| frame.direction == verdict.direction && frame.number == verdict.frame;
+            let Some(place) = self.exchange.frames.iter().position(is_it) else {
+                continue;
+            };
+            self.exchange.frames[place].verdict = Some(ending);
+            let taken = match verdict.direction {
+                Direction::ClientToServer => options.from_client,
+                Direction::ServerToClient => options.from_server,
+            };
+            if taken == Taken::Sent {
+                self.replace(place, ending, verdict.sent.as_deref());
+            }
+            let is_answer = matches!(ending, Ending::Answered | Ending::Refused);
+            if verdict.direction == Direction::ClientToServer
+                && is_answer
+                && options.from_server == Taken::Sent
+                && let Some(answer) = verdict.sent
+            {
+                self.answered(order, verdict.us, answer);
+            }
+        }
+    }
+
+    fn replace(&mut self, place: usize, ending: Ending, sent: Option<&str>) {
+        let frame = &mut self.exchange.frames[place];
+        match (ending, sent) {
+            (Ending::Edited, Some(sent)) => {
+                let payload = Bytes::copy_from_slice(sent.as_bytes());
+                frame.bytes = match frame.carrier {
+                    Carrier::Sse => with_payload(&frame.bytes, &payload).into(),
+                    Carrier::Stdio => [payload.as_ref(), b"\n"].concat().into(),
+                    _ => payload.clone(),
+                };
+                frame.payload = payload;
+                frame.parts = vec![TapePart {
+                    us: frame.done_us,
+                    end: frame.bytes.len(),
+                }];
+                frame.is_cut = false;
+            }
+            (Ending::Forwarded | Ending::Edited, _) => {}
+            _ => self.expected[place] = Some(0),
+        }
+    }
+
+    /// What the client got in the place of an answer of the server.
+    fn answered(&mut self, order: u64, us: i64, answer: String) {
+        let bytes = Bytes::from(answer);
+        let carrier = match self.exchange.frames.first().map(|frame| frame.carrier) {
+            Some(Carrier::Stdio) => Carrier::Stdio,
+            Some(Carrier::WebSocket) => Carrier::WebSocket,
+            _ => Carrier::Http,
+        };
+        self.orders.push(order);
+        self.expected.push(Some(1));
+        self.exchange.frames.push(TapeFrame {
+            direction: Direction::ServerToClient,
+            carrier,
+            number: u32::MAX,
+            us,
+            done_us: us,
+            payload: bytes.clone(),
+            parts: vec![TapePart { us, end: bytes.len() }],
+            bytes,
+            sse: None,
+            is_fragment: false,
+            is_cut: false,
+            verdict: None,
+        });
+    }
+}
+
+impl OpenFrame {
+    fn new(line: &FrameLine) -> Self {
+        Self {
+            number: line.frame,
+            us: line.us,
+            bytes: Vec::new(),
+            parts: Vec::new(),
+            is_cut: false,
+        }
+    }
+}
+
+fn payload(carrier: Carrier, bytes: &Bytes, is_first: bool) -> Bytes {
+    match carrier {
+        Carrier::Stdio | Carrier::Stderr => bytes.slice(..line_content(bytes).len()),
+        Carrier::Sse => {
+            let parsed = SseEvent::parse(bytes, is_first);
+            match (parsed.data_line, parsed.event) {
+                (Some(range), _) => bytes.slice(range),
+                (None, Some(event)) => event.data.into(),
+                (None, None) => Bytes::new(),
+            }
+        }
+        Carrier::Http | Carrier::Tunnel | Carrier::WebSocket => bytes.clone(),
+    }
+}
+
+fn head(line: &HeadLine) -> Head {
+    let field = |field: &crate::recording::head_line::HeadField| {
+        (head_text(&field.name.0), head_text(&field.value.0))
+    };
+    Head {
+        line: head_text(&line.line.0),
+        fields: line.fields.iter().map(field).collect(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Flags of `export` and `import`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use shadowcat::interchange::ExportFormat;
+
+use super::arguments::GeneralArguments;
+
+const EXPORT_HELP: &str = "\
+Secrets stay the tags that they are in the recording; see docs/export.md.
+
+Exit codes: 0 done, 2 bad usage, or no recording, 3 a file could not be opened or written.";
+
+/// A recording in another format.
+#[derive(Debug, Args)]
+#[command(after_help = EXPORT_HELP)]
+pub(super) struct ExportArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The format
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) to: ExportChoice,
+    /// Write to this new file in place of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// What a recording can become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportChoice {
+    /// HTTP Archive 1.2, for the developer tools of browsers
+    Har,
+    /// A curl command for each request
+    Curl,
+    /// One JSON object for each message
+    Jsonl,
+    /// A sequence diagram in Markdown
+    Mermaid,
+    /// The calls with parameters and answers
+    Markdown,
+    /// The same as one page of HTML that needs nothing else
+    Html,
+}
+
+impl From<ExportChoice> for ExportFormat {
+    fn from(choice: ExportChoice) -> Self {
+        match choice {
+            ExportChoice::Har => Self::Har,
+            ExportChoice::Curl => Self::Curl,
+            ExportChoice::Jsonl => Self::Jsonl,
+            ExportChoice::Mermaid => Self::Mermaid,
+            ExportChoice::Markdown => Self::Markdown,
+            ExportChoice::Html => Self::Html,
+        }
+    }
+}
+
+/// A recording from another format.
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// An HTTP Archive (HAR): of a browser, of mitmproxy, or of `export`
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The new recording
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// Write credentials and other secrets into the recording as they are
+    #[arg(long)]
+    pub(super) record_secrets: bool,
+}

@@ -1,0 +1,127 @@
+//! Two files, compared: recordings call by call, lists of tools by what clients rely on.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use shadowcat::limits::ResourceLimits;
+use shadowcat::recording::OpenRecordingError;
+use shadowcat::replay::compare::drift::{drift, tools_of};
+use shadowcat::replay::compare::{CompareOptions, compare_recordings, tools_in};
+use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
+
+use super::text;
+use crate::cli::ReportFormat;
+use crate::console::say;
+use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
+
+/// Longest list of tools in a file of its own, in bytes.
+const MAX_LIST_BYTES: u64 = 64 << 20;
+
+/// What to compare, and how.
+#[derive(Debug)]
+pub(crate) struct DiffJob {
+    pub(crate) before: PathBuf,
+    pub(crate) after: PathBuf,
+    pub(crate) options: CompareOptions,
+    pub(crate) format: ReportFormat,
+}
+
+/// A file.
+enum Side {
+    Recording(Box<Tape>),
+    Tools(Vec<Value>),
+}
+
+/// A file cannot be compared.
+#[derive(Debug, thiserror::Error)]
+enum DiffError {
+    #[error("could not read {}; check that it exists and is readable", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is neither a recording nor a JSON file with a result of tools/list", .0.display())]
+    Neither(PathBuf),
+    #[error(transparent)]
+    Tape(#[from] TapeError),
+    #[error("{} has no answer to tools/list, so there is nothing to compare with a list of tools", .0.display())]
+    NoTools(PathBuf),
+}
+
+impl From<DiffError> for Failure {
+    fn from(error: DiffError) -> Self {
+        let code = match error {
+            DiffError::Read { .. } => CANNOT_OPEN,
+            _ => BAD_USAGE,
+        };
+        Self::with_code(code, error)
+    }
+}
+
+/// Compares. Gives what is to be printed, and whether nothing differs.
+///
+/// # Errors
+/// A file that cannot be opened or read, or is neither kind.
+pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
+    let before = open(&job.before, limits)?;
+    let after = open(&job.after, limits)?;
+    let report = match (&before, &after) {
+        (Side::Recording(one), Side::Recording(other)) => Some(compare_recordings(one, other, &job.options)),
+        _ => None,
+    };
+    let drifts = match (&report, before.tools(), after.tools()) {
+        (_, Some(old), Some(new)) => Some(drift(&old, &new)),
+        (None, None, _) => return Err(DiffError::NoTools(job.before.clone()).into()),
+        (None, _, None) => return Err(DiffError::NoTools(job.after.clone()).into()),
+        _ => None,
+    };
+    let is_same = report.as_ref().is_none_or(|report| report.is_same())
+        && drifts.as_ref().is_none_or(|drifts| drifts.is_empty());
+    if job.format == ReportFormat::Json {
+        return Ok((text::json(report.as_ref(), drifts.as_deref(), is_same), is_same));
+    }
+    let mut out = String::new();
+    if let Some(drifts) = &drifts {
+        out.push_str(&text::drifts(drifts));
+    }
+    if let Some(report) = &report {
+        out.push_str(&text::report(report));
+        report
+            .remarks
+            .iter()
+            .for_each(|remark| say(format_args!("warning: {remark}")));
+    }
+    Ok((out, is_same))
+}
+
+impl Side {
+    fn tools(&self) -> Option<Vec<Value>> {
+        match self {
+            Self::Recording(tape) => tools_in(tape),
+            Self::Tools(tools) => Some(tools.clone()),
+        }
+    }
+}
+
+/// A recording is known by its first line; what has none may be a list.
+fn open(path: &Path, limits: &ResourceLimits) -> Result<Side, DiffError> {
+    let options = TapeOptions::as_it_arrived().within(limits);
+    match Tape::load(path, &options) {
+        Ok(tape) => Ok(Side::Recording(Box::new(tape))),
+        Err(TapeError::Open(OpenRecordingError::NotARecording { .. })) => list(path),
+        Err(TapeError::Open(OpenRecordingError::Read { path, source })) => {
+            Err(DiffError::Read { path, source })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn list(path: &Path) -> Result<Side, DiffError> {
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut text));
+    file.map_err(|source| DiffError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let tools = tools_of(&text).ok_or_else(|| DiffError::Neither(path.to_owned()))?;
+    Ok(Side::Tools(tools))
+}

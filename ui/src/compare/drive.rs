@@ -1,0 +1,176 @@
+//! A recording sent to a live server, and how its answers compare.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use shadowcat::intercept::filter::Filter;
+use shadowcat::limits::ResourceLimits;
+use shadowcat::recording::OpenRecordingError;
+use shadowcat::replay::compare::Report;
+use shadowcat::replay::drive::{DriveError, DriveOptions, MissingSecret, Plan, Target, drive};
+use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
+
+use super::{junit, text};
+use crate::cli::ReportFormat;
+use crate::console::say;
+use crate::format::plural;
+use crate::signals::Signals;
+use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
+
+/// What to send, to whom, and how to tell what came of it.
+#[derive(Debug)]
+pub(crate) struct DriveJob {
+    pub(crate) file: PathBuf,
+    pub(crate) target: Target,
+    pub(crate) options: DriveOptions,
+    pub(crate) only: Filter,
+    /// Without asking.
+    pub(crate) is_agreed: bool,
+    /// Secrets are not asked for.
+    pub(crate) is_without_secrets: bool,
+    pub(crate) junit: Option<PathBuf>,
+    pub(crate) format: ReportFormat,
+}
+
+/// A recording cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error(transparent)]
+    Tape(#[from] TapeError),
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    #[error("{} has no request that could be sent{}", .file.display(), if *.is_filtered { " and matches --only" } else { "" })]
+    Nothing { file: PathBuf, is_filtered: bool },
+    #[error("{}", missing_text(.0))]
+    Secrets(Vec<MissingSecret>),
+    #[error("{0}; add --yes if they may be called, or choose others with --only")]
+    Unasked(String),
+    #[error("nothing was sent")]
+    Declined,
+    #[error("it was stopped before the end")]
+    Stopped,
+}
+
+impl ReplayError {
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Tape(TapeError::Open(OpenRecordingError::Read { .. })) | Self::Drive(_) => CANNOT_OPEN,
+            Self::Declined | Self::Stopped => crate::FAILED,
+            _ => BAD_USAGE,
+        }
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        Self::with_code(error.exit_code(), error)
+    }
+}
+
+fn missing_text(missing: &[MissingSecret]) -> String {
+    let mut text = "the recording has only tags of these secrets:".to_owned();
+    for secret in missing {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n  {secret}");
+    }
+    text.push_str("\nor send without them: --without-secrets");
+    text
+}
+
+/// Sends the recording. Gives what is to be printed, and whether nothing differs.
+///
+/// # Errors
+/// What is wrong before anything is sent, and a target that cannot be reached at all.
+pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
+    let options = TapeOptions::as_it_arrived().within(limits);
+    let tape = Tape::load(&job.file, &options).map_err(ReplayError::from)?;
+    let plan = Plan::new(&tape, &job.only);
+    if plan.is_empty() {
+        return Err(ReplayError::Nothing {
+            file: job.file.clone(),
+            is_filtered: !job.only.is_all(),
+        }
+        .into());
+    }
+    check_secrets(job, &plan)?;
+    agree(job, &plan)?;
+    let report = send(job, &plan)?;
+    let is_same = report.is_same();
+    if let Some(path) = &job.junit {
+        let xml = junit::xml(&job.file.display().to_string(), &report);
+        let written =
+            std::fs::write(path, xml).with_context(|| format!("could not write {}", path.display()));
+        written.map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
+    }
+    if job.format == ReportFormat::Json {
+        return Ok((text::json(Some(&report), None, is_same), is_same));
+    }
+    report
+        .remarks
+        .iter()
+        .for_each(|remark| say(format_args!("note: {remark}")));
+    Ok((text::report(&report), is_same))
+}
+
+fn check_secrets(job: &DriveJob, plan: &Plan) -> Result<(), ReplayError> {
+    if job.is_without_secrets {
+        return Ok(());
+    }
+    let (headers, is_http): (BTreeSet<String>, bool) = match &job.target {
+        Target::Http(config) => (config.headers.keys().map(ToString::to_string).collect(), true),
+        Target::Command(_) => (BTreeSet::new(), false),
+    };
+    let missing = plan.missing_secrets(&headers, &job.options.secrets, is_http);
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(ReplayError::Secrets(missing))
+    }
+}
+
+/// Asks before tools are called that may change something.
+fn agree(job: &DriveJob, plan: &Plan) -> Result<(), Failure> {
+    if job.is_agreed || plan.side_effects().is_empty() {
+        return Ok(());
+    }
+    let tools = plan.side_effects().iter().map(|(tool, count)| match count {
+        1 => tool.clone(),
+        _ => format!("{tool} ({count} times)"),
+    });
+    let tools: Vec<String> = tools.collect();
+    let question = format!(
+        "{} of the server may change something (the recording does not call them read-only): {}",
+        if tools.len() == 1 {
+            "this tool"
+        } else {
+            "these tools"
+        },
+        tools.join(", ")
+    );
+    if !io::stdin().is_terminal() {
+        return Err(ReplayError::Unasked(question).into());
+    }
+    let requests = plural(plan.requests() as u64, "request");
+    say(format_args!("{question}.\nSend {requests}? [y/N]"));
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.context("could not read the answer")?;
+    if answer.trim().eq_ignore_ascii_case("y") {
+        return Ok(());
+    }
+    Err(ReplayError::Declined.into())
+}
+
+fn send(job: &DriveJob, plan: &Plan) -> Result<Report, Failure> {
+    let runtime = crate::runtime()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen().context("could not listen to signals")?;
+        tokio::select! {
+            report = drive(plan, &job.target, &job.options) => Ok(report.map_err(ReplayError::from)?),
+            _ = signals.next() => Err(ReplayError::Stopped.into()),
+        }
+    })
+}

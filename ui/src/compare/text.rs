@@ -1,0 +1,153 @@
+//! A comparison in words, safe to print.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+use shadowcat::replay::compare::drift::Drift;
+use shadowcat::replay::compare::{Outcome, Report, Row, RowDifference};
+
+use crate::format::plural;
+use crate::text::Safe;
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 160;
+
+/// One line a call, its differences below it, and how many there are of which.
+pub(super) fn report(report: &Report) -> String {
+    let mut out = String::new();
+    let width = report.rows.iter().map(|row| row.session.len()).max().unwrap_or(0);
+    let mut before: &[String] = &[];
+    for row in &report.rows {
+        line(
+            &mut out,
+            &format!(
+                "{:7}  {:width$}  {}",
+                row.outcome.name(),
+                row.session,
+                row.title()
+            ),
+        );
+        // The same reason again and again would hide the others.
+        if !row.differences.is_empty() || row.remarks != before {
+            details(&mut out, row);
+        }
+        before = &row.remarks;
+    }
+    let outcomes = [Outcome::Same, Outcome::Changed, Outcome::Missing, Outcome::Extra];
+    let counts: Vec<String> = outcomes
+        .into_iter()
+        .filter(|outcome| report.count(*outcome) > 0)
+        .map(|outcome| format!("{} {}", report.count(outcome), outcome.name()))
+        .collect();
+    let calls = plural(report.rows.len() as u64, "call");
+    line(
+        &mut out,
+        &if counts.is_empty() {
+            calls
+        } else {
+            format!("{calls}: {}", counts.join(", "))
+        },
+    );
+    out
+}
+
+fn details(out: &mut String, row: &Row) {
+    for detail in told(row) {
+        line(out, &format!("           {detail}"));
+    }
+}
+
+/// What there is to say about a row, a line each.
+pub(super) fn told(row: &Row) -> Vec<String> {
+    let mut lines: Vec<String> = row.differences.iter().map(difference).collect();
+    if row.more_differences > 0 {
+        lines.push(format!("and {} more", row.more_differences));
+    }
+    lines.extend(row.remarks.iter().map(|remark| format!("({remark})")));
+    lines
+}
+
+fn difference(found: &RowDifference) -> String {
+    let short = |text: &Option<String>| shortened(text.as_deref().unwrap_or("–"));
+    match found.kind {
+        "added" => format!("{} is new: {}", found.path, short(&found.after)),
+        "removed" => format!("{} is gone: {}", found.path, short(&found.before)),
+        _ => format!(
+            "{}: {} → {}",
+            found.path,
+            short(&found.before),
+            short(&found.after)
+        ),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut cut: String = characters.by_ref().take(SHOWN).collect();
+    if characters.next().is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// What became of tools, one line a change; what may break clients has an exclamation mark.
+pub(super) fn drifts(drifts: &[Drift]) -> String {
+    let mut out = String::new();
+    for drift in drifts {
+        let mark = if drift.is_breaking { '!' } else { ' ' };
+        let place = match drift.place.as_str() {
+            "" => String::new(),
+            place => format!(" {place}:"),
+        };
+        let schema = match drift.kind {
+            shadowcat::replay::compare::drift::DriftKind::Input => " input",
+            shadowcat::replay::compare::drift::DriftKind::Output => " output",
+            _ => "",
+        };
+        let colon = if schema.is_empty() || !place.is_empty() {
+            ""
+        } else {
+            ":"
+        };
+        line(
+            &mut out,
+            &format!("{mark} tool {}{schema}{colon}{place} {}", drift.tool, drift.words),
+        );
+    }
+    let breaking = drifts.iter().filter(|drift| drift.is_breaking).count();
+    let changes = plural(drifts.len() as u64, "change");
+    let summary = match (drifts.len(), breaking) {
+        (0, _) => "the tools are the same".to_owned(),
+        (_, 0) => format!("{changes} of tools"),
+        _ => format!("{changes} of tools, {breaking} that can break clients (!)"),
+    };
+    line(&mut out, &summary);
+    out
+}
+
+/// All of it as one JSON object.
+pub(super) fn json(report: Option<&Report>, drift: Option<&[Drift]>, is_same: bool) -> String {
+    let mut object = Map::new();
+    object.insert("same".to_owned(), json!(is_same));
+    if let Some(drift) = drift {
+        object.insert("tools".to_owned(), json!(drift));
+    }
+    if let Some(report) = report {
+        let count = |outcome| report.count(outcome);
+        let counts = json!({
+            "same": count(Outcome::Same),
+            "changed": count(Outcome::Changed),
+            "missing": count(Outcome::Missing),
+            "extra": count(Outcome::Extra),
+        });
+        object.insert("counts".to_owned(), counts);
+        object.insert("rows".to_owned(), json!(report.rows));
+        object.insert("remarks".to_owned(), json!(report.remarks));
+    }
+    format!("{}\n", Value::Object(object))
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{}", Safe::of(text).as_str());
+}
