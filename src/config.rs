@@ -16,7 +16,7 @@ use crate::child::GuardCommand;
 use crate::intercept::rule::Rule;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
-use crate::recording::hide_url_secrets;
+use crate::recording::{RecordingSettings, hide_url_secrets};
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
@@ -60,6 +60,8 @@ pub struct Config {
     pub record: Option<RecordConfig>,
     /// Write secrets into recordings as they are.
     pub records_secrets: bool,
+    /// How recordings are written, from the start and later.
+    pub recording: RecordingSettings,
     /// Where metrics can be scraped; nowhere if `None`.
     pub metrics: Option<ListenAddress>,
     /// The directory of the control door, through which wrapped commands are shown; no door if `None`.

@@ -30,7 +30,7 @@ use crate::intercept::rule::Rule;
 use crate::intercept::rules::Armory;
 use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError, Saver};
 use crate::limits::ResourceLimits;
-use crate::recording::{Recorder, Redaction, StartRecordingError, recorder};
+use crate::recording::{Recorder, RecorderSettings, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::resource::queue::batch_queue;
@@ -356,7 +356,11 @@ fn start_parts(
     } else {
         Redaction::On
     };
-    let (recorder, tap) = recorder(&limits, redaction, clock, &tasks);
+    let settings = RecorderSettings {
+        redaction,
+        recording: config.recording.clone(),
+    };
+    let (recorder, tap) = recorder(&limits, settings, clock, &tasks);
     let (publish, history) = watch::channel(Arc::new(HistoryView::default()));
     let spans = exporter.map(|exporter| telemetry::start_export(exporter, &tasks));
     let ledger = Ledger::new(&limits)

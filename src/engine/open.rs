@@ -1,8 +1,7 @@
 //! Opens a recording in place of a proxy: the same ledger, views and screens, fed from the file.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +17,9 @@ use crate::ids::{ExchangeId, IdSource, ProxySessionId};
 use crate::limits::ResourceLimits;
 use crate::mcp::era;
 use crate::recording::format::Line;
-use crate::recording::{BodyRange, Loader, RecordingReader, Unplaced, read_body};
+use crate::recording::{
+    BodyRange, FileInput, Loader, Places, RecordingFile, RecordingReader, Unplaced, read_body_near,
+};
 use crate::resource::log_ring::LogRing;
 use crate::resource::process;
 use crate::session::history::{BodyLocator, BodySource, FrameBytes, HistoryView};
@@ -105,12 +106,7 @@ pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result
     })
 }
 
-fn start_loading(
-    runtime: &Runtime,
-    loading: Loading,
-    reader: RecordingReader<BufReader<File>>,
-    path: PathBuf,
-) {
+fn start_loading(runtime: &Runtime, loading: Loading, reader: RecordingReader<FileInput>, path: PathBuf) {
     let _inside = runtime.enter();
     let tasks = loading.tasks.clone();
     let stopping = tasks.stopping().clone();
@@ -167,9 +163,11 @@ struct Loading {
 
 impl Loading {
     /// Reads the whole file. Returns the publisher, which the views need as long as they live.
-    fn run(self, reader: RecordingReader<BufReader<File>>, path: &Path) -> watch::Sender<Arc<HistoryView>> {
+    fn run(self, reader: RecordingReader<FileInput>, path: &Path) -> watch::Sender<Arc<HistoryView>> {
+        let index = reader.places();
         let source = FileBodies {
             path: path.to_owned(),
+            places: index.clone(),
         };
         let mut ledger = Ledger::new(&self.limits)
             .with_source(Arc::new(source))
@@ -196,12 +194,19 @@ impl Loading {
                 if self.tasks.stopping().is_cancelled() {
                     return self.publish;
                 }
-                self.tell(loader.read_bytes(), loader.damage(), &mut ledger);
+                let read_bytes = self.read_bytes(&index, loader.read_bytes());
+                self.tell(read_bytes, loader.damage(), &mut ledger);
             }
         }
         ledger.tick(last);
         self.tell(self.total_bytes, loader.damage(), &mut ledger);
         self.publish
+    }
+
+    /// How much of the file was read. Of a compressed one the last frame may be read long before its end is shown.
+    fn read_bytes(&self, places: &Places, text_bytes: u64) -> u64 {
+        let compressed = places.read_bytes();
+        compressed.map_or(text_bytes, |read| read.min(self.total_bytes.saturating_sub(1)))
     }
 
     fn tell(&self, read_bytes: u64, damage: Vec<String>, ledger: &mut Ledger) {
@@ -267,12 +272,14 @@ impl Placer {
 #[derive(Debug)]
 struct FileBodies {
     path: PathBuf,
+    places: Places,
 }
 
 impl BodySource for FileBodies {
     fn fetch(&self, locator: BodyLocator) -> io::Result<FrameBytes> {
         let range = self.range(locator)?;
-        let wire = read_body(&self.path, &range, MAX_BODY_BYTES).map_err(io::Error::other)?;
+        let wire =
+            read_body_near(&self.path, &self.places, &range, MAX_BODY_BYTES).map_err(io::Error::other)?;
         let payload = match range.carrier {
             Carrier::Sse => event_data(&wire, range.frame == 0),
             Carrier::Stdio | Carrier::Stderr => wire.slice(..line_content(&wire).len()),
@@ -294,8 +301,7 @@ fn event_data(block: &Bytes, is_first: bool) -> Bytes {
 impl FileBodies {
     /// Whose frame stands at `locator`: its first line says.
     fn range(&self, locator: BodyLocator) -> io::Result<BodyRange> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(locator.offset))?;
+        let file = RecordingFile::open_at(&self.path, locator.offset, &self.places)?;
         let mut text = Vec::new();
         BufReader::new(file.take(locator.len)).read_until(b'\n', &mut text)?;
         let Line::Frame(frame) = Line::parse(&text).map_err(io::Error::other)? else {

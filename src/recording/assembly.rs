@@ -102,7 +102,7 @@ impl Assemblies {
     /// Takes one line, which stands at `offset`.
     pub(super) fn push(&mut self, mut line: FrameLine, number: u64, offset: u64, length: u64) -> Pushed {
         let mut pushed = Pushed::default();
-        let bytes = take_bytes(&mut line);
+        let bytes = line.take_bytes();
         let is_last = line.last;
         let key = (line.exchange, DirectionKey::of(&line));
         let open = self.take(key);
@@ -229,10 +229,4 @@ impl Assembly {
             line: self.line,
         }
     }
-}
-
-/// Takes the bytes out of a line.
-fn take_bytes(line: &mut FrameLine) -> Vec<u8> {
-    let text = line.text.take().map(String::into_bytes);
-    text.or_else(|| line.base64.take()).unwrap_or_default()
 }

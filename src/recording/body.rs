@@ -1,12 +1,12 @@
 //! Fetches one body from a recording again, so that nobody has to keep it in memory.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read as _};
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::format::{FrameLine, Line};
+use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines};
 use super::reader::ReadRecordingError;
 use crate::ids::ExchangeId;
@@ -46,12 +46,25 @@ impl BodyRange {
 /// # Errors
 /// [`ReadRecordingError`] if the file cannot be read any more, or a line of the range cannot.
 pub fn read_body(path: &Path, range: &BodyRange, max_bytes: usize) -> Result<Bytes, ReadRecordingError> {
+    read_body_near(path, &Places::default(), range, max_bytes)
+}
+
+/// The same as [`read_body`] for a recording that may be compressed: `places` are those of the reader that found the range.
+///
+/// # Errors
+/// As of [`read_body`].
+pub fn read_body_near(
+    path: &Path,
+    places: &Places,
+    range: &BodyRange,
+    max_bytes: usize,
+) -> Result<Bytes, ReadRecordingError> {
     let failed = |line: u64, source: io::Error| ReadRecordingError::Io {
         path: path.to_owned(),
         line,
         source,
     };
-    let mut lines = lines_of(path, range).map_err(|source| failed(range.line, source))?;
+    let mut lines = lines_of(path, places, range).map_err(|source| failed(range.line, source))?;
     let mut body = Vec::new();
     while body.len() < max_bytes {
         let next = lines
@@ -79,9 +92,12 @@ pub fn read_body(path: &Path, range: &BodyRange, max_bytes: usize) -> Result<Byt
     Ok(body.into())
 }
 
-fn lines_of(path: &Path, range: &BodyRange) -> io::Result<Lines<BufReader<io::Take<File>>>> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(range.offset))?;
+fn lines_of(
+    path: &Path,
+    places: &Places,
+    range: &BodyRange,
+) -> io::Result<Lines<BufReader<io::Take<RecordingFile>>>> {
+    let file = RecordingFile::open_at(path, range.offset, places)?;
     let input = BufReader::new(file.take(range.length));
     Ok(Lines::new(input, range.line, range.offset))
 }

@@ -1,4 +1,4 @@
-//! From observations to lines: numbering, times, redaction, and the cutting of large frames.
+//! From observations to lines: numbering, times, and the cutting of large frames.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,14 +11,15 @@ use super::format::{
 };
 use super::gap::Gap;
 use super::head_line::HeadLine;
-use super::redact::{BodyFacts, BodyRedactor, Output, Tagger, redact_urls};
+use super::mask::LineMask;
+use super::redact::Tagger;
 use crate::clock::Timestamp;
-use crate::ids::{ExchangeId, ProxySessionId, Side};
+use crate::ids::{ExchangeId, ProxySessionId};
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, FramePart, Observation, RequestObserved,
     ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
 };
-use crate::snapshot::{Carrier, Direction, Finding, Timing};
+use crate::snapshot::{Carrier, Direction, Timing};
 
 /// The most bytes of a frame in one line, so that no line gets longer than a reader accepts.
 const MAX_LINE_PAYLOAD: usize = 1 << 20;
@@ -28,7 +29,7 @@ const MAX_LINE_PAYLOAD: usize = 1 << 20;
 pub(super) struct Encoder {
     created: Timestamp,
     /// `None`: secrets are recorded.
-    tagger: Option<Tagger>,
+    mask: Option<LineMask>,
     seq: u64,
     sessions: HashSet<ProxySessionId>,
     /// By age, so that the oldest can go.
@@ -40,7 +41,7 @@ pub(super) struct Encoder {
 
 #[derive(Debug, Default)]
 struct ExchangeState {
-    side: Option<Side>,
+    has_request: bool,
     has_response: bool,
     /// The recording was on when it began, so its first part is the start of its body.
     has_start: bool,
@@ -52,7 +53,6 @@ struct ExchangeState {
 /// One direction of an exchange.
 #[derive(Debug, Default)]
 struct DirectionState {
-    facts: BodyFacts,
     frame: Option<FrameState>,
     /// A frame has ended, so the next one begins at its start.
     has_ended_frame: bool,
@@ -66,7 +66,6 @@ struct FrameState {
     next_part: u32,
     /// The part that the next line is.
     next_line: u32,
-    redactor: Option<BodyRedactor>,
 }
 
 /// What all lines of a frame have in common.
@@ -85,7 +84,7 @@ impl Encoder {
     pub(super) fn new(created: Timestamp, tagger: Option<Tagger>, max_exchanges: usize) -> Self {
         Self {
             created,
-            tagger,
+            mask: tagger.map(|tagger| LineMask::new(tagger, max_exchanges)),
             seq: 0,
             sessions: HashSet::new(),
             exchanges: BTreeMap::new(),
@@ -102,7 +101,9 @@ impl Encoder {
             version: RECORDING_VERSION,
             created: jiff::Timestamp::from_microsecond(created).unwrap_or(jiff::Timestamp::MAX),
             proxy: concat!("shadowcat-tui ", env!("CARGO_PKG_VERSION")).to_owned(),
-            redacted: self.tagger.is_some(),
+            redacted: self.mask.is_some(),
+            segment: None,
+            continues: None,
         })
         .write_to(out);
     }
@@ -121,7 +122,7 @@ impl Encoder {
             Event::Request(request) => self.request(at, *request, out),
             Event::Response(response) => self.response(at, *response, out),
             Event::Rewritten(rewritten) => self.rewritten(at, *rewritten, out),
-            Event::Verdict(verdict) => self.verdict(at, *verdict, out),
+            Event::Verdict(verdict) => self.verdict(at, &verdict, out),
             Event::Part(part) => self.part(at, &part, out),
             Event::Frame(frame) => self.frame(at, *frame, out),
             Event::ExchangeEnd(end) => self.exchange_end(at, &end, out),
@@ -131,7 +132,7 @@ impl Encoder {
     /// Tells of what is missing.
     pub(super) fn gap(&mut self, at: Timestamp, gap: &Gap, out: &mut Vec<u8>) {
         let line = GapLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             lost: gap.lost,
             bytes: gap.bytes,
@@ -139,24 +140,41 @@ impl Encoder {
             to: self.us(gap.to),
             reason: gap.reason.clone(),
         };
-        Line::Gap(line).write_to(out);
+        self.emit(Line::Gap(line), out);
     }
 
     /// The last line, of a file that has `lines` and `bytes` before it.
     pub(super) fn end(&mut self, at: Timestamp, lines: u64, bytes: u64, lost: u64, out: &mut Vec<u8>) {
         let line = EndLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             lines: lines + 1,
             bytes,
             lost,
+            continued_by: None,
         };
-        Line::End(line).write_to(out);
+        self.emit(Line::End(line), out);
     }
 
-    fn next_seq(&mut self) -> u64 {
-        self.seq += 1;
-        self.seq
+    /// Writes a line without its secrets, under its number.
+    fn emit(&mut self, line: Line, out: &mut Vec<u8>) {
+        let Self { mask, seq, .. } = self;
+        let mut write = |line| write_numbered(line, seq, out);
+        match mask {
+            Some(mask) => mask.mask(line, &mut write),
+            None => write(line),
+        }
+    }
+
+    /// Writes a line of a frame; `is_torn` if parts are missing before it.
+    fn emit_frame(&mut self, line: FrameLine, is_torn: bool, out: &mut Vec<u8>) {
+        let Self { mask, seq, .. } = self;
+        let mut write = |line| write_numbered(line, seq, out);
+        match mask {
+            Some(mask) if is_torn => mask.mask_torn(line, &mut write),
+            Some(mask) => mask.mask(Line::Frame(line), &mut write),
+            None => write(Line::Frame(line)),
+        }
     }
 
     fn us(&self, at: Timestamp) -> i64 {
@@ -169,47 +187,43 @@ impl Encoder {
             return;
         }
         let line = SessionLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: session.id,
-            server: self.text(&session.server),
+            server: session.server.as_ref().to_owned(),
             basis: session.basis,
             client: session.client.as_ref().to_owned(),
         };
-        Line::Session(line).write_to(out);
+        self.emit(Line::Session(line), out);
     }
 
     fn session_end(&mut self, at: Timestamp, session: ProxySessionId, reason: &str, out: &mut Vec<u8>) {
         self.sessions.remove(&session);
         let line = SessionEndLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session,
             reason: reason.to_owned(),
         };
-        Line::SessionEnd(line).write_to(out);
+        self.emit(Line::SessionEnd(line), out);
     }
 
     fn request(&mut self, at: Timestamp, request: RequestObserved, out: &mut Vec<u8>) {
-        let mut head = HeadLine::new(&request.head);
-        let facts = body_facts(&head);
         let is_live = !self.is_preamble;
         let state = self.exchange_state(request.exchange);
         state.has_start |= is_live;
-        if state.side.replace(request.side).is_some() {
+        if std::mem::replace(&mut state.has_request, true) {
             return;
         }
-        state.request.facts = facts;
-        let mut redactions = 0;
-        let mut line = RequestLine {
-            seq: self.next_seq(),
+        let line = RequestLine {
+            seq: 0,
             us: self.us(at),
             session: request.session,
             exchange: request.exchange,
             connection: request.connection,
             client: request.client,
             side: request.side,
-            server: self.text(&request.server),
+            server: request.server.as_ref().to_owned(),
             kind: match request.kind {
                 ExchangeKind::Message => RequestKind::Message,
                 ExchangeKind::Http => RequestKind::Http,
@@ -218,75 +232,54 @@ impl Encoder {
                 ExchangeKind::BridgedRun => RequestKind::BridgedRun,
             },
             method: request.method,
-            target: self.redacted_text(&request.target, &mut redactions),
-            rewrites: self.redacted_texts(&request.rewrites, &mut redactions),
+            target: request.target,
+            head: HeadLine::new(&request.head),
+            rewrites: request.rewrites,
             resumes: request.resumes,
-            redactions: redactions + self.redacted_head(&mut head),
-            head,
+            redactions: 0,
         };
-        if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun)
-            && let Some(tagger) = &self.tagger
-        {
-            line.redactions += line.head.redact_arguments(tagger);
-            line.target = line.head.command_line();
-        }
-        Line::Request(line).write_to(out);
+        self.emit(Line::Request(line), out);
     }
 
     fn response(&mut self, at: Timestamp, response: ResponseObserved, out: &mut Vec<u8>) {
-        let mut head = HeadLine::new(&response.head);
-        let facts = body_facts(&head);
         let state = self.exchange_state(response.exchange);
         if std::mem::replace(&mut state.has_response, true) {
             return;
         }
-        state.response.facts = facts;
-        let mut redactions = 0;
         let line = ResponseLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: response.session,
             exchange: response.exchange,
             status: response.status,
+            head: HeadLine::new(&response.head),
             ours: response.is_ours,
             stream: response.stream,
             media_type: response.media_type,
-            rewrites: self.redacted_texts(&response.rewrites, &mut redactions),
-            redactions: redactions + self.redacted_head(&mut head),
-            head,
+            rewrites: response.rewrites,
+            redactions: 0,
         };
-        Line::Response(line).write_to(out);
+        self.emit(Line::Response(line), out);
     }
 
     fn rewritten(&mut self, at: Timestamp, rewritten: RewrittenObserved, out: &mut Vec<u8>) {
-        let mut redactions = 0;
-        let rewrites = self.redacted_texts(&rewritten.rewrites, &mut redactions);
-        let mut findings = Vec::with_capacity(rewritten.findings.len());
-        for Finding { severity, text } in rewritten.findings {
-            let text = self.redacted_text(&text, &mut redactions);
-            findings.push(Finding { severity, text });
-        }
         let line = RewriteLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: rewritten.session,
             exchange: rewritten.exchange,
             of_request: rewritten.direction == Direction::ClientToServer,
-            rewrites,
-            findings,
-            redactions,
+            rewrites: rewritten.rewrites,
+            findings: rewritten.findings,
+            redactions: 0,
         };
-        Line::Rewrite(line).write_to(out);
+        self.emit(Line::Rewrite(line), out);
     }
 
-    fn verdict(&mut self, at: Timestamp, verdict: VerdictObserved, out: &mut Vec<u8>) {
-        let mut redactions = 0;
-        let sent = verdict.sent.map(|sent| {
-            let text = String::from_utf8_lossy(&sent);
-            self.redacted_document(text.as_bytes(), &mut redactions)
-        });
+    fn verdict(&mut self, at: Timestamp, verdict: &VerdictObserved, out: &mut Vec<u8>) {
+        let sent = verdict.sent.as_deref().map(String::from_utf8_lossy);
         let line = VerdictLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: verdict.session,
             exchange: verdict.exchange,
@@ -297,10 +290,10 @@ impl Encoder {
             ending: verdict.ending,
             actor: verdict.actor,
             held_us: u64::try_from(verdict.held_for.as_micros()).unwrap_or(u64::MAX),
-            sent,
-            redactions,
+            sent: sent.map(std::borrow::Cow::into_owned),
+            redactions: 0,
         };
-        Line::Verdict(line).write_to(out);
+        self.emit(Line::Verdict(line), out);
     }
 
     fn part(&mut self, at: Timestamp, part: &FramePart, out: &mut Vec<u8>) {
@@ -317,12 +310,11 @@ impl Encoder {
             return;
         }
         let mut frame = self.take_frame(&key);
-        if frame.next_part != part.part {
-            // The parts between are lost, perhaps with the start of a secret whose end would follow here.
-            frame.redactor = frame.redactor.map(|_| BodyRedactor::Withheld);
-        }
+        // The parts between are lost, perhaps with the start of a secret whose end would follow here.
+        let is_torn = frame.next_part != part.part;
         frame.next_part = part.part.saturating_add(1);
-        self.payload(at, &key, &mut frame, &part.bytes, false, out);
+        let (last, rest) = self.payload(at, &key, &mut frame, &part.bytes, is_torn, out);
+        self.emit_frame(last, rest, out);
         self.keep_frame(&key, frame);
     }
 
@@ -343,70 +335,48 @@ impl Encoder {
         } else {
             Bytes::new()
         };
-        let last = self.payload(at, &key, &mut state, &wire, true, out);
-        let Some(mut last) = last else { return };
+        let (mut last, is_torn) = self.payload(at, &key, &mut state, &wire, false, out);
+        last.last = true;
         last.stream = frame.stream;
         last.sse = frame.sse.as_ref().map(sse_fields);
         last.messages = Some(u32::try_from(frame.messages.len()).unwrap_or(u32::MAX));
-        let is_changed = last.redactions > 0 || last.withheld > 0;
-        last.size = (last.part > 0 || frame.is_cut || is_changed).then_some(frame.size);
+        last.size = (last.part > 0 || frame.is_cut).then_some(frame.size);
         if is_first_line {
             last.missing = frame.size.saturating_sub(wire.len() as u64);
         }
         last.fragment = frame.is_fragment;
-        last.unreadable = frame
-            .unreadable
-            .map(|text| self.redacted_text(&text, &mut last.redactions));
-        Line::Frame(last).write_to(out);
+        last.unreadable = frame.unreadable;
+        self.emit_frame(last, is_torn, out);
         self.end_frame(&key);
     }
 
-    /// Writes the lines of a piece of a frame. The line that ends the frame is returned, to be completed.
+    /// Writes the lines of a piece of a frame but the last one, which is returned; and whether parts are missing before it.
     fn payload(
         &mut self,
         at: Timestamp,
         key: &FrameKey,
         state: &mut FrameState,
         bytes: &[u8],
-        is_last: bool,
+        is_torn: bool,
         out: &mut Vec<u8>,
-    ) -> Option<FrameLine> {
+    ) -> (FrameLine, bool) {
         let mut chunks = bytes.chunks(MAX_LINE_PAYLOAD).peekable();
+        let mut is_torn = is_torn;
         loop {
             let chunk = chunks.next().unwrap_or_default();
-            let is_end = chunks.peek().is_none();
             let mut line = self.frame_line(at, key, state.next_line);
             state.next_line = state.next_line.saturating_add(1);
-            self.fill(&mut line, state, chunk, is_last && is_end);
-            if is_last && is_end {
-                return Some(line);
-            }
-            Line::Frame(line).write_to(out);
-            if is_end {
-                return None;
-            }
-        }
-    }
-
-    fn fill(&self, line: &mut FrameLine, state: &mut FrameState, chunk: &[u8], is_last: bool) {
-        line.last = is_last;
-        let (Some(tagger), Some(redactor)) = (&self.tagger, &mut state.redactor) else {
             line.set_bytes(chunk.to_vec());
-            return;
-        };
-        let mut redacted = Output::new(tagger);
-        redactor.push(chunk, &mut redacted);
-        if is_last {
-            redactor.finish(&mut redacted);
+            if chunks.peek().is_none() {
+                return (line, is_torn);
+            }
+            self.emit_frame(line, std::mem::take(&mut is_torn), out);
         }
-        line.redactions = redacted.redactions;
-        line.withheld = redacted.withheld;
-        line.set_bytes(redacted.bytes);
     }
 
-    fn frame_line(&mut self, at: Timestamp, key: &FrameKey, part: u32) -> FrameLine {
+    fn frame_line(&self, at: Timestamp, key: &FrameKey, part: u32) -> FrameLine {
         FrameLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: key.session,
             exchange: key.exchange,
@@ -433,19 +403,19 @@ impl Encoder {
     fn exchange_end(&mut self, at: Timestamp, end: &ExchangeEnded, out: &mut Vec<u8>) {
         self.exchanges.remove(&end.exchange);
         let line = ExchangeEndLine {
-            seq: self.next_seq(),
+            seq: 0,
             us: self.us(at),
             session: end.session,
             exchange: end.exchange,
             request_end: end.request_end,
             response_end: end.response_end,
-            failure: end.failure.as_deref().map(|failure| self.text(failure)),
+            failure: end.failure.clone(),
             our_status: end.our_status,
             timing: self.timing(&end.timing),
             request_bytes: end.request_bytes,
             response_bytes: end.response_bytes,
         };
-        Line::ExchangeEnd(line).write_to(out);
+        self.emit(Line::ExchangeEnd(line), out);
     }
 
     fn timing(&self, timing: &Timing) -> TimingLine {
@@ -490,14 +460,11 @@ impl Encoder {
     /// The state of the frame, or that of a new one.
     fn take_frame(&mut self, key: &FrameKey) -> FrameState {
         let direction = self.direction_state(key);
-        let facts = direction.facts;
         let open = direction.frame.take().filter(|frame| frame.number == key.number);
-        let is_redacted = self.tagger.is_some();
-        open.unwrap_or_else(|| FrameState {
+        open.unwrap_or(FrameState {
             number: key.number,
             next_part: 0,
             next_line: 0,
-            redactor: is_redacted.then(|| BodyRedactor::new(key.carrier, facts, key.coding.is_some())),
         })
     }
 
@@ -511,52 +478,10 @@ impl Encoder {
         let is_known = self
             .exchanges
             .get(&key.exchange)
-            .is_some_and(|exchange| exchange.side.is_some() || exchange.has_response);
+            .is_some_and(|exchange| exchange.has_request || exchange.has_response);
         if !is_known {
             self.exchanges.remove(&key.exchange);
         }
-    }
-
-    fn text(&self, text: &str) -> String {
-        self.redacted_text(text, &mut 0)
-    }
-
-    fn redacted_text(&self, text: &str, redactions: &mut u32) -> String {
-        let Some(tagger) = &self.tagger else {
-            return text.to_owned();
-        };
-        let mut out = Output::new(tagger);
-        redact_urls(text.as_bytes(), &mut out);
-        *redactions += out.redactions;
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-
-    /// A message that went on in the place of what came.
-    fn redacted_document(&self, text: &[u8], redactions: &mut u32) -> String {
-        let Some(tagger) = &self.tagger else {
-            return String::from_utf8_lossy(text).into_owned();
-        };
-        let mut out = Output::new(tagger);
-        let facts = BodyFacts {
-            is_known: true,
-            ..BodyFacts::default()
-        };
-        let mut redactor = BodyRedactor::new(Carrier::Http, facts, false);
-        redactor.push(text, &mut out);
-        redactor.finish(&mut out);
-        *redactions += out.redactions;
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-
-    fn redacted_texts(&self, texts: &[String], redactions: &mut u32) -> Vec<String> {
-        texts
-            .iter()
-            .map(|text| self.redacted_text(text, redactions))
-            .collect()
-    }
-
-    fn redacted_head(&self, head: &mut HeadLine) -> u32 {
-        self.tagger.as_ref().map_or(0, |tagger| head.redact(tagger))
     }
 }
 
@@ -569,15 +494,8 @@ fn sse_fields(sse: &SseObserved) -> SseFieldsLine {
     }
 }
 
-fn body_facts(head: &HeadLine) -> BodyFacts {
-    let media_type = head.field("content-type").unwrap_or_default();
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    let coding = head.field("content-encoding").unwrap_or_default().trim_ascii();
-    BodyFacts {
-        is_known: true,
-        is_form: essence
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"application/x-www-form-urlencoded"),
-        is_encoded: !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"),
-    }
+fn write_numbered(mut line: Line, seq: &mut u64, out: &mut Vec<u8>) {
+    *seq += 1;
+    line.set_seq(*seq);
+    line.write_to(out);
 }

@@ -145,7 +145,8 @@ fn default_name(now: Timestamp, number: u32) -> String {
     }
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
+/// Creates a file that only its owner may read, and its directory; fails if it is there already.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_directory(parent)?;
     }

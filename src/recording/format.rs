@@ -2,6 +2,8 @@
 //!
 //! Readers ignore fields and types that they do not know, so that both can be added without a new version.
 
+mod forms;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,8 @@ use crate::intercept::hold::{Actor, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis};
 
 use super::head_line::HeadLine;
+use forms::{base64_option, session_option, session_text};
+pub(super) use forms::{decode_base64, encode_base64};
 
 /// The version of the format that this build writes, and the newest one that it reads.
 pub const RECORDING_VERSION: u16 = 1;
@@ -77,6 +81,40 @@ impl Line {
         })
     }
 
+    /// The number of the line; the header has none.
+    pub const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Session(line) => Some(line.seq),
+            Self::SessionEnd(line) => Some(line.seq),
+            Self::Request(line) => Some(line.seq),
+            Self::Response(line) => Some(line.seq),
+            Self::Rewrite(line) => Some(line.seq),
+            Self::Verdict(line) => Some(line.seq),
+            Self::Frame(line) => Some(line.seq),
+            Self::ExchangeEnd(line) => Some(line.seq),
+            Self::Gap(line) => Some(line.seq),
+            Self::End(line) => Some(line.seq),
+            Self::Header(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Gives the line its number; the header has none.
+    pub(super) const fn set_seq(&mut self, number: u64) {
+        match self {
+            Self::Session(line) => line.seq = number,
+            Self::SessionEnd(line) => line.seq = number,
+            Self::Request(line) => line.seq = number,
+            Self::Response(line) => line.seq = number,
+            Self::Rewrite(line) => line.seq = number,
+            Self::Verdict(line) => line.seq = number,
+            Self::Frame(line) => line.seq = number,
+            Self::ExchangeEnd(line) => line.seq = number,
+            Self::Gap(line) => line.seq = number,
+            Self::End(line) => line.seq = number,
+            Self::Header(_) | Self::Unknown => {}
+        }
+    }
+
     /// Appends the line and its line ending to `out`.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) {
         let start = out.len();
@@ -103,6 +141,12 @@ pub struct HeaderLine {
     /// Secrets were replaced by tags.
     #[serde(default)]
     pub redacted: bool,
+    /// Number of this file among those of one recording, if it was written to several; from 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<u32>,
+    /// Name of the file that this one continues. It begins with the sessions and heads of what was open there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
 }
 
 /// A session was met, or went on when the recording was begun.
@@ -362,11 +406,14 @@ impl FrameLine {
     }
 
     /// The bytes of this line.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.text
-            .map(String::into_bytes)
-            .or(self.base64)
-            .unwrap_or_default()
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.take_bytes()
+    }
+
+    /// Takes the bytes out of the line.
+    pub(super) fn take_bytes(&mut self) -> Vec<u8> {
+        let text = self.text.take().map(String::into_bytes);
+        text.or_else(|| self.base64.take()).unwrap_or_default()
     }
 }
 
@@ -479,6 +526,9 @@ pub struct EndLine {
     pub bytes: u64,
     /// Records that are missing, of all gaps together.
     pub lost: u64,
+    /// Name of the file in which the recording goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued_by: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -494,75 +544,6 @@ fn is_zero_bytes(number: &u64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// A session as people write it: `R1`, `F3`.
-mod session_text {
-    use super::{Deserialize, ProxySessionId};
-    use serde::{Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(session: &ProxySessionId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(session)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ProxySessionId, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// A session that may be missing.
-mod session_option {
-    use super::{Deserialize, ProxySessionId};
-    use serde::{Deserializer, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(
-        session: &Option<ProxySessionId>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        match session {
-            Some(session) => to.collect_str(session),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<ProxySessionId>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|text| text.parse().map_err(D::Error::custom))
-            .transpose()
-    }
-}
-
-/// Bytes as base64 text, where they are not UTF-8.
-mod base64_option {
-    use super::{Deserialize, decode_base64, encode_base64};
-    use serde::{Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-    pub(super) fn serialize<S: Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
-        match bytes {
-            Some(bytes) => to.serialize_str(&encode_base64(bytes)),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|text| decode_base64(&text)).transpose()
-    }
-}
-
-pub(super) fn encode_base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-pub(super) fn decode_base64<E: serde::de::Error>(text: &str) -> Result<Vec<u8>, E> {
-    use base64::Engine as _;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(text);
-    decoded.map_err(E::custom)
 }
 
 /// Checks a header's own words.
@@ -591,6 +572,8 @@ pub(super) fn parse_header(line: &[u8]) -> Result<HeaderLine, serde_json::Error>
             created: jiff::Timestamp::UNIX_EPOCH,
             proxy: String::new(),
             redacted: true,
+            segment: None,
+            continues: None,
         });
     }
     serde_json::from_slice(line)

@@ -175,10 +175,10 @@ impl HeadLine {
     pub(super) fn redact(&mut self, tagger: &Tagger) -> u32 {
         let mut out = Output::new(tagger);
         redact_urls(&self.line.0, &mut out);
-        self.line = HeadText(std::mem::take(&mut out.bytes));
+        self.line = HeadText(out.take());
         for field in &mut self.fields {
             redact_field(&field.name.0, &field.value.0, &mut out);
-            field.value = HeadText(std::mem::take(&mut out.bytes));
+            field.value = HeadText(out.take());
         }
         out.redactions
     }
@@ -189,7 +189,7 @@ impl HeadLine {
         let mut is_secret_next = false;
         for field in self.fields.iter_mut().filter(|field| field.name.0 == b"argument") {
             is_secret_next = redact_argument(&field.value.0, is_secret_next, &mut out);
-            field.value = HeadText(std::mem::take(&mut out.bytes));
+            field.value = HeadText(out.take());
         }
         out.redactions
     }

@@ -9,24 +9,31 @@ mod file;
 pub mod format;
 mod gap;
 pub mod head_line;
+mod input;
 mod lines;
 pub mod load;
+mod mask;
 mod open;
 pub mod reader;
 pub mod redact;
+pub mod scrub;
+mod settings;
 mod tap;
 mod totals;
+pub mod verify;
 mod whole;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use body::{BodyRange, read_body};
+pub use body::{BodyRange, read_body, read_body_near};
+pub use input::{Places, RecordingFile};
 pub use lines::MAX_LINE_BYTES;
 pub use load::{Loaded, Loader, Unplaced};
-pub use reader::{OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
-pub use redact::{Redaction, UrlMask, hide_url_secrets};
+pub use reader::{FileInput, OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
+pub use redact::{RedactPattern, RedactPatternError, RedactPatterns, Redaction, UrlMask, hide_url_secrets};
+pub use settings::{RecorderSettings, RecordingSettings};
 pub use tap::RecorderTap;
 pub use totals::RecordedTotals;
 pub use whole::write_whole;

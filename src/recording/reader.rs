@@ -1,10 +1,10 @@
 //! Reads recordings line by line, and says what is wrong with a line by its number.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::format::{HeaderLine, Line, RECORDING_VERSION, parse_header};
+use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
 use crate::clock::Timestamp;
 
@@ -107,17 +107,25 @@ pub struct RecordingReader<R> {
     is_over: bool,
 }
 
-impl RecordingReader<BufReader<File>> {
-    /// Opens the recording `path` and reads its header.
+/// The text of a recording's file.
+pub type FileInput = BufReader<RecordingFile>;
+
+impl RecordingReader<FileInput> {
+    /// Opens the recording `path`, which may be compressed with zstd, and reads its header.
     ///
     /// # Errors
     /// [`OpenRecordingError`], which says what to do.
     pub fn open(path: &Path) -> Result<Self, OpenRecordingError> {
-        let file = File::open(path).map_err(|source| OpenRecordingError::Read {
+        let file = RecordingFile::open(path).map_err(|source| OpenRecordingError::Read {
             path: path.to_owned(),
             source,
         })?;
         Self::new(BufReader::with_capacity(1 << 16, file), path)
+    }
+
+    /// The places of a compressed file, which fill as it is read.
+    pub fn places(&self) -> Places {
+        self.lines.input().get_ref().places()
     }
 }
 
@@ -128,26 +136,7 @@ impl<R: BufRead> RecordingReader<R> {
     /// [`OpenRecordingError`], as for [`RecordingReader::open`].
     pub fn new(input: R, path: &Path) -> Result<Self, OpenRecordingError> {
         let mut lines = Lines::new(input, 1, 0);
-        let first = lines.next_line().map_err(|source| OpenRecordingError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let text = first.map_or(LineText::TooLong, |line| line.text);
-        let text = if let LineText::Whole(text) = text {
-            text
-        } else {
-            Vec::new()
-        };
-        let header = parse_header(&text).map_err(|source| OpenRecordingError::NotARecording {
-            path: path.to_owned(),
-            source,
-        })?;
-        if header.version > RECORDING_VERSION {
-            return Err(OpenRecordingError::TooNew {
-                path: path.to_owned(),
-                found: header.version,
-            });
-        }
+        let header = read_header(&mut lines, path)?;
         Ok(Self {
             lines,
             path: path.to_owned(),
@@ -228,6 +217,32 @@ impl<R: BufRead> RecordingReader<R> {
             source,
         }
     }
+}
+
+/// Reads the first line of a file.
+pub(super) fn read_header<R: BufRead>(
+    lines: &mut Lines<R>,
+    path: &Path,
+) -> Result<HeaderLine, OpenRecordingError> {
+    let first = lines.next_line().map_err(|source| OpenRecordingError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = match first.map(|line| line.text) {
+        Some(LineText::Whole(text)) => text,
+        Some(LineText::TooLong) | None => Vec::new(),
+    };
+    let header = parse_header(&text).map_err(|source| OpenRecordingError::NotARecording {
+        path: path.to_owned(),
+        source,
+    })?;
+    if header.version > RECORDING_VERSION {
+        return Err(OpenRecordingError::TooNew {
+            path: path.to_owned(),
+            found: header.version,
+        });
+    }
+    Ok(header)
 }
 
 impl<R: BufRead> Iterator for RecordingReader<R> {

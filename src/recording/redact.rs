@@ -9,6 +9,7 @@ mod head;
 mod json;
 mod names;
 mod output;
+mod pattern;
 mod sse;
 mod tag;
 mod text;
@@ -20,6 +21,8 @@ pub(crate) use body::{BodyFacts, BodyRedactor};
 pub use head::{masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
+pub(crate) use pattern::PatternWindow;
+pub use pattern::{RedactPattern, RedactPatternError, RedactPatterns};
 pub(crate) use tag::{NoRandomnessError, Tagger};
 
 /// Replaces secrets in texts that leave the program beside a recording, such as printed lines.

@@ -2,6 +2,8 @@
 
 mod docs;
 mod round_trip;
+mod schema;
 mod secrets;
 mod support;
+mod verify;
 mod writing;

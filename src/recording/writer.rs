@@ -13,6 +13,7 @@ use super::file::{self, LineFile};
 use super::gap::Gap;
 use super::open::OpenRecording;
 use super::redact::{NoRandomnessError, Redaction, Tagger};
+use super::settings::RecorderSettings;
 use super::tap::{Item, RecorderTap, Shared, Start};
 use super::totals::RecordedTotals;
 use crate::clock::Clock;
@@ -93,7 +94,7 @@ pub struct FinishedRecording {
 /// `max_concurrent_tasks` from `limits`. Must be called within the engine's runtime.
 pub fn recorder(
     limits: &ResourceLimits,
-    redaction: Redaction,
+    settings: impl Into<RecorderSettings>,
     clock: Clock,
     tasks: &Tasks,
 ) -> (Recorder, RecorderTap) {
@@ -108,7 +109,7 @@ pub fn recorder(
     let writer = Writer {
         shared: Arc::clone(&shared),
         tasks: tasks.clone(),
-        redaction,
+        settings: settings.into(),
         max_exchanges: limits.max_concurrent_tasks,
         recording: None,
         _ended: ended.clone().drop_guard(),
@@ -201,7 +202,7 @@ impl Recorder {
 struct Writer {
     shared: Arc<Shared>,
     tasks: Tasks,
-    redaction: Redaction,
+    settings: RecorderSettings,
     max_exchanges: usize,
     recording: Option<OpenRecording>,
     _ended: DropGuard,
@@ -270,8 +271,9 @@ impl Writer {
     }
 
     async fn open(&self, path: Option<PathBuf>) -> Result<OpenRecording, StartRecordingError> {
-        let tagger = match self.redaction {
-            Redaction::On => Some(Tagger::random().map_err(no_randomness)?),
+        let patterns = self.settings.recording.redact.clone();
+        let tagger = match self.settings.redaction {
+            Redaction::On => Some(Tagger::random().map_err(no_randomness)?.with_patterns(patterns)),
             Redaction::Off => None,
         };
         let clock = self.shared.clock;

@@ -39,6 +39,7 @@ mod paint;
 mod printer;
 mod puller;
 mod row_text;
+mod scrub;
 mod seen;
 mod show;
 mod shutdown;
@@ -49,6 +50,7 @@ mod terminal;
 mod text;
 mod theme;
 mod update;
+mod verify;
 mod view;
 #[cfg(unix)]
 mod wrap;
@@ -158,6 +160,8 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
         Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
         Job::Exec(job) => return exec::run(job).map(|()| ExitCode::SUCCESS),
+        Job::Verify(job) => return verify(job),
+        Job::Scrub(job) => return scrub(job),
         #[cfg(unix)]
         Job::WrapConfig(options) => return wrap_config(options).map(|()| ExitCode::SUCCESS),
         _ => {}
@@ -191,6 +195,21 @@ fn held(job: held::HeldJob) -> Result<(), Failure> {
 fn wrap_config(options: &wrap_config::WrapConfigOptions) -> Result<(), Failure> {
     let outcome = wrap_config::run(options);
     print(&outcome.map_err(|error| Failure::with_code(error.exit_code(), error))?)
+}
+
+fn scrub(job: &scrub::ScrubJob) -> Result<ExitCode, Failure> {
+    job.run()
+        .map_err(|error| Failure::with_code(error.exit_code(), error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(job: &verify::VerifyJob) -> Result<ExitCode, Failure> {
+    let outcome = job.run(print)?;
+    Ok(match outcome {
+        verify::Outcome::Whole => ExitCode::SUCCESS,
+        verify::Outcome::Damaged => ExitCode::from(FAILED),
+        verify::Outcome::NotOpened => ExitCode::from(CANNOT_OPEN),
+    })
 }
 
 fn print(text: &str) -> Result<(), Failure> {
@@ -313,6 +332,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::Export(job) => interchange::run_export(&job, &limits),
         Job::Import(job) => interchange::run_import(&job),
         Job::Exec(job) => exec::run(&job),
+        Job::Verify(job) => return verify(&job),
+        Job::Scrub(job) => return scrub(&job),
         Job::Ca(job) => print(&ca::run(&job)?),
         Job::Print(text) => print(&text),
         #[cfg(unix)]

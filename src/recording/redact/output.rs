@@ -35,6 +35,10 @@ impl<'a> Output<'a> {
 
     /// Writes the tag of a secret that was swallowed.
     pub(super) fn end(&mut self, secret: Secret) {
+        if let Some(tag) = secret.as_tag() {
+            self.bytes.extend_from_slice(tag);
+            return;
+        }
         self.bytes.extend_from_slice(secret.tag().as_bytes());
         self.redactions += 1;
     }
@@ -42,8 +46,17 @@ impl<'a> Output<'a> {
     /// Writes the tag of a whole secret; nothing for an empty one.
     pub(super) fn replace(&mut self, secret: &[u8]) {
         if !secret.is_empty() {
-            self.bytes.extend_from_slice(self.tagger.tag(secret).as_bytes());
-            self.redactions += 1;
+            let mut begun = self.begin();
+            begun.push(secret);
+            self.end(begun);
         }
+    }
+
+    /// Takes what may be written of a text that is whole.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let text = std::mem::take(&mut self.bytes);
+        let (text, replaced) = self.tagger.patterns().replace(text, self.tagger);
+        self.redactions += replaced;
+        text
     }
 }

@@ -2,6 +2,9 @@
 
 use ring::hmac;
 use ring::rand::SystemRandom;
+use smallvec::SmallVec;
+
+use super::pattern::{RedactPatterns, is_tag};
 
 /// Bytes of the fingerprint that are shown: two secrets of a recording get the same tag by chance once in
 /// 2^48 pairs.
@@ -13,7 +16,11 @@ const HIDDEN: &str = "***";
 /// Makes the tags of one recording: equal secrets get equal tags, and nobody can find a short secret by trying,
 /// because the key is random and forgotten with the recorder. Without a key all secrets look the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Tagger(Option<hmac::Key>);
+pub(crate) struct Tagger {
+    key: Option<hmac::Key>,
+    /// What the user takes for secrets.
+    patterns: RedactPatterns,
+}
 
 /// The machine has no randomness to offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,24 +31,44 @@ impl Tagger {
     /// A tagger with a random key of its own.
     pub(crate) fn random() -> Result<Self, NoRandomnessError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        key.map(|key| Self(Some(key))).map_err(|_| NoRandomnessError)
+        key.map(|key| Self::of(Some(key))).map_err(|_| NoRandomnessError)
     }
 
     /// A tagger that tells no secret from another.
-    pub(super) const fn hiding() -> Self {
-        Self(None)
+    pub(super) fn hiding() -> Self {
+        Self::of(None)
+    }
+
+    fn of(key: Option<hmac::Key>) -> Self {
+        Self {
+            key,
+            patterns: RedactPatterns::default(),
+        }
+    }
+
+    /// The same, for which what matches `patterns` is a secret too.
+    pub(crate) fn with_patterns(self, patterns: RedactPatterns) -> Self {
+        Self { patterns, ..self }
+    }
+
+    /// What the user takes for secrets.
+    pub(crate) const fn patterns(&self) -> &RedactPatterns {
+        &self.patterns
     }
 
     /// A tagger whose tags are the same in every run.
     #[cfg(test)]
     pub(crate) fn fixed() -> Self {
-        Self(Some(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests")))
+        Self::of(Some(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests")))
     }
 
     /// Starts on a secret that comes in parts.
     pub(super) fn begin(&self) -> Secret {
-        let context = self.0.as_ref().map(hmac::Context::with_key);
-        Secret(context.map(Box::new))
+        let context = self.key.as_ref().map(hmac::Context::with_key);
+        Secret {
+            context: context.map(Box::new),
+            start: SmallVec::new(),
+        }
     }
 
     /// The tag of a whole secret.
@@ -52,9 +79,15 @@ impl Tagger {
     }
 }
 
-/// A secret that is being swallowed; nothing of it is kept.
+/// Bytes of a tag.
+const TAG_BYTES: usize = 25;
+
+/// A secret that is being swallowed. No more of it is kept than is needed to see that it is a tag already.
 #[derive(Clone)]
-pub(super) struct Secret(Option<Box<hmac::Context>>);
+pub(super) struct Secret {
+    context: Option<Box<hmac::Context>>,
+    start: SmallVec<[u8; TAG_BYTES + 1]>,
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,16 +98,23 @@ impl std::fmt::Debug for Secret {
 impl Secret {
     /// Takes the next bytes of the secret, decoded.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if let Some(context) = &mut self.0 {
+        if let Some(context) = &mut self.context {
             context.update(bytes);
         }
+        let room = TAG_BYTES + 1 - self.start.len();
+        self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The secret itself, if it is the tag of one that was replaced before.
+    pub(super) fn as_tag(&self) -> Option<&[u8]> {
+        Some(&self.start[..]).filter(|start| is_tag(start))
     }
 
     /// What is written instead of it.
     pub(super) fn tag(self) -> String {
         use std::fmt::Write as _;
 
-        let Some(context) = self.0 else {
+        let Some(context) = self.context else {
             return HIDDEN.to_owned();
         };
         let digest = context.sign();

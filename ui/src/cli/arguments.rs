@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
+use shadowcat::recording::RedactPattern;
 use shadowcat::telemetry::OtlpUrl;
 
 use super::compare_flags::DiffArguments;
@@ -19,6 +20,7 @@ use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::limit_flags::LimitArguments;
 #[cfg(unix)]
 use super::paste::PasteFormat;
+use super::recording_flags::{ScrubArguments, VerifyArguments};
 use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
@@ -74,6 +76,10 @@ pub(super) enum Task {
     Export(ExportArguments),
     /// Make a recording of an HTTP Archive (HAR)
     Import(ImportArguments),
+    /// Copy a recording without its secrets, to give it to others
+    Scrub(ScrubArguments),
+    /// Say whether recordings are whole, and what is missing where
+    Verify(VerifyArguments),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
     Wrap(Box<WrapArguments>),
@@ -387,6 +393,14 @@ pub(super) struct RecordArguments {
     /// Write credentials and other secrets into recordings as they are
     #[arg(long, help_heading = "Recording")]
     pub(super) record_secrets: bool,
+    /// Take what matches this regular expression for a secret too, in heads, URLs and bodies; repeatable
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        conflicts_with = "record_secrets",
+        help_heading = "Recording"
+    )]
+    pub(super) redact: Vec<RedactPattern>,
 }
 
 /// What other programs are told.

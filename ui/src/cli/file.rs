@@ -124,6 +124,7 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
         oauth: content.oauth.map(read_one).transpose()?,
         rules: content.rules,
         record: content.record,
+        redact: content.redact.map(read_all).transpose()?,
         metrics: content.metrics.map(read_one).transpose()?,
         otlp: content.otlp.map(read_one).transpose()?,
         theme: content.theme,
@@ -179,6 +180,7 @@ struct Content {
     oauth: Option<Spanned<String>>,
     rules: Option<PathBuf>,
     record: Option<RecordChoice>,
+    redact: Option<Spanned<Texts>>,
     metrics: Option<Spanned<String>>,
     otlp: Option<Spanned<String>>,
     theme: Option<ThemeName>,
@@ -398,6 +400,7 @@ mod tests {
                 "s.toml:2:8:",
                 "`a` has to be an object",
             ),
+            ("redact = [\"a\", \"b(\"]", "s.toml:1:16:", "cannot redact `b(`"),
             ("record = 3", "s.toml:1:10:", "true, false, or the path"),
             ("ascii = ", "s.toml:1:9:", "value"),
         ] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
+use shadowcat::recording::RedactPattern;
 use shadowcat::telemetry::OtlpUrl;
 
 use super::forward_flags::ForwardLayer;
@@ -24,6 +25,7 @@ pub(super) struct Layer {
     pub(super) oauth: Option<OauthMode>,
     pub(super) rules: Option<PathBuf>,
     pub(super) record: Option<RecordChoice>,
+    pub(super) redact: Option<Vec<RedactPattern>>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
     pub(super) theme: Option<ThemeName>,
@@ -54,6 +56,7 @@ impl Layer {
             oauth: self.oauth.or(below.oauth),
             rules: self.rules.or(below.rules),
             record: self.record.or(below.record),
+            redact: self.redact.or(below.redact),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),
             theme: self.theme.or(below.theme),

@@ -36,6 +36,13 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         let _ = writeln!(page, "rules = {}", quoted(&path.display().to_string()));
     }
     let _ = writeln!(page, "record = {}", record(layer.record.as_ref()));
+    let redact: Vec<String> = layer
+        .redact
+        .iter()
+        .flatten()
+        .map(|pattern| pattern.as_str().to_owned())
+        .collect();
+    let _ = writeln!(page, "redact = {}", list(&redact));
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
     }

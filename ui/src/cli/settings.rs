@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
+use shadowcat::recording::RecordingSettings;
 use shadowcat::recording::redact::Redaction;
 
 use super::arguments::{
@@ -24,6 +25,7 @@ use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::layer::Layer;
 use super::paste::{self, PasteError};
 use super::print;
+use super::recording_flags::ScrubArguments;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::compare::{DiffJob, DriveJob};
 use crate::exec::ProxyPlace;
@@ -31,6 +33,8 @@ use crate::exec::ProxyPlace;
 use crate::held::HeldJob;
 use crate::interchange::{ExportJob, ImportJob};
 use crate::keymap::{Keymap, KeymapError};
+use crate::scrub::ScrubJob;
+use crate::verify::VerifyJob;
 #[cfg(unix)]
 use crate::wrap::WrapOptions;
 #[cfg(unix)]
@@ -62,7 +66,6 @@ pub(crate) struct Invocation {
 
 impl Invocation {
     /// One that settings have no word in.
-    #[cfg(unix)]
     fn of_job(job: Job) -> Self {
         Self {
             job,
@@ -98,6 +101,10 @@ pub(crate) enum Job {
     Export(ExportJob),
     /// Make a recording of an archive.
     Import(ImportJob),
+    /// Copy a recording without its secrets.
+    Scrub(ScrubJob),
+    /// Check recordings.
+    Verify(VerifyJob),
     /// Run a client of the proxy.
     Exec(ExecJob),
     /// Show or change the certificate authority.
@@ -214,6 +221,8 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Replay(arguments)) => drive(*arguments),
         Some(Task::Export(arguments)) => export(arguments),
         Some(Task::Import(arguments)) => import(arguments),
+        Some(Task::Scrub(arguments)) => scrub(arguments),
+        Some(Task::Verify(arguments)) => Ok(Invocation::of_job(Job::Verify(arguments.into()))),
         Some(Task::Exec(arguments)) => exec(arguments),
         Some(Task::Ca(arguments)) => ca(arguments),
     }
@@ -309,6 +318,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         forward: arguments.forward.into(),
         oauth: arguments.oauth,
         rules: arguments.intercept.rules,
+        redact: some_if_any(arguments.record.redact.clone()),
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -342,6 +352,10 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
 /// Files have no word here: whatever is wrong with them, the client's server has to start.
 fn wrap(arguments: WrapArguments) -> Invocation {
     let records_secrets = arguments.record.record_secrets;
+    let recording = recording_settings(&Layer {
+        redact: some_if_any(arguments.record.redact.clone()),
+        ..Layer::default()
+    });
     let record = record_choice(arguments.record);
     let upstream = arguments.upstream;
     let place = upstream
@@ -356,6 +370,7 @@ fn wrap(arguments: WrapArguments) -> Invocation {
         connect: arguments.connect,
         record: record_config(record.as_ref()),
         records_secrets,
+        recording,
     };
     let headers = arguments.header.into_iter().chain(arguments.header_env);
     let job = match upstream {
@@ -439,6 +454,7 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let records_secrets = arguments.record.record_secrets;
     let given = Layer {
         rules: arguments.intercept.rules,
+        redact: some_if_any(arguments.record.redact.clone()),
         record: record_choice(arguments.record),
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
@@ -576,6 +592,24 @@ fn ca(arguments: CaTaskArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(job))
 }
 
+fn scrub(arguments: ScrubArguments) -> Result<Invocation, SettingsError> {
+    let given = Layer {
+        redact: some_if_any(arguments.redact),
+        ..Layer::default()
+    };
+    let general = GeneralArguments {
+        config: arguments.config,
+        ..GeneralArguments::default()
+    };
+    let settings = settings(given, general)?;
+    let job = Job::Scrub(ScrubJob {
+        file: arguments.file,
+        output: arguments.output,
+        redact: recording_settings(&settings.layer).redact,
+    });
+    Ok(settings.invocation(job))
+}
+
 fn some_if_any<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
@@ -593,6 +627,13 @@ fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {
         Some(RecordChoice::File(path)) => Some(RecordConfig {
             path: Some(path.clone()),
         }),
+    }
+}
+
+/// How recordings are written.
+fn recording_settings(layer: &Layer) -> RecordingSettings {
+    RecordingSettings {
+        redact: layer.redact.iter().flatten().cloned().collect(),
     }
 }
 
@@ -626,6 +667,7 @@ fn config(layer: &Layer) -> Config {
         oauth: layer.oauth.unwrap_or_default(),
         rules_file: layer.rules.clone(),
         record: record_config(layer.record.as_ref()),
+        recording: recording_settings(layer),
         metrics: layer.metrics.clone(),
         otlp: layer.otlp.clone(),
         ..Config::default()

@@ -28,6 +28,7 @@ use shadowcat::config::{Config, RecordConfig};
 use shadowcat::door::message::RunBegin;
 use shadowcat::engine::{Engine, EngineHandle, StartError};
 use shadowcat::outward::OutwardError;
+use shadowcat::recording::RecordingSettings;
 use tokio::time::timeout;
 
 use crate::guard;
@@ -56,6 +57,8 @@ pub(crate) struct WrapOptions {
     pub(crate) record: Option<RecordConfig>,
     /// With secrets in it.
     pub(crate) records_secrets: bool,
+    /// How the recording is written.
+    pub(crate) recording: RecordingSettings,
 }
 
 /// Which proxy to tell.
@@ -120,7 +123,7 @@ pub(crate) fn run(options: &WrapOptions) -> Result<u8, WrapError> {
     let recording = options
         .record
         .clone()
-        .map(|record| recorder(record, options.records_secrets))
+        .map(|record| recorder(record, options))
         .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -134,10 +137,11 @@ pub(crate) fn run(options: &WrapOptions) -> Result<u8, WrapError> {
 }
 
 /// An engine without listeners, which writes the recording.
-fn recorder(record: RecordConfig, records_secrets: bool) -> Result<EngineHandle, StartError> {
+fn recorder(record: RecordConfig, options: &WrapOptions) -> Result<EngineHandle, StartError> {
     Engine::start(Config {
         record: Some(record),
-        records_secrets,
+        records_secrets: options.records_secrets,
+        recording: options.recording.clone(),
         ..Config::default()
     })
 }

@@ -30,7 +30,7 @@ pub(crate) fn run_outward(options: &WrapOptions, server: OutwardConfig) -> Resul
     let recording = options
         .record
         .clone()
-        .map(|record| recorder(record, options.records_secrets))
+        .map(|record| recorder(record, options))
         .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,0 +1,228 @@
+//! Makes a copy of a recording that can be given to others: with the secrets taken out that a recorder would take out.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::file;
+use super::format::{EndLine, HeaderLine, Line};
+use super::mask::LineMask;
+use super::reader::{FileInput, ReadRecordingError, RecordingReader};
+use super::redact::{NoRandomnessError, RedactPatterns, Tagger};
+
+/// Open exchanges whose bodies are told apart; of more, the oldest are taken for over.
+const MAX_EXCHANGES: usize = 1 << 17;
+
+/// How each tag begins.
+const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
+
+/// Level of compression for a copy whose name ends in `.zst`.
+const LEVEL: i32 = 3;
+
+/// A recording could not be scrubbed. There is no copy then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScrubError {
+    /// The copy is there already.
+    #[error("{} exists already and is not overwritten; choose another name with -o or move it away", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The copy cannot be written.
+    #[error("could not write {}; check its directory and that there is room on its disk, or choose another with -o", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording cannot be read to its end.
+    #[error(transparent)]
+    Read(ReadRecordingError),
+    /// There is no way to make tags.
+    #[error("secrets could not be masked, so nothing was written; try again")]
+    NoRandomness(#[source] io::Error),
+}
+
+/// What became of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Lines of the copy.
+    pub lines: u64,
+    /// Secrets that were replaced by tags.
+    pub replaced: u64,
+    /// Bytes that were left out, because nobody can tell whether secrets are in them.
+    pub withheld: u64,
+    /// Lines that were left out, because they are broken or of a type that this build does not know.
+    pub left_out: u64,
+}
+
+/// Copies what `reader` still has to read to the new file `path`, readable for its owner only, compressed if its name
+/// ends in `.zst`. Tags that are there already stay as they are; new ones have a key of their own.
+///
+/// # Errors
+/// [`ScrubError`]; what was written of the copy is removed.
+pub fn scrub(
+    reader: RecordingReader<FileInput>,
+    path: &Path,
+    patterns: RedactPatterns,
+) -> Result<Scrubbed, ScrubError> {
+    let tagger = Tagger::random()
+        .map_err(|error: NoRandomnessError| ScrubError::NoRandomness(io::Error::other(error)))?
+        .with_patterns(patterns);
+    let file = file::create_new(path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => ScrubError::Exists {
+            path: path.to_owned(),
+        },
+        _ => failed(path, source),
+    })?;
+    let outcome = copy(reader, path, file, tagger);
+    if outcome.is_err()
+        && let Err(error) = std::fs::remove_file(path)
+    {
+        tracing::warn!(path = %path.display(), %error, "an unfinished copy could not be removed");
+    }
+    outcome
+}
+
+fn failed(path: &Path, source: io::Error) -> ScrubError {
+    let path = path.to_owned();
+    ScrubError::Write { path, source }
+}
+
+fn copy(
+    reader: RecordingReader<FileInput>,
+    path: &Path,
+    file: File,
+    tagger: Tagger,
+) -> Result<Scrubbed, ScrubError> {
+    let failed = |source| failed(path, source);
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        let compressed = zstd::Encoder::new(file, LEVEL).map_err(failed)?;
+        let mut copy = Copy::new(BufWriter::new(compressed), tagger);
+        copy.all(reader, path)?;
+        let (scrubbed, out) = copy.finish().map_err(failed)?;
+        out.into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(zstd::Encoder::finish)
+            .map_err(failed)?;
+        return Ok(scrubbed);
+    }
+    let mut copy = Copy::new(BufWriter::new(file), tagger);
+    copy.all(reader, path)?;
+    copy.finish().map(|(scrubbed, _)| scrubbed).map_err(failed)
+}
+
+struct Copy<W> {
+    out: W,
+    mask: LineMask,
+    scrubbed: Scrubbed,
+    bytes: u64,
+    /// By how much the numbers of lines differ from those of the recording.
+    shift: i64,
+}
+
+impl<W: Write> Copy<W> {
+    fn new(out: W, tagger: Tagger) -> Self {
+        Self {
+            out,
+            mask: LineMask::new(tagger, MAX_EXCHANGES),
+            scrubbed: Scrubbed::default(),
+            bytes: 0,
+            shift: 0,
+        }
+    }
+
+    fn all(&mut self, reader: RecordingReader<FileInput>, path: &Path) -> Result<(), ScrubError> {
+        let failed = |source| failed(path, source);
+        let header = HeaderLine {
+            redacted: true,
+            ..reader.header().clone()
+        };
+        self.write(&Line::Header(header)).map_err(failed)?;
+        for record in reader {
+            match record {
+                Ok(record) => self.line(record.line).map_err(failed)?,
+                Err(error @ ReadRecordingError::Io { .. }) => return Err(ScrubError::Read(error)),
+                Err(_) => self.broken(),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<(Scrubbed, W)> {
+        self.out.flush()?;
+        Ok((self.scrubbed, self.out))
+    }
+
+    /// What was in the line is lost, perhaps the start of a secret.
+    fn broken(&mut self) {
+        self.scrubbed.left_out += 1;
+        self.mask.lose();
+    }
+
+    fn line(&mut self, line: Line) -> io::Result<()> {
+        match line {
+            Line::Unknown => {
+                self.scrubbed.left_out += 1;
+                self.shift -= 1;
+                return Ok(());
+            }
+            Line::Gap(_) => self.mask.lose(),
+            _ => {}
+        }
+        let seq = line.seq().unwrap_or_default();
+        let (tags, withheld) = (tags_of(&line), withheld_of(&line));
+        let mut masked = Vec::new();
+        self.mask.mask(line, &mut |line| masked.push(line));
+        let (mut tags_now, mut withheld_now) = (0, 0);
+        let last = masked.len().saturating_sub(1);
+        for (index, mut line) in masked.into_iter().enumerate() {
+            line.set_seq(seq.saturating_add_signed(self.shift));
+            // What was held back of a frame takes a line of its own, before the one that ends its exchange.
+            self.shift += i64::from(index < last);
+            tags_now += tags_of(&line);
+            withheld_now += withheld_of(&line);
+            self.write(&line)?;
+        }
+        self.scrubbed.replaced += tags_now.saturating_sub(tags);
+        self.scrubbed.withheld += withheld_now.saturating_sub(withheld);
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let counted;
+        let line = match line {
+            Line::End(end) => {
+                counted = Line::End(EndLine {
+                    lines: self.scrubbed.lines + 1,
+                    bytes: self.bytes,
+                    ..end.clone()
+                });
+                &counted
+            }
+            line => line,
+        };
+        let mut text = Vec::new();
+        line.write_to(&mut text);
+        self.out.write_all(&text)?;
+        self.bytes += text.len() as u64;
+        self.scrubbed.lines += 1;
+        Ok(())
+    }
+}
+
+/// How many tags stand in a line.
+fn tags_of(line: &Line) -> u64 {
+    let mut text = Vec::new();
+    line.write_to(&mut text);
+    memchr::memmem::find_iter(&text, TAG_START).count() as u64
+}
+
+fn withheld_of(line: &Line) -> u64 {
+    match line {
+        Line::Frame(frame) => frame.withheld,
+        _ => 0,
+    }
+}

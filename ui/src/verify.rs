@@ -1,0 +1,150 @@
+//! Whether recordings are whole, on stdout.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use shadowcat::recording::verify::{Problem, Verified, verify};
+use shadowcat::recording::{OpenRecordingError, RecordingFile};
+
+use crate::cli::Format;
+use crate::console::say;
+use crate::format::plural;
+use crate::text::Safe;
+
+/// Which recordings to check.
+#[derive(Debug)]
+pub(crate) struct VerifyJob {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) format: Format,
+}
+
+/// The result of a whole run; the worst of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    Whole,
+    Damaged,
+    NotOpened,
+}
+
+impl VerifyJob {
+    /// Checks one file after the other and hands what is to be printed to `print`. A file that cannot be opened is told
+    /// on stderr and does not keep the others from being checked.
+    pub(crate) fn run<E>(&self, mut print: impl FnMut(&str) -> Result<(), E>) -> Result<Outcome, E> {
+        let mut worst = Outcome::Whole;
+        for path in &self.files {
+            let outcome = match open(path).and_then(|file| verify(file, path)) {
+                Ok(verified) => {
+                    print(&self.page(path, &verified))?;
+                    if verified.is_whole() {
+                        Outcome::Whole
+                    } else {
+                        Outcome::Damaged
+                    }
+                }
+                Err(error) => {
+                    tell(&error);
+                    Outcome::NotOpened
+                }
+            };
+            worst = worst.max(outcome);
+        }
+        Ok(worst)
+    }
+
+    fn page(&self, path: &Path, verified: &Verified) -> String {
+        match self.format {
+            Format::Text => text(path, verified),
+            Format::Json => json(path, verified),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<RecordingFile, OpenRecordingError> {
+    let opened = if path.as_os_str() == "-" {
+        RecordingFile::new(io::stdin())
+    } else {
+        RecordingFile::open(path)
+    };
+    opened.map_err(|source| OpenRecordingError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn tell(error: &OpenRecordingError) {
+    say(format_args!("error: {error}"));
+    if let Some(cause) = std::error::Error::source(error) {
+        say(format_args!("  because: {cause}"));
+    }
+}
+
+fn text(path: &Path, verified: &Verified) -> String {
+    let name = path.display().to_string();
+    let mut page = String::new();
+    for Problem { line, text, .. } in &verified.problems {
+        let place = line.map_or_else(String::new, |line| format!("{line}:"));
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "{}", Safe::of(&format!("{name}:{place} {text}")).as_str());
+    }
+    if verified.more > 0 {
+        let _ = writeln!(
+            page,
+            "{}",
+            Safe::of(&format!("{name}: {} more", verified.more)).as_str()
+        );
+    }
+    let state = match verified.damages() {
+        0 => "whole".to_owned(),
+        damages => format!("damaged in {}", plural(damages, "place")),
+    };
+    let (lines, frames) = (plural(verified.lines, "line"), plural(verified.frames, "frame"));
+    let _ = writeln!(
+        page,
+        "{}",
+        Safe::of(&format!("{name}: {state}, {lines}, {frames}")).as_str()
+    );
+    page
+}
+
+fn json(path: &Path, verified: &Verified) -> String {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        file: String,
+        whole: bool,
+        version: u16,
+        redacted: bool,
+        lines: u64,
+        bytes: u64,
+        frames: u64,
+        ended: bool,
+        problems: Vec<Found<'a>>,
+        more: u64,
+    }
+    #[derive(Serialize)]
+    struct Found<'a> {
+        #[serde(flatten)]
+        problem: &'a Problem,
+        damage: bool,
+    }
+
+    let found = |problem| Found {
+        damage: Problem::is_damage(problem),
+        problem,
+    };
+    let page = Page {
+        file: path.display().to_string(),
+        whole: verified.is_whole(),
+        version: verified.header.version,
+        redacted: verified.header.redacted,
+        lines: verified.lines,
+        bytes: verified.bytes,
+        frames: verified.frames,
+        ended: verified.is_ended,
+        problems: verified.problems.iter().map(found).collect(),
+        more: verified.more,
+    };
+    // Plain data always serializes.
+    serde_json::to_string(&page).unwrap_or_default() + "\n"
+}

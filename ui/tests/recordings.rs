@@ -1,0 +1,173 @@
+//! Recordings on the command line: are they whole.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/binary.rs"]
+mod binary;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use binary::{Home, Ran};
+
+const WHOLE: &str = "legacy-http.jsonl";
+
+/// The text of a recording that comes along.
+fn recording(name: &str) -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings");
+    std::fs::read_to_string(directory.join(name)).unwrap()
+}
+
+#[test]
+fn whole_recordings_are_said_to_be_whole() {
+    let home = Home::new();
+    let (first, second) = (
+        home.file("a.jsonl", &recording(WHOLE)),
+        home.file("b.jsonl", &recording("errors.jsonl")),
+    );
+    let ran = home.run(&["verify", &first, &second]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].starts_with(&format!("{first}: whole, ")), "{ran:?}");
+}
+
+#[test]
+fn damage_is_named_with_file_and_line_and_ends_with_1() {
+    let home = Home::new();
+    let text = recording(WHOLE);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.remove(4);
+    lines[9] = "nonsense \u{1b}[31m";
+    let torn = format!("{}\n{{\"type\":\"fra", lines.join("\n"));
+    let path = home.file("a.jsonl", &torn);
+    let ran = home.run(&["verify", &path]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for place in [
+        format!("{path}:5: lines are missing before it (1)"),
+        format!("{path}:10: cannot be read"),
+        format!(
+            "{path}:{}: the last line is incomplete, 12 bytes",
+            lines.len() + 1
+        ),
+    ] {
+        assert!(ran.stdout.contains(&place), "{place} is not in {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains('\u{1b}'), "{ran:?}");
+    let json = home.run(&["verify", "--format", "json", &path]);
+    let page: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &page["whole"]), (Some(1), &false.into()));
+    assert_eq!(page["problems"][0]["kind"], "hole", "{page}");
+    assert_eq!(page["problems"][0]["line"], 5, "{page}");
+}
+
+#[test]
+fn what_cannot_be_opened_ends_with_3_and_the_others_are_checked() {
+    let home = Home::new();
+    let whole = home.file("a.jsonl", &recording(WHOLE));
+    let newer = home.file(
+        "newer.jsonl",
+        r#"{"type":"header","format":"shadowcat-recording","version":7,"created":1}"#,
+    );
+    let letter = home.file("letter.txt", "Dear Sir,\n");
+    let ran = home.run(&["verify", "missing.jsonl", &newer, &letter, &whole]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    for words in ["missing.jsonl", "recording format 7", "letter.txt, line 1"] {
+        assert!(ran.stderr.contains(words), "{ran:?}");
+    }
+    assert!(ran.stdout.contains(": whole, "), "{ran:?}");
+    home.run(&["verify"]).refused(2, &["FILE"]);
+}
+
+#[test]
+fn a_recording_can_come_through_a_pipe() {
+    let home = Home::new();
+    let mut command = home.command(&["verify", "-"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(recording(WHOLE).as_bytes()).unwrap();
+    drop(stdin);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.starts_with("-: whole, "), "{ran:?}");
+}
+
+/// A recording that was made with `--record-secrets`.
+fn open_recording() -> String {
+    let lines = [
+        r#"{"type":"header","format":"shadowcat-recording","version":1,"created":"2026-11-23T04:23:03.123456Z","proxy":"shadowcat-tui 0.1.0"}"#,
+        r#"{"type":"request","seq":1,"us":0,"exchange":1,"connection":1,"client":"127.0.0.1:5","side":"reverse","server":"x","kind":"message","method":"POST","target":"/mcp?token=t-secret","head":{"line":"POST /mcp?token=t-secret HTTP/1.1","fields":[["authorization","Bearer b-secret"],["x-own","acme-4711"],["cookie","a=‹secret:0123456789ab›"]],"exact":true}}"#,
+        r#"{"type":"frame","seq":2,"us":1,"exchange":1,"direction":"client_to_server","transport":"http","frame":0,"part":0,"last":false,"text":"{\"id\":1,\"refresh_token\":\"r-sec"}"#,
+        r#"{"type":"frame","seq":3,"us":2,"exchange":1,"direction":"client_to_server","transport":"http","frame":0,"part":1,"last":false,"text":"ret\",\"note\":\"acme-4711 and acme-"}"#,
+        r#"{"type":"frame","seq":4,"us":3,"exchange":1,"direction":"client_to_server","transport":"http","frame":0,"part":2,"last":true,"text":"4711\"}","messages":1,"size":66}"#,
+        r#"{"type":"exchange_end","seq":5,"us":9,"exchange":1,"request_end":"complete","response_end":"complete","request_bytes":66,"response_bytes":0}"#,
+    ];
+    let text = lines.join("\n") + "\n";
+    let end = format!(
+        "{{\"type\":\"end\",\"seq\":6,\"us\":10,\"lines\":7,\"bytes\":{},\"lost\":0}}\n",
+        text.len()
+    );
+    text + &end
+}
+
+#[test]
+fn a_scrubbed_copy_is_whole_has_no_secret_and_belongs_to_its_owner_only() {
+    let home = Home::new();
+    let path = home.file("open.jsonl", &open_recording());
+    home.run(&["verify", &path]);
+    let ran = home.run(&["scrub", &path, "--redact", "acme-[0-9]+"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(ran.stderr.contains("7 secrets replaced"), "{ran:?}");
+    let copy = home.path().join("open.scrubbed.jsonl");
+    let text = std::fs::read_to_string(&copy).unwrap();
+    assert!(!text.contains("secret\"") && !text.contains("-secret"), "{text}");
+    assert!(!text.contains("4711"), "{text}");
+    assert!(
+        text.contains("‹secret:0123456789ab›") && text.contains("\"redacted\":true"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), open_recording());
+    let verified = home.run(&["verify", &copy.display().to_string()]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    home.run(&["scrub", &path])
+        .refused(3, &["open.scrubbed.jsonl", "not overwritten"]);
+}
+
+#[test]
+fn a_copy_of_a_copy_is_the_same_and_a_compressed_one_can_be_read() {
+    let home = Home::new();
+    let path = home.file("open.jsonl", &open_recording());
+    home.run(&["scrub", &path, "-o", "once.jsonl"]);
+    let ran = home.run(&["scrub", "once.jsonl", "-o", "twice.jsonl.zst"]);
+    assert!(ran.stderr.contains("0 secrets replaced"), "{ran:?}");
+    let verified = home.run(&["verify", "twice.jsonl.zst"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let shown = |file: &str| home.run(&["show", file, "--bodies", "--format", "json"]).stdout;
+    assert!(
+        shown("once.jsonl").contains("refresh_token"),
+        "{}",
+        shown("once.jsonl")
+    );
+    assert_eq!(shown("once.jsonl"), shown("twice.jsonl.zst"));
+}
+
+#[test]
+fn a_pattern_of_a_configuration_file_is_used_and_a_wrong_one_is_refused() {
+    let home = Home::new();
+    let path = home.file("open.jsonl", &open_recording());
+    home.file("config/shadowcat/shadowcat.toml", "redact = \"acme-[0-9]+\"\n");
+    home.run(&["scrub", &path]);
+    let text = std::fs::read_to_string(home.path().join("open.scrubbed.jsonl")).unwrap();
+    assert!(!text.contains("4711"), "{text}");
+    home.run(&["scrub", &path, "--redact", "a("])
+        .refused(2, &["cannot redact `a(`", "unclosed group"]);
+    home.run(&["--headless", "--record-secrets", "--redact", "a"])
+        .refused(2, &["--record-secrets", "--redact"]);
+}
