@@ -9,9 +9,9 @@ import { z } from 'zod';
 const text = value => ({ content: [{ type: 'text', text: value }] });
 const red = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex').toString('base64');
 
-/** Calls of `slow` that the server saw being cancelled and nobody asked about yet, and who waits for the next one. */
+/** Calls of `slow` that the server saw being cancelled and nobody asked about yet, and the sessions that wait for one. */
 let cancelled = 0;
-let noteCancelled = () => {};
+const waiting = [];
 
 function addTools(server) {
   server.registerTool('echo', { description: 'Says it again', inputSchema: z.object({ message: z.string() }) }, ({ message }) => text(message));
@@ -36,6 +36,8 @@ function addLongTools(server) {
       if (progressToken !== undefined) {
         await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: step, total: count, message: `step ${step}` } });
       }
+      // The SDK's client loses progress that it reads from a pipe together with the answer.
+      await new Promise(resolve => setTimeout(resolve, 25));
     }
     return text(`${count} steps`);
   });
@@ -43,13 +45,13 @@ function addLongTools(server) {
     const progressToken = ctx.mcpReq._meta?.progressToken;
     await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
     await new Promise(resolve => ctx.mcpReq.signal.addEventListener('abort', resolve, { once: true }));
-    cancelled += 1;
-    noteCancelled();
+    if (waiting.length > 0) waiting.shift()();
+    else cancelled += 1;
     return text('nobody reads this');
   });
   server.registerTool('await-cancelled', { inputSchema: z.object({}) }, async () => {
-    if (cancelled === 0) await new Promise(resolve => { noteCancelled = resolve; });
-    cancelled -= 1;
+    if (cancelled === 0) await new Promise(resolve => waiting.push(resolve));
+    else cancelled -= 1;
     return text('one was cancelled');
   });
 }

@@ -15,6 +15,6 @@ export async function tasks({ client, transport, observer }) {
     }
   });
   await observer.step('tasks', async () => (await client.experimental.tasks.listTasks()).tasks.map(({ status }) => status));
-  await observer.step('end of session', () => transport.terminateSession());
+  await observer.step('end of session', () => transport.terminateSession?.());
   await client.close();
 }
