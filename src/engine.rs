@@ -437,11 +437,11 @@ fn arm_file(file: RulesFile, rules: Vec<Rule>, interceptor: &Interceptor, tasks:
     if let Err(error) = armory.replace_saved(rules) {
         tracing::warn!("the rules of {} are not armed: {error}", file.path().display());
     }
-    let (saver, saves) = Saver::of(&file);
+    let (saver, wishes) = Saver::of(&file);
     interceptor.saver.get_or_init(|| saver);
     tasks.spawn(
         TaskKind::File,
-        rules_watch::watch(file, saves, armory, tasks.clone()),
+        rules_watch::watch(file, wishes, armory, tasks.clone()),
     );
 }
 

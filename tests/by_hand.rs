@@ -207,6 +207,19 @@ async fn a_head_goes_on_as_edited_and_a_header_that_was_refused_stays_as_it_came
     );
     assert!(!head.contains("x-gone"), "{head}");
     assert_eq!(sent, body.replace("search", "find"));
+    upstream
+        .send(json(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#))
+        .await;
+    let shown = snapshot_when(&mut stage.frontend, "the answer", |snapshot| {
+        snapshot.messages.rows.len() == 2
+    })
+    .await;
+    let id = shown.messages.rows[0].id;
+    let Reply::Detail(detail) = reply(&stage.frontend, Command::Inspect { id }).await else {
+        panic!("no detail");
+    };
+    let told = detail.exchange.unwrap().body_rewrites;
+    assert_eq!(told[..2], ["header x-new set", "header x-gone taken out"]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
+use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
 use super::change;
@@ -46,6 +47,7 @@ pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut
         return Fate::Answered(closed());
     }
     apply(&relay, &outcome, fields);
+    tell_fields(exchange, &outcome);
     Fate::Onward(Box::new(relay))
 }
 
@@ -103,6 +105,24 @@ fn apply(relay: &Relay, outcome: &Outcome, fields: &mut HeaderMap) {
             None => drop(fields.remove(name)),
         }
     }
+}
+
+/// Tells which fields of a request are other ones than came. Their values may be secrets, so that only names are told.
+fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
+    if outcome.fields.is_empty() {
+        return;
+    }
+    let lines = outcome.fields.iter().map(|(name, value)| match value {
+        Some(_) => format!("header {name} set"),
+        None => format!("header {name} taken out"),
+    });
+    exchange.tell_now(Event::Rewritten(Box::new(RewrittenObserved {
+        exchange: exchange.id,
+        session: exchange.session().map(|session| session.id),
+        direction: Direction::ClientToServer,
+        rewrites: lines.collect(),
+        findings: Vec::new(),
+    })));
 }
 
 /// Gives the client an answer in the place of its server's.

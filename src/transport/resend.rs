@@ -135,10 +135,10 @@ fn written(hub: &Hub, repeat: &Repeat, body: &[u8]) -> Result<Vec<u8>, String> {
     let is_other = |name: &str| changes.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     let kept = repeat.head.fields.iter().filter(|(name, _)| !is_other(name));
     let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
-    let changed = changes
+    let fresh = changes
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
-    for (name, value) in kept.chain(changed) {
+    for (name, value) in kept.chain(fresh) {
         let is_field =
             HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
         if is_field && !NOT_REPEATED.contains(&name.to_ascii_lowercase().as_str()) {

@@ -81,7 +81,7 @@ impl FrontMatter {
                 Some(place) => placeholder(place),
                 None => value.clone(),
             };
-            text.push_str(&format!("{name}: {shown}\n"));
+            text.extend([name.as_str(), ": ", &shown, "\n"]);
         }
         text + FENCE + "\n"
     }

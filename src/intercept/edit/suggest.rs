@@ -34,8 +34,8 @@ pub fn choices(schema: &str, path: &str) -> Vec<String> {
 /// JSON.
 pub fn example(schema: &str) -> Option<String> {
     let root: Value = serde_json::from_str(schema).ok()?;
-    let mut room = MAX_MEMBERS;
-    Some(first_value(&root, &root, MAX_DEPTH, &mut room).to_string())
+    let mut members_left = MAX_MEMBERS;
+    Some(first_value(&root, &root, MAX_DEPTH, &mut members_left).to_string())
 }
 
 /// The schema that is meant, behind references into the same document.
@@ -85,7 +85,7 @@ fn kind(schema: &Value) -> Option<&str> {
     }
 }
 
-fn first_value(root: &Value, schema: &Value, depth: usize, room: &mut usize) -> Value {
+fn first_value(root: &Value, schema: &Value, depth: usize, members_left: &mut usize) -> Value {
     let Some(schema) = resolved(root, schema) else {
         return Value::Null;
     };
@@ -102,24 +102,26 @@ fn first_value(root: &Value, schema: &Value, depth: usize, room: &mut usize) -> 
         Some("boolean") => Value::Bool(false),
         Some("array") => Value::Array(Vec::new()),
         Some("null") => Value::Null,
-        Some("object") => first_object(root, schema, depth, room),
-        _ if schema.get("properties").is_some() => first_object(root, schema, depth, room),
+        Some("object") => first_object(root, schema, depth, members_left),
+        _ if schema.get("properties").is_some() => first_object(root, schema, depth, members_left),
         _ => Value::Null,
     }
 }
 
-fn first_object(root: &Value, schema: &Value, depth: usize, room: &mut usize) -> Value {
+fn first_object(root: &Value, schema: &Value, depth: usize, members_left: &mut usize) -> Value {
     let required = schema.get("required").and_then(Value::as_array);
     let mut members = Map::new();
     for name in required.into_iter().flatten().filter_map(Value::as_str) {
-        if depth == 0 || *room == 0 {
+        if depth == 0 || *members_left == 0 {
             break;
         }
-        *room -= 1;
+        *members_left -= 1;
         let described = schema
             .get("properties")
             .and_then(|properties| properties.get(name));
-        let value = described.map_or(Value::Null, |schema| first_value(root, schema, depth - 1, room));
+        let value = described.map_or(Value::Null, |schema| {
+            first_value(root, schema, depth - 1, members_left)
+        });
         members.insert(name.to_owned(), value);
     }
     Value::Object(members)

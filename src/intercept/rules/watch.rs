@@ -148,31 +148,31 @@ impl RulesFile {
 ///
 /// Looks each [`PERIOD`], and whenever it has saved a rule, on a blocking thread. To be run as a task of kind
 /// [`TaskKind::File`].
-pub async fn watch(mut file: RulesFile, mut saves: Saves, armory: Armory, tasks: Tasks) {
+pub async fn watch(mut file: RulesFile, mut wishes: Saves, armory: Armory, tasks: Tasks) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let save = tokio::select! {
+        let asked = tokio::select! {
             () = tasks.stopping().cancelled() => return,
-            Some(save) = saves.0.recv() => Some(save),
+            Some(asked) = wishes.0.recv() => Some(asked),
             _ = ticks.tick() => None,
         };
-        let (rule, done) = save.map(|save| (save.rule, save.done)).unzip();
+        let (rule, done) = asked.map(|asked| (asked.rule, asked.done)).unzip();
         let looked = tasks.run_blocking(TaskKind::File, move || {
-            let saved = rule.map(|rule| save_first(&file.path, &rule));
+            let outcome = rule.map(|rule| save_first(&file.path, &rule));
             let change = file.poll();
-            (file, saved, change)
+            (file, outcome, change)
         });
-        let Ok((same, saved, change)) = looked.await else {
+        let Ok((same, outcome, change)) = looked.await else {
             return;
         };
         file = same;
         if let Some(change) = change {
             take_over(&file.path, change, &armory);
         }
-        if let (Some(done), Some(saved)) = (done, saved) {
+        if let (Some(done), Some(outcome)) = (done, outcome) {
             // Whoever asked may have left.
-            let _ = done.send(saved);
+            let _ = done.send(outcome);
         }
     }
 }
@@ -321,10 +321,10 @@ mod tests {
         let (watched, rules) = RulesFile::open(&path).unwrap();
         let (armory, tasks) = (Armory::new(), Tasks::new(16));
         armory.replace_saved(rules).unwrap();
-        let (_saver, saves) = Saver::of(&watched);
+        let (_saver, wishes) = Saver::of(&watched);
         tasks.spawn(
             TaskKind::File,
-            watch(watched, saves, armory.clone(), tasks.clone()),
+            watch(watched, wishes, armory.clone(), tasks.clone()),
         );
         fs::write(&path, format!("{HOLD}[[rule]]\nname = \"b\"\nthen = \"log\"\n")).unwrap();
         while armory.list().len() == 1 {
@@ -385,10 +385,10 @@ mod tests {
         let (watched, rules) = RulesFile::open(&path).unwrap();
         let (armory, tasks) = (Armory::new(), Tasks::new(16));
         armory.replace_saved(rules).unwrap();
-        let (saver, saves) = Saver::of(&watched);
+        let (saver, wishes) = Saver::of(&watched);
         tasks.spawn(
             TaskKind::File,
-            watch(watched, saves, armory.clone(), tasks.clone()),
+            watch(watched, wishes, armory.clone(), tasks.clone()),
         );
         let mut rule = file::parse("[[rule]]\nname = \"b\"\nthen = \"drop\"\n")
             .unwrap()
