@@ -14,8 +14,10 @@ use super::forward_flags::{CaArguments, ForwardArguments};
 use super::held_flags::HeldArguments;
 use super::intercept_flags::InterceptArguments;
 use super::limit_flags::LimitArguments;
+
 #[cfg(unix)]
 use super::paste::PasteFormat;
+use super::replay_flags::ReplayFlags;
 use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
@@ -64,6 +66,8 @@ pub(super) enum Task {
     Open(OpenArguments),
     /// Print a recording, one line a message
     Show(ShowArguments),
+    /// Be the server of a recording
+    Replay(Box<ReplayFlags>),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
     Wrap(Box<WrapArguments>),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
+use shadowcat::replay::MockServer;
 
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
@@ -20,6 +21,7 @@ use super::intercept_flags::breakpoints;
 use super::layer::Layer;
 use super::paste::{self, PasteError};
 use super::print;
+use super::replay_flags::ReplayFlags;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
@@ -76,6 +78,15 @@ pub(crate) enum Job {
     Proxy { config: Config, view: View },
     /// The same between the built-in server and clients.
     Demo { config: Config, view: View },
+    /// Be the server of a recording, with a proxy in front. Limits are still to be filled in.
+    Replay {
+        config: Config,
+        view: View,
+        server: MockServer,
+        file: PathBuf,
+    },
+    /// Be the server of a recording on standard input and output. Limits are still to be filled in.
+    ReplayStdio { server: MockServer, format: Format },
     /// Browse a recording.
     Open { file: PathBuf, screen: ScreenSettings },
     /// Print a recording.
@@ -177,6 +188,8 @@ pub(crate) enum SettingsError {
     Limit(#[from] SetLimitError),
     #[error(transparent)]
     Paste(#[from] PasteError),
+    #[error("{0}")]
+    Replay(String),
     #[error("{files}: the table [keys] cannot be used: {cause}")]
     Keys { files: String, cause: KeymapError },
 }
@@ -194,6 +207,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Demo(arguments)) => demo(arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
+        Some(Task::Replay(arguments)) => replay(*arguments),
         Some(Task::Exec(arguments)) => exec(arguments),
         Some(Task::Ca(arguments)) => ca(arguments),
     }
@@ -437,6 +451,47 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     };
     let view = view(arguments.view, &settings.layer);
     Ok(settings.invocation(Job::Demo { config, view }))
+}
+
+fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
+    let on_miss = arguments.on_miss().map_err(SettingsError::Replay)?;
+    let server = MockServer::from_recording(&arguments.file)
+        .pace(arguments.pace())
+        .on_miss(on_miss);
+    let records_secrets = arguments.record.record_secrets;
+    let given = Layer {
+        rules: arguments.intercept.rules,
+        record: record_choice(arguments.record),
+        ..looks(&arguments.view.screen, &arguments.view.signs)
+    };
+    let settings = settings(given, arguments.general)?;
+    let Some(listen) = arguments.listen else {
+        let format = match arguments.view.format {
+            Some(HeadlessFormat::Json) => Format::Json,
+            _ => Format::Text,
+        };
+        return Ok(settings.invocation(Job::ReplayStdio { server, format }));
+    };
+    // The upstream is the recording: what a file says about real ones has no place here.
+    let config = Config {
+        listen: vec![listen],
+        upstreams: Vec::new(),
+        commands: Vec::new(),
+        rules: breakpoints(arguments.intercept.intercept),
+        can_hold: can_hold(&arguments.view, false),
+        metrics: arguments.telemetry.metrics,
+        otlp: arguments.telemetry.otlp,
+        records_secrets,
+        ..config(&settings.layer)
+    };
+    let view = view(arguments.view, &settings.layer);
+    let file = arguments.file;
+    Ok(settings.invocation(Job::Replay {
+        config,
+        view,
+        server,
+        file,
+    }))
 }
 
 fn open(arguments: OpenArguments) -> Result<Invocation, SettingsError> {
