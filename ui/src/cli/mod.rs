@@ -14,6 +14,7 @@ mod layer;
 mod limit_flags;
 mod paste;
 mod print;
+mod replay_flags;
 mod servers_file;
 mod settings;
 mod values;
