@@ -72,12 +72,17 @@ pub(super) async fn session(
     if let Some(cause) = told.unreachable {
         return Err(DriveError::Unreachable(cause));
     }
-    // What a server writes beside its messages matters if something is wrong.
-    let remark = |note| format!("{}: the server said: {note}", plan.name);
-    let remarks = if told.has_ended_early || matches!(target, Target::Http(_)) {
-        notes.into_iter().map(remark).collect()
-    } else {
-        Vec::new()
+    let notes = notes.into_iter();
+    let remarks = match target {
+        // Those of our own client of the server.
+        Target::Http(_) => notes
+            .map(|note| format!("{}: {}", plan.name, note.trim_start_matches("shadowcat-tui: ")))
+            .collect(),
+        // What a command writes beside its messages matters if it goes wrong.
+        Target::Command(_) if told.has_ended_early => notes
+            .map(|note| format!("{}: the server said: {note}", plan.name))
+            .collect(),
+        Target::Command(_) => Vec::new(),
     };
     Ok(Session {
         rows: told.rows,

@@ -27,7 +27,7 @@ const OF_THE_SERVER: [&str; 4] = ["latency", "on_miss", "intercept", "record"];
 #[derive(Debug, Args)]
 pub(super) struct DriveArguments {
     /// Send the client's side to this MCP server (HTTP, or the older HTTP+SSE) and compare the answers
-    #[arg(long, value_name = "URL", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, requires = "live", help_heading = HEADING)]
+    #[arg(long, value_name = "URL", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, help_heading = HEADING)]
     upstream: Option<UpstreamConfig>,
     /// A header for every request to it; repeatable, for a secret rather --header-env
     #[arg(long, value_name = "'NAME: VALUE'", help_heading = HEADING, requires = "upstream")]
@@ -45,7 +45,7 @@ pub(super) struct DriveArguments {
     #[arg(long, value_name = "URL", help_heading = HEADING, requires = "upstream")]
     via: Option<ViaProxy>,
     /// What stands for the secret with this tag in the recording's messages is in the environment variable VAR; repeatable
-    #[arg(long, value_name = "TAG=VAR", help_heading = HEADING, value_parser = secret_from_environment)]
+    #[arg(long, value_name = "TAG=VAR", requires = "live", help_heading = HEADING, value_parser = secret_from_environment)]
     secret_env: Vec<(String, String)>,
     /// Send tags in messages as they are, and leave out headers that were secret, in place of asking for them
     #[arg(long, requires = "live", help_heading = HEADING)]
