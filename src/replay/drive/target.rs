@@ -66,7 +66,7 @@ pub(super) async fn session(
     options: &DriveOptions,
 ) -> Result<Session, DriveError> {
     let (told, notes) = match target {
-        Target::Http(config) => over_http(plan, config, options).await?,
+        Target::Http(config) => Box::pin(over_http(plan, config, options)).await?,
         Target::Command(config) => with_command(plan, config, options).await?,
     };
     if let Some(cause) = told.unreachable {

@@ -59,7 +59,7 @@ pub(super) struct DriveArguments {
     /// How long an answer is waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400), requires = "live", help_heading = HEADING)]
     timeout: u64,
-    /// Write the result to this file too, as JUnit XML
+    /// Write the result to this file too, as `JUnit` XML
     #[arg(long, value_name = "FILE", requires = "live", help_heading = HEADING)]
     junit: Option<PathBuf>,
     #[command(flatten)]

@@ -173,7 +173,7 @@ fn send(job: &DriveJob, plan: &Plan) -> Result<Report, Failure> {
         let mut signals = Signals::listen().context("could not listen to signals")?;
         tokio::select! {
             report = drive(plan, &job.target, &job.options) => Ok(report.map_err(ReplayError::from)?),
-            _ = signals.next() => Err(ReplayError::Stopped.into()),
+            () = signals.next() => Err(ReplayError::Stopped.into()),
         }
     })
 }
