@@ -12,13 +12,13 @@ use crate::recording;
 
 const LONG: &str = "trigger-long-running-operation";
 
-fn call(id: u64, name: &str, arguments: Value) -> Value {
+fn call(id: u64, name: &str, arguments: &Value) -> Value {
     let params = json!({"name": name, "arguments": arguments, "_meta": {"progressToken": id}});
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params})
 }
 
 fn long_call(id: u64) -> Value {
-    call(id, LONG, json!({"duration": 0.5, "steps": 3}))
+    call(id, LONG, &json!({"duration": 0.5, "steps": 3}))
 }
 
 async fn session(mock: &RunningMock, capabilities: Value) -> Streamable {
@@ -89,7 +89,7 @@ async fn a_client_that_cannot_be_asked_is_not_asked() {
     let mock = started(Pace::Max).await;
     let peer = session(&mock, json!({})).await;
     let arguments = json!({"prompt": "Say hello", "maxTokens": 10});
-    let mut events = Events::new(peer.post(&call(5, "trigger-sampling-request", arguments)).await);
+    let mut events = Events::new(peer.post(&call(5, "trigger-sampling-request", &arguments)).await);
     let told: Vec<Event> = all(&mut events).await;
     let messages: Vec<Value> = told
         .iter()
@@ -123,11 +123,15 @@ async fn a_latency_is_the_same_for_every_request() {
     let mock = started(Pace::Latency(Duration::from_millis(120))).await;
     let begun = Instant::now();
     let peer = session(&mock, json!({})).await;
-    let shaken = begun.elapsed();
-    assert!(shaken >= Duration::from_millis(120), "{shaken:?}");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(120),
+        "{:?}",
+        begun.elapsed()
+    );
+    let shaken = Instant::now();
     let response = peer.post(&long_call(7)).await;
     assert_eq!(all(&mut Events::new(response)).await.len(), 5);
-    assert!(begun.elapsed() - shaken >= Duration::from_millis(120));
+    assert!(shaken.elapsed() >= Duration::from_millis(120));
 }
 
 #[tokio::test]
@@ -214,4 +218,41 @@ async fn a_modern_call_without_a_recorded_answer_stays_open_until_the_client_lea
     let begun = Instant::now();
     crate::support::soon("the end", mock.stop()).await;
     assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_client_that_says_everything_at_once_hears_the_handshake_first() {
+    let input = [
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        // Without an end, as the last line of a file may be.
+        r#"{"jsonrpc":"2.0","id":"e","method":"tools/call","params":{"name":"echo","arguments":{"message":"hello ☃"}}}"#,
+    ]
+    .join("\n");
+    let mut output = Vec::new();
+    let mut told = Vec::new();
+    let mock = MockServer::from_recording(recording("wrap-legacy.jsonl"));
+    let served = mock.serve(input.as_bytes(), &mut output, |call| told.push(call.to_string()));
+    crate::support::soon("the end of the input", served)
+        .await
+        .unwrap();
+    let lines: Vec<Value> = output
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["result"]["protocolVersion"], "2025-11-25");
+    let echo = lines.iter().find(|line| line["id"] == "e").unwrap();
+    assert_eq!(echo["result"]["content"][0]["text"], "Echo: hello ☃");
+    let changes = lines
+        .iter()
+        .filter(|line| line["method"] == "notifications/tools/list_changed");
+    assert_eq!(changes.count(), 5);
+    assert_eq!(
+        told,
+        [
+            "S1 initialize  same request (#1)",
+            "S1 tools/call echo  same request (#1)"
+        ]
+    );
 }

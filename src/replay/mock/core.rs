@@ -28,7 +28,6 @@ pub(super) struct Core {
     /// What each recorded session agreed on.
     pub(super) revisions: HashMap<usize, String>,
     pub(super) journal: Journal,
-    pub(super) misses: AtomicU64,
     pub(super) clock: Clock,
     pub(super) tasks: Tasks,
     /// Clients without sessions.
@@ -61,7 +60,6 @@ impl Core {
             library: Library::new(tape),
             revisions: tape.sessions.iter().enumerate().filter_map(revision).collect(),
             journal: Journal::default(),
-            misses: AtomicU64::new(0),
             clock: Clock::start(),
             everybody: Arc::new(everybody),
             sessions: Mutex::default(),

@@ -75,10 +75,14 @@ pub enum OnMiss {
     Pass(Box<UpstreamConfig>),
 }
 
+/// How far apart messages stay that came apart, where nobody asked for the recorded times.
+const APART: Duration = Duration::from_millis(2);
+
 /// When answers come.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Pace {
-    /// At once.
+    /// At once. Messages that came apart stay a little apart, 2 ms at most: some clients forget whom progress is for once
+    /// they have read the answer, so that progress in one chunk with it is lost.
     #[default]
     Max,
     /// With the recorded times, so many times as fast; above zero.
@@ -100,6 +104,14 @@ impl Pace {
     fn scaled(self, us: u64) -> Duration {
         match self {
             Self::Times(times) => Duration::from_micros(us).div_f64(times.clamp(1e-6, 1e6)),
+            Self::Max | Self::Latency(_) => Duration::from_micros(us).min(APART),
+        }
+    }
+
+    /// How long a recorded wait between the parts of one event takes.
+    fn within_an_event(self, us: u64) -> Duration {
+        match self {
+            Self::Times(_) => self.scaled(us),
             Self::Max | Self::Latency(_) => Duration::ZERO,
         }
     }

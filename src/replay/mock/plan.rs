@@ -1,7 +1,5 @@
 //! What is answered to a request.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -322,7 +320,6 @@ impl Core {
         request: &Request,
         near: Option<&(usize, Vec<Difference>)>,
     ) -> (Plan, Found, Option<Recorded>, Option<String>) {
-        self.misses.fetch_add(1, Ordering::Relaxed);
         let about = subject(&request.envelope).map_or_else(String::new, |subject| format!(" `{subject}`"));
         let (note, nearest) = if let Some((place, differences)) = near {
             let script = &self.library.scripts[*place];

@@ -132,7 +132,7 @@ impl Core {
         let block = block.filter(|block| lane.event_id(0).is_some() || !block.has_id());
         let make = |number: u64| {
             let id = lane.event_id(number);
-            pieces(block, &message, id.as_deref(), |us| pace.scaled(us))
+            pieces(block, &message, id.as_deref(), |us| pace.within_an_event(us))
         };
         lane.say(text, make).await;
     }

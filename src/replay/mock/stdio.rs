@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::core::Core;
 use super::event::one_line;
 use super::plan::Request;
+use super::play::Stage;
 use super::session::LiveSession;
 use crate::codec::cut::{Cutter, Piece};
 use crate::codec::envelope::{MessageKind, scan};
@@ -62,7 +63,7 @@ async fn read(
         }
         for piece in pieces.drain(..) {
             match piece {
-                Piece::Frame(line) | Piece::Tail(line) => take(core, session, &line),
+                Piece::Frame(line) | Piece::Tail(line) => take(core, session, &line).await,
                 Piece::Part(_) => {}
                 Piece::Oversize { bytes, .. } => {
                     tracing::warn!(bytes, "a line longer than max_message_bytes was left out");
@@ -75,7 +76,7 @@ async fn read(
     }
 }
 
-fn take(core: &Arc<Core>, session: &Arc<LiveSession>, line: &Bytes) {
+async fn take(core: &Arc<Core>, session: &Arc<LiveSession>, line: &Bytes) {
     let line = line.slice(..line_content(line).len());
     for envelope in scan(&line).messages {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(line.len());
@@ -85,7 +86,13 @@ fn take(core: &Arc<Core>, session: &Arc<LiveSession>, line: &Bytes) {
             let is_modern = era::is_modern(&envelope);
             let request = Request::new(text, envelope, is_modern);
             let plan = core.plan(session, &request);
-            core.perform(session, request, plan, Arc::clone(&session.own_lane));
+            if request.method == "initialize" {
+                // A client may say everything at once, and nothing may come before this answer.
+                let stage = Stage::Lane(&session.own_lane);
+                core.answer_into(session, &request, &plan, stage).await;
+            } else {
+                core.perform(session, request, plan, Arc::clone(&session.own_lane));
+            }
         } else {
             core.hear(session, &text, &envelope);
         }

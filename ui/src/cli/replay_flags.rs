@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
-use shadowcat::config::{ListenAddress, UpstreamConfig};
+use shadowcat::config::{ConfigError, ListenAddress, UpstreamConfig};
 use shadowcat::replay::mock::{OnMiss, Pace};
 
 use super::arguments::{GeneralArguments, RecordArguments, TelemetryArguments, ViewArguments};
@@ -43,9 +43,9 @@ pub(super) struct ReplayFlags {
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "speed", help_heading = "Server")]
     pub(super) latency: Option<Duration>,
     /// What a request that is not in the recording gets: `error`, which says what is nearest; `nearest`, the answer to
-    /// that; or the answer of a live server, `pass URL`
-    #[arg(long, value_name = "error|nearest|pass URL", num_args = 1..=2, default_value = "error", help_heading = "Server")]
-    on_miss: Vec<String>,
+    /// that; `pass=URL`, the answer of this live server
+    #[arg(long, value_name = "CHOICE", value_parser = on_miss, default_value = "error", help_heading = "Server")]
+    pub(super) on_miss: OnMiss,
     #[command(flatten)]
     pub(super) drive: DriveArguments,
     #[command(flatten)]
@@ -108,23 +108,18 @@ impl ReplayFlags {
             (None, Speed::Times(times)) => Pace::Times(times),
         }
     }
+}
 
-    /// What happens to requests that are not in the recording.
-    ///
-    /// # Errors
-    /// What to write instead.
-    pub(super) fn on_miss(&self) -> Result<OnMiss, String> {
-        let words: Vec<&str> = self.on_miss.iter().map(String::as_str).collect();
-        match words[..] {
-            ["error"] => Ok(OnMiss::Error),
-            ["nearest"] => Ok(OnMiss::Nearest),
-            ["pass", url] => {
-                let server: UpstreamConfig =
-                    url.parse().map_err(|error| format!("--on-miss pass: {error}"))?;
-                Ok(OnMiss::Pass(Box::new(server)))
-            }
-            _ => Err("--on-miss is error, nearest, or pass URL".to_owned()),
+/// Reads what happens to a request that is not in the recording.
+fn on_miss(text: &str) -> Result<OnMiss, String> {
+    match (text, text.strip_prefix("pass=")) {
+        ("error", _) => Ok(OnMiss::Error),
+        ("nearest", _) => Ok(OnMiss::Nearest),
+        (_, Some(url)) => {
+            let server: UpstreamConfig = url.parse().map_err(|error: ConfigError| error.to_string())?;
+            Ok(OnMiss::Pass(Box::new(server)))
         }
+        _ => Err("it is error, nearest, or pass=URL".to_owned()),
     }
 }
 
@@ -156,6 +151,18 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         for text in ["", "5", "s", "5h", "-1s", "1e99s"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_miss_is_an_error_the_nearest_or_passed_on() {
+        assert_eq!(on_miss("nearest"), Ok(OnMiss::Nearest));
+        assert!(matches!(
+            on_miss("pass=http://127.0.0.1:1/mcp"),
+            Ok(OnMiss::Pass(_))
+        ));
+        for text in ["pass", "pass=", "ignore"] {
+            assert!(on_miss(text).is_err(), "{text}");
         }
     }
 

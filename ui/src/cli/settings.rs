@@ -201,8 +201,6 @@ pub(crate) enum SettingsError {
     Limit(#[from] SetLimitError),
     #[error(transparent)]
     Paste(#[from] PasteError),
-    #[error("{0}")]
-    Replay(String),
     #[error("{files}: the table [keys] cannot be used: {cause}")]
     Keys { files: String, cause: KeymapError },
 }
@@ -473,10 +471,9 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
     if arguments.has_live_server() {
         return drive(arguments);
     }
-    let on_miss = arguments.on_miss().map_err(SettingsError::Replay)?;
     let server = MockServer::from_recording(&arguments.file)
         .pace(arguments.pace())
-        .on_miss(on_miss);
+        .on_miss(arguments.on_miss.clone());
     let records_secrets = arguments.record.record_secrets;
     let given = Layer {
         rules: arguments.intercept.rules,
