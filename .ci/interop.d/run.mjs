@@ -8,7 +8,7 @@ import { differences } from './lib/compare.mjs';
 import { knownFor, neverMet } from './lib/known.mjs';
 import { normalise } from './lib/normalise.mjs';
 import { checkLines, checkRecording, readRecording } from './lib/output.mjs';
-import { MODES, direct, proxied } from './lib/routes.mjs';
+import { MODES, direct, proxied, replayed } from './lib/routes.mjs';
 import { within } from './lib/time.mjs';
 import { SCENARIOS } from './scenarios.mjs';
 
@@ -60,12 +60,32 @@ async function runProxied(scenario, server, mode, expected) {
     const visible = isWhole ? visibleMethods(mode, methods) : [];
     check(`${name} · the proxy's lines`, checkLines(left, recording, visible, route.shown));
     check(`${name} · the recording`, checkRecording(recording, visible, SECRET));
+    if (isWhole && scenario.replays?.(mode)) await runReplayed(scenario, server, name, route.recording, expected);
   } catch (error) {
     check(`${name} · runs to its end`, [error.stack]);
     await route.close();
   } finally {
     await route.remove();
   }
+}
+
+/** The recording in the place of the server: the client sees the same again. */
+async function runReplayed(scenario, server, name, recording, expected) {
+  const route = await replayed(recording, server);
+  try {
+    const { seen } = await observe(scenario, route);
+    check(`${name} · its recording in place of the server`, differences(withTags(expected.steps, seen.steps), seen.steps).problems);
+  } finally {
+    await route.close();
+  }
+}
+
+/** What was seen of a server, with the tags of its recording in the place of secrets. */
+function withTags(direct, replayed) {
+  if (typeof replayed === 'string' && replayed.includes('‹secret:')) return replayed;
+  if (direct === null || typeof direct !== 'object') return direct;
+  const entries = Object.entries(direct).map(([key, value]) => [key, withTags(value, replayed?.[key])]);
+  return Array.isArray(direct) ? entries.map(([, value]) => value) : Object.fromEntries(entries);
 }
 
 /** Nobody looks into a tunnel. */

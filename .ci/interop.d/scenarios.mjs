@@ -22,11 +22,15 @@ function withoutChance(server, { inbound, ...rest }) {
   return inbound ? { ...rest, inbound: Object.fromEntries(left) } : rest;
 }
 
+/** After which modes the recording is put in the place of the server: one for each carrier. */
+const replays = mode => mode === 'reverse' || mode === 'wrap';
+
 /** A session of a client library. `without` are parts of what it saw that are left out, where chance decides about them. */
 function sdk(client, server, script, { modes, version, without = [], title = '' }) {
   return {
     name: `${client} ↔ ${server}${title}`,
     modes,
+    replays,
     start: () => startServer(server),
     session: async ({ route }) => {
       const observer = new Observer();
@@ -43,6 +47,7 @@ function elsewhere(name, server, survey, { modes, version }) {
   return {
     name: `${name} ↔ ${server}`,
     modes,
+    replays,
     takes: route => route !== 'tunnel',
     start: () => startServer(server),
     session: async ({ route }) => {

@@ -135,12 +135,11 @@ fn response(exchange: &TapeExchange) -> Value {
 
 /// Text as it is; anything else as base64, which `encoding` says.
 fn put_text(object: &mut Value, body: &[u8]) {
-    match std::str::from_utf8(body) {
-        Ok(text) => object["text"] = text.into(),
-        Err(_) => {
-            object["text"] = base64::engine::general_purpose::STANDARD.encode(body).into();
-            object["encoding"] = "base64".into();
-        }
+    if let Ok(text) = std::str::from_utf8(body) {
+        object["text"] = text.into();
+    } else {
+        object["text"] = base64::engine::general_purpose::STANDARD.encode(body).into();
+        object["encoding"] = "base64".into();
     }
 }
 

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use serde::Deserialize;
 
+use super::har_form::{Archive, Entry, Line, Named, SocketMessage, Text};
 use crate::clock::Timestamp;
 use crate::codec::cut::Piece;
 use crate::codec::envelope::scan;
@@ -50,125 +50,6 @@ pub struct HarImport {
     pub observations: Vec<Observation>,
     /// Entries that could not be used, and why.
     pub remarks: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Archive {
-    log: Log,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(rename = "startedDateTime", default)]
-    started: String,
-    #[serde(default)]
-    time: f64,
-    request: Request,
-    #[serde(default)]
-    response: Response,
-    #[serde(default)]
-    timings: Timings,
-    #[serde(rename = "_sse", default)]
-    events: Vec<Moment>,
-    #[serde(rename = "_mcp", default)]
-    own: Own,
-    #[serde(rename = "_webSocketMessages", default)]
-    sockets: Vec<SocketMessage>,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    method: String,
-    url: String,
-    #[serde(rename = "httpVersion", default)]
-    version: String,
-    #[serde(default)]
-    headers: Vec<Named>,
-    #[serde(rename = "postData", default)]
-    body: Option<Text>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Response {
-    status: f64,
-    #[serde(rename = "statusText")]
-    reason: String,
-    #[serde(rename = "httpVersion")]
-    version: String,
-    headers: Vec<Named>,
-    content: Text,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Text {
-    #[serde(rename = "mimeType")]
-    media_type: String,
-    text: Option<String>,
-    encoding: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-    #[serde(default)]
-    value: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Timings {
-    blocked: Option<f64>,
-    dns: Option<f64>,
-    connect: Option<f64>,
-    send: Option<f64>,
-    wait: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Moment {
-    #[serde(default)]
-    time: String,
-}
-
-/// What our own archives have besides.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Own {
-    session: Option<String>,
-    server: Option<String>,
-    kind: Option<String>,
-    command: Option<String>,
-    lines: Vec<Line>,
-    request_end: Option<EndKind>,
-    response_end: Option<EndKind>,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(default)]
-    time: String,
-    direction: Direction,
-    #[serde(flatten)]
-    text: Text,
-}
-
-#[derive(Deserialize)]
-struct SocketMessage {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    time: f64,
-    #[serde(default)]
-    opcode: f64,
-    #[serde(default)]
-    data: String,
 }
 
 /// Reads an archive. Times that it does not have are those of the exchange.
@@ -524,7 +405,11 @@ impl Entry {
             Some("http") => return ExchangeKind::Http,
             _ => {}
         }
-        let body = self.request.body.as_ref().and_then(|body| body.text.as_deref());
+        let body = self
+            .request
+            .body
+            .as_ref()
+            .and_then(|body| body.content.as_deref());
         let has_messages = body.is_some_and(|body| scan(body.as_bytes()).is_json_rpc());
         let has_field = ["mcp-session-id", "mcp-method", "mcp-protocol-version"]
             .iter()
@@ -581,17 +466,6 @@ fn head(line: String, headers: &[Named]) -> ObservedHead {
         line,
         fields: fields.collect(),
     }))
-}
-
-impl Text {
-    fn into_bytes(self) -> Bytes {
-        let text = self.text.unwrap_or_default();
-        if self.encoding.as_deref() == Some("base64") {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(&text);
-            return decoded.unwrap_or_else(|_| text.into_bytes()).into();
-        }
-        text.into()
-    }
 }
 
 fn payload(carrier: Carrier, bytes: &Bytes, is_first: bool) -> (Bytes, Option<SseObserved>) {

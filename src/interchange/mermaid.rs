@@ -1,5 +1,6 @@
 //! A sequence diagram in Markdown, as GitHub and others draw it.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::words::{session_name, title};
@@ -62,7 +63,8 @@ fn plain(text: &str) -> String {
         } else if c.is_control() || super::words::is_bidi(c) {
             out.push('\u{fffd}');
         } else {
-            out.push_str(&format!("#{};", u32::from(c)));
+            // Writing to a string does not fail.
+            let _ = write!(out, "#{};", u32::from(c));
         }
     }
     if text.chars().count() > MAX_TEXT {

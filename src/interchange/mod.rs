@@ -5,6 +5,7 @@
 
 mod curl;
 mod har;
+mod har_form;
 mod har_reader;
 mod html;
 mod jsonl;
@@ -25,7 +26,7 @@ pub use har_reader::{HarImport, ImportHarError, MAX_HAR_BYTES, read_har};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExportFormat {
     /// HTTP Archive 1.2, as the developer tools of browsers read it. Events and lines of commands are in `_sse` and
-    /// `_mcp`, messages of WebSockets in `_webSocketMessages`.
+    /// `_mcp`, what a `WebSocket` carried in `_webSocketMessages`.
     Har,
     /// A `curl` command for each request, for a shell.
     Curl,

@@ -62,7 +62,8 @@ fn small(name: &str, text: &str) -> Tape {
         json!({"type": "exchange_end", "seq": 6, "us": 3000, "session": "R1", "exchange": 1, "request_end": "complete",
             "response_end": "complete", "request_bytes": 1, "response_bytes": 1}),
     ];
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let lines = lines.map(|line| line.to_string());
+    let text = lines.join("\n") + "\n";
     let path = Path::new("a.jsonl");
     let reader = RecordingReader::new(text.as_bytes(), path).unwrap();
     Tape::read(reader, path, &TapeOptions::as_it_arrived()).unwrap()

@@ -1,5 +1,8 @@
-//! Recordings that are used as a peer: what is on them as conversations.
+//! Recordings that are used as a peer: what is on them as conversations, a server made of one, a client made of one, and how two compare.
 
 pub mod compare;
 pub mod drive;
+pub mod mock;
 pub mod tape;
+
+pub use mock::{MockServer, RunningMock};

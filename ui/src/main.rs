@@ -38,6 +38,7 @@ mod model;
 mod paint;
 mod printer;
 mod puller;
+mod replay_run;
 mod row_text;
 mod scrub;
 mod seen;
@@ -59,7 +60,7 @@ mod wrap_config;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -67,6 +68,7 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
+use shadowcat::replay::MockServer;
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -74,6 +76,7 @@ use cli::{Invocation, Job, Lines, ScreenSettings, UsageError, View};
 use console::say;
 use demo_run::Demo;
 use logging::{LogOptions, Logging};
+use replay_run::{Replay, ReplayError};
 use shutdown::{Ending, unless_told};
 use signals::Signals;
 
@@ -104,6 +107,12 @@ impl Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self { code: FAILED, error }
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        Self::with_code(error.exit_code(), error)
     }
 }
 
@@ -241,6 +250,10 @@ fn check_terminal(job: &Job) -> Result<(), Failure> {
         | Job::Demo {
             view: View::Screen(_),
             ..
+        }
+        | Job::Replay {
+            view: View::Screen(_),
+            ..
         } => "add --headless to print one line a message",
         Job::Open { .. } => "use `shadowcat-tui show FILE` to print the recording",
         _ => return Ok(()),
@@ -270,7 +283,9 @@ fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Option<Logging>, 
 
 const fn has_screen(job: &Job) -> bool {
     match job {
-        Job::Proxy { view, .. } | Job::Demo { view, .. } => matches!(view, View::Screen(_)),
+        Job::Proxy { view, .. } | Job::Demo { view, .. } | Job::Replay { view, .. } => {
+            matches!(view, View::Screen(_))
+        }
         Job::Open { .. } => true,
         _ => false,
     }
@@ -320,6 +335,20 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
                 .upstream_of(config)
                 .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
             proxy(config, view, Some(demo))
+        }
+        Job::Replay {
+            config,
+            view,
+            server,
+            file,
+        } => {
+            let server = server.limits(limits.clone());
+            let config = fit_to_machine(with_rest(config, limits, ring), &asked_limits)?;
+            replay(config, view, server, &file)
+        }
+        Job::ReplayStdio { server, format } => {
+            let serving = replay_run::serve_stdio(server.limits(limits), format);
+            runtime()?.block_on(serving).map_err(Failure::from)
         }
         Job::Open { file, screen } => on_screen(Engine::open(&file, &limits, ring)?, screen, || ()),
         Job::Show {
@@ -411,6 +440,26 @@ fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> 
     if let Some(demo) = demo {
         demo.end();
     }
+    outcome
+}
+
+/// A proxy in front of a recording. Without a screen the requests are printed, each with what it was answered from.
+fn replay(config: Config, view: View, server: MockServer, file: &Path) -> Result<(), Failure> {
+    let (lines, view) = match view {
+        View::Screen(screen) => (None, View::Screen(screen)),
+        View::Headless(lines) => (Some(lines.map(|lines| lines.format)), View::Headless(None)),
+    };
+    let replay = Replay::start(server, lines)?;
+    let engine = Engine::start(replay.upstream_of(config)?)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), addresses = ?engine.addresses(), "replaying");
+    let outcome = match view {
+        View::Screen(screen) => on_screen(engine, screen, || replay.stop()),
+        View::Headless(lines) => {
+            replay_run::announce(file, engine.addresses());
+            headless(engine, lines, || replay.stop())
+        }
+    };
+    replay.end();
     outcome
 }
 

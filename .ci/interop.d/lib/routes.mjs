@@ -61,6 +61,21 @@ export async function proxied(mode, server) {
   };
 }
 
+/** The route to what `recording` has of the server, without the server. */
+export async function replayed(recording, server) {
+  if (server.command) return { command: [PROXY, 'replay', recording, '--stdio'], replacements: [], close: async () => {} };
+  const child = await start('the recording', PROXY, ['replay', recording, '--listen', '127.0.0.1:0', '--headless', '--format', 'none'], { ready: LISTENING });
+  const route = ROUTES.reverse(child.match[1], server);
+  return {
+    ...route,
+    crosses: true,
+    close: async () => {
+      await route.dispatcher.destroy();
+      await child.stop();
+    },
+  };
+}
+
 /** What the proxy itself is started with. */
 const OPTIONS = {
   reverse: ({ authority, path }) => ['--upstream', `http://${authority}${path}`],

@@ -386,7 +386,7 @@ mod tests {
 
     use super::*;
 
-    fn told(before: Value, after: Value) -> Vec<String> {
+    fn told(before: &Value, after: &Value) -> Vec<String> {
         let (before, after) = (before.to_string(), after.to_string());
         let (before, after) = (
             tools_of(before.as_bytes()).unwrap(),
@@ -411,7 +411,7 @@ mod tests {
             {"name": "a", "description": "B", "annotations": {"readOnlyHint": false, "title": "x"}},
         ]);
         assert_eq!(
-            told(before, after),
+            told(&before, &after),
             [
                 "a: description \"A\" → \"B\"",
                 "a: annotation readOnlyHint true → false",
@@ -437,7 +437,7 @@ mod tests {
             json!(["unit", "new"]),
         );
         assert_eq!(
-            told(before, after),
+            told(&before, &after),
             [
                 "t.city: is no longer required",
                 "!t.city: type string → number",

@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(2);
 /// Far from now.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// A conversation under way.
 pub(super) struct Talk<'a> {

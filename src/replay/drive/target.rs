@@ -66,18 +66,23 @@ pub(super) async fn session(
     options: &DriveOptions,
 ) -> Result<Session, DriveError> {
     let (told, notes) = match target {
-        Target::Http(config) => over_http(plan, config, options).await?,
+        Target::Http(config) => Box::pin(over_http(plan, config, options)).await?,
         Target::Command(config) => with_command(plan, config, options).await?,
     };
     if let Some(cause) = told.unreachable {
         return Err(DriveError::Unreachable(cause));
     }
-    // What a server writes beside its messages matters if something is wrong.
-    let remark = |note| format!("{}: the server said: {note}", plan.name);
-    let remarks = if told.has_ended_early || matches!(target, Target::Http(_)) {
-        notes.into_iter().map(remark).collect()
-    } else {
-        Vec::new()
+    let notes = notes.into_iter();
+    let remarks = match target {
+        // Those of our own client of the server.
+        Target::Http(_) => notes
+            .map(|note| format!("{}: {}", plan.name, note.trim_start_matches("shadowcat-tui: ")))
+            .collect(),
+        // What a command writes beside its messages matters if it goes wrong.
+        Target::Command(_) if told.has_ended_early => notes
+            .map(|note| format!("{}: the server said: {note}", plan.name))
+            .collect(),
+        Target::Command(_) => Vec::new(),
     };
     Ok(Session {
         rows: told.rows,

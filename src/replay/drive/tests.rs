@@ -1,5 +1,6 @@
 //! A recorded client against servers that are a few lines long.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -378,13 +379,13 @@ fn secrets_that_have_to_be_supplied_are_named_with_their_places() {
     ]);
     lines[1].1["result"]["sessionToken"] = json!("‹secret:0c0d›");
     let plan = Plan::new(&tape(&lines), &Filter::all());
-    let missing = plan.missing_secrets(&Default::default(), &Default::default(), true);
+    let missing = plan.missing_secrets(&BTreeSet::new(), &BTreeMap::new(), true);
     let [MissingSecret::Value { tag, place }] = &missing[..] else {
         panic!("{missing:?}")
     };
     assert_eq!((tag.as_str(), place.as_str()), ("0a0b", "tools/call a, apiKey"));
     let supplied = [("0a0b".to_owned(), "x".to_owned())].into();
-    assert_eq!(plan.missing_secrets(&Default::default(), &supplied, true), []);
+    assert_eq!(plan.missing_secrets(&BTreeSet::new(), &supplied, true), []);
 }
 
 #[test]

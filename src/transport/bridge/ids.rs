@@ -10,7 +10,7 @@ use crate::codec::rpc_id::RpcId;
 
 /// Where an id, or a token that works like one, stands in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IdPlace {
+pub(crate) enum IdPlace {
     /// `id`
     Id,
     /// `params._meta.progressToken` of a request
@@ -44,12 +44,12 @@ impl IdPlace {
 }
 
 /// The id at a place, as it is spelled there.
-pub(super) fn spelled_at(line: &[u8], place: IdPlace) -> Option<&str> {
+pub(crate) fn spelled_at(line: &[u8], place: IdPlace) -> Option<&str> {
     std::str::from_utf8(find_path(line, place.path())?).ok()
 }
 
 /// The same message with `spelling` at those places that have `wire` now.
-pub(super) fn respelled(line: &Bytes, places: &[IdPlace], wire: &RpcId, spelling: &str) -> Bytes {
+pub(crate) fn respelled(line: &Bytes, places: &[IdPlace], wire: &RpcId, spelling: &str) -> Bytes {
     let mut spans: Vec<Range<usize>> = places
         .iter()
         .filter_map(|place| {

@@ -9,7 +9,7 @@ mod body;
 mod child_link;
 mod compact;
 mod desk;
-mod ids;
+pub(crate) mod ids;
 mod legacy;
 mod modern;
 mod modern_router;

@@ -10,7 +10,6 @@ use shadowcat::recording::RedactPattern;
 use shadowcat::telemetry::OtlpUrl;
 
 use super::compare_flags::DiffArguments;
-use super::drive_flags::ReplayArguments;
 use super::filter_text::FilterText;
 use super::forward_flags::{CaArguments, ForwardArguments};
 #[cfg(unix)]
@@ -21,6 +20,7 @@ use super::limit_flags::LimitArguments;
 #[cfg(unix)]
 use super::paste::PasteFormat;
 use super::recording_flags::{ScrubArguments, VerifyArguments};
+use super::replay_flags::ReplayFlags;
 use super::values::{LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
@@ -70,8 +70,6 @@ pub(super) enum Task {
     Show(ShowArguments),
     /// Compare two recordings, or two lists of tools
     Diff(DiffArguments),
-    /// Send the client's side of a recording to a live server, and compare the answers
-    Replay(Box<ReplayArguments>),
     /// Write a recording as HAR, curl commands, JSON Lines, a diagram, Markdown or HTML
     Export(ExportArguments),
     /// Make a recording of an HTTP Archive (HAR)
@@ -80,6 +78,8 @@ pub(super) enum Task {
     Scrub(ScrubArguments),
     /// Say whether recordings are whole, and what is missing where
     Verify(VerifyArguments),
+    /// Be the server of a recording, or its client against a live server
+    Replay(Box<ReplayFlags>),
     /// Stand in for a server's command: a client starts this in its place, and a running proxy shows what passes
     #[cfg(unix)]
     Wrap(Box<WrapArguments>),
@@ -423,10 +423,10 @@ pub(super) struct TelemetryArguments {
 #[derive(Debug, Args)]
 pub(super) struct ViewArguments {
     /// No screen: print one line a message on stdout, and the log on stderr
-    #[arg(long, conflicts_with_all = ["theme", "no_mouse", "no_alt_screen", "read_only"], help_heading = "View")]
+    #[arg(long, group = "plain", conflicts_with_all = ["theme", "no_mouse", "no_alt_screen", "read_only"], help_heading = "View")]
     pub(super) headless: bool,
     /// How a message is printed with --headless [default: text]
-    #[arg(long, value_name = "FORMAT", requires = "headless", help_heading = "View")]
+    #[arg(long, value_name = "FORMAT", requires = "plain", help_heading = "View")]
     pub(super) format: Option<HeadlessFormat>,
     /// Show only messages that match; see docs/filters.md
     #[arg(

@@ -24,19 +24,6 @@ pub(super) struct DiffArguments {
     pub(super) after: PathBuf,
     #[command(flatten)]
     pub(super) compare: CompareArguments,
-    #[command(flatten)]
-    pub(super) general: GeneralArguments,
-}
-
-/// What counts as a difference, and how it is told.
-#[derive(Debug, Args)]
-pub(super) struct CompareArguments {
-    /// Do not compare what is at this path of the answers, such as '$.result._meta', '$.result.content[*].text' or '$..at'; repeatable
-    #[arg(long, value_name = "PATH", help_heading = "Comparison")]
-    pub(super) ignore: Vec<IgnorePath>,
-    /// Compare everything but ids: times, UUIDs, cursors and spellings too
-    #[arg(long, help_heading = "Comparison")]
-    pub(super) exact: bool,
     /// How the result is printed
     #[arg(
         long,
@@ -45,6 +32,19 @@ pub(super) struct CompareArguments {
         help_heading = "Comparison"
     )]
     pub(super) format: ReportFormat,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// What counts as a difference.
+#[derive(Debug, Args)]
+pub(super) struct CompareArguments {
+    /// Do not compare what is at this path of the answers, such as '$.result._meta', '$.result.content[*].text' or '$..at'; repeatable
+    #[arg(long, value_name = "PATH", help_heading = "Comparison")]
+    pub(super) ignore: Vec<IgnorePath>,
+    /// Compare everything but ids: times, UUIDs, cursors and spellings too
+    #[arg(long, help_heading = "Comparison")]
+    pub(super) exact: bool,
 }
 
 impl CompareArguments {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args};
+use clap::Args;
 use shadowcat::child::CommandConfig;
 use shadowcat::config::UpstreamConfig;
 use shadowcat::config::forward::{HostPattern, ViaProxy};
@@ -13,47 +13,22 @@ use shadowcat::intercept::filter::Filter;
 use shadowcat::outward::{OutwardConfig, StaticHeader};
 use shadowcat::replay::drive::{DEFAULT_TIMEOUT, DriveOptions, Target};
 
-use super::arguments::{GeneralArguments, header_from_environment};
-use super::compare_flags::CompareArguments;
+use super::arguments::header_from_environment;
+use super::compare_flags::{CompareArguments, ReportFormat};
 use super::filter_text::FilterText;
 use crate::compare::DriveJob;
 
-const REPLAY_HELP: &str = "\
-The recorded client is sent to a live server, with a session, ids and cursors of its own, and what comes back is compared with what \
-was recorded; see docs/compare.md.
-
-Exit codes: 0 nothing differs, 1 something does, 2 bad usage, or something has to be agreed to or supplied first, 3 a file, the server \
-or the COMMAND could not be opened.";
-
-/// A recording as a peer.
-#[derive(Debug, Args)]
-#[command(after_help = REPLAY_HELP, group(ArgGroup::new("peer").required(true).args(["upstream", "command"])))]
-pub(super) struct ReplayArguments {
-    /// The recording
-    #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
-    #[command(flatten)]
-    pub(super) drive: DriveArguments,
-    /// Send at the recorded pace, or at this multiple of it [default: as fast as answers come]
-    #[arg(long, value_name = "FACTOR", value_parser = factor)]
-    pub(super) speed: Option<f64>,
-    #[command(flatten)]
-    pub(super) compare: CompareArguments,
-    #[command(flatten)]
-    pub(super) general: GeneralArguments,
-    /// Send the client's side to this MCP server, which speaks on its standard input and output, and compare the answers
-    #[arg(last = true, value_name = "COMMAND", help_heading = HEADING)]
-    pub(super) command: Vec<OsString>,
-}
-
 const HEADING: &str = "Against a live server";
+
+/// Flags that mean something for a recording as a server only.
+const OF_THE_SERVER: [&str; 4] = ["latency", "on_miss", "intercept", "record"];
 
 /// Whom a recording is sent to, and how.
 #[derive(Debug, Args)]
 pub(super) struct DriveArguments {
     /// Send the client's side to this MCP server (HTTP, or the older HTTP+SSE) and compare the answers
-    #[arg(long, value_name = "URL", help_heading = HEADING, conflicts_with = "command")]
-    pub(super) upstream: Option<UpstreamConfig>,
+    #[arg(long, value_name = "URL", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, help_heading = HEADING)]
+    upstream: Option<UpstreamConfig>,
     /// A header for every request to it; repeatable, for a secret rather --header-env
     #[arg(long, value_name = "'NAME: VALUE'", help_heading = HEADING, requires = "upstream")]
     header: Vec<StaticHeader>,
@@ -70,46 +45,50 @@ pub(super) struct DriveArguments {
     #[arg(long, value_name = "URL", help_heading = HEADING, requires = "upstream")]
     via: Option<ViaProxy>,
     /// What stands for the secret with this tag in the recording's messages is in the environment variable VAR; repeatable
-    #[arg(long, value_name = "TAG=VAR", help_heading = HEADING, value_parser = secret_from_environment)]
+    #[arg(long, value_name = "TAG=VAR", requires = "live", help_heading = HEADING, value_parser = secret_from_environment)]
     secret_env: Vec<(String, String)>,
     /// Send tags in messages as they are, and leave out headers that were secret, in place of asking for them
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, requires = "live", help_heading = HEADING)]
     without_secrets: bool,
     /// Send only requests that match, and what they need; see docs/filters.md
-    #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true, help_heading = HEADING)]
+    #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true, requires = "live", help_heading = HEADING)]
     only: FilterText,
     /// Do not ask before tools are called that may change something
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, requires = "live", help_heading = HEADING)]
     yes: bool,
     /// How long an answer is waited for, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = HEADING)]
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400), requires = "live", help_heading = HEADING)]
     timeout: u64,
-    /// Write the result to this file too, as JUnit XML
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    /// Write the result to this file too, as `JUnit` XML
+    #[arg(long, value_name = "FILE", requires = "live", help_heading = HEADING)]
     junit: Option<PathBuf>,
+    #[command(flatten)]
+    compare: CompareArguments,
+    /// The same for a server that speaks on its standard input and output: started here, once for each session
+    #[arg(last = true, value_name = "COMMAND", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, help_heading = HEADING)]
+    command: Vec<OsString>,
 }
 
 impl DriveArguments {
-    /// What is to be done with `file`; `None` without a server.
-    pub(super) fn job(
-        self,
-        file: PathBuf,
-        command: Vec<OsString>,
-        compare: CompareArguments,
-        speed: Option<f64>,
-    ) -> Option<DriveJob> {
+    /// Whether there is a live server to send to.
+    pub(super) const fn has_server(&self) -> bool {
+        self.upstream.is_some() || !self.command.is_empty()
+    }
+
+    /// What is to be done with `file`. The grammar asks for a server; without one, a command without a name cannot be
+    /// started.
+    pub(super) fn job(self, file: PathBuf, speed: Option<f64>, format: Option<ReportFormat>) -> DriveJob {
         let only = Filter::parse(&self.only.0).unwrap_or_default();
-        let format = compare.format;
         let options = DriveOptions {
-            compare: compare.options(),
+            compare: self.compare.options(),
             timeout: Duration::from_secs(self.timeout),
             speed,
             secrets: self.secret_env.into_iter().collect::<BTreeMap<_, _>>(),
             ..DriveOptions::default()
         };
-        let mut words = command.into_iter();
-        let target = match (self.upstream, words.next()) {
-            (Some(server), _) => {
+        let mut words = self.command.into_iter();
+        let target = match self.upstream {
+            Some(server) => {
                 let mut config = OutwardConfig {
                     upstream_ca: self.upstream_ca,
                     insecure: self.insecure,
@@ -120,13 +99,12 @@ impl DriveArguments {
                 headers.for_each(|header| config.add(header));
                 Target::Http(Box::new(config))
             }
-            (None, Some(program)) => Target::Command(CommandConfig {
+            None => Target::Command(CommandConfig {
                 guard: crate::guard::command(),
-                ..CommandConfig::new(program, words)
+                ..CommandConfig::new(words.next().unwrap_or_default(), words)
             }),
-            (None, None) => return None,
         };
-        Some(DriveJob {
+        DriveJob {
             file,
             target,
             options,
@@ -135,7 +113,7 @@ impl DriveArguments {
             is_without_secrets: self.without_secrets,
             junit: self.junit,
             format,
-        })
+        }
     }
 }
 
@@ -151,13 +129,4 @@ fn secret_from_environment(text: &str) -> Result<(String, String), String> {
     let value = std::env::var(variable)
         .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;
     Ok((tag.to_owned(), value))
-}
-
-/// Reads a factor above zero, with or without an `x`.
-fn factor(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('x').unwrap_or(text).parse::<f64>();
-    let factor = number
-        .ok()
-        .filter(|factor| (0.001..=1_000_000.0).contains(factor));
-    factor.ok_or_else(|| "it is a number from 0.001, such as 1 or 10".to_owned())
 }

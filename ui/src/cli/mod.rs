@@ -15,6 +15,7 @@ mod limit_flags;
 mod paste;
 mod print;
 mod recording_flags;
+mod replay_flags;
 mod servers_file;
 mod settings;
 mod values;

@@ -8,6 +8,7 @@ use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, Recor
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 use shadowcat::recording::RecordingSettings;
 use shadowcat::recording::redact::Redaction;
+use shadowcat::replay::MockServer;
 
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
@@ -16,8 +17,7 @@ use super::arguments::{
 };
 #[cfg(unix)]
 use super::arguments::{WrapArguments, WrapConfigArguments};
-use super::compare_flags::DiffArguments;
-use super::drive_flags::ReplayArguments;
+use super::compare_flags::{DiffArguments, ReportFormat};
 use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::intercept_flags::breakpoints;
@@ -26,6 +26,7 @@ use super::layer::Layer;
 use super::paste::{self, PasteError};
 use super::print;
 use super::recording_flags::ScrubArguments;
+use super::replay_flags::ReplayFlags;
 use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
 use crate::compare::{DiffJob, DriveJob};
 use crate::exec::ProxyPlace;
@@ -85,6 +86,15 @@ pub(crate) enum Job {
     Proxy { config: Config, view: View },
     /// The same between the built-in server and clients.
     Demo { config: Config, view: View },
+    /// Be the server of a recording, with a proxy in front. Limits are still to be filled in.
+    Replay {
+        config: Config,
+        view: View,
+        server: MockServer,
+        file: PathBuf,
+    },
+    /// Be the server of a recording on standard input and output. Limits are still to be filled in.
+    ReplayStdio { server: MockServer, format: Format },
     /// Browse a recording.
     Open { file: PathBuf, screen: ScreenSettings },
     /// Print a recording.
@@ -218,11 +228,11 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
         Some(Task::Diff(arguments)) => diff(arguments),
-        Some(Task::Replay(arguments)) => drive(*arguments),
         Some(Task::Export(arguments)) => export(arguments),
         Some(Task::Import(arguments)) => import(arguments),
         Some(Task::Scrub(arguments)) => scrub(arguments),
         Some(Task::Verify(arguments)) => Ok(Invocation::of_job(Job::Verify(arguments.into()))),
+        Some(Task::Replay(arguments)) => replay(*arguments),
         Some(Task::Exec(arguments)) => exec(arguments),
         Some(Task::Ca(arguments)) => ca(arguments),
     }
@@ -475,6 +485,49 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(Job::Demo { config, view }))
 }
 
+fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
+    if arguments.has_live_server() {
+        return drive(arguments);
+    }
+    let server = MockServer::from_recording(&arguments.file)
+        .pace(arguments.pace())
+        .on_miss(arguments.on_miss.clone());
+    let records_secrets = arguments.record.record_secrets;
+    let given = Layer {
+        rules: arguments.intercept.rules,
+        record: record_choice(arguments.record),
+        ..looks(&arguments.view.screen, &arguments.view.signs)
+    };
+    let settings = settings(given, arguments.general)?;
+    let Some(listen) = arguments.listen else {
+        let format = match arguments.view.format {
+            Some(HeadlessFormat::Json) => Format::Json,
+            _ => Format::Text,
+        };
+        return Ok(settings.invocation(Job::ReplayStdio { server, format }));
+    };
+    // The upstream is the recording: what a file says about real ones has no place here.
+    let config = Config {
+        listen: vec![listen],
+        upstreams: Vec::new(),
+        commands: Vec::new(),
+        rules: breakpoints(arguments.intercept.intercept),
+        can_hold: can_hold(&arguments.view, false),
+        metrics: arguments.telemetry.metrics,
+        otlp: arguments.telemetry.otlp,
+        records_secrets,
+        ..config(&settings.layer)
+    };
+    let view = view(arguments.view, &settings.layer);
+    let file = arguments.file;
+    Ok(settings.invocation(Job::Replay {
+        config,
+        view,
+        server,
+        file,
+    }))
+}
+
 fn open(arguments: OpenArguments) -> Result<Invocation, SettingsError> {
     let given = looks(&arguments.screen, &arguments.signs);
     let settings = settings(given, arguments.general)?;
@@ -508,7 +561,7 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
 
 fn diff(arguments: DiffArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(Layer::default(), arguments.general)?;
-    let format = arguments.compare.format;
+    let format = arguments.format;
     let job = Job::Diff(DiffJob {
         before: arguments.before,
         after: arguments.after,
@@ -518,17 +571,16 @@ fn diff(arguments: DiffArguments) -> Result<Invocation, SettingsError> {
     Ok(settings.invocation(job))
 }
 
-fn drive(arguments: ReplayArguments) -> Result<Invocation, SettingsError> {
+fn drive(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
     let settings = settings(Layer::default(), arguments.general)?;
-    let job = arguments.drive.job(
-        arguments.file,
-        arguments.command,
-        arguments.compare,
-        arguments.speed,
-    );
-    // The grammar asks for a server.
-    let job = job.map_or_else(|| Job::Print(String::new()), |job| Job::Drive(Box::new(job)));
-    Ok(settings.invocation(job))
+    let speed = arguments.speed.factor();
+    let format = match arguments.view.format {
+        Some(HeadlessFormat::None) => None,
+        Some(HeadlessFormat::Json) => Some(ReportFormat::Json),
+        Some(HeadlessFormat::Text) | None => Some(ReportFormat::Text),
+    };
+    let job = arguments.drive.job(arguments.file, speed, format);
+    Ok(settings.invocation(Job::Drive(Box::new(job))))
 }
 
 fn export(arguments: ExportArguments) -> Result<Invocation, SettingsError> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::recording::OpenRecordingError;
 use shadowcat::replay::compare::drift::{drift, tools_of};
-use shadowcat::replay::compare::{CompareOptions, compare_recordings, tools_in};
+use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, tools_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 
 use super::text;
@@ -74,8 +74,7 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
         (None, _, None) => return Err(DiffError::NoTools(job.after.clone()).into()),
         _ => None,
     };
-    let is_same = report.as_ref().is_none_or(|report| report.is_same())
-        && drifts.as_ref().is_none_or(|drifts| drifts.is_empty());
+    let is_same = report.as_ref().is_none_or(Report::is_same) && drifts.as_ref().is_none_or(Vec::is_empty);
     if job.format == ReportFormat::Json {
         return Ok((text::json(report.as_ref(), drifts.as_deref(), is_same), is_same));
     }

@@ -32,7 +32,8 @@ pub(crate) struct DriveJob {
     /// Secrets are not asked for.
     pub(crate) is_without_secrets: bool,
     pub(crate) junit: Option<PathBuf>,
-    pub(crate) format: ReportFormat,
+    /// `None`: only the exit code tells.
+    pub(crate) format: Option<ReportFormat>,
 }
 
 /// A recording cannot be sent.
@@ -105,14 +106,16 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bo
             std::fs::write(path, xml).with_context(|| format!("could not write {}", path.display()));
         written.map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     }
-    if job.format == ReportFormat::Json {
-        return Ok((text::json(Some(&report), None, is_same), is_same));
-    }
-    report
-        .remarks
-        .iter()
-        .for_each(|remark| say(format_args!("note: {remark}")));
-    Ok((text::report(&report), is_same))
+    let text = match job.format {
+        None => String::new(),
+        Some(ReportFormat::Json) => text::json(Some(&report), None, is_same),
+        Some(ReportFormat::Text) => {
+            let remarks = report.remarks.iter();
+            remarks.for_each(|remark| say(format_args!("note: {remark}")));
+            text::report(&report)
+        }
+    };
+    Ok((text, is_same))
 }
 
 fn check_secrets(job: &DriveJob, plan: &Plan) -> Result<(), ReplayError> {
@@ -170,7 +173,7 @@ fn send(job: &DriveJob, plan: &Plan) -> Result<Report, Failure> {
         let mut signals = Signals::listen().context("could not listen to signals")?;
         tokio::select! {
             report = drive(plan, &job.target, &job.options) => Ok(report.map_err(ReplayError::from)?),
-            _ = signals.next() => Err(ReplayError::Stopped.into()),
+            () = signals.next() => Err(ReplayError::Stopped.into()),
         }
     })
 }

@@ -1,4 +1,4 @@
-//! A comparison as JUnit XML, which every CI shows.
+//! A comparison as `JUnit` XML, which every CI shows.
 
 use std::fmt::Write as _;
 

@@ -1,0 +1,173 @@
+//! When two requests are the same, and how they differ. Pure.
+
+use serde_json::{Map, Value};
+
+use super::library::{SECRET_TAG, Script};
+use crate::codec::json::{PathStep, find_path};
+use crate::intercept::edit::{Difference, diff};
+
+/// Differences that are told of the nearest request; further ones are counted.
+pub(super) const TOLD_DIFFERENCES: usize = 5;
+
+/// What a request is recognized by: its params without `_meta`, and without members that say nothing.
+///
+/// A handshake is recognized by its method alone, since what a client is called has no part in it.
+pub(super) fn salient_params(method: &str, message: &[u8]) -> Value {
+    if matches!(method, "initialize" | "server/discover") {
+        return Value::Null;
+    }
+    let params = find_path(message, &[PathStep::Key("params")]).unwrap_or(b"null");
+    let params = match serde_json::from_slice(params) {
+        Ok(Value::Object(params)) => params,
+        Ok(other) => return other,
+        // Nested too deeply for a tree: then only the same spelling is the same.
+        Err(_) => return Value::String(String::from_utf8_lossy(params).into_owned()),
+    };
+    let says_something = |(name, value): &(String, Value)| match value {
+        Value::Null => false,
+        Value::Object(members) if members.is_empty() => name != "_meta" && name != "arguments",
+        _ => name != "_meta",
+    };
+    let params: Map<String, Value> = params.into_iter().filter(says_something).collect();
+    if params.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(params)
+    }
+}
+
+/// How alike two requests of one method are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Likeness {
+    /// The same round of questions, answered in another way.
+    Round,
+    /// The same.
+    Same,
+}
+
+/// Whether `asked` is the request that was `recorded`.
+pub(super) fn likeness(recorded: &Value, asked: &Value) -> Option<Likeness> {
+    if is_same(recorded, asked) {
+        return Some(Likeness::Same);
+    }
+    // A client may answer the questions of a server in its own way: then it is the round that counts.
+    let (recorded, asked) = (recorded.as_object()?, asked.as_object()?);
+    let keys = |params: &Map<String, Value>| {
+        let answers = params.get(ANSWERS)?.as_object()?;
+        let mut keys: Vec<String> = answers.keys().cloned().collect();
+        keys.sort();
+        Some(keys)
+    };
+    let is_round = keys(recorded)? == keys(asked)?;
+    (is_round && is_same(&without_round(recorded), &without_round(asked))).then_some(Likeness::Round)
+}
+
+const ANSWERS: &str = "inputResponses";
+const STATE: &str = "requestState";
+
+fn without_round(params: &Map<String, Value>) -> Value {
+    let is_other = |(name, _): &(&String, &Value)| *name != ANSWERS && *name != STATE;
+    let rest = params.iter().filter(is_other);
+    Value::Object(rest.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+/// Equal values; where a secret was recorded as a tag, any text or number is equal to it.
+pub(super) fn is_same(recorded: &Value, asked: &Value) -> bool {
+    match (recorded, asked) {
+        (Value::String(tag), Value::String(_) | Value::Number(_)) if tag.contains(SECRET_TAG) => true,
+        (Value::Object(recorded), Value::Object(asked)) => {
+            recorded.len() == asked.len()
+                && recorded
+                    .iter()
+                    .all(|(name, value)| asked.get(name).is_some_and(|asked| is_same(value, asked)))
+        }
+        (Value::Array(recorded), Value::Array(asked)) => {
+            recorded.len() == asked.len()
+                && recorded.iter().zip(asked).all(|(one, other)| is_same(one, other))
+        }
+        // SDKs spell the same number as 2 and as 2.0.
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        _ => recorded == asked,
+    }
+}
+
+/// The recorded request that is most like the asked one, of the same method, and how it differs.
+pub(super) fn nearest<'a>(
+    scripts: impl Iterator<Item = (usize, &'a Script)>,
+    params: &Value,
+) -> Option<(usize, Vec<Difference>)> {
+    let asked = serde_json::to_vec(params).unwrap_or_default();
+    let about = |params: &Value| {
+        let member = |name: &str| params.get(name).cloned();
+        member("name").or_else(|| member("uri")).or_else(|| member("ref"))
+    };
+    let rated = scripts.map(|(place, script)| {
+        let recorded = serde_json::to_vec(&script.params).unwrap_or_default();
+        let differences = diff(&recorded, &asked);
+        let is_about_another = about(&script.params) != about(params);
+        (is_about_another, differences.len(), place, differences)
+    });
+    let best = rated.min_by_key(|(is_about_another, count, place, _)| (*is_about_another, *count, *place));
+    best.map(|(_, _, place, differences)| (place, differences))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(text: &str) -> Value {
+        salient_params("tools/call", format!("{{\"params\":{text}}}").as_bytes())
+    }
+
+    fn alike(recorded: &str, asked: &str) -> Option<Likeness> {
+        likeness(&params(recorded), &params(asked))
+    }
+
+    #[test]
+    fn ids_tokens_and_empty_members_say_nothing() {
+        let recorded = r#"{"name":"a","arguments":{"n":2},"_meta":{"progressToken":4}}"#;
+        assert_eq!(
+            alike(recorded, r#"{"arguments":{"n":2.0},"name":"a","task":null}"#),
+            Some(Likeness::Same)
+        );
+        assert_eq!(alike(recorded, r#"{"name":"a","arguments":{"n":3}}"#), None);
+        assert_eq!(
+            alike(r#"{"name":"a","arguments":{}}"#, r#"{"name":"a"}"#),
+            Some(Likeness::Same)
+        );
+        assert_eq!(params("{}"), salient_params("tools/list", b"{\"id\":1}"));
+    }
+
+    #[test]
+    fn a_secret_is_equal_to_whatever_it_may_have_been() {
+        let recorded = r#"{"name":"login","arguments":{"password":"‹secret:5be1c0ffee01›"}}"#;
+        assert_eq!(
+            alike(recorded, r#"{"name":"login","arguments":{"password":"x"}}"#),
+            Some(Likeness::Same)
+        );
+        assert_eq!(
+            alike(recorded, r#"{"name":"login","arguments":{"password":{}}}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn a_round_is_found_whatever_the_client_answered() {
+        let recorded = r#"{"name":"ask","inputResponses":{"who":{"action":"accept"}},"requestState":"a"}"#;
+        assert_eq!(
+            alike(
+                recorded,
+                r#"{"name":"ask","inputResponses":{"who":{"action":"decline"}},"requestState":"b"}"#
+            ),
+            Some(Likeness::Round)
+        );
+        assert_eq!(
+            alike(
+                recorded,
+                r#"{"name":"ask","inputResponses":{"where":{"action":"accept"}}}"#
+            ),
+            None
+        );
+        assert_eq!(alike(recorded, r#"{"name":"ask"}"#), None);
+    }
+}

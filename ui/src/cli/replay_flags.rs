@@ -1,0 +1,177 @@
+//! The grammar of `replay`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use shadowcat::config::{ConfigError, ListenAddress, UpstreamConfig};
+use shadowcat::replay::mock::{OnMiss, Pace};
+
+use super::arguments::{GeneralArguments, RecordArguments, TelemetryArguments, ViewArguments};
+use super::drive_flags::DriveArguments;
+use super::intercept_flags::InterceptArguments;
+
+const AFTER_HELP: &str = "\
+With --listen the recording is a server over Streamable HTTP at /mcp and over HTTP+SSE at /sse, with a proxy in front of it that shows, \
+records and changes what passes as always. With --headless, stdout gets a line for each request: what it was answered from, or why not. \
+See docs/replay.md.
+
+With --upstream or a COMMAND it is the client: its side is sent to a live server, with a session, ids and cursors of its own, and what comes \
+back is compared with what was recorded. See docs/compare.md.
+
+Exit codes: 0 done, or nothing differs; 1 failed on the way, or something differs; 2 bad usage or configuration, or something has to be \
+agreed to or supplied first; 3 a port, a file, the server or the COMMAND could not be opened.";
+
+/// A recording as a peer.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, group = ArgGroup::new("side").required(true))]
+pub(super) struct ReplayFlags {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Be the recorded server here; port 0 is a free one
+    #[arg(long, value_name = "ADDR", group = "side", help_heading = "Server")]
+    pub(super) listen: Option<ListenAddress>,
+    /// Be the recorded server on standard input and output, for a client that starts it
+    #[arg(long, groups = ["side", "plain"], conflicts_with_all = ["headless", "rules", "intercept", "record", "metrics", "otlp"], help_heading = "Server")]
+    pub(super) stdio: bool,
+    /// Answer with the recorded times, or send at the recorded pace, N times as fast, such as 1 or 2.5; `max` waits for nothing
+    #[arg(long, value_name = "N|max", default_value = "max", help_heading = "Pace")]
+    pub(super) speed: Speed,
+    /// Answer each request after this time instead, such as 200ms
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "speed", help_heading = "Server")]
+    pub(super) latency: Option<Duration>,
+    /// What a request that is not in the recording gets: `error`, which says what is nearest; `nearest`, the answer to
+    /// that; `pass=URL`, the answer of this live server
+    #[arg(long, value_name = "CHOICE", value_parser = on_miss, default_value = "error", help_heading = "Server")]
+    pub(super) on_miss: OnMiss,
+    #[command(flatten)]
+    pub(super) drive: DriveArguments,
+    #[command(flatten)]
+    pub(super) intercept: InterceptArguments,
+    #[command(flatten)]
+    pub(super) record: RecordArguments,
+    #[command(flatten)]
+    pub(super) telemetry: TelemetryArguments,
+    #[command(flatten)]
+    pub(super) view: ViewArguments,
+    #[command(flatten)]
+    pub(super) general: GeneralArguments,
+}
+
+/// How fast recorded waits pass.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Speed {
+    Max,
+    Times(f64),
+}
+
+impl Speed {
+    /// How many times as fast; `None` if nothing is waited for.
+    pub(super) const fn factor(self) -> Option<f64> {
+        match self {
+            Self::Max => None,
+            Self::Times(times) => Some(times),
+        }
+    }
+}
+
+impl FromStr for Speed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        let times = text
+            .parse()
+            .ok()
+            .filter(|times: &f64| times.is_finite() && *times > 0.0);
+        times
+            .map(Self::Times)
+            .ok_or("write max, or a number above 0 such as 1 for the recorded times")
+    }
+}
+
+impl ReplayFlags {
+    /// Whether the recording is the client.
+    pub(super) const fn has_live_server(&self) -> bool {
+        self.drive.has_server()
+    }
+
+    /// When answers come.
+    pub(super) const fn pace(&self) -> Pace {
+        match (self.latency, self.speed) {
+            (Some(latency), _) => Pace::Latency(latency),
+            (None, Speed::Max) => Pace::Max,
+            (None, Speed::Times(times)) => Pace::Times(times),
+        }
+    }
+}
+
+/// Reads what happens to a request that is not in the recording.
+fn on_miss(text: &str) -> Result<OnMiss, String> {
+    match (text, text.strip_prefix("pass=")) {
+        ("error", _) => Ok(OnMiss::Error),
+        ("nearest", _) => Ok(OnMiss::Nearest),
+        (_, Some(url)) => {
+            let server: UpstreamConfig = url.parse().map_err(|error: ConfigError| error.to_string())?;
+            Ok(OnMiss::Pass(Box::new(server)))
+        }
+        _ => Err("it is error, nearest, or pass=URL".to_owned()),
+    }
+}
+
+/// Reads `200ms`, `1.5s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let advice = || format!("`{text}` is no time: write 200ms, 1.5s or 1m");
+    let unit = text
+        .find(|character: char| character.is_ascii_alphabetic())
+        .ok_or_else(advice)?;
+    let (number, unit) = text.split_at_checked(unit).ok_or_else(advice)?;
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(advice()),
+    };
+    let number: f64 = number.parse().map_err(|_| advice())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| advice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "5", "s", "5h", "-1s", "1e99s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_miss_is_an_error_the_nearest_or_passed_on() {
+        assert_eq!(on_miss("nearest"), Ok(OnMiss::Nearest));
+        assert!(matches!(
+            on_miss("pass=http://127.0.0.1:1/mcp"),
+            Ok(OnMiss::Pass(_))
+        ));
+        for text in ["pass", "pass=", "ignore"] {
+            assert!(on_miss(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_speed_is_a_number_above_zero_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("2.5".parse(), Ok(Speed::Times(2.5)));
+        for text in ["0", "-1", "fast", "inf", "NaN"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A recording as a server: behind a proxy of its own, or on standard input and output.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use shadowcat::config::{Config, ConfigError};
+use shadowcat::replay::mock::{Found, MockCall, MockError};
+use shadowcat::replay::{MockServer, RunningMock};
+use shadowcat::tasks::{TaskKind, Tasks};
+use tokio::runtime::Runtime;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::cli::Format;
+use crate::console::say;
+use crate::format;
+use crate::printer::Printer;
+use crate::signals::Signals;
+use crate::text::Safe;
+
+/// How long the lines that are left may take to be printed.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// A recording could not be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error("could not prepare the mock server; check the limits on processes and open files")]
+    Prepare(#[source] io::Error),
+    #[error(transparent)]
+    Mock(#[from] MockError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl ReplayError {
+    /// The exit code of a program that ends because of it.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Mock(MockError::Pipe(_)) => 1,
+            _ => 3,
+        }
+    }
+}
+
+/// A mock server on a runtime of its own, so that what the Resources screen shows is the proxy alone.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    runtime: Runtime,
+    tasks: Tasks,
+    mock: RunningMock,
+}
+
+impl Replay {
+    /// Starts it on a free port. `lines` is how its requests are printed; `None` for into the log.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the recording cannot be used.
+    pub(crate) fn start(server: MockServer, lines: Option<Option<Format>>) -> Result<Self, ReplayError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("replay")
+            .enable_all()
+            .build()
+            .map_err(ReplayError::Prepare)?;
+        let mock = runtime.block_on(server.start())?;
+        for sentence in mock.damage() {
+            tracing::warn!("{sentence}");
+        }
+        let tasks = Tasks::new(1);
+        let calls = mock.watch();
+        let guard = runtime.enter();
+        match lines {
+            Some(Some(format)) => {
+                let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
+                tasks.spawn(TaskKind::Frontend, print(calls, format, printer));
+            }
+            Some(None) => {}
+            None => tasks.spawn(TaskKind::Frontend, log(calls)),
+        }
+        drop(guard);
+        Ok(Self { runtime, tasks, mock })
+    }
+
+    /// `config` with the mock server as the one upstream.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if its URL cannot be an upstream.
+    pub(crate) fn upstream_of(&self, config: Config) -> Result<Config, ReplayError> {
+        Ok(Config {
+            upstreams: vec![self.mock.url().parse()?],
+            ..config
+        })
+    }
+
+    /// Tells it to end, without waiting for it.
+    pub(crate) fn stop(&self) {
+        self.mock.end();
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) {
+        let Self { runtime, tasks, mock } = self;
+        runtime.block_on(async {
+            mock.stop().await;
+            // Whoever reads stdout may have stopped to.
+            tasks.end_services(LAST_LINES).await;
+        });
+        runtime.shutdown_background();
+    }
+}
+
+/// Says where clients find the recording.
+pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
+    for address in addresses {
+        let file = file.display();
+        say(format_args!(
+            "replaying {file} at http://{address}/mcp; clients of HTTP+SSE use http://{address}/sse"
+        ));
+    }
+}
+
+/// Serves on standard input and output until the input ends or a signal comes. Requests are told on stderr.
+///
+/// # Errors
+/// [`ReplayError`] if the recording cannot be used, or the pipes fail.
+pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<(), ReplayError> {
+    let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
+    let told = |call: &MockCall| {
+        let mut line = Vec::new();
+        write_line(&mut line, call, format, &TimeZone::system());
+        // Nobody may be there to read it.
+        let _ = io::stderr().lock().write_all(&line);
+    };
+    tokio::select! {
+        served = server.serve(tokio::io::stdin(), tokio::io::stdout(), told) => Ok(served?),
+        () = signals.next() => Ok(()),
+    }
+}
+
+async fn print(mut calls: broadcast::Receiver<MockCall>, format: Format, printer: Printer) {
+    let zone = TimeZone::system();
+    loop {
+        let mut line = Vec::new();
+        match calls.recv().await {
+            Ok(call) => write_line(&mut line, &call, format, &zone),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(
+                    missed,
+                    "requests were not printed, since stdout is read too slowly"
+                );
+            }
+            Err(RecvError::Closed) => break,
+        }
+        if !printer.print(line).await {
+            return;
+        }
+    }
+    if let Err(error) = printer.finish().await {
+        tracing::warn!(%error, "requests could not be printed");
+    }
+}
+
+async fn log(mut calls: broadcast::Receiver<MockCall>) {
+    loop {
+        match calls.recv().await {
+            Ok(call) if call.found == Found::Missed => tracing::warn!("{call}"),
+            Ok(call) => tracing::info!("{call}"),
+            Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "requests are not in this log"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, zone: &TimeZone) {
+    match format {
+        Format::Text => {
+            let at = format::time_of_day(call.at, zone, false);
+            out.extend(Safe::of(&format!("{at} {call}")).as_str().as_bytes());
+        }
+        // Numbers and texts always serialize.
+        Format::Json => drop(serde_json::to_writer(&mut *out, call)),
+    }
+    out.push(b'\n');
+}

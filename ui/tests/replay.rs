@@ -1,0 +1,185 @@
+//! A recording as a server, with the real binary.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/binary.rs"]
+mod binary;
+#[path = "support/tui.rs"]
+#[expect(dead_code, reason = "this program uses its own part")]
+mod tui;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use binary::{Headless, Home, Ran};
+use serde_json::Value;
+use tui::{Tui, command};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn recording(name: &str) -> String {
+    format!("{}/../recordings/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn replaying(home: &Home, name: &str, more: &[&str]) -> Headless {
+    let mut command = home.command(&[
+        "replay",
+        &recording(name),
+        "--listen",
+        "127.0.0.1:0",
+        "--headless",
+    ]);
+    Headless::of(command.args(more))
+}
+
+/// A call of a client of 2026-07-28, and the whole answer.
+fn call(address: &str, name: &str, arguments: &str) -> String {
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{{"name":"{name}","arguments":{arguments},{meta}}}}}"#
+    );
+    let mut socket = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all((head + &body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_recording_answers_and_each_request_is_a_line() {
+    let home = Home::new();
+    let proxy = replaying(&home, "modern-http.jsonl", &["--format", "json"]);
+    let answer = call(&proxy.address, "add", r#"{"a":0.1,"b":0.2}"#);
+    assert!(
+        answer.contains(r#""structuredContent":{"sum":0.30000000000000004}"#),
+        "{answer}"
+    );
+    assert!(answer.contains(r#""id":"mine""#), "{answer}");
+    let answer = call(&proxy.address, "add", r#"{"a":1,"b":0.2}"#);
+    assert!(
+        answer.contains("Not in the recording: tools/call `add`"),
+        "{answer}"
+    );
+    let ran = proxy.terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let told: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let found: Vec<&Value> = told.iter().map(|call| &call["found"]).collect();
+    assert_eq!(found, ["same", "missed"]);
+    assert_eq!(told[0]["recorded"]["exchange"], 3);
+    assert!(
+        told[1]["note"]
+            .as_str()
+            .unwrap()
+            .contains("$.arguments.a: recorded 0.1, asked 1")
+    );
+}
+
+#[test]
+fn rules_act_on_recorded_answers() {
+    let home = Home::new();
+    let rules = home.file(
+        "rules.toml",
+        "[[rule]]\nname = \"no\"\nwhen = \"dir:c2s tool:add\"\nrefuse = { code = -32000, message = \"out of numbers\" }\n",
+    );
+    let proxy = replaying(&home, "modern-http.jsonl", &["--rules", &rules]);
+    let answer = call(&proxy.address, "add", r#"{"a":0.1,"b":0.2}"#);
+    assert!(answer.contains("out of numbers"), "{answer}");
+    let answer = call(&proxy.address, "steps", r#"{"count":3}"#);
+    assert!(answer.contains("3 steps"), "{answer}");
+    let ran = proxy.terminate();
+    assert!(
+        ran.stdout.contains("tools/call steps  same request (#4)"),
+        "{ran:?}"
+    );
+    assert!(
+        !ran.stdout.contains("tools/call add"),
+        "the mock server never saw it: {ran:?}"
+    );
+}
+
+#[test]
+fn a_client_can_start_a_recording_in_place_of_its_server() {
+    let home = Home::new();
+    let recording = recording("wrap-legacy.jsonl");
+    let mut command = home.command(&["replay", &recording, "--stdio"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let lines = [
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"echo","arguments":{"message":"hello ☃"}}}"#,
+    ];
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(lines.join("\n").as_bytes()).unwrap();
+    drop(input);
+    let ran = Ran::of(&child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(said[0]["result"]["protocolVersion"], "2025-11-25");
+    assert!(
+        said.iter()
+            .any(|message| message["id"] == "mine"
+                && message["result"]["content"][0]["text"] == "Echo: hello ☃"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.contains("tools/call echo  same request (#1)"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn the_screen_shows_what_passes_to_a_recording() {
+    let home = Home::new();
+    let recording = recording("modern-http.jsonl");
+    let arguments = ["replay", &recording, "--listen", "127.0.0.1:0"];
+    let mut tui = Tui::start(command(home.path(), &arguments), 120, 40);
+    tui.wait_for("the address", PATIENCE, |text| own_address(text).is_some());
+    let address = own_address(&tui.text()).unwrap();
+    call(&address, "steps", r#"{"count":3}"#);
+    tui.wait_for("the call", PATIENCE, |text| {
+        text.contains("tools/call") && text.contains("steps")
+    });
+    tui.press("q");
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+}
+
+/// The address that the status line shows.
+fn own_address(text: &str) -> Option<String> {
+    let (_, rest) = text.lines().next()?.split_once("⇄ ")?;
+    let address = rest.split_whitespace().next()?;
+    let is_bound = address.starts_with("127.0.0.1:") && !address.ends_with(":0");
+    is_bound.then(|| address.to_owned())
+}
+
+#[test]
+fn what_cannot_be_replayed_is_refused_with_advice() {
+    let home = Home::new();
+    let recording = recording("modern-http.jsonl");
+    let ran = home.run(&["replay", &recording]);
+    ran.refused(2, &["--listen", "--stdio"]);
+    let nowhere = home.run(&["replay", "nowhere.jsonl", "--listen", "127.0.0.1:0", "--headless"]);
+    nowhere.refused(3, &["nowhere.jsonl", "check that it exists"]);
+    let speed = home.run(&["replay", &recording, "--listen", "127.0.0.1:0", "--speed", "0"]);
+    speed.refused(2, &["--speed", "a number above 0"]);
+    let header = std::fs::read_to_string(&recording).unwrap();
+    let empty = home.file("empty.jsonl", header.lines().next().unwrap());
+    let nothing = home.run(&["replay", &empty, "--listen", "127.0.0.1:0", "--headless"]);
+    nothing.refused(3, &["no requests of a client"]);
+}
