@@ -108,6 +108,8 @@ pub(super) struct Accepted {
     pub(super) refusal: Option<String>,
     /// The tunnel that it is in.
     pub(super) within: Option<Within>,
+    /// We speak on it in the place of a client, and rules have had their say.
+    pub(super) is_ours: bool,
 }
 
 async fn welcome(
@@ -133,6 +135,7 @@ async fn welcome(
         place: Arc::new(place),
         refusal: permit.as_ref().err().map(ToString::to_string),
         within: None,
+        is_ours: false,
     };
     drive(hub, socket, accepted).await.0
 }
@@ -186,6 +189,7 @@ where
         in_flight: AtomicU64::new(0),
         refusal: accepted.refusal,
         within: accepted.within,
+        is_ours: accepted.is_ours,
     });
     let builder = builder(hub);
     let service = service_fn(move |request| serve(Arc::clone(&connection), request));

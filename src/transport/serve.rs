@@ -41,6 +41,8 @@ pub(crate) struct ClientConnection {
     pub(crate) refusal: Option<String>,
     /// The tunnel that it is in.
     pub(crate) within: Option<Within>,
+    /// We speak on it in the place of a client, and rules have had their say.
+    pub(crate) is_ours: bool,
 }
 
 /// Serves one request. Never fails: what goes wrong is an answer.

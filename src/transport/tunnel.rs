@@ -394,6 +394,7 @@ impl Tunnel {
                 authority: without_port(&self.authority, default),
                 scheme,
             }),
+            is_ours: false,
         };
         drive_boxed(Arc::clone(self.hub()), stream, accepted).await
     }

@@ -5,7 +5,10 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod asked;
 mod bytes;
+mod crowd;
+mod ends;
 mod order;
 mod peers;
 mod recorded;
