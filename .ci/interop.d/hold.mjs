@@ -79,6 +79,8 @@ function py(generation, server, mode, { kind = 'http', speaks = 'legacy', withou
 const FULL = { isFull: true };
 /** The first generation of this SDK ends its session when a request gets an HTTP error. */
 const ENDED_BY_STATUS = { without: ['closed'] };
+/** It logs an HTTP error of this carrier, and waits on. */
+const DEAF_TO_STATUS = { without: ['status', 'closed'] };
 const CASES = [
   sdk('sdk 1.x', 'everything', 'reverse'),
   sdk('client 2.x modern', 'modern', 'reverse'),
@@ -103,7 +105,7 @@ const CASES = [
   sdk('client 2.x (HTTP+SSE)', 'everything (HTTP+SSE)', 'forward', FULL),
   sdk('sdk 1.x (HTTP+SSE)', 'everything (stdio)', 'bridge', FULL),
   sdk('sdk 1.x', 'everything', 'named', FULL),
-  py(1, 'everything (HTTP+SSE)', 'reverse', { kind: 'sse', ...ENDED_BY_STATUS, ...FULL }),
+  py(1, 'everything (HTTP+SSE)', 'reverse', { kind: 'sse', ...DEAF_TO_STATUS, ...FULL }),
   py(1, 'everything (stdio)', 'wrap', FULL),
   py(1, 'everything', 'outward', FULL),
   py(2, 'everything', 'forward', FULL),

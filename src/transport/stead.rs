@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
 use crate::tasks::TaskKind;
@@ -71,7 +71,7 @@ impl Way {
     fn post(&self, endpoint: Option<&str>, message: &[u8]) -> Vec<u8> {
         let target = self.target(endpoint);
         let mut head = format!("POST {target} HTTP/1.1\r\n").into_bytes();
-        let host = self.fields.get(header::HOST).map(|host| host.as_bytes());
+        let host = self.fields.get(header::HOST).map(HeaderValue::as_bytes);
         let asked = self
             .uri
             .authority()
@@ -128,10 +128,10 @@ impl Exchange {
             match outcome {
                 Ok(line) if is_taken(&line) => {}
                 Ok(line) => {
-                    tracing::warn!(%server, answer = line.trim_end(), "an answer in the place of a client was not taken")
+                    tracing::warn!(%server, answer = line.trim_end(), "an answer in the place of a client was not taken");
                 }
                 Err(error) => {
-                    tracing::warn!(%server, %error, "an answer in the place of a client could not be posted")
+                    tracing::warn!(%server, %error, "an answer in the place of a client could not be posted");
                 }
             }
         };

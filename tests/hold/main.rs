@@ -232,6 +232,21 @@ async fn a_held_event_holds_its_stream_and_nothing_overtakes_it() {
 }
 
 #[tokio::test]
+async fn what_came_in_one_piece_with_a_held_event_is_counted_behind_it() {
+    let mut stage = armed(breakpoint("method:notifications/progress $.params.progress=2")).await;
+    let request = stage.request("POST", "", &call(1, "slow"));
+    let (_client, mut upstream) = stage.begin(&request).await;
+    upstream
+        .send([EVENTS, &progress(1), &progress(2), &progress(3), RESULT].concat())
+        .await;
+    snapshot_when(&mut stage.frontend, "two wait behind", |snapshot| {
+        let rows = &snapshot.intercept.rows;
+        rows.first().is_some_and(|row| row.queued_behind == 2)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_held_when_the_proxy_ends_goes_on_unchanged() {
     let mut stage = stage(|config| {
         config.can_hold = true;

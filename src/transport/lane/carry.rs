@@ -64,12 +64,19 @@ impl Lane {
                 return self.ask_for_room(cx, rule);
             }
             Fate::Wait { ticket, is_up } => {
-                if !std::mem::replace(is_up, true) {
+                let comes_up = !std::mem::replace(is_up, true);
+                if comes_up {
                     ticket.come_up();
                 }
                 match ticket.poll_decision(cx) {
                     Poll::Ready(decided) => self.decided(decided, on),
-                    Poll::Pending => return self.wait_for_person(cx),
+                    Poll::Pending => {
+                        if comes_up {
+                            // What came together with it was not behind it yet when that was counted.
+                            self.note_queue();
+                        }
+                        return self.wait_for_person(cx);
+                    }
                 }
             }
             Fate::Do { rule, is_due } => {
