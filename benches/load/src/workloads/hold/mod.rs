@@ -7,29 +7,33 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::client::{Audience, Callers, Calls, Mix, new_stream, open_sessions};
+use crate::client::{Audience, Callers, Mix, new_stream, open_sessions};
 use crate::events::Spec;
 use crate::faults::Faults;
 use crate::proxies::{Desk, Kind, Mock, Proxy, Setup};
 use crate::report::{Bar, Cell, Table, mib, progress};
+use crate::stats::median;
 
-use super::Context;
+use super::{Context, ratio};
 
 pub(crate) use soak::soak as hold_soak;
 
-/// Streams of which one event each is held.
-const HELD: [usize; 3] = [0, 1, 1_000];
+/// Streams of each proxy.
+const STREAMS: usize = 1_000;
+/// Of how many of them one event is held.
+const HELD: [usize; 3] = [0, 1, STREAMS];
 /// Calls beside it: connections and the time between two calls of each.
 const CALLERS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(16);
-/// Runs of each case, of which the one with the lowest p99 counts.
-const RUNS: u32 = 4;
+/// Until memory is what it is.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How often the proxies take turns.
+const ROUNDS: u32 = 5;
 /// What holds the events of the streams and nothing of the calls.
 const BREAKPOINT: &str = "method:notifications/message dir:s2c";
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 8] = [
     "held",
-    "streams",
     "call p50 µs",
     "call p99 µs",
     "p50 ÷ none held",
@@ -51,99 +55,86 @@ pub(crate) async fn hold(context: &mut Context, time: Duration) -> Result<()> {
     rules::rules(context, time / 2).await
 }
 
-/// What is needed to hold on purpose and to let go.
+/// A proxy that holds on purpose, and what is on it.
 struct Stage {
     proxy: Proxy,
     desk: Desk,
     audience: Audience,
     callers: Callers,
-    faults: Faults,
+    held: u64,
+    start_rss: u64,
+    /// In microseconds, of each round.
+    p50: Vec<f64>,
+    p99: Vec<f64>,
 }
 
 async fn beside(context: &mut Context, time: Duration) -> Result<()> {
     let mut mock = Mock::start().await?;
-    let mut stage = Stage::start(context, &mock).await?;
-    let mut table = Table::new("hold", &COLUMNS);
-    // Streams alone, with nothing held of them, so that the memory of both can be told apart.
-    let most = HELD.iter().max().copied().unwrap_or_default();
-    let warm = stage.callers.run(Mix::Answers(1 << 10), time / 2, PAUSE).await;
-    stage.faults.merge(&warm.faults);
-    let start = stage.rss()?;
-    stage.listen(most, 0).await?;
-    let mut before = stage.rss()?;
-    let idle_kib = mib(before.saturating_sub(start)) * 1024.0 / most as f64;
-    let (mut held, mut streams, mut none) = (0, most, None);
-    for count in HELD {
-        progress(format_args!("hold: calls beside {count} held streams"));
-        let more = count - held;
-        stage.listen(more, 1).await?;
-        stage.wait_for_held(count as u64).await?;
-        (held, streams) = (count, streams + more);
-        let now = stage.rss()?;
-        let each = mib(now.saturating_sub(before)) * 1024.0 / more.max(1) as f64;
-        before = now;
-        let calls = stage.quietest(time).await;
-        let none = none.get_or_insert_with(|| calls.clone());
-        let kib = if more > 1 { Some(each) } else { None };
-        table.row(row((held, streams), &calls, none, (now, kib)));
+    let mut faults = Faults::default();
+    let mut stages = Vec::new();
+    for held in HELD {
+        progress(format_args!("hold: {held} of {STREAMS} streams are held"));
+        stages.push(Stage::start(context, &mock, held).await?);
     }
-    stage.finish(context, held as u64).await?;
+    for _ in 0..ROUNDS {
+        for stage in &mut stages {
+            let calls = stage
+                .callers
+                .run(Mix::Answers(1 << 10), time / ROUNDS, PAUSE)
+                .await;
+            faults.merge(&calls.faults);
+            let micros = |share| calls.latency.quantile(share).as_secs_f64() * 1e6;
+            stage.p50.push(micros(0.5));
+            stage.p99.push(micros(0.99));
+        }
+    }
+    let mut table = Table::new("hold", &COLUMNS);
+    let none = stages.first().map(|stage| (stage.p50.clone(), stage.p99.clone()));
+    for stage in &mut stages {
+        let none = none.clone().unwrap_or_default();
+        table.row(stage.row(&none)?);
+    }
+    for stage in stages {
+        stage.finish(&mut faults).await?;
+    }
     mock.check()?;
+    context.report.faults(&faults);
     table.note(format_args!(
-        "Calls of 1 KiB, an answer each, one every 16 ms on 16 connections; latencies are those of the quietest of {RUNS} runs. A \
-         stream of which nothing is held takes {idle_kib:.1} KiB."
+        "Calls of 1 KiB, an answer each, one every 16 ms on 16 connections, beside {STREAMS} streams; proxies take turns, and ratios \
+         are medians over {ROUNDS} rounds."
     ));
     context.report.table(table);
     Ok(())
 }
 
-fn row(
-    (held, streams): (usize, usize),
-    calls: &Calls,
-    none: &Calls,
-    (rss, kib): (u64, Option<f64>),
-) -> [Cell; 9] {
-    let at = |calls: &Calls, share| calls.latency.quantile(share);
-    let ratio = |share| at(calls, share).as_secs_f64() / at(none, share).as_secs_f64().max(1e-9);
-    let more = (at(calls, 0.5).as_secs_f64() - at(none, 0.5).as_secs_f64()) * 1e3;
-    let is_first = held == 0;
-    let barred = |cell: Cell, most| {
-        if is_first {
-            cell
-        } else {
-            cell.barred(Bar::AtMost(most))
-        }
-    };
-    [
-        Cell::count(held as u64),
-        Cell::count(streams as u64),
-        Cell::micros(at(calls, 0.5)),
-        Cell::micros(at(calls, 0.99)),
-        Cell::ratio(ratio(0.5)),
-        barred(Cell::ratio(ratio(0.99)), 1.5),
-        barred(Cell::ratio(more), 1.0),
-        Cell::mib(rss),
-        kib.map_or_else(Cell::none, Cell::figure),
-    ]
-}
-
 impl Stage {
-    async fn start(context: &Context, mock: &Mock) -> Result<Self> {
+    async fn start(context: &Context, mock: &Mock, held: usize) -> Result<Self> {
         let setup = Setup {
             metrics: true,
             limits: ["--wait", "--intercept", BREAKPOINT].map(str::to_owned).to_vec(),
             ..Setup::default()
         };
-        let proxy = Proxy::start_with(Kind::Headless, &context.programs, mock.address, &setup).await?;
+        let mut proxy = Proxy::start_with(Kind::Headless, &context.programs, mock.address, &setup).await?;
         let desk = proxy.desk(&context.programs).await?;
-        let callers = Callers::open(&proxy.target, CALLERS).await?;
-        Ok(Self {
+        let mut callers = Callers::open(&proxy.target, CALLERS).await?;
+        // What calls need is there from then on.
+        callers.run(Mix::Answers(1 << 10), SETTLE, PAUSE).await;
+        let start_rss = proxy.sample()?.rss;
+        let mut stage = Self {
             proxy,
             desk,
             audience: Audience::default(),
             callers,
-            faults: Faults::default(),
-        })
+            held: held as u64,
+            start_rss,
+            p50: Vec::new(),
+            p99: Vec::new(),
+        };
+        stage.listen(held, 1).await?;
+        stage.listen(STREAMS - held, 0).await?;
+        stage.wait_for_held(held as u64).await?;
+        tokio::time::sleep(SETTLE).await;
+        Ok(stage)
     }
 
     /// Opens so many streams with so many events each.
@@ -154,12 +145,35 @@ impl Stage {
             ..Spec::new(new_stream(), events)
         };
         self.audience.add(sessions, spec).await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
         Ok(())
     }
 
-    fn rss(&mut self) -> Result<u64> {
-        Ok(self.proxy.sample()?.rss)
+    fn row(&mut self, (none_p50, none_p99): &(Vec<f64>, Vec<f64>)) -> Result<[Cell; 8]> {
+        let rss = self.proxy.sample()?.rss;
+        let more: Vec<f64> = self
+            .p50
+            .iter()
+            .zip(none_p50)
+            .map(|(mine, none)| (mine - none) / 1e3)
+            .collect();
+        let is_first = self.held == 0;
+        let barred = |cell: Cell, most| {
+            if is_first {
+                cell
+            } else {
+                cell.barred(Bar::AtMost(most))
+            }
+        };
+        Ok([
+            Cell::count(self.held),
+            Cell::figure(median(&self.p50)),
+            Cell::figure(median(&self.p99)),
+            Cell::ratio(ratio(&self.p50, none_p50)),
+            barred(Cell::ratio(ratio(&self.p99, none_p99)), 1.5),
+            barred(Cell::ratio(median(&more)), 1.0),
+            Cell::mib(rss),
+            Cell::figure(mib(rss.saturating_sub(self.start_rss)) * 1024.0 / STREAMS as f64),
+        ])
     }
 
     async fn wait_for_held(&mut self, count: u64) -> Result<()> {
@@ -175,32 +189,15 @@ impl Stage {
         bail!("{held:?} messages are held where it should be {count}")
     }
 
-    /// Calls for some times and returns the run with the lowest p99: what others do on this machine is not measured.
-    async fn quietest(&mut self, time: Duration) -> Calls {
-        let mut best: Option<Calls> = None;
-        for _ in 0..RUNS {
-            let calls = self.callers.run(Mix::Answers(1 << 10), time / RUNS, PAUSE).await;
-            self.faults.merge(&calls.faults);
-            let is_better = |best: &Calls| calls.latency.quantile(0.99) < best.latency.quantile(0.99);
-            if best.as_ref().is_none_or(is_better) {
-                best = Some(calls);
-            }
-        }
-        best.unwrap_or_default()
-    }
-
     /// Lets go of everything; every client has to get what was held for it.
-    async fn finish(mut self, context: &mut Context, held: u64) -> Result<()> {
+    async fn finish(mut self, faults: &mut Faults) -> Result<()> {
         self.desk.held(&["forward", "--all"]).await?;
         self.audience
-            .wait_for(held)
+            .wait_for(self.held)
             .await
             .context("what was held has not come")?;
         self.wait_for_held(0).await?;
-        let heard = self.audience.close(&self.proxy.target).await?;
-        self.faults.merge(&heard.faults);
-        self.callers.close().await?;
-        context.report.faults(&self.faults);
-        Ok(())
+        faults.merge(&self.audience.close(&self.proxy.target).await?.faults);
+        self.callers.close().await
     }
 }
