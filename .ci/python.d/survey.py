@@ -237,16 +237,19 @@ async def survey(transport, mode):
     return {"steps": observer.steps, "inbound": observer.inbound, "methods": sorted(observer.methods | observer.heard())}
 
 
+def transport_to(kind, *target):
+    """What carries a session to a URL, or to a command."""
+    if kind == "stdio":
+        return stdio_client(StdioServerParameters(command=target[0], args=list(target[1:]), env=dict(os.environ)))
+    return {"http": streamable_http_client, "sse": sse_client}[kind](target[0])
+
+
 def main():
     kind, *rest = sys.argv[1:]
-    if kind == "stdio":
-        transport = stdio_client(StdioServerParameters(command=rest[0], args=rest[1:], env=dict(os.environ)))
-        mode = os.environ.get("SURVEY_MODE", "legacy")
-    else:
-        transport = {"http": streamable_http_client, "sse": sse_client}[kind](rest[0])
-        mode = (rest[1:] or ["legacy"])[0]
-    result = anyio.run(survey, transport, mode)
+    mode = os.environ.get("SURVEY_MODE", "legacy") if kind == "stdio" else (rest[1:] or ["legacy"])[0]
+    result = anyio.run(survey, transport_to(kind, *rest), mode)
     sys.stdout.write(json.dumps(result))
 
 
-main()
+if __name__ == "__main__":
+    main()

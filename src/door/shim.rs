@@ -146,8 +146,12 @@ impl Observed {
             let bytes = settled.bytes as u64;
             self.writer.put(&FromProxy::Settled { stream, bytes }, b"")?;
         }
-        if !back.is_empty() && !self.taps[RunPipe::Out as usize].is_within_line() {
-            self.tap(RunPipe::Out).says(&back).await;
+        let other = match stream {
+            RunPipe::In => RunPipe::Out,
+            RunPipe::Out | RunPipe::Err => RunPipe::In,
+        };
+        if !back.is_empty() && !self.taps[other as usize].is_within_line() {
+            self.tap(other).says(&back).await;
         }
         Ok(())
     }

@@ -9,6 +9,9 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, IdSource, ProxySessionId, SessionId, Side};
 use crate::limits::ResourceLimits;
@@ -114,6 +117,8 @@ pub struct Talk {
     pub client: Option<Arc<str>>,
     /// The protocol revision that its client named last, or its server agreed to.
     pub revision: Option<Arc<str>>,
+    /// What is to be said in the event stream of an HTTP+SSE session beside what its server says, while that is open.
+    pub words: Option<mpsc::Sender<Bytes>>,
 }
 
 impl Session {
@@ -314,6 +319,7 @@ impl Registry {
             events: EventTracker::new(self.max_events, self.event_age),
             client: None,
             revision: None,
+            words: None,
         };
         Arc::new(Session {
             id,

@@ -6,7 +6,9 @@ mod sessions;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
+use tokio::sync::mpsc;
 
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
 use crate::resource::meters::Meters;
@@ -25,6 +27,7 @@ use super::rewrite::Changes;
 use super::rewrite::endpoint::EndpointMap;
 use super::rewrite::mount::Mount;
 use super::stated::{Stated, exchange_kind};
+use super::stead::Way;
 use super::upstream::Reuse;
 use super::watchers::Outbox;
 
@@ -47,6 +50,12 @@ struct State {
     status: Option<u16>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
+    /// How its request came, where another one may have to come the same way.
+    way: Option<Box<Way>>,
+    /// Where the messages of its HTTP+SSE session go, as its client asks for it.
+    post_target: Option<String>,
+    /// What is to be said in its stream, until its relay takes that.
+    inbox: Option<mpsc::Receiver<Bytes>>,
     request_bytes: u64,
     response_bytes: u64,
 }
@@ -259,6 +268,18 @@ impl Exchange {
     /// Keeps the place of its request until it ends.
     pub(crate) fn takes(&self, place: StreamPlace) {
         self.lock().place = Some(place);
+    }
+
+    /// Notes how its request came.
+    pub(crate) fn came(&self, way: Way) {
+        self.lock().way = Some(Box::new(way));
+    }
+
+    /// How its request came, and where messages are posted if that is somewhere else.
+    pub(crate) fn way(&self) -> Option<(Way, Option<String>)> {
+        let state = self.lock();
+        let way = state.way.as_deref().cloned()?;
+        Some((way, state.post_target.clone()))
     }
 
     /// Whether the client broke off its request.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
@@ -15,6 +17,8 @@ use super::observed::response_fields;
 use super::own::tell_own_body;
 use super::reader::BodyKind;
 use super::relay::{Relay, ReplyBody};
+use super::serve::ClientConnection;
+use super::stead::Way;
 use super::watchers::Outbox;
 
 /// What becomes of a request.
@@ -25,12 +29,23 @@ pub(super) enum Fate {
     Answered(Response<ReplyBody>),
 }
 
-/// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head.
+/// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head. Notes the way it came
+/// where a request of the server may have to be answered that way.
 ///
 /// # Cancel safety
 /// Dropped when the client goes away: what is held ends as orphaned.
-pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut HeaderMap) -> Fate {
-    if !exchange.asks_rules() {
+pub(super) async fn request(
+    connection: &ClientConnection,
+    exchange: &Arc<Exchange>,
+    relay: Relay,
+    parts: &mut Parts,
+) -> Fate {
+    let asks_rules = exchange.asks_rules();
+    // On a stream that was asked for with GET, rules may be armed long after it has begun.
+    if asks_rules || parts.method == Method::GET {
+        exchange.came(Way::of(connection, &parts.uri, &parts.headers));
+    }
+    if !asks_rules {
         return Fate::Onward(Box::new(relay));
     }
     let mut relay = relay.with_rules(Form::Document);
@@ -46,7 +61,7 @@ pub(super) async fn request(exchange: &Arc<Exchange>, relay: Relay, fields: &mut
         exchange.answer_ourselves(0, EndKind::CutByProxy);
         return Fate::Answered(closed());
     }
-    apply(&relay, &outcome, fields);
+    apply(&relay, &outcome, &mut parts.headers);
     tell_fields(exchange, &outcome);
     Fate::Onward(Box::new(relay))
 }
@@ -127,6 +142,12 @@ fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
 
 /// Gives the client an answer in the place of its server's.
 async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> {
+    let accepted = Reply {
+        status: 202,
+        body: Bytes::new(),
+    };
+    let is_said = reply.status == 200 && exchange.says_in_stream(&reply.body);
+    let reply = if is_said { &accepted } else { reply };
     let mut response = Response::new(ReplyBody::Own(Some(reply.body.clone())));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     if !reply.body.is_empty() {

@@ -30,6 +30,7 @@ pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod stated;
+mod stead;
 pub(crate) mod tap;
 pub(crate) mod tls;
 pub(crate) mod tunnel;

@@ -80,7 +80,7 @@ pub(super) async fn pass(
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body =
         change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
-    let body = match held::request(&exchange, body, &mut parts.headers).await {
+    let body = match held::request(connection, &exchange, body, &mut parts).await {
         held::Fate::Onward(body) => RequestBody::new(*body),
         held::Fate::Answered(response) => return response,
     };

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::mpsc;
 
 use crate::session::observation::Observation;
 use crate::snapshot::{Direction, EndKind};
 
 use super::exchange::Exchange;
-use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress};
+use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, as_event};
 use super::reader::{BodyReader, Draft};
 use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
@@ -99,6 +100,8 @@ pub(crate) struct Relay {
     lane: Option<Box<Lane>>,
     /// Told, and not known to the lane yet.
     notes: Vec<Noted>,
+    /// What is to be said in an HTTP+SSE stream beside what its server says.
+    inbox: Option<mpsc::Receiver<Bytes>>,
     /// What ends the body behind what the lane still has.
     behind: VecDeque<Result<Frame<Bytes>, BodyError>>,
     /// The rules that the lane is, or is not, there for.
@@ -135,6 +138,7 @@ impl Relay {
             stage: None,
             lane: None,
             notes: Vec::new(),
+            inbox: None,
             behind: VecDeque::new(),
             rules_seen: 0,
             waiting: VecDeque::new(),
@@ -339,9 +343,17 @@ impl Relay {
     }
 
     fn tell(&mut self) {
+        self.tell_noting(self.lane.is_some());
+        if self.inbox.is_none() && self.reader.is_of_events() {
+            self.inbox = self.exchange.take_inbox();
+        }
+    }
+
+    /// Tells what was read; for the lane too if it `is_asked`.
+    fn tell_noting(&mut self, is_asked: bool) {
         if !self.drafts.is_empty() {
             let carrier = self.exchange.carrier(self.direction);
-            let notes = self.lane.is_some().then_some(&mut self.notes);
+            let notes = is_asked.then_some(&mut self.notes);
             self.exchange.tell_noted(
                 (self.direction, carrier),
                 &mut self.drafts,
@@ -371,8 +383,14 @@ impl Relay {
         }
         self.stage = (!is_last && !stage.is_done()).then_some(stage);
         // Before it is read, since what an event means may depend on how it goes on.
-        self.hand_on(on);
-        self.read(&chunk, is_last);
+        let pieces = self.tell_rewrites(on);
+        self.reader
+            .push(&chunk, is_last, self.outbox.is_recording(), &mut self.drafts);
+        self.tell();
+        self.hand_on(pieces);
+        if is_last {
+            self.finish(EndKind::Complete);
+        }
     }
 
     /// Puts a chunk into the lane, behind what is told of it.
@@ -397,12 +415,26 @@ impl Relay {
         }
     }
 
-    fn hand_on(&mut self, mut on: Onward) {
+    /// Tells what a stage has changed, and gives what goes on.
+    fn tell_rewrites(&mut self, mut on: Onward) -> Vec<Bytes> {
         on.changes.is_of_request = self.direction == Direction::ClientToServer;
         self.is_changed |= !on.changes.rewrites.is_empty();
         self.exchange.tell_changes(on.changes, &mut self.outbox);
-        let frames = on.pieces.into_iter().map(|piece| Ok(Frame::data(piece)));
-        self.waiting.extend(frames);
+        on.pieces
+    }
+
+    /// What comes out of a stage goes into the lane, if there is one, with what was told of it.
+    fn hand_on(&mut self, pieces: Vec<Bytes>) {
+        match &mut self.lane {
+            Some(lane) => {
+                for piece in &pieces {
+                    lane.push(piece, self.notes.drain(..));
+                }
+            }
+            None => self
+                .waiting
+                .extend(pieces.into_iter().map(|piece| Ok(Frame::data(piece)))),
+        }
     }
 
     /// The body is over: whatever the stage holds goes on.
@@ -410,7 +442,8 @@ impl Relay {
         if let Some(mut stage) = self.stage.take() {
             let mut on = Onward::default();
             stage.finish(is_whole, &mut on);
-            self.hand_on(on);
+            let pieces = self.tell_rewrites(on);
+            self.hand_on(pieces);
         }
     }
 
@@ -441,6 +474,9 @@ impl Relay {
             if let Some(waiting) = self.waiting.pop_front() {
                 return Poll::Ready(Some(waiting));
             }
+            if self.poll_inbox(cx) {
+                continue;
+            }
             match self.poll_lane(cx) {
                 _ if !self.waiting.is_empty() || self.outbox.has_waiting() => continue,
                 Some(Progress::Full) => return Poll::Pending,
@@ -452,6 +488,26 @@ impl Relay {
             }
             ready!(self.poll_source(cx));
         }
+    }
+
+    /// Says what is to be said in this stream, between two events. It does not wait behind what is held.
+    fn poll_inbox(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_between = !self.reader.is_inside_frame()
+            && self.stage.is_none()
+            && !self.is_over()
+            && self.lane.as_ref().is_none_or(|lane| !lane.is_within_frame());
+        let Some(inbox) = self.inbox.as_mut().filter(|_| is_between) else {
+            return false;
+        };
+        let Poll::Ready(Some(message)) = inbox.poll_recv(cx) else {
+            return false;
+        };
+        let event = as_event(&message);
+        self.reader
+            .push(&event, false, self.outbox.is_recording(), &mut self.drafts);
+        self.tell_noting(false);
+        self.waiting.push_back(Ok(Frame::data(event)));
+        true
     }
 
     /// Takes the next frame of the body, or its end.

@@ -5,7 +5,10 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod asked;
 mod bytes;
+mod crowd;
+mod ends;
 mod order;
 mod peers;
 mod recorded;
@@ -226,6 +229,21 @@ async fn a_held_event_holds_its_stream_and_nothing_overtakes_it() {
     let rest = client.read_all_chunks().await;
     let expected = [progress(2), progress(3), RESULT.to_owned()].concat();
     assert_eq!(String::from_utf8(rest).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn what_came_in_one_piece_with_a_held_event_is_counted_behind_it() {
+    let mut stage = armed(breakpoint("method:notifications/progress $.params.progress=2")).await;
+    let request = stage.request("POST", "", &call(1, "slow"));
+    let (_client, mut upstream) = stage.begin(&request).await;
+    upstream
+        .send([EVENTS, &progress(1), &progress(2), &progress(3), RESULT].concat())
+        .await;
+    snapshot_when(&mut stage.frontend, "two wait behind", |snapshot| {
+        let rows = &snapshot.intercept.rows;
+        rows.first().is_some_and(|row| row.queued_behind == 2)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -487,52 +487,90 @@ fn a_call_is_held_changed_in_the_editor_and_forwarded() {
     assert_given_back(&tui, &settings);
 }
 
+/// A screen on which a call is held, with the client of that call and its server.
+struct HeldCall {
+    tui: Tui,
+    client: TcpStream,
+    upstream: TcpListener,
+    body: String,
+}
+
+impl HeldCall {
+    fn start(home: &Path) -> Self {
+        let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
+        let arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &url,
+            "--drain-timeout",
+            "1h",
+        ];
+        let mut tui = Tui::start(command(home, &arguments), 100, 30);
+        tui.wait_for("where clients can connect", PATIENCE, |text| {
+            own_address(text).is_some()
+        });
+        let address = own_address(&tui.text()).unwrap();
+        tui.press(":break method:tools/call\r");
+        tui.wait_for("the breakpoint", PATIENCE, |text| text.contains("1 rule"));
+        let body = call_with("mine");
+        let mut client = TcpStream::connect(&address).unwrap();
+        write!(
+            client,
+            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        tui.wait_for("the badge", PATIENCE, |text| text.contains("⏸ 1 held"));
+        Self {
+            tui,
+            client,
+            upstream,
+            body,
+        }
+    }
+
+    /// The call reaches its server as it came, and its client gets the answer.
+    fn goes_on(&mut self) {
+        let (mut server, _) = self.upstream.accept().unwrap();
+        let request = read_until(&mut server, &self.body);
+        assert!(request.ends_with(&format!("\r\n\r\n{}", self.body)), "{request}");
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
+        write!(
+            server,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+            answer.len()
+        )
+        .unwrap();
+        read_until(&mut self.client, answer);
+    }
+}
+
 #[test]
 fn quitting_with_something_held_asks_and_lets_it_go_on_unchanged() {
     let home = tempfile::tempdir().unwrap();
-    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let url = format!("http://{}/mcp", upstream.local_addr().unwrap());
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--upstream",
-        &url,
-        "--drain-timeout",
-        "1h",
-    ];
-    let mut tui = Tui::start(command(home.path(), &arguments), 100, 30);
-    tui.wait_for("where clients can connect", PATIENCE, |text| {
-        own_address(text).is_some()
-    });
-    let address = own_address(&tui.text()).unwrap();
-    tui.press(":break method:tools/call\r");
-    tui.wait_for("the breakpoint", PATIENCE, |text| text.contains("1 rule"));
-    let body = call_with("mine");
-    let mut client = TcpStream::connect(&address).unwrap();
-    write!(
-        client,
-        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    tui.wait_for("the badge", PATIENCE, |text| text.contains("⏸ 1 held"));
-    tui.press("q");
-    tui.wait_for("the question", PATIENCE, |text| {
+    let mut held = HeldCall::start(home.path());
+    held.tui.press("q");
+    held.tui.wait_for("the question", PATIENCE, |text| {
         text.contains("quit? 1 held message would go on unchanged")
     });
-    tui.press("n");
-    tui.wait_for("no quitting", PATIENCE, |text| text.contains("nothing was done"));
-    tui.press("qy");
-    let (mut server, _) = upstream.accept().unwrap();
-    read_until(&mut server, &body);
-    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#;
-    write!(
-        server,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
-        answer.len()
-    )
-    .unwrap();
-    read_until(&mut client, answer);
-    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+    held.tui.press("n");
+    held.tui
+        .wait_for("no quitting", PATIENCE, |text| text.contains("nothing was done"));
+    held.tui.press("qy");
+    held.goes_on();
+    assert_eq!(held.tui.finish(PATIENCE).exit_code(), 0);
+}
+
+#[test]
+fn what_is_held_goes_on_when_its_screen_is_told_to_end_or_its_terminal_is_closed() {
+    for way in [Signal::TERM, Signal::HUP] {
+        let home = tempfile::tempdir().unwrap();
+        let mut held = HeldCall::start(home.path());
+        signal(&held.tui, way);
+        held.goes_on();
+        held.tui.finish(PATIENCE);
+    }
 }

@@ -11,6 +11,7 @@ mod tls;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use binary::{Headless, Home, Ran};
@@ -33,8 +34,13 @@ fn reason(ran: &Ran) -> &str {
     reason.unwrap_or_else(|| panic!("{ran:?}")).0
 }
 
-/// Answers one POST and gives its head and body.
+/// Answers one POST with a pong and gives its head and body.
 fn answer_once(server: &TcpListener) -> (String, String) {
+    answer_with(server, |_| PONG)
+}
+
+/// Answers one POST with what `answer` makes of its body.
+fn answer_with(server: &TcpListener, answer: impl Fn(&str) -> &'static str) -> (String, String) {
     let (socket, _) = server.accept().unwrap();
     let mut reader = BufReader::new(socket);
     let mut head = String::new();
@@ -51,13 +57,15 @@ fn answer_once(server: &TcpListener) -> (String, String) {
         .unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
-    let length = PONG.len();
+    let body = String::from_utf8(body).unwrap();
+    let answer = answer(&body);
+    let length = answer.len();
     write!(
         reader.get_mut(),
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{PONG}"
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{answer}"
     )
     .unwrap();
-    (head, String::from_utf8(body).unwrap())
+    (head, body)
 }
 
 #[test]
@@ -219,5 +227,71 @@ async fn a_running_proxy_sees_the_run_and_is_the_way_to_an_https_server() {
     ] {
         let is_there = |line: &str| words.iter().all(|word| line.contains(word));
         assert!(shown.lines().any(is_there), "{words:?}\n{shown}");
+    }
+}
+
+#[test]
+fn a_proxy_holds_a_line_before_it_becomes_a_request_and_its_edit_is_what_the_server_gets() {
+    const GATE: &str = r#"{"jsonrpc":"2.0","id":"g","method":"gate"}"#;
+    const OPEN: &str = r#"{"jsonrpc":"2.0","id":"g","result":{"open":true}}"#;
+    const GATED: &str = r#"{"jsonrpc":"2.0","id":"g","result":{}}"#;
+    const RULES: &str = "[[rule]]\nname = \"gate\"\nwhen = \"dir:c2s method:gate\"\nanswer = {}\n\
+        [[rule]]\nname = \"hold\"\nwhen = \"dir:c2s method:ping\"\nthen = \"hold\"\n";
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", server.local_addr().unwrap());
+    let home = Home::new();
+    let rules = home.file("rules.toml", RULES);
+    let proxy = Headless::start(&home, &["--wait", "--format", "none", "--rules", &rules]);
+    let held = |arguments: &[&str]| home.run(&[&["held", "--connect", &proxy.address], arguments].concat());
+    let is_open = || held(&["list"]).code == Some(0);
+    until("a control door", is_open);
+    let mut command = home.command(&["wrap", "--connect", &proxy.address, "--upstream", &url]);
+    let mut shim = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = shim.stdin.take().unwrap();
+    let mut output = BufReader::new(shim.stdout.take().unwrap());
+    let mut line = String::new();
+    let (bodies, heard) = sync_channel(1000);
+    let serving = std::thread::Builder::new().spawn(move || {
+        loop {
+            let (_, body) = answer_with(&server, |body| if body == GATE { OPEN } else { PONG });
+            if body != GATE {
+                bodies.send(body).unwrap();
+                return;
+            }
+        }
+    });
+    // Until the proxy was found and its rules act, the server is asked.
+    while line.trim_end() != GATED {
+        line.clear();
+        writeln!(input, "{GATE}").unwrap();
+        output.read_line(&mut line).unwrap();
+    }
+    writeln!(input, "{PING}").unwrap();
+    until("a held line", || held(&["list"]).stdout.contains("ping"));
+    let edited = held(&["edit", "1", "--set", "$.params.by=hand"]);
+    assert_eq!(edited.code, Some(0), "{edited:?}");
+    assert_eq!(held(&["forward", "1"]).code, Some(0));
+    assert_eq!(
+        heard.recv_timeout(Duration::from_mins(1)).unwrap(),
+        PING.replace("\"ping\"", "\"ping\",\"params\":{\"by\":\"hand\"}")
+    );
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, format!("{PONG}\n"));
+    serving.unwrap().join().unwrap();
+    drop(input);
+    assert!(shim.wait().unwrap().success());
+    assert_eq!(proxy.terminate().code, Some(0));
+}
+
+/// Waits for what has no event to wait for.
+fn until(what: &str, is_it: impl Fn() -> bool) {
+    let clock = Clock::start();
+    while !is_it() {
+        assert!(
+            clock.now().since(clock.started_at()) < Duration::from_mins(1),
+            "never: {what}"
+        );
+        std::thread::yield_now();
     }
 }

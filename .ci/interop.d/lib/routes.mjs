@@ -39,18 +39,22 @@ export function direct({ authority, path, command }) {
 }
 
 /**
- * Starts the proxy in `mode` and makes the route through it; `close()` stops it and resolves to what it left behind.
- * `crosses` says that what the client sees of HTTP cannot be compared.
+ * Starts the proxy in `mode`, with `more` options, and makes the route through it; `close()` stops it and resolves to what it
+ * left behind. `crosses` says that what the client sees of HTTP cannot be compared, `proxy` is where the proxy listens, and
+ * `heard()` waits for a line of its output.
  */
-export async function proxied(mode, server) {
+export async function proxied(mode, server, more = []) {
   const directory = await mkdtemp(join(tmpdir(), 'shadowcat-interop-'));
   const recording = join(directory, 'session.jsonl');
-  const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`, ...OPTIONS[mode]?.(server) ?? []];
+  const args = ['--listen', '127.0.0.1:0', '--headless', '--format', 'json', `--record=${recording}`, ...more, ...OPTIONS[mode]?.(server) ?? []];
   const child = await start('the proxy', PROXY, args, { ready: LISTENING });
   const route = ROUTES[mode](child.match[1], server);
   return {
     ...route,
     crosses: CROSSING.has(mode),
+    proxy: child.match[1],
+    lines: child.lines,
+    heard: child.heard,
     recording,
     close: async () => {
       await route.dispatcher?.destroy();

@@ -17,3 +17,13 @@ export async function within(what, promise, milliseconds = STEP_MILLISECONDS) {
     clearTimeout(timer);
   }
 }
+
+/** Resolves to the first thing that `look` finds, asking again and again. */
+export async function until(what, look, milliseconds = STEP_MILLISECONDS) {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end) {
+    const found = await look();
+    if (found) return found;
+  }
+  throw new Late(`no ${what} within ${milliseconds} ms`);
+}

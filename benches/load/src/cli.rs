@@ -39,7 +39,7 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
-    /// All of them but `soak`, one after the other
+    /// All of them but `soak` and `hold-soak`, one after the other
     All,
     /// Tool calls, one after the other on each connection
     Calls(CallsArgs),
@@ -72,6 +72,14 @@ pub(crate) enum Job {
     Ramp(RampArgs),
     /// A steady mix of calls and streams for a long time, at the end of which the recording has to hold every message
     Soak(SoakArgs),
+    /// Calls beside 0, 1 and 1,000 held streams, what a held stream takes, and calls under 0 to 100 armed rules
+    Hold,
+    /// Random traffic over several carriers, all of it held, and random decisions; nothing may be left in the end
+    HoldSoak {
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock {

@@ -30,6 +30,8 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
             workloads::legacy_sse(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await
         }
         Job::Tls => workloads::tls(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
+        Job::Hold => workloads::hold(context, Duration::from_secs(if quick { 2 } else { 8 })).await,
+        Job::HoldSoak { seconds } => workloads::hold_soak(context, Duration::from_secs(seconds)).await,
         Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
     }
 }
@@ -53,6 +55,7 @@ async fn all(context: &mut Context, quick: bool) -> Result<()> {
         Job::Stdio,
         Job::LegacySse,
         Job::Tls,
+        Job::Hold,
         Job::Ramp(ramp),
     ];
     for job in jobs {

@@ -52,6 +52,8 @@ pub struct HeldFacts {
     pub side: Side,
     /// The client's address without its port.
     pub address: String,
+    /// Whether its sender can be answered in the place of its receiver.
+    pub is_answerable: bool,
     /// What came.
     pub payload: Bytes,
     /// The HTTP head that came with it.
@@ -180,6 +182,11 @@ pub struct HeldSummary {
     pub oldest_budget: Duration,
 }
 
+/// Why a request of a server cannot be answered: over WebSocket, and in a stream that was asked for with POST before any rule
+/// was armed.
+const NO_WAY_BACK: &str =
+    "nothing can be said here in the place of its client; edit it, forward it or drop it";
+
 impl HeldFacts {
     pub(super) fn row(&self) -> HeldRow {
         HeldRow {
@@ -214,7 +221,6 @@ impl HeldFacts {
 
     /// Whether a decision makes sense for what the message is.
     pub(super) fn fits(&self, decision: &Decision) -> Result<(), HoldError> {
-        let is_from_client = self.direction == Direction::ClientToServer;
         let unfit = |what, why| {
             Err(HoldError::Unfit {
                 id: self.id,
@@ -227,21 +233,16 @@ impl HeldFacts {
             (Decision::Answer(_), _) if is_batch => {
                 unfit("a batch", "edit it, forward it or refuse it as a whole")
             }
-            (Decision::Answer(_), RowKind::Request) if is_from_client => Ok(()),
-            (Decision::Answer(_), RowKind::Request) => {
-                unfit("a request of the server", "edit it, forward it or drop it")
-            }
+            (Decision::Answer(_), RowKind::Request) if self.is_answerable => Ok(()),
+            (Decision::Answer(_), RowKind::Request) => unfit("a request of the server", NO_WAY_BACK),
             (Decision::Answer(_), _) => unfit("no request", "only requests can be answered"),
             (Decision::Refuse(_), RowKind::Notification) => {
                 unfit("a notification", "nobody waits for an answer; drop it instead")
             }
             (Decision::Refuse(refusal), RowKind::Request)
-                if !is_from_client && *refusal != Refusal::Close =>
+                if !self.is_answerable && *refusal != Refusal::Close =>
             {
-                unfit(
-                    "a request of the server",
-                    "an answer would have to come from its client; edit it, forward it or drop it",
-                )
+                unfit("a request of the server", NO_WAY_BACK)
             }
             _ => Ok(()),
         }

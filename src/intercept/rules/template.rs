@@ -73,9 +73,30 @@ pub fn check(template: &str) -> Result<(), TemplateError> {
     check_json(&filled)
 }
 
-/// The answer to a request: its own id and this result. A request without an id is answered under `null`.
+/// The answer to a request: its own id and this result. A request without an id is answered under `null`. The result of a
+/// request of 2026-07-28 is complete, if it does not say otherwise.
+///
+/// Source: MCP 2026-07-28, Base Protocol, "Results": `resultType` has to be there.
 pub fn answer(request: &[u8], result: &str) -> String {
+    let result = with_result_type(request, result);
     format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id_of(request))
+}
+
+fn with_result_type<'a>(request: &[u8], result: &'a str) -> Cow<'a, str> {
+    const REVISION: [PathStep<'_>; 3] = [
+        PathStep::Key("params"),
+        PathStep::Key("_meta"),
+        PathStep::Key("io.modelcontextprotocol/protocolVersion"),
+    ];
+    let has_type = find_path(result.as_bytes(), &[PathStep::Key("resultType")]).is_some();
+    let Some(members) = result.trim_start().strip_prefix('{').map(str::trim_start) else {
+        return result.into();
+    };
+    if has_type || find_path(request, &REVISION).is_none() {
+        return result.into();
+    }
+    let comma = if members.starts_with('}') { "" } else { "," };
+    format!(r#"{{"resultType":"complete"{comma}{members}"#).into()
 }
 
 /// An error as answer to the request with this id, which is a JSON token such as `7` or `"7"`.
@@ -283,6 +304,25 @@ mod tests {
         assert_eq!(
             error_answer("7", -32602, "no \"x\""),
             r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no \"x\""}}"#
+        );
+    }
+
+    #[test]
+    fn a_result_for_a_modern_request_is_complete_unless_it_says_otherwise() {
+        let modern =
+            br#"{"id":1,"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+        for (result, expected) in [
+            (r#"{"a":1}"#, r#"{"resultType":"complete","a":1}"#),
+            ("{ }", r#"{"resultType":"complete"}"#),
+            (r#"{"resultType":"x"}"#, r#"{"resultType":"x"}"#),
+            ("[1]", "[1]"),
+        ] {
+            let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{expected}}}"#);
+            assert_eq!(answer(modern, result), expected);
+        }
+        assert_eq!(
+            answer(br#"{"id":1}"#, "{}"),
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#
         );
     }
 

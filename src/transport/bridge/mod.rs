@@ -91,7 +91,7 @@ pub(crate) async fn serve(
     outbox.flush().await;
     server.note_exchange();
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
-    let fate = held::request(&exchange, body, &mut parts.headers).await;
+    let fate = held::request(connection, &exchange, body, &mut parts).await;
     exchange.time(|timing| timing.sent = Some(hub.clock.now()));
     let visit = Visit {
         hub,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use crate::codec::envelope::{Envelope, Field};
 use crate::mcp::era;
 use crate::session::observation::{Event, ExchangeKind, Observation};
@@ -11,6 +14,9 @@ use crate::snapshot::SessionBasis;
 use super::super::stated::resolve;
 use super::super::watchers::Outbox;
 use super::Exchange;
+
+/// Messages that wait to be said in an HTTP+SSE stream beside what its server says.
+const WORDS: usize = 64;
 
 impl Exchange {
     pub(super) fn join_by_head(&self, kind: ExchangeKind, outbox: &mut Outbox) {
@@ -142,6 +148,7 @@ impl Exchange {
     /// Joins the HTTP+SSE session whose messages go to `endpoint`.
     pub(crate) fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
         let target = resolve(&self.stated.target, endpoint);
+        self.lock().post_target = Some(target.to_string());
         let key = SessionKey::Endpoint {
             server: Arc::clone(&self.server),
             target,
@@ -151,7 +158,22 @@ impl Exchange {
             self.hub
                 .registry
                 .find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
+        let (words, inbox) = mpsc::channel(WORDS);
+        found.session.talk().words = Some(words);
+        self.lock().inbox = Some(inbox);
         self.join(found, outbox);
+    }
+
+    /// What is to be said in its stream beside what its server says; once, and only in that of an HTTP+SSE session.
+    pub(crate) fn take_inbox(&self) -> Option<mpsc::Receiver<Bytes>> {
+        self.lock().inbox.take()
+    }
+
+    /// Says a message in the stream of its HTTP+SSE session, where clients of 2024-11-05 look for answers. False if that is
+    /// another kind of session, its stream is not open, or too much waits there.
+    pub(crate) fn says_in_stream(&self, message: &Bytes) -> bool {
+        let words = self.session().and_then(|session| session.talk().words.clone());
+        words.is_some_and(|words| words.try_send(message.clone()).is_ok())
     }
 
     pub(super) fn peer_key(&self) -> SessionKey {

@@ -65,12 +65,19 @@ impl Lane {
                 return self.ask_for_room(cx, rule);
             }
             Fate::Wait { ticket, is_up } => {
-                if !std::mem::replace(is_up, true) {
+                let comes_up = !std::mem::replace(is_up, true);
+                if comes_up {
                     ticket.come_up();
                 }
                 match ticket.poll_decision(cx) {
                     Poll::Ready(decided) => self.decided(decided, on),
-                    Poll::Pending => return self.wait_for_person(cx),
+                    Poll::Pending => {
+                        if comes_up {
+                            // What came together with it was not behind it yet when that was counted.
+                            self.note_queue();
+                        }
+                        return self.wait_for_person(cx);
+                    }
                 }
             }
             Fate::Do { rule, is_due } => {
@@ -315,7 +322,7 @@ impl Lane {
     fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
         match &rule.verdict {
             Verdict::Replace(changes) => self.replace(entry, changes, on),
-            Verdict::Answer { result } => match Self::answer_from(entry, result) {
+            Verdict::Answer { result } => match self.answer_from(entry, result) {
                 Ok(message) => self.carry_out(entry, &Decision::Answer(message), None, Actor::Rule, on),
                 Err(problem) => {
                     tracing::warn!(
@@ -344,7 +351,10 @@ impl Lane {
         }
     }
 
-    fn answer_from(entry: &Entry, result: &str) -> Result<Bytes, String> {
+    fn answer_from(&self, entry: &Entry, result: &str) -> Result<Bytes, String> {
+        if !self.is_answerable() {
+            return Err("nothing can be said here in the place of its client".to_owned());
+        }
         let payload = entry
             .noted
             .as_ref()
@@ -509,8 +519,16 @@ impl Lane {
         }
     }
 
-    /// Gives the sender of a request this message.
+    fn is_request(&self, entry: &Entry) -> bool {
+        let noted = entry.noted.as_ref();
+        noted.is_some_and(|noted| self.kind_of(noted) == RowKind::Request)
+    }
+
+    /// Gives the sender of a request this message, or puts it in the place of an answer.
     fn answer(&mut self, entry: &Entry, message: Bytes, on: &mut Passed) {
+        if self.direction == Direction::ServerToClient && self.is_request(entry) {
+            return self.answer_server(entry, message, on);
+        }
         match (self.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
                 self.outcome.reply = Some(Reply {
@@ -526,6 +544,16 @@ impl Lane {
         }
     }
 
+    /// A server's request does not reach its client; where there is a way, the server gets this message in its place.
+    fn answer_server(&mut self, entry: &Entry, message: Bytes, on: &mut Passed) {
+        self.drop_silently(entry, on);
+        match self.form {
+            Form::Lines => on.back.push(message),
+            Form::Events => self.exchange.post_as_client(message),
+            Form::Document | Form::Messages => {}
+        }
+    }
+
     fn refuse(
         &mut self,
         entry: &Entry,
@@ -538,7 +566,8 @@ impl Lane {
             .noted
             .as_ref()
             .map_or(RowKind::Malformed, |noted| self.kind_of(noted));
-        if *refusal == Refusal::Close {
+        // Behind a shim the connection is the server's process: there an error says so.
+        if *refusal == Refusal::Close && self.form != Form::Lines {
             self.outcome.is_closed = true;
             self.close(on);
             return self.deed(ending, actor, None);
@@ -551,9 +580,8 @@ impl Lane {
         }
         let message = words::refusals(entry.noted.as_ref(), refusal);
         if is_request && !from_client {
-            // Only an answer from the client could reach the server; it gets none.
-            self.drop_silently(entry, on);
-            return self.deed(ending, actor, None);
+            self.answer_server(entry, message.clone(), on);
+            return self.deed(ending, actor, self.is_answerable().then_some(message));
         }
         match (self.form, refusal) {
             (Form::Document, Refusal::Status(status)) if from_client => {
@@ -616,11 +644,7 @@ impl Lane {
     fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
         match (self.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
-                let is_request = entry
-                    .noted
-                    .as_ref()
-                    .is_some_and(|noted| self.kind_of(noted) == RowKind::Request);
-                if is_request {
+                if self.is_request(entry) {
                     self.outcome.is_silent = true;
                 } else {
                     self.outcome.reply = Some(Reply {

@@ -144,12 +144,22 @@ impl Lane {
             client: client.map(|client| client.to_string()),
             side: self.exchange.side,
             address: self.exchange.client().to_string(),
+            is_answerable: self.is_answerable(),
             payload: noted.payload.clone(),
             head: self.head(),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
             budget: budget.time,
             budget_source: budget.source,
+        }
+    }
+
+    /// Whether who sends here can be answered: clients always, a server where its client's answers come another way.
+    pub(super) fn is_answerable(&self) -> bool {
+        match (self.direction, self.form) {
+            (Direction::ClientToServer, _) | (_, Form::Lines) => true,
+            (Direction::ServerToClient, Form::Events) => self.exchange.has_way(),
+            (Direction::ServerToClient, Form::Document | Form::Messages) => false,
         }
     }
 

@@ -34,6 +34,7 @@ use super::exchange::Exchange;
 pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
+pub(crate) use words::as_event;
 
 /// What keeps a held event stream alive.
 const COMMENT: &[u8] = b": held\n\n";

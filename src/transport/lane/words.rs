@@ -62,6 +62,13 @@ pub(super) fn resume_point(id: &str, with_data: bool) -> Bytes {
     Bytes::from(format!("id: {id}\n{data}\n"))
 }
 
+/// A message as an event of an HTTP+SSE stream (MCP 2024-11-05, Transports).
+pub(crate) fn as_event(message: &[u8]) -> Bytes {
+    [b"event: message\ndata: ", &*one_line(message, false), b"\n"]
+        .concat()
+        .into()
+}
+
 /// A payload on one line, with its end.
 pub(super) fn one_line(payload: &[u8], is_windows: bool) -> Bytes {
     let mut line: Vec<u8> = payload.to_vec();

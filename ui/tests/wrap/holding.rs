@@ -20,6 +20,7 @@ use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::{Hits, Rule, Verdict};
 use shadowcat::snapshot::{Command as EngineCommand, Reply};
 
+use super::binary::Headless;
 use super::*;
 
 /// A proxy in this process, whose rule holds calls of the tool `held`.
@@ -43,7 +44,11 @@ impl Holding {
         let result = r#"{"gated":true}"#.to_owned();
         let rules = vec![
             rule("gate", "dir:c2s tool:gate", Verdict::Answer { result }),
-            rule("test", "dir:c2s tool:held", Verdict::Hold),
+            rule(
+                "test",
+                "(dir:c2s tool:held) | (dir:s2c kind:request method:roots/list)",
+                Verdict::Hold,
+            ),
         ];
         let engine = Engine::start(Config {
             door: Some(home.path().join("door")),
@@ -134,6 +139,28 @@ fn a_call_is_held_edited_and_answered_before_the_command_sees_it() {
 }
 
 #[test]
+fn what_the_command_asks_is_answered_in_the_place_of_its_client() {
+    let home = Home::new();
+    let proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    // `cat` asks what it is told, and says the answer that it gets.
+    wrapped.say(&format!(
+        "{}\n",
+        r#"{"jsonrpc":"2.0","id":"r-1","method":"roots/list"}"#
+    ));
+    let id = proxy.only_held();
+    let result = r#"{"roots":[]}"#.to_owned();
+    proxy.ask(InterceptCommand::Answer { id, result });
+    assert_eq!(
+        wrapped.line(),
+        r#"{"jsonrpc":"2.0","id":"r-1","result":{"roots":[]}}"#
+    );
+    wrapped.echo(&call(10, "free", "c"));
+    assert!(wrapped.finish().success());
+}
+
+#[test]
 fn the_end_of_the_input_waits_behind_a_held_call_and_a_proxy_that_ends_lets_both_go() {
     let home = Home::new();
     let proxy = Holding::start(&home);
@@ -164,6 +191,43 @@ fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
     assert!(wrapped.line() == large, "the line passed changed");
     assert_eq!(wrapped.line(), call(2, "free", ""));
     saying.unwrap().join().unwrap();
+}
+
+/// How a proxy of its own process ends.
+const WAYS_TO_END: [Signal; 2] = [Signal::KILL, Signal::TERM];
+
+#[test]
+fn the_lines_that_a_proxy_holds_go_on_in_order_when_its_process_is_killed_or_ends() {
+    const RULES: &str = "[[rule]]\nname = \"gate\"\nwhen = \"dir:c2s tool:gate\"\nanswer = { gated = true }\n\
+        [[rule]]\nname = \"hold\"\nwhen = \"dir:c2s tool:held\"\nthen = \"hold\"\n";
+    for way in WAYS_TO_END {
+        let home = Home::new();
+        let rules = home.file("rules.toml", RULES);
+        let mut proxy = Headless::start(&home, &["--wait", "--format", "none", "--rules", &rules]);
+        let mut wrapped = Wrapped::start(&home, &["--connect", &proxy.address], &["cat"]);
+        until_gated(&mut wrapped);
+        let lines = [
+            call(1, "free", "a"),
+            call(2, "held", "b"),
+            call(3, "free", "c"),
+            call(4, "held", "d"),
+        ];
+        wrapped.say(&format!("{}\n", lines.join("\n")));
+        assert_eq!(wrapped.line(), lines[0]);
+        let held = ["held", "list", "--format", "json", "--connect", &proxy.address];
+        let is_both = |rows: Vec<serde_json::Value>| rows.len() == 2;
+        until("two held lines", || {
+            serde_json::from_str(&home.run(&held).stdout).is_ok_and(is_both)
+        });
+        kill_process(pid(&proxy.child.id().to_string()), way).unwrap();
+        for line in &lines[1..] {
+            assert_eq!(wrapped.line(), *line, "{way:?}");
+        }
+        proxy.child.wait().unwrap();
+        // From then on nothing waits.
+        wrapped.echo(&call(5, "held", "e"));
+        assert!(wrapped.finish().success());
+    }
 }
 
 /// What a proxy does with what it is asked about.

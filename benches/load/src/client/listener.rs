@@ -23,6 +23,9 @@ pub(crate) fn new_stream() -> u64 {
     NEXT_STREAM.fetch_add(1, Ordering::Relaxed)
 }
 
+/// What the proxy says while it holds an event, so that the connection is kept.
+const KEPT_ALIVE: &[u8] = b": held\n\n";
+
 /// What listeners heard.
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
@@ -81,6 +84,9 @@ impl Checker {
     fn event(&mut self, start: usize, end: usize, now: u64, heard: &mut Heard) {
         let found = self.buffer.get(start..end).unwrap_or_default();
         self.expected.clear();
+        if found == KEPT_ALIVE {
+            return;
+        }
         match Event::read(found) {
             Event::Numbered { seq, at_ns } => {
                 events::append_event(self.spec.stream, seq, at_ns, self.spec.bytes, &mut self.expected);

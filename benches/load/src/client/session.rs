@@ -146,6 +146,11 @@ impl Session {
         faults.check_answer(id, nth, self.expected(), found);
     }
 
+    /// Head fields that every request of the session carries.
+    pub(crate) fn fields(&self) -> &str {
+        &self.handle.fields
+    }
+
     /// The session's name.
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()

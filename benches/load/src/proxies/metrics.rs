@@ -14,6 +14,8 @@ pub(crate) struct Scrape {
     pub(crate) tasks: u64,
     /// Tasks that ended by a panic.
     pub(crate) panicked: u64,
+    /// Messages held.
+    pub(crate) held: u64,
 }
 
 impl Scrape {
@@ -35,8 +37,18 @@ impl Scrape {
         Self {
             tasks: sum("shadowcat_tasks_live"),
             panicked: sum("shadowcat_tasks_panicked_total"),
+            held: labelled(text, "shadowcat_limit_used", "limit=\"max_held_messages\"") as u64,
         }
     }
+}
+
+/// The sum of the samples of a metric that have this label.
+fn labelled(text: &str, name: &str, label: &str) -> f64 {
+    let has_it = |line: &&str| line.contains(label);
+    text.lines()
+        .filter(has_it)
+        .filter_map(|line| sample(line, name))
+        .sum()
 }
 
 /// The value of a line if it is a sample of this metric.
@@ -57,12 +69,14 @@ mod tests {
     fn samples_of_all_labels_are_added() {
         let text = "# TYPE shadowcat_tasks_live gauge\nshadowcat_tasks_live{kind=\"connection\"} 12\n\
             shadowcat_tasks_live{kind=\"ledger\"} 1\nshadowcat_tasks_live_other 7\n\
-            shadowcat_tasks_panicked_total{kind=\"a} b\"} 2\n";
+            shadowcat_tasks_panicked_total{kind=\"a} b\"} 2\nshadowcat_limit_used{limit=\"max_held_bytes\"} 9\n\
+            shadowcat_limit_used{limit=\"max_held_messages\",unit=\"things\"} 3\n";
         assert_eq!(
             Scrape::parse(text),
             Scrape {
                 tasks: 13,
-                panicked: 2
+                panicked: 2,
+                held: 3
             }
         );
     }

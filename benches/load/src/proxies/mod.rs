@@ -1,6 +1,7 @@
 //! The proxies that are measured, each a process of its own.
 
 mod bare;
+mod desk;
 mod metrics;
 mod mock;
 mod nginx;
@@ -16,6 +17,7 @@ use anyhow::{Result, bail};
 use crate::client::Target;
 use crate::proc::{Sample, children_of};
 
+pub(crate) use desk::Desk;
 use metrics::Scrape;
 pub(crate) use mock::Mock;
 pub(crate) use shadowcat::Recording;
@@ -213,6 +215,19 @@ impl Proxy {
             bail!("{} tasks of the proxy panicked", scrape.panicked);
         }
         Ok(Some(scrape))
+    }
+
+    /// Who decides about what the proxy holds.
+    ///
+    /// # Errors
+    /// It is no shadowcat-tui, or its control door does not open.
+    pub(crate) async fn desk(&self, programs: &Programs) -> Result<Desk> {
+        let Running::Shadowcat(shadowcat) = &self.running else {
+            bail!("only shadowcat-tui holds messages");
+        };
+        let desk = Desk::new(&programs.shadowcat, &shadowcat.door, shadowcat.address);
+        desk.open().await?;
+        Ok(desk)
     }
 
     /// Bytes of the recording so far.

@@ -33,6 +33,8 @@ pub(super) struct Shadowcat {
     pub(super) address: SocketAddr,
     /// Where it tells its figures, if it does.
     pub(super) metrics: Option<SocketAddr>,
+    /// Where shims and scripts find it.
+    pub(super) door: PathBuf,
     running: Running,
     home: TempDir,
 }
@@ -60,16 +62,18 @@ impl Shadowcat {
     ) -> Result<Self> {
         let home = tempfile::tempdir()?;
         let arguments = arguments(kind, home.path(), upstream, setup);
+        let door = setup.door.clone().unwrap_or_else(|| home.path().join("door"));
         if kind == Kind::Tui {
             let (screen, address) = Screen::start(programs, home.path(), arguments).await?;
             return Ok(Self {
                 address,
                 metrics: None,
+                door,
                 running: Running::Screen(screen),
                 home,
             });
         }
-        let (mut process, address) = headless(programs, home.path(), setup, &arguments).await?;
+        let (mut process, address) = headless(programs, home.path(), &door, &arguments).await?;
         let metrics = if setup.metrics {
             Some(metrics_address(&mut process).await?)
         } else {
@@ -78,6 +82,7 @@ impl Shadowcat {
         Ok(Self {
             address,
             metrics,
+            door,
             running: Running::Headless(process),
             home,
         })
@@ -155,7 +160,7 @@ fn path_in(home: &Path, name: &str) -> String {
 async fn headless(
     programs: &Programs,
     home: &Path,
-    setup: &Setup,
+    door: &Path,
     arguments: &[String],
 ) -> Result<(Process, SocketAddr)> {
     let mut command = Command::new(&programs.shadowcat);
@@ -163,7 +168,6 @@ async fn headless(
         .args(["--headless", "--format", "none", "--listen", "127.0.0.1:0"])
         .args(arguments);
     // No configuration of the user's has a say.
-    let door = setup.door.clone().unwrap_or_else(|| home.join("door"));
     command
         .current_dir(home)
         .env("XDG_CONFIG_HOME", home)
