@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
-use shadowcat::recording::RecordingSettings;
+use shadowcat::recording::{RecordingSettings, Rotation};
 
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
@@ -299,6 +300,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         oauth: arguments.oauth,
         rules: arguments.intercept.rules,
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -334,6 +337,8 @@ fn wrap(arguments: WrapArguments) -> Invocation {
     let records_secrets = arguments.record.record_secrets;
     let recording = recording_settings(&Layer {
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         ..Layer::default()
     });
     let record = record_choice(arguments.record);
@@ -435,6 +440,8 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let given = Layer {
         rules: arguments.intercept.rules,
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         record: record_choice(arguments.record),
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
@@ -565,6 +572,10 @@ fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {
 fn recording_settings(layer: &Layer) -> RecordingSettings {
     RecordingSettings {
         redact: layer.redact.iter().flatten().cloned().collect(),
+        rotation: Rotation {
+            max_bytes: layer.rotate_size.map(|size| size.0),
+            max_age: layer.rotate_age.map(|age| Duration::from_millis(age.0)),
+        },
     }
 }
 

@@ -74,6 +74,8 @@ impl Fake {
             lines: 512,
             lost: 0,
             is_redacted: true,
+            files: 1,
+            removed: 0,
         };
         fake.sessions = vec![
             session("R1", "everything", 1_310, 1),
@@ -529,6 +531,8 @@ impl Fake {
                     lines: 0,
                     lost: 0,
                     is_redacted: true,
+                    files: 1,
+                    removed: 0,
                 };
                 Reply::Recording(self.recorder.clone())
             }
