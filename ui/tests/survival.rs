@@ -46,10 +46,10 @@ fn event(stream: u64, number: u64) -> String {
 fn serve() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
+    in_thread(move || {
         for connection in listener.incoming() {
             let connection = connection.unwrap();
-            thread::spawn(move || stream_to(connection));
+            in_thread(move || stream_to(connection));
         }
     });
     address
@@ -151,7 +151,7 @@ fn a_recording_survives_kill_9_under_live_streams_without_a_hole() {
         let readers: Vec<_> = (0..STREAMS)
             .map(|stream| {
                 let (address, seen) = (proxy.address.clone(), Arc::clone(&seen));
-                thread::spawn(move || read_stream(&address, stream, &seen[usize::try_from(stream).unwrap()]))
+                in_thread(move || read_stream(&address, stream, &seen[usize::try_from(stream).unwrap()]))
             })
             .collect();
         let counts = || {
@@ -171,7 +171,9 @@ fn a_recording_survives_kill_9_under_live_streams_without_a_hole() {
         });
         proxy.child.kill().unwrap();
         proxy.child.wait().unwrap();
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
 
         let verified = verify(RecordingFile::open(&path).unwrap(), &path).unwrap();
         let is_expected = |kind: ProblemKind| {
@@ -201,11 +203,17 @@ fn a_recording_survives_kill_9_under_live_streams_without_a_hole() {
 }
 
 fn wait_until(is_so: impl Fn() -> bool) {
-    let begun = std::time::SystemTime::now();
-    while !is_so() {
-        assert!(begun.elapsed().unwrap() < PATIENCE, "it did not happen");
-        thread::yield_now();
+    for _ in 0..PATIENCE.as_millis() {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
     }
+    panic!("it did not happen");
+}
+
+fn in_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::Builder::new().spawn(work).unwrap()
 }
 
 /// A server that answers everything with the same few kilobytes.
@@ -214,7 +222,7 @@ fn answer_all() -> (String, Arc<AtomicBool>) {
     let address = listener.local_addr().unwrap().to_string();
     let is_over = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&is_over);
-    thread::spawn(move || {
+    in_thread(move || {
         for connection in listener.incoming() {
             if over.load(Ordering::Acquire) {
                 return;

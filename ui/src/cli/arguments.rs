@@ -80,7 +80,7 @@ pub(super) enum Task {
     #[cfg(unix)]
     Held(HeldArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
-    Demo(DemoArguments),
+    Demo(Box<DemoArguments>),
     /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
     Exec(ExecArguments),
     /// Show, export or renew the local certificate authority

@@ -199,7 +199,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         #[cfg(unix)]
         Some(Task::Held(arguments)) => Ok(Invocation::of_job(Job::Held(arguments.into()))),
-        Some(Task::Demo(arguments)) => demo(arguments),
+        Some(Task::Demo(arguments)) => demo(*arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
         Some(Task::Scrub(arguments)) => scrub(arguments),
