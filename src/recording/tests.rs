@@ -1,6 +1,7 @@
 //! The recorder and the reader together, as a user meets them.
 
 mod docs;
+mod hostile;
 mod rotation;
 mod round_trip;
 mod schema;

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
             workloads::legacy_sse(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await
         }
         Job::Tls => workloads::tls(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
-        Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
+        Job::Recording { .. } | Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
     }
 }
 
