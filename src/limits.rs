@@ -38,7 +38,7 @@ pub struct LimitField {
 }
 
 /// Limits that may be full for hours without anything being wrong: the oldest goes, or less is kept.
-const EASY: [&str; 15] = [
+const EASY: [&str; 16] = [
     "max_certificates",
     "max_sessions",
     "max_open_calls",
@@ -54,6 +54,7 @@ const EASY: [&str; 15] = [
     "replay_buffer_bytes",
     "log_ring",
     "log_file_bytes",
+    "max_disk",
 ];
 
 impl LimitField {
@@ -113,6 +114,15 @@ impl LimitValue for usize {
     }
     fn to_base(&self) -> u64 {
         *self as u64
+    }
+}
+
+impl LimitValue for u64 {
+    fn from_base(number: u64) -> Self {
+        number
+    }
+    fn to_base(&self) -> u64 {
+        *self
     }
 }
 
@@ -242,6 +252,9 @@ limits! {
     recording_queue_bytes: usize = 32 * MIB, Bytes, min 65_536,
         "Bytes of the records between the traffic and the recording's file",
         "traffic waits for the disk, recording_wait at most; then the recording carries a counted gap";
+    max_disk: u64 = 1 << 40, Bytes, min 1_048_576,
+        "Disk that all recordings of one run take; one file takes a quarter of it at most, and then the recording goes on in the next",
+        "the oldest finished file of the run is removed; if there is none, records are lost in a counted gap";
     recording_wait: Duration = Duration::from_secs(1), Time, min 1,
         "How long traffic waits for a recording's disk that does not keep up",
         "traffic goes on and the recording carries a counted gap until the disk has caught up";
@@ -339,6 +352,11 @@ const fn example(unit: Unit) -> &'static str {
     }
 }
 
+/// Reads a size or a time as limits are written: `64MiB`, `30s`; gives bytes or milliseconds. `None` if it cannot be read.
+pub fn parse_value(unit: Unit, text: &str) -> Option<u64> {
+    parse_in(unit, text)
+}
+
 fn parse_in(unit: Unit, text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
@@ -351,6 +369,7 @@ fn parse_in(unit: Unit, text: &str) -> Option<u64> {
         (Unit::Bytes, "k" | "kb" | "kib") => 1 << 10,
         (Unit::Bytes, "m" | "mb" | "mib") => 1 << 20,
         (Unit::Bytes, "g" | "gb" | "gib") => 1 << 30,
+        (Unit::Bytes, "t" | "tb" | "tib") => 1 << 40,
         (Unit::Time, "s" | "") => 1_000,
         (Unit::Time, "m" | "min") => 60_000,
         (Unit::Time, "h") => 3_600_000,
@@ -363,7 +382,13 @@ fn parse_in(unit: Unit, text: &str) -> Option<u64> {
 pub fn display_value(unit: Unit, number: u64) -> String {
     let steps: &[(u64, &str)] = match unit {
         Unit::Count => &[],
-        Unit::Bytes => &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")],
+        Unit::Bytes => &[
+            (1 << 40, "TiB"),
+            (1 << 30, "GiB"),
+            (1 << 20, "MiB"),
+            (1 << 10, "KiB"),
+            (1, "B"),
+        ],
         Unit::Time => &[(3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")],
     };
     steps

@@ -209,6 +209,12 @@ pub enum RecorderState {
         lost: u64,
         /// Secrets are replaced by tags.
         is_redacted: bool,
+        /// Files of this recording, `path` included; those that were removed too.
+        #[serde(default)]
+        files: u32,
+        /// Files of this run that were removed, since `max_disk` was reached.
+        #[serde(default)]
+        removed: u32,
     },
     /// Recording stopped by itself.
     Failed {

@@ -111,6 +111,7 @@ impl Measured<'_> {
             "session_idle_timeout" => ("", level(self.longest_silence(), usage.went_idle)),
             "observation_queue" => ("", items(self.hub.watchers.ledger.usage())),
             "observation_queue_bytes" => ("", bytes(self.hub.watchers.ledger.usage())),
+            "max_disk" => ("", self.recorder.disk()),
             "recording_queue" => ("", items(self.recorder.usage())),
             "recording_queue_bytes" => ("", bytes(self.recorder.usage())),
             "log_ring" => ("", self.log_lines()),

@@ -59,6 +59,7 @@ impl Notices {
             });
         }
         if config.records_secrets {
+            tracing::warn!("recordings carry secrets as they are (--record-secrets): do not share them");
             let text =
                 "Recordings carry secrets as they are (--record-secrets): do not share them.".to_owned();
             notices.add(Notice {

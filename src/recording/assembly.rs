@@ -42,6 +42,8 @@ pub(super) struct Pushed {
     pub(super) done: Vec<Assembled>,
     /// Lines before this one are missing.
     pub(super) is_torn: bool,
+    /// They are those with which the frame began.
+    pub(super) is_headless: bool,
 }
 
 /// The frames that are under way, at most one for each stream of bytes of an exchange.
@@ -115,6 +117,7 @@ impl Assemblies {
         };
         if line.part != assembly.lines {
             pushed.is_torn = true;
+            pushed.is_headless = assembly.lines == 0;
             assembly.is_cut = true;
         }
         let room = self

@@ -12,6 +12,7 @@ use super::format::{
 use super::gap::Gap;
 use super::head_line::HeadLine;
 use super::mask::LineMask;
+use super::open_heads::OpenHeads;
 use super::redact::Tagger;
 use crate::clock::Timestamp;
 use crate::ids::{ExchangeId, ProxySessionId};
@@ -31,6 +32,8 @@ pub(super) struct Encoder {
     /// `None`: secrets are recorded.
     mask: Option<LineMask>,
     seq: u64,
+    /// For the next file.
+    heads: OpenHeads,
     sessions: HashSet<ProxySessionId>,
     /// By age, so that the oldest can go.
     exchanges: BTreeMap<ExchangeId, ExchangeState>,
@@ -48,6 +51,19 @@ struct ExchangeState {
     request: DirectionState,
     response: DirectionState,
     errors: DirectionState,
+}
+
+/// What the last line of a file tells of it.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// Lines before it.
+    pub(super) lines: u64,
+    /// Bytes before it.
+    pub(super) bytes: u64,
+    /// Records that the file lacks.
+    pub(super) lost: u64,
+    /// Name of the file in which the recording goes on.
+    pub(super) continued_by: Option<String>,
 }
 
 /// One direction of an exchange.
@@ -86,6 +102,7 @@ impl Encoder {
             created,
             mask: tagger.map(|tagger| LineMask::new(tagger, max_exchanges)),
             seq: 0,
+            heads: OpenHeads::default(),
             sessions: HashSet::new(),
             exchanges: BTreeMap::new(),
             max_exchanges,
@@ -95,6 +112,22 @@ impl Encoder {
 
     /// The first line.
     pub(super) fn header(&self, out: &mut Vec<u8>) {
+        self.header_of(None, None, out);
+    }
+
+    /// Begins file number `segment`, which is created now and continues the one called `continues`: its header, the sessions
+    /// and the heads of what is open.
+    pub(super) fn next_file(&mut self, now: Timestamp, segment: u32, continues: String, out: &mut Vec<u8>) {
+        let later = self.us(now);
+        self.created = now;
+        self.seq = 0;
+        self.header_of(Some(segment), Some(continues), out);
+        for line in self.heads.lines(later) {
+            write_numbered(line, &mut self.seq, out);
+        }
+    }
+
+    fn header_of(&self, segment: Option<u32>, continues: Option<String>, out: &mut Vec<u8>) {
         let created = i64::try_from(self.created.as_micros()).unwrap_or(i64::MAX);
         Line::Header(HeaderLine {
             format: RECORDING_FORMAT.to_owned(),
@@ -102,8 +135,8 @@ impl Encoder {
             created: jiff::Timestamp::from_microsecond(created).unwrap_or(jiff::Timestamp::MAX),
             proxy: concat!("shadowcat-tui ", env!("CARGO_PKG_VERSION")).to_owned(),
             redacted: self.mask.is_some(),
-            segment: None,
-            continues: None,
+            segment,
+            continues,
         })
         .write_to(out);
     }
@@ -143,23 +176,26 @@ impl Encoder {
         self.emit(Line::Gap(line), out);
     }
 
-    /// The last line, of a file that has `lines` and `bytes` before it.
-    pub(super) fn end(&mut self, at: Timestamp, lines: u64, bytes: u64, lost: u64, out: &mut Vec<u8>) {
+    /// The last line of a file.
+    pub(super) fn end(&mut self, at: Timestamp, ending: Ending, out: &mut Vec<u8>) {
         let line = EndLine {
             seq: 0,
             us: self.us(at),
-            lines: lines + 1,
-            bytes,
-            lost,
-            continued_by: None,
+            lines: ending.lines + 1,
+            bytes: ending.bytes,
+            lost: ending.lost,
+            continued_by: ending.continued_by,
         };
         self.emit(Line::End(line), out);
     }
 
     /// Writes a line without its secrets, under its number.
     fn emit(&mut self, line: Line, out: &mut Vec<u8>) {
-        let Self { mask, seq, .. } = self;
-        let mut write = |line| write_numbered(line, seq, out);
+        let Self { mask, seq, heads, .. } = self;
+        let mut write = |line| {
+            heads.note(&line);
+            write_numbered(line, seq, out);
+        };
         match mask {
             Some(mask) => mask.mask(line, &mut write),
             None => write(line),

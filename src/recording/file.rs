@@ -10,6 +10,12 @@ use crate::clock::Timestamp;
 /// Where recordings go that were given no path.
 const DIRECTORY: &str = "recordings";
 
+/// Level of compression: higher ones take much longer for little.
+const LEVEL: i32 = 3;
+
+/// Numbers that are tried for the next file of a recording.
+const MAX_TAKEN: u32 = 1000;
+
 /// Recordings that may be begun in one second without a path.
 const MAX_SAME_SECOND: u32 = 1000;
 
@@ -44,18 +50,46 @@ pub(super) struct AppendError {
 #[derive(Debug)]
 pub(super) struct LineFile {
     storage: Box<dyn Storage>,
+    compression: Option<Compression>,
     bytes: u64,
+    text_bytes: u64,
     /// A broken line could not be cut off and has to be closed first.
     is_torn: bool,
+}
+
+/// Lines that are appended together become one frame of zstd, so that they can be read as soon as they are written.
+struct Compression(zstd::bulk::Compressor<'static>);
+
+impl std::fmt::Debug for Compression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Compression")
+    }
+}
+
+impl Compression {
+    fn new() -> io::Result<Self> {
+        let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+        compressor.include_checksum(true)?;
+        Ok(Self(compressor))
+    }
 }
 
 impl LineFile {
     pub(super) fn new(storage: Box<dyn Storage>) -> Self {
         Self {
             storage,
+            compression: None,
             bytes: 0,
+            text_bytes: 0,
             is_torn: false,
         }
+    }
+
+    /// The new file `path`, compressed if its name ends in `.zst`.
+    pub(super) fn at(path: &Path, file: File) -> io::Result<Self> {
+        let mut lines = Self::new(Box::new(file));
+        lines.compression = is_compressed(path).then(Compression::new).transpose()?;
+        Ok(lines)
     }
 
     /// Bytes in the file.
@@ -63,18 +97,55 @@ impl LineFile {
         self.bytes
     }
 
+    /// Bytes of its lines, which may be compressed.
+    pub(super) const fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+
+    /// Whether small pieces would cost much.
+    pub(super) const fn is_compressed(&self) -> bool {
+        self.compression.is_some()
+    }
+
     /// Appends whole lines. If they do not fit, those that do stay, and the broken one is cut off again.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), AppendError> {
+        if self.compression.is_some() {
+            return self.append_compressed(lines);
+        }
         if self.is_torn {
             let closed = self.write(b"\n");
             closed.map_err(|(_, source)| AppendError { kept: 0, source })?;
             self.is_torn = false;
+            self.text_bytes += 1;
         }
-        self.write(lines).map_err(|(written, source)| {
+        let outcome = self.write(lines).map_err(|(written, source)| {
             let kept = memchr::memrchr(b'\n', &lines[..written]).map_or(0, |feed| feed + 1);
             self.cut_broken(written - kept);
             AppendError { kept, source }
-        })
+        });
+        self.text_bytes = self.bytes;
+        outcome
+    }
+
+    /// All lines or none: of a frame that does not fit nothing can be read, nor of what is behind it.
+    fn append_compressed(&mut self, lines: &[u8]) -> Result<(), AppendError> {
+        let failed = |source| AppendError { kept: 0, source };
+        let Some(Compression(compressor)) = &mut self.compression else {
+            return Ok(());
+        };
+        let frame = compressor.compress(lines).map_err(failed)?;
+        if self.is_torn {
+            self.storage.cut(self.bytes).map_err(failed)?;
+            self.is_torn = false;
+        }
+        let whole = self.bytes;
+        if let Err((_, source)) = self.write(&frame) {
+            self.bytes = whole;
+            self.is_torn = self.storage.cut(whole).is_err();
+            return Err(failed(source));
+        }
+        self.text_bytes += lines.len() as u64;
+        Ok(())
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> Result<(), (usize, io::Error)> {
@@ -134,6 +205,38 @@ fn create_default(now: Timestamp) -> Result<(PathBuf, File), StartRecordingError
     }
 }
 
+/// Whether a file of this name is compressed.
+pub(super) fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "zst")
+}
+
+/// Creates the file behind number `segment` of the recording that began in `first`; a number that is taken is left out.
+pub(super) fn create_next(first: &Path, segment: u32) -> io::Result<(PathBuf, File, u32)> {
+    let mut number = segment.saturating_add(1);
+    loop {
+        let path = numbered(first, number);
+        match create_new(&path) {
+            Ok(file) => return Ok((path, file, number)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < segment + MAX_TAKEN => {
+                number += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// `a.2.jsonl` for `a.jsonl`.
+fn numbered(first: &Path, number: u32) -> PathBuf {
+    let name = first.file_name().unwrap_or_default().to_string_lossy();
+    let endings = [".jsonl.zst", ".jsonl", ".zst"];
+    let ending = endings
+        .into_iter()
+        .find(|ending| name.ends_with(ending))
+        .unwrap_or("");
+    let stem = name.strip_suffix(ending).unwrap_or(&name);
+    first.with_file_name(format!("{stem}.{number}{ending}"))
+}
+
 /// `session-20261123T042303Z.jsonl`, with a number if there was one in that second.
 fn default_name(now: Timestamp, number: u32) -> String {
     let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
@@ -172,6 +275,14 @@ fn create_directory(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_of_a_recording_are_numbered_before_their_ending() {
+        let numbered = |first: &str| numbered(Path::new(first), 2).display().to_string();
+        assert_eq!(numbered("x/a.jsonl"), "x/a.2.jsonl");
+        assert_eq!(numbered("a.b.jsonl.zst"), "a.b.2.jsonl.zst");
+        assert_eq!(numbered("a"), "a.2");
+    }
 
     #[test]
     fn a_recording_without_a_path_is_named_by_its_utc_time() {

@@ -234,7 +234,9 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
     fn frame_line(&mut self, line: FrameLine, (number, offset, length): (u64, u64, u64)) {
         let us = line.us;
         let part = self.assemblies.push(line, number, offset, length);
-        if part.is_torn {
+        // What a file begins with may go on from the one before it.
+        let is_continued = part.is_headless && self.reader.header().continues.is_some();
+        if part.is_torn && !is_continued {
             self.damage
                 .add(format!("line {number}: parts of its frame are missing before it"));
         }

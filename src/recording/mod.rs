@@ -4,6 +4,7 @@
 
 mod assembly;
 mod body;
+mod disk;
 mod encode;
 mod file;
 pub mod format;
@@ -14,6 +15,7 @@ mod lines;
 pub mod load;
 mod mask;
 mod open;
+mod open_heads;
 pub mod reader;
 pub mod redact;
 pub mod scrub;
@@ -33,7 +35,7 @@ pub use lines::MAX_LINE_BYTES;
 pub use load::{Loaded, Loader, Unplaced};
 pub use reader::{FileInput, OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
 pub use redact::{RedactPattern, RedactPatternError, RedactPatterns, Redaction, UrlMask, hide_url_secrets};
-pub use settings::{RecorderSettings, RecordingSettings};
+pub use settings::{RecorderSettings, RecordingSettings, Rotation};
 pub use tap::RecorderTap;
 pub use totals::RecordedTotals;
 pub use whole::write_whole;

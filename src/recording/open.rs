@@ -1,12 +1,14 @@
 //! One recording that is being written. All of this runs on a thread that may block.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::encode::Encoder;
-use super::file::LineFile;
+use super::disk::DiskUse;
+use super::encode::{Encoder, Ending};
+use super::file::{self, AppendError, LineFile};
 use super::gap::Gap;
+use super::settings::Rotation;
 use super::writer::FinishedRecording;
 use crate::clock::{Clock, Timestamp};
 use crate::resource::queue::Weigh as _;
@@ -15,6 +17,9 @@ use crate::snapshot::RecorderState;
 
 /// Lines are written when they are this many bytes together, and at the end of each batch.
 const WRITE_BYTES: usize = 1 << 20;
+
+/// What compressing can add to lines that cannot be made smaller.
+const FRAME_BYTES: u64 = 4096;
 
 /// How long nothing is tried after a write failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -25,11 +30,26 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// written as a gap.
 #[derive(Debug)]
 pub(super) struct OpenRecording {
+    /// The file that is being written.
     path: PathBuf,
+    /// The one with which the recording began.
+    first: PathBuf,
+    /// Number of the file that is being written.
+    segment: u32,
     file: LineFile,
+    /// What the file has to begin with and has not yet.
+    start: Vec<u8>,
+    /// When the file was begun.
+    begun: Timestamp,
+    /// When the next file may be tried again.
+    next_file_at: Timestamp,
+    rotation: Rotation,
+    disk: DiskUse,
     encoder: Encoder,
     clock: Clock,
     is_redacted: bool,
+    /// Of the files before.
+    before: Counted,
     lines: u64,
     /// Records in gaps that the file tells of.
     lost: u64,
@@ -44,6 +64,27 @@ struct Failure {
     retry_at: Timestamp,
 }
 
+/// What finished files of the recording have.
+#[derive(Debug, Default)]
+struct Counted {
+    files: u32,
+    bytes: u64,
+    lines: u64,
+    lost: u64,
+}
+
+/// What a recording is begun with.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) path: PathBuf,
+    pub(super) file: LineFile,
+    pub(super) encoder: Encoder,
+    pub(super) clock: Clock,
+    pub(super) is_redacted: bool,
+    pub(super) rotation: Rotation,
+    pub(super) disk: DiskUse,
+}
+
 /// Lines that belong together, and the time they cover.
 #[derive(Debug)]
 struct Lines {
@@ -54,22 +95,39 @@ struct Lines {
 
 impl OpenRecording {
     /// Writes the header into a new, empty file.
-    pub(super) fn begin(
-        path: PathBuf,
-        mut file: LineFile,
-        encoder: Encoder,
-        clock: Clock,
-        is_redacted: bool,
-    ) -> io::Result<Self> {
-        let mut header = Vec::new();
-        encoder.header(&mut header);
-        file.append(&header).map_err(|error| error.source)?;
-        Ok(Self {
+    ///
+    /// # Errors
+    /// What the system says, and the disk that was not used.
+    pub(super) fn begin(beginning: Beginning) -> Result<Self, (DiskUse, io::Error)> {
+        let Beginning {
             path,
-            file,
+            mut file,
             encoder,
             clock,
             is_redacted,
+            rotation,
+            mut disk,
+        } = beginning;
+        let mut header = Vec::new();
+        encoder.header(&mut header);
+        let room = disk.make_room(0, header.len() as u64);
+        if let Err(error) = room.and_then(|()| file.append(&header).map_err(|error| error.source)) {
+            return Err((disk, error));
+        }
+        Ok(Self {
+            first: path.clone(),
+            path,
+            segment: 1,
+            file,
+            start: Vec::new(),
+            begun: clock.now(),
+            next_file_at: Timestamp::default(),
+            rotation,
+            disk,
+            encoder,
+            clock,
+            is_redacted,
+            before: Counted::default(),
             lines: 1,
             lost: 0,
             gap: None,
@@ -95,12 +153,19 @@ impl OpenRecording {
             },
             None => RecorderState::On {
                 path: self.path.clone(),
-                bytes: self.file.bytes(),
-                lines: self.lines,
-                lost: self.lost + missing,
+                bytes: self.before.bytes + self.file.bytes(),
+                lines: self.before.lines + self.lines,
+                lost: self.before.lost + self.lost + missing,
                 is_redacted: self.is_redacted,
+                files: self.before.files + 1,
+                removed: self.disk.removed(),
             },
         }
+    }
+
+    /// Whether lines are better gathered for a while.
+    pub(super) const fn is_compressed(&self) -> bool {
+        self.file.is_compressed()
     }
 
     /// Writes what was before the recording.
@@ -134,29 +199,114 @@ impl OpenRecording {
     }
 
     /// Ends the recording in order.
-    pub(super) fn finish(mut self) -> FinishedRecording {
-        let mut is_whole = self.write_gap();
-        if is_whole {
-            let now = self.clock.now();
-            let mut end = Vec::new();
-            self.encoder
-                .end(now, self.lines, self.file.bytes(), self.lost, &mut end);
-            is_whole = self.append(
-                &Lines {
-                    bytes: end,
-                    from: now,
-                    to: now,
-                },
-                0,
-            );
-        }
-        FinishedRecording {
+    pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse) {
+        let is_whole = self.write_gap() && self.end_file(None);
+        self.disk.finish(self.path.clone(), self.file.bytes());
+        let finished = FinishedRecording {
             path: self.path,
-            bytes: self.file.bytes(),
-            lines: self.lines,
-            lost: self.lost + self.gap.map_or(0, |gap| gap.lost),
+            bytes: self.before.bytes + self.file.bytes(),
+            lines: self.before.lines + self.lines,
+            lost: self.before.lost + self.lost + self.gap.map_or(0, |gap| gap.lost),
             failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
+        };
+        (finished, self.disk)
+    }
+
+    /// Writes the last line of the file.
+    fn end_file(&mut self, continued_by: Option<String>) -> bool {
+        let now = self.clock.now();
+        let mut end = Vec::new();
+        let ending = Ending {
+            lines: self.lines,
+            bytes: self.file.text_bytes(),
+            lost: self.lost,
+            continued_by,
+        };
+        self.encoder.end(now, ending, &mut end);
+        let lines = Lines {
+            bytes: end,
+            from: now,
+            to: now,
+        };
+        self.append(&lines, 0)
+    }
+
+    /// Goes on in a new file, if this one is large or old enough.
+    fn rotate_if_due(&mut self) {
+        let now = self.clock.now();
+        let age = now.since(self.begun);
+        let is_due =
+            self.file.bytes() >= self.max_file() || self.rotation.max_age.is_some_and(|max| age >= max);
+        if !is_due || now < self.next_file_at || !self.write_start() || !self.write_gap() {
+            return;
         }
+        match file::create_next(&self.first, self.segment)
+            .and_then(|(path, file, number)| Ok((LineFile::at(&path, file)?, path, number)))
+        {
+            Ok((file, path, number)) => self.go_on_in(file, path, number, now),
+            Err(error) => {
+                self.next_file_at = now.plus(RETRY_AFTER);
+                let path = self.path.display();
+                tracing::warn!(%path, %error, "the recording cannot go on in a new file, so it goes on in this one");
+            }
+        }
+    }
+
+    fn go_on_in(&mut self, file: LineFile, path: PathBuf, number: u32, now: Timestamp) {
+        // Without its last line the file is as good as one whose writer was killed.
+        self.end_file(Some(name_of(&path)));
+        let continues = name_of(&self.path);
+        let old = std::mem::replace(&mut self.file, file);
+        let old_path = std::mem::replace(&mut self.path, path);
+        self.before.files += 1;
+        self.before.bytes += old.bytes();
+        self.before.lines += std::mem::take(&mut self.lines);
+        self.before.lost += std::mem::take(&mut self.lost);
+        self.disk.finish(old_path, old.bytes());
+        self.segment = number;
+        self.begun = now;
+        self.encoder.next_file(now, number, continues, &mut self.start);
+        tracing::info!(path = %self.path.display(), "the recording goes on in a new file");
+        self.write_start();
+    }
+
+    fn max_file(&self) -> u64 {
+        let asked = self.rotation.max_bytes.unwrap_or(u64::MAX);
+        asked.min(self.disk.max_file())
+    }
+
+    /// How much may be written before it is time to look at the size of the file again.
+    fn write_bytes(&self) -> usize {
+        let room = self.max_file().saturating_sub(self.file.bytes());
+        usize::try_from(room).unwrap_or(usize::MAX).min(WRITE_BYTES)
+    }
+
+    /// Writes what the file has to begin with; true if it does.
+    fn write_start(&mut self) -> bool {
+        if self.start.is_empty() {
+            return true;
+        }
+        let start = std::mem::take(&mut self.start);
+        let Err(error) = self.write_to_file(&start) else {
+            self.lines += count(&start);
+            return true;
+        };
+        self.lines += count(&start[..error.kept]);
+        self.start = start[error.kept..].to_vec();
+        self.fail(&error.source);
+        false
+    }
+
+    fn write_to_file(&mut self, lines: &[u8]) -> Result<(), AppendError> {
+        let room = self
+            .disk
+            .make_room(self.file.bytes(), lines.len() as u64 + FRAME_BYTES);
+        let outcome = match room {
+            Ok(()) => self.file.append(lines),
+            Err(source) => Err(AppendError { kept: 0, source }),
+        };
+        self.disk.note(self.file.bytes());
+        outcome
     }
 
     /// Whether writing is worth a try.
@@ -168,6 +318,8 @@ impl OpenRecording {
 
     fn write_lines(&mut self, observations: &mut std::vec::IntoIter<Observation>) {
         while let Some(first) = observations.as_slice().first() {
+            self.rotate_if_due();
+            let write_bytes = self.write_bytes();
             let mut lines = Lines {
                 bytes: Vec::new(),
                 from: first.at,
@@ -176,7 +328,7 @@ impl OpenRecording {
             for observation in observations.by_ref() {
                 lines.to = observation.at;
                 self.encoder.observation(observation, &mut lines.bytes);
-                if lines.bytes.len() >= WRITE_BYTES {
+                if lines.bytes.len() >= write_bytes {
                     break;
                 }
             }
@@ -211,7 +363,13 @@ impl OpenRecording {
 
     /// Appends lines, each of which stands for so many `records`.
     fn append(&mut self, lines: &Lines, records: u64) -> bool {
-        let Err(error) = self.file.append(&lines.bytes) else {
+        if !self.write_start() {
+            if records > 0 {
+                self.note_lost(lines, &lines.bytes);
+            }
+            return false;
+        }
+        let Err(error) = self.write_to_file(&lines.bytes) else {
             self.lines += count(&lines.bytes);
             if self.failure.take().is_some() {
                 let path = self.path.display();
@@ -221,7 +379,15 @@ impl OpenRecording {
         };
         let (kept, lost) = lines.bytes.split_at(error.kept);
         self.lines += count(kept);
-        let (path, cause) = (self.path.display(), error.source.to_string());
+        self.fail(&error.source);
+        if records > 0 {
+            self.note_lost(lines, lost);
+        }
+        false
+    }
+
+    fn fail(&mut self, source: &io::Error) {
+        let (path, cause) = (self.path.display(), source.to_string());
         if self.failure.is_none() {
             tracing::error!(%path, %cause, "the recording cannot be written; it is tried again every second");
         }
@@ -229,10 +395,6 @@ impl OpenRecording {
             cause,
             retry_at: self.clock.now().plus(RETRY_AFTER),
         });
-        if records > 0 {
-            self.note_lost(lines, lost);
-        }
-        false
     }
 
     fn note_lost(&mut self, lines: &Lines, lost: &[u8]) {
@@ -251,6 +413,11 @@ impl OpenRecording {
         let reason = format!("could not write: {cause}");
         self.gap.get_or_insert_with(|| Gap::at(at, reason))
     }
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn count(lines: &[u8]) -> u64 {

@@ -17,6 +17,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use crate::snapshot::Carrier;
+
 pub(crate) use body::{BodyFacts, BodyRedactor};
 pub use head::{masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
@@ -35,10 +37,21 @@ impl UrlMask {
         Tagger::random().ok().map(Self)
     }
 
-    /// The text without the users, passwords and token-like query values of the URLs and request targets in it.
+    /// The text without the users, passwords and token-like query values of the URLs and request targets in it, and, if it
+    /// has a JSON object from somewhere on, or the start of one, without the secret members that a recording would not have.
     pub fn masked(&self, text: &str) -> String {
+        let facts = BodyFacts {
+            is_known: true,
+            ..BodyFacts::default()
+        };
         let mut out = Output::new(&self.0);
-        redact_urls(text.as_bytes(), &mut out);
+        let mut document = BodyRedactor::new(Carrier::Http, facts, false);
+        let (before, object) = text.split_at(text.find('{').unwrap_or(text.len()));
+        out.bytes.extend_from_slice(before.as_bytes());
+        document.push(object.as_bytes(), &mut out);
+        document.finish(&mut out);
+        let text = std::mem::take(&mut out.bytes);
+        redact_urls(&text, &mut out);
         String::from_utf8_lossy(&out.bytes).into_owned()
     }
 }

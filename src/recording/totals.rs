@@ -74,6 +74,8 @@ mod tests {
             lines: 1,
             lost,
             is_redacted: true,
+            files: 1,
+            removed: 0,
         };
         let sum = Sum::default();
         sum.note(&on(10, 0));

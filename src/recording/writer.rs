@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::disk::{DiskMeter, DiskUse};
 use super::encode::Encoder;
 use super::file::{self, LineFile};
 use super::gap::Gap;
-use super::open::OpenRecording;
+use super::open::{Beginning, OpenRecording};
 use super::redact::{NoRandomnessError, Redaction, Tagger};
 use super::settings::RecorderSettings;
 use super::tap::{Item, RecorderTap, Shared, Start};
@@ -27,6 +28,9 @@ use crate::tasks::{TaskKind, Tasks};
 /// How long observations may gather before they are written together. With the write itself this stays far below the
 /// 100 ms within which everything has to be in the file.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// The same for a compressed file, in which small pieces cost much.
+const GATHER_COMPRESSED: Duration = Duration::from_millis(80);
 
 /// A recording could not be begun.
 #[derive(Debug, thiserror::Error)]
@@ -106,17 +110,21 @@ pub fn recorder(
         limits.recording_wait,
     ));
     let ended = CancellationToken::new();
+    let meter = DiskMeter::default();
     let writer = Writer {
         shared: Arc::clone(&shared),
         tasks: tasks.clone(),
         settings: settings.into(),
         max_exchanges: limits.max_concurrent_tasks,
         recording: None,
+        disk: None,
+        meter: meter.clone(),
+        max_disk: limits.max_disk,
         _ended: ended.clone().drop_guard(),
     };
     tasks.spawn(TaskKind::Recorder, writer.run(items));
     let tap = RecorderTap(Arc::clone(&shared));
-    (Recorder { shared, ended }, tap)
+    (Recorder { shared, ended, meter }, tap)
 }
 
 /// Starts and stops recordings while traffic goes on. Clones control the same recorder.
@@ -124,6 +132,7 @@ pub fn recorder(
 pub struct Recorder {
     shared: Arc<Shared>,
     ended: CancellationToken,
+    meter: DiskMeter,
 }
 
 impl Recorder {
@@ -190,6 +199,11 @@ impl Recorder {
         &self.shared.waits
     }
 
+    /// Bytes that the recordings of this run take on the disk, at most took, and how often `max_disk` was reached.
+    pub(crate) fn disk(&self) -> (u64, u64, u64) {
+        self.meter.read()
+    }
+
     /// Ends the recording, if there is one, and the recorder. To be called when no traffic is left.
     pub async fn shut_down(&self) {
         self.shared.set_on(false);
@@ -205,6 +219,10 @@ struct Writer {
     settings: RecorderSettings,
     max_exchanges: usize,
     recording: Option<OpenRecording>,
+    /// While nothing is recorded: the files of this run.
+    disk: Option<DiskUse>,
+    meter: DiskMeter,
+    max_disk: u64,
     _ended: DropGuard,
 }
 
@@ -215,9 +233,14 @@ impl Writer {
         while items.take_all(&mut batch).await {
             let gap = shared.queue_taken();
             shared.guarded(self.process(&mut batch, gap)).await;
-            shared.rest(GATHER).await;
+            shared.rest(self.patience()).await;
         }
         self.finish().await;
+    }
+
+    fn patience(&self) -> Duration {
+        let is_compressed = self.recording.as_ref().is_some_and(OpenRecording::is_compressed);
+        if is_compressed { GATHER_COMPRESSED } else { GATHER }
     }
 
     async fn process(&mut self, batch: &mut Vec<Sequenced<Item>>, mut gap: Option<Gap>) {
@@ -270,7 +293,7 @@ impl Writer {
         }
     }
 
-    async fn open(&self, path: Option<PathBuf>) -> Result<OpenRecording, StartRecordingError> {
+    async fn open(&mut self, path: Option<PathBuf>) -> Result<OpenRecording, StartRecordingError> {
         let patterns = self.settings.recording.redact.clone();
         let tagger = match self.settings.redaction {
             Redaction::On => Some(Tagger::random().map_err(no_randomness)?.with_patterns(patterns)),
@@ -278,17 +301,42 @@ impl Writer {
         };
         let clock = self.shared.clock;
         let max_exchanges = self.max_exchanges;
+        let rotation = self.settings.recording.rotation;
+        let disk = self.disk.take();
+        let disk = disk.unwrap_or_else(|| DiskUse::new(self.max_disk, self.meter.clone()));
         let create = move || {
             let now = clock.now();
-            let (path, file) = file::create(path, now)?;
-            let is_redacted = tagger.is_some();
-            let encoder = Encoder::new(now, tagger, max_exchanges);
-            let file = LineFile::new(Box::new(file));
-            OpenRecording::begin(path.clone(), file, encoder, clock, is_redacted)
-                .map_err(|source| StartRecordingError::Write { path, source })
+            let (path, file) = match file::create(path, now) {
+                Ok(created) => created,
+                Err(error) => return Err((disk, error)),
+            };
+            let failed = |source| StartRecordingError::Write {
+                path: path.clone(),
+                source,
+            };
+            let file = match LineFile::at(&path, file) {
+                Ok(file) => file,
+                Err(source) => return Err((disk, failed(source))),
+            };
+            let beginning = Beginning {
+                path: path.clone(),
+                file,
+                is_redacted: tagger.is_some(),
+                encoder: Encoder::new(now, tagger, max_exchanges),
+                clock,
+                rotation,
+                disk,
+            };
+            OpenRecording::begin(beginning).map_err(|(disk, source)| (disk, failed(source)))
         };
-        let created = self.tasks.run_blocking(TaskKind::File, create).await;
-        created.unwrap_or(Err(StartRecordingError::Ended))
+        match self.tasks.run_blocking(TaskKind::File, create).await {
+            Ok(Ok(recording)) => Ok(recording),
+            Ok(Err((disk, error))) => {
+                self.disk = Some(disk);
+                Err(error)
+            }
+            Err(_) => Err(StartRecordingError::Ended),
+        }
     }
 
     async fn write(&mut self, observations: Vec<Observation>, gap: Option<Gap>) {
@@ -324,7 +372,8 @@ impl Writer {
         let path = recording.path();
         let finish = move || recording.finish();
         match self.tasks.run_blocking(TaskKind::File, finish).await {
-            Ok(finished) => {
+            Ok((finished, disk)) => {
+                self.disk = Some(disk);
                 self.shared.recorded.end(RecordedTotals {
                     bytes: finished.bytes,
                     lost: finished.lost,

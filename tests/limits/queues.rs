@@ -107,6 +107,38 @@ pub(super) async fn records_too_heavy_for_their_queue_make_traffic_wait_and_lose
     record_a_burst(set, "recording_queue_bytes", 200, 20_000).await;
 }
 
+#[tokio::test]
+pub(super) async fn the_recordings_of_a_run_take_no_more_than_max_disk_and_end_with_the_latest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("long.jsonl");
+    let mut stage = stage(|config| {
+        recording_to(&path, config);
+        config.limits.max_disk = 1 << 20;
+    })
+    .await;
+    pass(&stage, &burst(200, 20_000)).await;
+    let snapshot = snapshot_when(&mut stage.frontend, "all events, and the removing", |snapshot| {
+        snapshot.totals.messages == 200 && gauge(snapshot, "max_disk", "").reached > 10
+    })
+    .await;
+    let disk = gauge(&snapshot, "max_disk", "");
+    assert!(disk.peak <= 1 << 20 && disk.used > 1 << 19, "{disk:?}");
+    let report = stage.engine.shut_down();
+    assert_eq!(report.lost, 0);
+    let last = report.recording.unwrap();
+    assert!(!path.exists() && last.exists(), "{}", last.display());
+    let seen = lines(&last, "frame");
+    assert!(
+        seen.last().unwrap()["text"]
+            .as_str()
+            .unwrap()
+            .contains("\"number\":199,")
+    );
+    let files = std::fs::read_dir(directory.path()).unwrap();
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes <= 1 << 20, "{bytes}");
+}
+
 /// Threads that a runtime has for work on files.
 const FILE_THREADS: usize = 512;
 

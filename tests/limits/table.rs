@@ -39,6 +39,7 @@ reached_by! {
     recording_queue: crate::queues::a_full_recording_queue_makes_traffic_wait_and_loses_nothing;
     recording_queue_bytes:
         crate::queues::records_too_heavy_for_their_queue_make_traffic_wait_and_lose_nothing;
+    max_disk: crate::queues::the_recordings_of_a_run_take_no_more_than_max_disk_and_end_with_the_latest;
     recording_wait:
         crate::queues::a_disk_slower_than_recording_wait_costs_counted_records_and_no_traffic;
     max_head_bytes:

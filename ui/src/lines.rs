@@ -64,7 +64,7 @@ impl LineWriter {
     /// The row without secrets, if it may have any.
     fn masked(&self, row: &MessageRow) -> Option<MessageRow> {
         let mask = self.mask.as_ref()?;
-        let may_be = |text: &str| text.contains('?') || text.contains("://");
+        let may_be = |text: &str| text.contains(['?', '{']) || text.contains("://");
         let is_suspect = may_be(&row.summary) || row.findings.iter().any(|finding| may_be(&finding.text));
         let mut row = is_suspect.then(|| row.clone())?;
         row.summary = mask.masked(&row.summary);

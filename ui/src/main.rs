@@ -176,6 +176,7 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         _ => {}
     }
     check_terminal(&invocation.job)?;
+    survive_full_files(&invocation.job);
     let ring = LogRing::new(invocation.limits.log_ring);
     let logging = start_log(&invocation, ring.clone())?;
     let place = logging.as_ref().and_then(Logging::place);
@@ -300,6 +301,18 @@ const fn is_before_a_command(job: &Job) -> bool {
 const fn is_before_a_command(_job: &Job) -> bool {
     false
 }
+
+/// A command that was started with the signal ignored is to have it that way.
+#[cfg(unix)]
+fn survive_full_files(job: &Job) {
+    let is_left_alone = is_before_a_command(job) && wrap::is_ignored(signals::FILE_SIZE_SIGNAL);
+    if !is_left_alone && let Err(error) = signals::survive_full_files() {
+        tracing::warn!(%error, "a file that may not grow any more (`ulimit -f`) will end the program");
+    }
+}
+
+#[cfg(not(unix))]
+const fn survive_full_files(_job: &Job) {}
 
 /// A panic is a mistake of ours: it goes to the log too, and whoever sees it learns where that is.
 fn hook_panics(log: Option<PathBuf>) {

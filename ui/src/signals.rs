@@ -18,6 +18,25 @@ pub(crate) struct Signals {
     last: Option<Instant>,
 }
 
+/// From now on a file that may not grow any more (`ulimit -f`) costs what would have been written, and not the process.
+///
+/// # Errors
+/// What the system says if signals cannot be listened to.
+#[cfg(unix)]
+pub(crate) fn survive_full_files() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when the runtime has gone.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::from_raw(FILE_SIZE_SIGNAL)).map(drop)
+}
+
+/// SIGXFSZ, as Linux, macOS and the BSDs number it.
+#[cfg(unix)]
+pub(crate) const FILE_SIZE_SIGNAL: i32 = 25;
+
 #[cfg(unix)]
 impl Signals {
     /// Begins to listen.

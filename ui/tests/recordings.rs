@@ -1,15 +1,19 @@
-//! Recordings on the command line: are they whole.
+//! Recordings on the command line: whether they are whole, copies without secrets, and bytes as they were.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "support/binary.rs"]
 mod binary;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 
-use binary::{Home, Ran};
+use binary::{Headless, Home, Ran};
+use shadowcat::recording::RecordingReader;
+use shadowcat::recording::format::Line;
+use shadowcat::snapshot::{Carrier, Direction};
 
 const WHOLE: &str = "legacy-http.jsonl";
 
@@ -170,4 +174,70 @@ fn a_pattern_of_a_configuration_file_is_used_and_a_wrong_one_is_refused() {
         .refused(2, &["cannot redact `a(`", "unclosed group"]);
     home.run(&["--headless", "--record-secrets", "--redact", "a"])
         .refused(2, &["--record-secrets", "--redact"]);
+}
+
+/// The bytes of one direction over one transport, as a recording has them.
+fn bytes_of(path: &Path, transport: Carrier, direction: Direction) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for record in RecordingReader::open(path).unwrap() {
+        if let Line::Frame(frame) = record.unwrap().line
+            && (frame.transport, frame.direction) == (transport, direction)
+        {
+            bytes.extend(frame.into_bytes());
+        }
+    }
+    bytes
+}
+
+#[cfg(unix)]
+#[test]
+fn with_secrets_the_lines_of_a_wrapped_command_are_recorded_byte_for_byte() {
+    let home = Home::new();
+    let mut command = home.command(&["wrap", "--record=w.jsonl", "--record-secrets", "--"]);
+    command.args(["sh", "-c", "printf 'odd \\377 bytes\\n\\nrest' >&2; exec cat"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let sent = b"{\"token\":\"abc\"}\n\r\n\xff\xfe broken\n{\"a\":\n no end";
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(sent).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, sent);
+    let path = home.path().join("w.jsonl");
+    let up = bytes_of(&path, Carrier::Stdio, Direction::ClientToServer);
+    let down = bytes_of(&path, Carrier::Stdio, Direction::ServerToClient);
+    assert_eq!((up, down), (sent.to_vec(), sent.to_vec()));
+    let errors = bytes_of(&path, Carrier::Stderr, Direction::ServerToClient);
+    assert_eq!(errors, output.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn of_a_tunnel_that_nobody_looks_into_the_recording_counts_the_bytes() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let server = listener.local_addr().unwrap();
+    let home = Home::new();
+    let arguments = ["--format", "none", "--record=t.jsonl", "--record-secrets"];
+    let proxy = Headless::start(&home, &arguments);
+    let mut client = TcpStream::connect(&proxy.address).unwrap();
+    let connect = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n\r\n");
+    client.write_all(connect.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let sent: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    client.write_all(&sent).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    let mut came = vec![0; sent.len()];
+    peer.read_exact(&mut came).unwrap();
+    assert_eq!(came, sent);
+    drop((peer, client));
+    assert_eq!(proxy.terminate().code, Some(0));
+    let path = home.path().join("t.jsonl");
+    assert_eq!(bytes_of(&path, Carrier::Tunnel, Direction::ClientToServer), b"");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"request_bytes\":5000"), "{text}");
+    assert_eq!(home.run(&["verify", "t.jsonl"]).code, Some(0));
 }

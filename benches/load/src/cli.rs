@@ -80,6 +80,15 @@ pub(crate) enum Job {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Write a large recording of tool calls, to see how long it takes to open one
+    Recording {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Its size in MiB
+        #[arg(long, value_name = "MIB", default_value_t = 1024)]
+        size: u64,
+    },
     /// The server that everything is measured against
     #[command(hide = true)]
     Mock {

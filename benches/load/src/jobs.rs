@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &mut Context, job: Job, quick: bool) -> Result<
         Job::Tls => workloads::tls(context, Duration::from_secs(if quick { 1 } else { 3 }), 3).await,
         Job::Hold => workloads::hold(context, Duration::from_secs(if quick { 2 } else { 8 })).await,
         Job::HoldSoak { seconds } => workloads::hold_soak(context, Duration::from_secs(seconds)).await,
-        Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
+        Job::Recording { .. } | Job::Mock { .. } | Job::StdioMock | Job::Bare { .. } => Ok(()),
     }
 }
 

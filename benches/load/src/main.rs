@@ -22,6 +22,7 @@ mod mock;
 mod pattern;
 mod proc;
 mod proxies;
+mod recording;
 mod report;
 mod shared;
 mod socket;
@@ -57,6 +58,11 @@ fn run(Cli { job, common }: Cli) -> Result<bool> {
     limits::raise_open_files()?;
     match job {
         Job::Mock { tls } => one_thread()?.block_on(mock::run(tls.as_deref())).map(|()| true),
+        Job::Recording { file, size } => {
+            let calls = recording::write(&file, size << 20)?;
+            progress(format_args!("{}: {calls} calls", file.display()));
+            Ok(true)
+        }
         Job::StdioMock => mock::stdio::run().map(|()| true),
         Job::Bare { upstream } => Builder::new_multi_thread()
             .enable_all()

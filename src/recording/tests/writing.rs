@@ -9,10 +9,13 @@ use tokio::sync::oneshot;
 use super::support::{body, frames, load, observe, opened, request};
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
+use crate::recording::disk::{DiskMeter, DiskUse};
 use crate::recording::encode::Encoder;
 use crate::recording::file::{LineFile, Storage};
-use crate::recording::open::OpenRecording;
-use crate::recording::{NotRecordingError, Recorder, RecorderTap, Redaction, StartRecordingError, recorder};
+use crate::recording::open::{Beginning, OpenRecording};
+use crate::recording::{
+    NotRecordingError, Recorder, RecorderTap, Redaction, Rotation, StartRecordingError, recorder,
+};
 use crate::session::observation::{Event, Observation};
 use crate::snapshot::{Direction, RecorderState};
 use crate::tasks::Tasks;
@@ -256,7 +259,16 @@ fn begin(disk: &Disk, clock: Clock) -> OpenRecording {
     disk.0.lock().unwrap().room = 400;
     let file = LineFile::new(Box::new(disk.clone()));
     let encoder = Encoder::new(clock.now(), None, 10);
-    OpenRecording::begin("full.jsonl".into(), file, encoder, clock, false).unwrap()
+    let beginning = Beginning {
+        path: "full.jsonl".into(),
+        file,
+        encoder,
+        clock,
+        is_redacted: false,
+        rotation: Rotation::default(),
+        disk: DiskUse::new(1 << 40, DiskMeter::default()),
+    };
+    OpenRecording::begin(beginning).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,7 +290,7 @@ async fn a_full_disk_costs_records_and_never_a_readable_file() {
         tokio::time::advance(Duration::from_secs(1)).await;
         recording.write(vec![message(5)], None);
         assert!(matches!(recording.state(), RecorderState::On { lost: 3, .. }));
-        let finished = recording.finish();
+        let (finished, _) = recording.finish();
         assert_eq!((finished.lost, finished.failure), (3, None));
 
         let file = disk.0.lock().unwrap().file.clone();
@@ -299,7 +311,7 @@ async fn a_disk_that_stays_full_leaves_the_lines_that_fitted() {
     let disk = Disk::default();
     let mut recording = begin(&disk, Clock::start());
     recording.write((1..=9).map(message).collect(), None);
-    let finished = recording.finish();
+    let (finished, _) = recording.finish();
     assert_eq!(finished.lost, 8);
     assert!(finished.failure.is_some());
     let file = disk.0.lock().unwrap().file.clone();

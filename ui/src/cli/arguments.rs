@@ -21,7 +21,7 @@ use super::limit_flags::LimitArguments;
 use super::paste::PasteFormat;
 use super::recording_flags::{ScrubArguments, VerifyArguments};
 use super::replay_flags::ReplayFlags;
-use super::values::{LogLevel, ThemeName};
+use super::values::{FileAge, FileSize, LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::wrap::Connect;
@@ -90,7 +90,7 @@ pub(super) enum Task {
     #[cfg(unix)]
     Held(HeldArguments),
     /// Look around: a built-in server, clients that talk to it, and the proxy between them
-    Demo(DemoArguments),
+    Demo(Box<DemoArguments>),
     /// Run a client with the environment that sends its HTTP and HTTPS through the proxy
     Exec(ExecArguments),
     /// Show, export or renew the local certificate authority
@@ -386,7 +386,7 @@ pub(super) enum HeadlessFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct RecordArguments {
-    /// Record from the start, to PATH or to a new file in ./recordings
+    /// Record from the start, to PATH (compressed if it ends in .zst) or to a new file in ./recordings
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = "Recording")]
     #[expect(clippy::option_option, reason = "not given, given, given with a value")]
     pub(super) record: Option<Option<PathBuf>>,
@@ -401,6 +401,12 @@ pub(super) struct RecordArguments {
         help_heading = "Recording"
     )]
     pub(super) redact: Vec<RedactPattern>,
+    /// Go on in a new file when this one has that size; see --max-disk for all of them together
+    #[arg(long, value_name = "SIZE", help_heading = "Recording")]
+    pub(super) rotate_size: Option<FileSize>,
+    /// Go on in a new file when this one is that old
+    #[arg(long, value_name = "TIME", help_heading = "Recording")]
+    pub(super) rotate_age: Option<FileAge>,
 }
 
 /// What other programs are told.

@@ -9,7 +9,7 @@ use shadowcat::telemetry::OtlpUrl;
 
 use super::forward_flags::ForwardLayer;
 use super::servers_file::FoundServers;
-use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
+use super::values::{FileAge, FileSize, LogLevel, PortsChoice, RecordChoice, ThemeName};
 
 /// `None` where the place says nothing. A later layer replaces lists as a whole; limits and keys it replaces one by one.
 /// Servers of clients' files are never replaced: each file adds its own.
@@ -26,6 +26,8 @@ pub(super) struct Layer {
     pub(super) rules: Option<PathBuf>,
     pub(super) record: Option<RecordChoice>,
     pub(super) redact: Option<Vec<RedactPattern>>,
+    pub(super) rotate_size: Option<FileSize>,
+    pub(super) rotate_age: Option<FileAge>,
     pub(super) metrics: Option<ListenAddress>,
     pub(super) otlp: Option<OtlpUrl>,
     pub(super) theme: Option<ThemeName>,
@@ -57,6 +59,8 @@ impl Layer {
             rules: self.rules.or(below.rules),
             record: self.record.or(below.record),
             redact: self.redact.or(below.redact),
+            rotate_size: self.rotate_size.or(below.rotate_size),
+            rotate_age: self.rotate_age.or(below.rotate_age),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),
             theme: self.theme.or(below.theme),

@@ -9,7 +9,7 @@ use shadowcat::limits::{ResourceLimits, Unit, display_value};
 use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
 use super::settings::{self, DEFAULT_LISTEN};
-use super::values::{PortsChoice, RecordChoice};
+use super::values::{FileAge, FileSize, PortsChoice, RecordChoice};
 
 /// `layer` with every default filled in; `sources` are the files that were read.
 pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) -> String {
@@ -43,6 +43,20 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
         .map(|pattern| pattern.as_str().to_owned())
         .collect();
     let _ = writeln!(page, "redact = {}", list(&redact));
+    if let Some(FileSize(bytes)) = layer.rotate_size {
+        let _ = writeln!(
+            page,
+            "rotate_size = {}",
+            quoted(&display_value(Unit::Bytes, bytes))
+        );
+    }
+    if let Some(FileAge(millis)) = layer.rotate_age {
+        let _ = writeln!(
+            page,
+            "rotate_age = {}",
+            quoted(&display_value(Unit::Time, millis))
+        );
+    }
     if let Some(address) = &layer.metrics {
         let _ = writeln!(page, "metrics = {}", quoted(&address.to_string()));
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
-use shadowcat::recording::RecordingSettings;
 use shadowcat::recording::redact::Redaction;
+use shadowcat::recording::{RecordingSettings, Rotation};
 use shadowcat::replay::MockServer;
 
 use super::arguments::{
@@ -224,7 +225,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         #[cfg(unix)]
         Some(Task::Held(arguments)) => Ok(Invocation::of_job(Job::Held(arguments.into()))),
-        Some(Task::Demo(arguments)) => demo(arguments),
+        Some(Task::Demo(arguments)) => demo(*arguments),
         Some(Task::Open(arguments)) => open(arguments),
         Some(Task::Show(arguments)) => show(arguments),
         Some(Task::Diff(arguments)) => diff(arguments),
@@ -329,6 +330,8 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         oauth: arguments.oauth,
         rules: arguments.intercept.rules,
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
@@ -364,6 +367,8 @@ fn wrap(arguments: WrapArguments) -> Invocation {
     let records_secrets = arguments.record.record_secrets;
     let recording = recording_settings(&Layer {
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         ..Layer::default()
     });
     let record = record_choice(arguments.record);
@@ -465,6 +470,8 @@ fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
     let given = Layer {
         rules: arguments.intercept.rules,
         redact: some_if_any(arguments.record.redact.clone()),
+        rotate_size: arguments.record.rotate_size,
+        rotate_age: arguments.record.rotate_age,
         record: record_choice(arguments.record),
         ..looks(&arguments.view.screen, &arguments.view.signs)
     };
@@ -686,6 +693,10 @@ fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {
 fn recording_settings(layer: &Layer) -> RecordingSettings {
     RecordingSettings {
         redact: layer.redact.iter().flatten().cloned().collect(),
+        rotation: Rotation {
+            max_bytes: layer.rotate_size.map(|size| size.0),
+            max_age: layer.rotate_age.map(|age| Duration::from_millis(age.0)),
+        },
     }
 }
 

@@ -1,10 +1,12 @@
 //! Values that flags and configuration files share.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Deserialize;
 use shadowcat::config::ServerPorts;
+use shadowcat::limits::{Unit, parse_value};
 
 /// Which palette the screen uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -56,6 +58,43 @@ impl LogLevel {
             Self::Info => "info",
             Self::Debug => "debug",
             Self::Trace => "trace",
+        }
+    }
+}
+
+/// Bytes at which a file is large enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileSize(pub(crate) u64);
+
+/// Milliseconds after which a file is old enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileAge(pub(crate) u64);
+
+/// The smallest file that is worth one of its own.
+const MIN_SIZE: u64 = 64 << 10;
+/// The shortest time that is.
+const MIN_AGE: u64 = 1_000;
+
+impl FromStr for FileSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match parse_value(Unit::Bytes, text) {
+            Some(bytes) if bytes >= MIN_SIZE => Ok(Self(bytes)),
+            Some(_) => Err(format!("`{text}` is too small for a file; write 64KiB or more")),
+            None => Err(format!("`{text}` is no size; write 64MiB or 1GiB")),
+        }
+    }
+}
+
+impl FromStr for FileAge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match parse_value(Unit::Time, text) {
+            Some(millis) if millis >= MIN_AGE => Ok(Self(millis)),
+            Some(_) => Err(format!("`{text}` is too short for a file; write 1s or more")),
+            None => Err(format!("`{text}` is no time; write 30m or 1h")),
         }
     }
 }

@@ -79,6 +79,8 @@ impl Fake {
             lines: 512,
             lost: 0,
             is_redacted: true,
+            files: 1,
+            removed: 0,
         };
         fake.sessions = vec![
             session("R1", "everything", 1_310, 1),
@@ -539,6 +541,8 @@ impl Fake {
                     lines: 0,
                     lost: 0,
                     is_redacted: true,
+                    files: 1,
+                    removed: 0,
                 };
                 Reply::Recording(self.recorder.clone())
             }

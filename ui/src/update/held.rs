@@ -126,9 +126,6 @@ fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
             Some("nothing waits behind it")
         }
         Action::AnswerHeld if !is_request => Some("only requests can be answered"),
-        Action::AnswerHeld if row.direction == Direction::ServerToClient => {
-            Some("a request of the server is not answered here; edit, forward or drop it")
-        }
         Action::Refuse if row.kind == RowKind::Notification => {
             Some("nobody waits for an answer to a notification; drop it instead")
         }

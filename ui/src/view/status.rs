@@ -193,6 +193,7 @@ fn recorder(model: &Model) -> Line {
             bytes,
             lost,
             is_redacted,
+            removed,
             ..
         } => {
             let mut line = Line::default()
@@ -200,6 +201,12 @@ fn recorder(model: &Model) -> Line {
                 .say(Role::Text, &format::size(*bytes));
             if *lost > 0 {
                 line = line.say(Role::Bad, &format!(" {} lost", format::count(*lost)));
+            }
+            if *removed > 0 {
+                line = line.say(
+                    Role::Warn,
+                    &format!(" {} removed", format::plural(u64::from(*removed), "file")),
+                );
             }
             if !is_redacted {
                 line = line.with(Role::Warn, " with secrets");

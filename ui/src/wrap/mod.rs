@@ -167,6 +167,11 @@ async fn wrap(options: &WrapOptions, recording: Option<&EngineHandle>) -> Result
     Ok(ended)
 }
 
+/// Whether whoever started us chose to ignore signal `number`, which goes for the command too.
+pub(crate) fn is_ignored(number: i32) -> bool {
+    signals::is_ignored(number)
+}
+
 fn command(options: &WrapOptions) -> CommandConfig {
     let mut words = options.command.iter().cloned();
     let program = words.next().unwrap_or_default();

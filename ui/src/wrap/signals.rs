@@ -61,6 +61,11 @@ fn ignored() -> u64 {
         .unwrap_or(0)
 }
 
+/// Whether whoever started us chose to ignore signal `number`.
+pub(super) fn is_ignored(number: i32) -> bool {
+    ignored() & bit(number) != 0
+}
+
 /// The bit of signal `number`, which count from 1.
 fn bit(number: i32) -> u64 {
     let shift = u32::try_from(number)

@@ -1,0 +1,261 @@
+//! A recording in several files, each of which opens by itself.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::support::{body, ended, event, frames, load, observe, opened, part, request, response};
+use crate::clock::Clock;
+use crate::limits::ResourceLimits;
+use crate::recording::verify::{Verified, verify};
+use crate::recording::{
+    Recorder, RecorderSettings, RecorderTap, RecordingFile, RecordingReader, RecordingSettings, Redaction,
+    Rotation, recorder,
+};
+use crate::session::observation::{Event, Observation};
+use crate::snapshot::{Direction, RecorderState};
+use crate::tasks::Tasks;
+
+const UP: Direction = Direction::ClientToServer;
+
+fn start(rotation: Rotation, max_disk: u64, clock: Clock) -> (Recorder, RecorderTap, Tasks) {
+    let tasks = Tasks::new(100);
+    let limits = ResourceLimits {
+        max_disk,
+        ..ResourceLimits::default()
+    };
+    let settings = RecorderSettings {
+        redaction: Redaction::On,
+        recording: RecordingSettings {
+            rotation,
+            ..RecordingSettings::default()
+        },
+    };
+    let (recorder, tap) = recorder(&limits, settings, clock, &tasks);
+    (recorder, tap, tasks)
+}
+
+fn of_size(bytes: u64) -> Rotation {
+    Rotation {
+        max_bytes: Some(bytes),
+        max_age: None,
+    }
+}
+
+async fn begin(recorder: &Recorder, path: &Path) {
+    let preamble = std::future::ready(Vec::new());
+    recorder.start(Some(path.to_owned()), preamble).await.unwrap();
+}
+
+fn filler(number: u64, bytes: usize) -> Observation {
+    let mut observation = observe(
+        0,
+        body(number, UP, &format!("{{\"x\":\"{}\"}}", "x".repeat(bytes))),
+    );
+    observation.at = Clock::start().now();
+    observation
+}
+
+fn now(event: Event) -> Observation {
+    Observation {
+        at: Clock::start().now(),
+        event,
+    }
+}
+
+/// The files of a recording, in order.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort_by_key(|path| {
+        let reader = RecordingReader::open(path).unwrap();
+        reader.header().segment.unwrap_or(1)
+    });
+    files
+}
+
+fn verified(path: &Path) -> Verified {
+    verify(RecordingFile::open(path).unwrap(), path).unwrap()
+}
+
+fn text(path: &Path) -> String {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut RecordingFile::open(path).unwrap(), &mut text).unwrap();
+    text
+}
+
+/// One exchange that is open from the first file to the last, between others.
+async fn record_across(tap: &RecorderTap, others: u64) {
+    tap.record(now(opened())).await;
+    tap.record(now(request(
+        1,
+        "GET /mcp HTTP/1.1\r\nAuthorization: Bearer top\r\n\r\n",
+    )))
+    .await;
+    tap.record(now(response(
+        1,
+        &[("content-type", "text/event-stream")],
+        Some(9),
+    )))
+    .await;
+    for number in 0..others {
+        let index = u32::try_from(number).unwrap();
+        tap.record(now(event(
+            1,
+            index,
+            &format!("data: {{\"number\":{number}}}\n\n"),
+        )))
+        .await;
+        let other = number + 2;
+        tap.record(now(request(other, "POST /mcp HTTP/1.1\r\n\r\n")))
+            .await;
+        tap.record(filler(other, 3_000)).await;
+        tap.record(now(ended(other))).await;
+    }
+    tap.record(now(ended(1))).await;
+}
+
+#[tokio::test]
+async fn every_file_opens_by_itself_and_together_they_have_everything() {
+    for name in ["a.jsonl", "a.jsonl.zst"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (recorder, tap, _tasks) = start(of_size(20_000), 1 << 40, Clock::start());
+        begin(&recorder, &directory.path().join(name)).await;
+        record_across(&tap, 40).await;
+        let finished = recorder.stop().await.unwrap();
+        let files = files(directory.path());
+        let mut numbers = Vec::new();
+        for (index, path) in files.iter().enumerate() {
+            let verified = verified(path);
+            assert_eq!(verified.problems, [], "{}", path.display());
+            let reader = RecordingReader::open(path).unwrap();
+            let header = reader.header().clone();
+            let before = index.checked_sub(1).map(|before| {
+                let name = files[before].file_name().unwrap();
+                name.to_string_lossy().into_owned()
+            });
+            assert_eq!(header.continues, before);
+            let text = text(path);
+            super::schema::check(text.as_bytes());
+            // The stream that is open from the first file to the last has its heads in each, without its secret.
+            assert_eq!(
+                text.matches("\"target\":\"/mcp\"").count(),
+                1 + text.matches("POST /mcp HTTP").count()
+            );
+            assert_eq!(text.matches("\"type\":\"session\"").count(), 1);
+            assert!(text.contains("GET /mcp HTTP") && !text.contains("Bearer top"));
+            let (loaded, damage) = load(text.as_bytes());
+            assert_eq!(damage, Vec::<String>::new());
+            for frame in frames(&loaded) {
+                if frame.exchange.get() == 1 {
+                    numbers.push(frame.frame);
+                }
+            }
+        }
+        assert_eq!(numbers, (0..40).collect::<Vec<u32>>());
+        let size = |path: &PathBuf| std::fs::metadata(path).unwrap().len();
+        assert_eq!(finished.bytes, files.iter().map(size).sum::<u64>());
+        assert_eq!(finished.path, *files.last().unwrap());
+        if name == "a.jsonl" {
+            assert!(files.len() > 5, "{}", files.len());
+            assert!(files.iter().all(|path| size(path) < 25_000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_in_two_files_keeps_its_parts_and_no_end_of_a_secret_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let (recorder, tap, _tasks) = start(of_size(1_000), 1 << 40, Clock::start());
+    begin(&recorder, &directory.path().join("a.jsonl")).await;
+    tap.record(now(request(1, "POST /mcp HTTP/1.1\r\n\r\n"))).await;
+    tap.record(now(part(1, UP, 0, br#"{"token":"the start of it"#)))
+        .await;
+    tap.record(filler(2, 2_000)).await;
+    tap.record(now(part(1, UP, 1, br#" and the rest","id":1}"#)))
+        .await;
+    tap.record(filler(3, 2_000)).await;
+    recorder.stop().await.unwrap();
+    let files = files(directory.path());
+    assert!(files.len() > 1, "{files:?}");
+    let all: String = files.iter().map(|path| text(path)).collect();
+    assert!(!all.contains("the start") && !all.contains("the rest"), "{all}");
+    assert!(all.contains("\\\",\\\"id\\\":1}"), "{all}");
+    let (_, damage) = load(text(&files[1]).as_bytes());
+    assert!(
+        damage.iter().all(|place| !place.contains("parts of its frame")),
+        "{damage:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_oldest_files_go_when_max_disk_is_reached_and_that_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let max_disk = 200_000;
+    let (recorder, tap, _tasks) = start(of_size(30_000), max_disk, Clock::start());
+    let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let used = || {
+        std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| size(entry.unwrap().path()))
+            .sum::<u64>()
+    };
+    // Two recordings of one run: what the first left counts too.
+    for name in ["a.jsonl", "b.jsonl"] {
+        begin(&recorder, &directory.path().join(name)).await;
+        for number in 0..100 {
+            tap.record(filler(number + 2, 3_000)).await;
+            assert!(used() <= max_disk, "{}", used());
+        }
+        recorder.stop().await.unwrap();
+        assert!(used() <= max_disk && used() > max_disk / 2, "{}", used());
+    }
+    assert!(!directory.path().join("a.jsonl").exists());
+    let (bytes, peak, reached) = recorder.disk();
+    assert_eq!(bytes, used());
+    assert!(peak <= max_disk && reached >= 10, "{peak} {reached}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_old_is_followed_by_a_new_one_with_the_next_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let rotation = Rotation {
+        max_bytes: None,
+        max_age: Some(Duration::from_millis(1)),
+    };
+    let (recorder, tap, _tasks) = start(rotation, 1 << 40, Clock::start());
+    begin(&recorder, &directory.path().join("a.jsonl")).await;
+    while !matches!(recorder.state(), RecorderState::On { files: 3.., .. }) {
+        tap.record(filler(2, 10)).await;
+        tokio::task::yield_now().await;
+    }
+    recorder.stop().await.unwrap();
+    assert!(directory.path().join("a.3.jsonl").exists());
+}
+
+#[tokio::test]
+async fn a_compressed_recording_can_be_read_while_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl.zst");
+    let (recorder, tap, _tasks) = start(Rotation::default(), 1 << 40, Clock::start());
+    begin(&recorder, &path).await;
+    tap.record(filler(2, 10)).await;
+    let is_written = async {
+        while frames(&load(text(&path).as_bytes()).0).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_written)
+        .await
+        .unwrap();
+    recorder.stop().await.unwrap();
+    let file = std::fs::read(&path).unwrap();
+    assert!(file.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+    // Killed anywhere, it gives what was whole before.
+    for length in 60..file.len() {
+        let cut = RecordingFile::new(Cursor::new(file[..length].to_vec())).unwrap();
+        if let Ok(verified) = verify(cut, &path) {
+            assert!(!verified.is_whole(), "{length}");
+        }
+    }
+}
