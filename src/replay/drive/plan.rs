@@ -249,9 +249,7 @@ impl<'a> Draft<'a> {
                 method: call.method.to_string(),
                 about: subject(&message.envelope).unwrap_or_default().to_owned(),
                 request: message.text.clone(),
-                answer: call
-                    .answer
-                    .map(|answer| self.session.messages[answer].text.clone()),
+                answer: answer.map(|answer| answer.text.clone()),
                 is_cancelled: call.is_cancelled,
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),
