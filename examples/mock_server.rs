@@ -9,7 +9,7 @@
 
 use std::error::Error;
 
-use rmcp::model::{CallToolRequestParams, ClientInfo, JsonObject};
+use rmcp::model::{CallToolRequestParams, ClientConfig, JsonObject};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientLifecycleMode, ClientServiceExt as _};
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = StreamableHttpClientTransportConfig::with_uri(mock.url());
     let http = reqwest::Client::builder().no_proxy().build()?;
     let transport = StreamableHttpClientTransport::with_client(http, config);
-    let client = ClientInfo::default()
+    let client = ClientConfig::default()
         .serve_with_lifecycle(transport, ClientLifecycleMode::Initialize)
         .await?;
     let echo = |message: &str| {

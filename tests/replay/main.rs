@@ -12,6 +12,7 @@ mod sdk;
 mod support;
 
 mod again;
+mod clients;
 mod misses;
 mod peer;
 mod same;

@@ -233,7 +233,7 @@ async fn a_client_that_says_everything_at_once_hears_the_handshake_first() {
     let mut told = Vec::new();
     let mock = MockServer::from_recording(recording("wrap-legacy.jsonl"));
     let served = mock.serve(input.as_bytes(), &mut output, |call| told.push(call.to_string()));
-    crate::support::soon("the end of the input", served)
+    crate::support::soon("the end of the input", Box::pin(served))
         .await
         .unwrap();
     let lines: Vec<Value> = output
@@ -255,4 +255,51 @@ async fn a_client_that_says_everything_at_once_hears_the_handshake_first() {
             "S1 tools/call echo  same request (#1)"
         ]
     );
+}
+
+/// A stream of changes that a client of 2026-07-28 opened under the id 9 and left.
+fn listening() -> String {
+    let key = "io.modelcontextprotocol/subscriptionId";
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let wanted = json!({"toolsListChanged": true});
+    let asked = json!({"jsonrpc": "2.0", "id": 9, "method": "subscriptions/listen", "params": {"notifications": wanted, "_meta": meta}});
+    let told = |method: &str| json!({"jsonrpc": "2.0", "method": method, "params": {"_meta": {key: 9}}});
+    let event = |number: u64, method: &str| {
+        let text = format!("event: message\ndata: {}\n\n", told(method));
+        json!({"type": "frame", "seq": 10 + number, "us": 10 + number, "session": "R1", "exchange": 1, "direction": "server_to_client", "transport": "sse", "frame": number, "part": 0, "last": true, "text": text, "sse": {"event": "message"}, "messages": 1})
+    };
+    let head = |line: &str| json!({"line": line, "fields": []});
+    let lines = [
+        json!({"type": "header", "format": "shadowcat-recording", "version": 1, "created": "2026-11-23T04:23:03.123456Z", "proxy": "x"}),
+        json!({"type": "request", "seq": 1, "us": 0, "session": "R1", "exchange": 1, "connection": 1, "client": "127.0.0.1:1", "side": "reverse", "server": "s", "kind": "message", "method": "POST", "target": "/mcp", "head": head("POST /mcp HTTP/1.1")}),
+        json!({"type": "frame", "seq": 2, "us": 1, "session": "R1", "exchange": 1, "direction": "client_to_server", "transport": "http", "frame": 0, "part": 0, "last": true, "text": asked.to_string(), "messages": 1}),
+        json!({"type": "response", "seq": 3, "us": 2, "session": "R1", "exchange": 1, "status": 200, "head": head("HTTP/1.1 200 OK"), "media_type": "text/event-stream"}),
+        event(0, "notifications/subscriptions/acknowledged"),
+        event(1, "notifications/tools/list_changed"),
+        json!({"type": "exchange_end", "seq": 20, "us": 90, "session": "R1", "exchange": 1, "request_end": "complete", "response_end": "client_aborted", "request_bytes": 1, "response_bytes": 1}),
+    ];
+    lines.map(|line| line.to_string()).join("\n")
+}
+
+#[tokio::test]
+async fn a_subscription_is_called_what_the_live_client_calls_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listening.jsonl");
+    std::fs::write(&path, listening()).unwrap();
+    let mock = MockServer::from_recording(&path).start().await.unwrap();
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let params = json!({"notifications": {"toolsListChanged": true}, "_meta": meta});
+    let request = json!({"jsonrpc": "2.0", "id": "live", "method": "subscriptions/listen", "params": params});
+    let mut events = Events::new(Streamable::new(mock.url()).post(&request).await);
+    for method in [
+        "notifications/subscriptions/acknowledged",
+        "notifications/tools/list_changed",
+    ] {
+        let told = events.next().await.unwrap().message();
+        assert_eq!(told["method"], method);
+        assert_eq!(
+            told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"],
+            "live"
+        );
+    }
 }

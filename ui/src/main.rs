@@ -60,7 +60,7 @@ mod wrap_config;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -68,15 +68,14 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
-use shadowcat::replay::MockServer;
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
-use cli::{Invocation, Job, Lines, ScreenSettings, UsageError, View};
+use cli::{Invocation, Job, Lines, ReplayJob, ScreenSettings, UsageError, View};
 use console::say;
 use demo_run::Demo;
 use logging::{LogOptions, Logging};
-use replay_run::{Replay, ReplayError};
+use replay_run::{Replay, ReplayError, Told};
 use shutdown::{Ending, unless_told};
 use signals::Signals;
 
@@ -243,6 +242,8 @@ fn compared((text, is_same): (String, bool)) -> Result<ExitCode, Failure> {
 
 /// A screen needs a terminal to be drawn on.
 fn check_terminal(job: &Job) -> Result<(), Failure> {
+    const HEADLESS: &str = "add --headless to print one line a message";
+
     let way_out = match job {
         Job::Proxy {
             view: View::Screen(_),
@@ -251,11 +252,8 @@ fn check_terminal(job: &Job) -> Result<(), Failure> {
         | Job::Demo {
             view: View::Screen(_),
             ..
-        }
-        | Job::Replay {
-            view: View::Screen(_),
-            ..
-        } => "add --headless to print one line a message",
+        } => HEADLESS,
+        Job::Replay(job) if matches!(job.view, View::Screen(_)) => HEADLESS,
         Job::Open { .. } => "use `shadowcat-tui show FILE` to print the recording",
         _ => return Ok(()),
     };
@@ -284,9 +282,8 @@ fn start_log(invocation: &Invocation, ring: LogRing) -> Result<Option<Logging>, 
 
 const fn has_screen(job: &Job) -> bool {
     match job {
-        Job::Proxy { view, .. } | Job::Demo { view, .. } | Job::Replay { view, .. } => {
-            matches!(view, View::Screen(_))
-        }
+        Job::Proxy { view, .. } | Job::Demo { view, .. } => matches!(view, View::Screen(_)),
+        Job::Replay(job) => matches!(job.view, View::Screen(_)),
         Job::Open { .. } => true,
         _ => false,
     }
@@ -349,15 +346,10 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
                 .map_err(|error| Failure::with_code(BAD_USAGE, error))?;
             proxy(config, view, Some(demo))
         }
-        Job::Replay {
-            config,
-            view,
-            server,
-            file,
-        } => {
-            let server = server.limits(limits.clone());
-            let config = fit_to_machine(with_rest(config, limits, ring), &asked_limits)?;
-            replay(config, view, server, &file)
+        Job::Replay(mut job) => {
+            job.server = job.server.limits(limits.clone());
+            job.config = fit_to_machine(with_rest(job.config, limits, ring), &asked_limits)?;
+            replay(*job)
         }
         Job::ReplayStdio { server, format } => {
             let serving = replay_run::serve_stdio(server.limits(limits), format);
@@ -457,19 +449,26 @@ fn proxy(config: Config, view: View, demo: Option<Demo>) -> Result<(), Failure> 
 }
 
 /// A proxy in front of a recording. Without a screen the requests are printed, each with what it was answered from.
-fn replay(config: Config, view: View, server: MockServer, file: &Path) -> Result<(), Failure> {
-    let (lines, view) = match view {
-        View::Screen(screen) => (None, View::Screen(screen)),
-        View::Headless(lines) => (Some(lines.map(|lines| lines.format)), View::Headless(None)),
+fn replay(job: ReplayJob) -> Result<(), Failure> {
+    let ReplayJob {
+        config,
+        view,
+        server,
+        file,
+    } = job;
+    let told = match &view {
+        View::Screen(_) => Told::InTheLog,
+        View::Headless(Some(lines)) => Told::OnStdout(lines.format),
+        View::Headless(None) => Told::Nowhere,
     };
-    let replay = Replay::start(server, lines)?;
+    let replay = Replay::start(server, told)?;
     let engine = Engine::start(replay.upstream_of(config)?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), addresses = ?engine.addresses(), "replaying");
     let outcome = match view {
         View::Screen(screen) => on_screen(engine, screen, || replay.stop()),
-        View::Headless(lines) => {
-            replay_run::announce(file, engine.addresses());
-            headless(engine, lines, || replay.stop())
+        View::Headless(_) => {
+            replay_run::announce(&file, engine.addresses());
+            headless(engine, None, || replay.stop())
         }
     };
     replay.end();

@@ -45,6 +45,15 @@ impl ReplayError {
     }
 }
 
+/// Where the requests to a recording are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told {
+    /// Where a screen shows the rest.
+    InTheLog,
+    OnStdout(Format),
+    Nowhere,
+}
+
 /// A mock server on a runtime of its own, so that what the Resources screen shows is the proxy alone.
 #[derive(Debug)]
 pub(crate) struct Replay {
@@ -54,11 +63,11 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Starts it on a free port. `lines` is how its requests are printed; `None` for into the log.
+    /// Starts it on a free port. `told` is where its requests are told.
     ///
     /// # Errors
     /// [`ReplayError`] if the recording cannot be used.
-    pub(crate) fn start(server: MockServer, lines: Option<Option<Format>>) -> Result<Self, ReplayError> {
+    pub(crate) fn start(server: MockServer, told: Told) -> Result<Self, ReplayError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("replay")
@@ -72,13 +81,13 @@ impl Replay {
         let tasks = Tasks::new(1);
         let calls = mock.watch();
         let guard = runtime.enter();
-        match lines {
-            Some(Some(format)) => {
+        match told {
+            Told::OnStdout(format) => {
                 let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
                 tasks.spawn(TaskKind::Frontend, print(calls, format, printer));
             }
-            Some(None) => {}
-            None => tasks.spawn(TaskKind::Frontend, log(calls)),
+            Told::Nowhere => {}
+            Told::InTheLog => tasks.spawn(TaskKind::Frontend, log(calls)),
         }
         drop(guard);
         Ok(Self { runtime, tasks, mock })
@@ -128,14 +137,14 @@ pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
 /// [`ReplayError`] if the recording cannot be used, or the pipes fail.
 pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
-    let told = |call: &MockCall| {
+    let tell = |call: &MockCall| {
         let mut line = Vec::new();
         write_line(&mut line, call, format, &TimeZone::system());
         // Nobody may be there to read it.
         let _ = io::stderr().lock().write_all(&line);
     };
     tokio::select! {
-        served = server.serve(tokio::io::stdin(), tokio::io::stdout(), told) => Ok(served?),
+        ended = server.serve(tokio::io::stdin(), tokio::io::stdout(), tell) => Ok(ended?),
         () = signals.next() => Ok(()),
     }
 }

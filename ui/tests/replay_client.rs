@@ -322,3 +322,22 @@ fn drift_of_tools_is_named_between_lists_and_recordings() {
     home.run(&["diff", "old.json", "none.json"])
         .refused(3, &["none.json"]);
 }
+
+#[test]
+fn a_recording_as_client_and_the_same_one_as_server_agree() {
+    let home = Home::new();
+    let program = env!("CARGO_BIN_EXE_shadowcat-tui");
+    for name in [
+        "legacy-http",
+        "modern-http",
+        "wrap-legacy",
+        "websocket-sdk",
+        "unreachable",
+    ] {
+        let file = format!("{}/../recordings/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let replay = ["replay", &file, "--yes", "--without-secrets", "--"];
+        let ran = home.run(&[&replay[..], &[program, "replay", &file, "--stdio"]].concat());
+        assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+        assert!(ran.stdout.contains(" same\n"), "{name}: {ran:?}");
+    }
+}

@@ -65,10 +65,13 @@ export async function proxied(mode, server, more = []) {
   };
 }
 
+/** Without them a client may read progress together with its answer, and then some forget whom it is for. */
+const RECORDED_TIMES = ['--speed', '1'];
+
 /** The route to what `recording` has of the server, without the server. */
 export async function replayed(recording, server) {
-  if (server.command) return { command: [PROXY, 'replay', recording, '--stdio'], replacements: [], close: async () => {} };
-  const child = await start('the recording', PROXY, ['replay', recording, '--listen', '127.0.0.1:0', '--headless', '--format', 'none'], { ready: LISTENING });
+  if (server.command) return { command: [PROXY, 'replay', recording, '--stdio', ...RECORDED_TIMES], replacements: [], close: async () => {} };
+  const child = await start('the recording', PROXY, ['replay', recording, '--listen', '127.0.0.1:0', '--headless', '--format', 'none', ...RECORDED_TIMES], { ready: LISTENING });
   const route = ROUTES.reverse(child.match[1], server);
   return {
     ...route,

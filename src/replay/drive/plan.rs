@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::message::failure_of_ours;
 use super::only::Asked;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::intercept::filter::Filter;
@@ -240,15 +241,15 @@ impl<'a> Draft<'a> {
             }
             let message = &self.session.messages[call.request];
             let answer = call.answer.map(|answer| &self.session.messages[answer]);
+            // What the proxy said in the server's place is no answer of the server's.
+            let answer = answer.filter(|answer| failure_of_ours(&answer.text).is_none());
             self.places.insert(place, self.plan.calls.len());
             self.calls.push(place);
             self.plan.calls.push(PlannedCall {
                 method: call.method.to_string(),
                 about: subject(&message.envelope).unwrap_or_default().to_owned(),
                 request: message.text.clone(),
-                answer: call
-                    .answer
-                    .map(|answer| self.session.messages[answer].text.clone()),
+                answer: answer.map(|answer| answer.text.clone()),
                 is_cancelled: call.is_cancelled,
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),

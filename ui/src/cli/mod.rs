@@ -26,7 +26,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
 pub(crate) use settings::{
-    CaJob, ExecJob, Format, Invocation, Job, Lines, ScreenSettings, SettingsError, View,
+    CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, SettingsError, View,
 };
 pub(crate) use values::LogLevel;
 

@@ -148,7 +148,7 @@ mod tests {
     fn times_are_read_with_their_units() {
         assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         for text in ["", "5", "s", "5h", "-1s", "1e99s"] {
             assert!(duration(text).is_err(), "{text}");
         }

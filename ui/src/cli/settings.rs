@@ -87,13 +87,8 @@ pub(crate) enum Job {
     Proxy { config: Config, view: View },
     /// The same between the built-in server and clients.
     Demo { config: Config, view: View },
-    /// Be the server of a recording, with a proxy in front. Limits are still to be filled in.
-    Replay {
-        config: Config,
-        view: View,
-        server: MockServer,
-        file: PathBuf,
-    },
+    /// Be the server of a recording, with a proxy in front.
+    Replay(Box<ReplayJob>),
     /// Be the server of a recording on standard input and output. Limits are still to be filled in.
     ReplayStdio { server: MockServer, format: Format },
     /// Browse a recording.
@@ -134,6 +129,15 @@ pub(crate) enum Job {
     Held(HeldJob),
     /// Print a text.
     Print(String),
+}
+
+/// A recording to be served. Limits are still to be filled in.
+#[derive(Debug)]
+pub(crate) struct ReplayJob {
+    pub(crate) config: Config,
+    pub(crate) view: View,
+    pub(crate) server: MockServer,
+    pub(crate) file: PathBuf,
 }
 
 /// A client to be run.
@@ -527,12 +531,13 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
     };
     let view = view(arguments.view, &settings.layer);
     let file = arguments.file;
-    Ok(settings.invocation(Job::Replay {
+    let job = ReplayJob {
         config,
         view,
         server,
         file,
-    }))
+    };
+    Ok(settings.invocation(Job::Replay(Box::new(job))))
 }
 
 fn open(arguments: OpenArguments) -> Result<Invocation, SettingsError> {
