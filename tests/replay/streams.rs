@@ -303,3 +303,50 @@ async fn a_subscription_is_called_what_the_live_client_calls_it() {
         );
     }
 }
+
+/// A run of a command: a call that is cancelled, whose progress goes on for a while.
+fn cancelled_run() -> String {
+    let info = json!({"name": "x", "version": "1"});
+    let line = |number: u64, direction: &str, message: &Value| {
+        json!({"type": "frame", "seq": 10 + number, "us": 10 + number, "session": "F1", "exchange": 1, "direction": direction, "transport": "stdio", "frame": number, "part": 0, "last": true, "text": format!("{message}\n"), "messages": 1}).to_string()
+    };
+    let client = |number: u64, message: Value| line(number, "client_to_server", &message);
+    let server = |number: u64, message: Value| line(number, "server_to_client", &message);
+    let progress = |step: u64| json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": step}});
+    let lines = [
+        json!({"type": "header", "format": "shadowcat-recording", "version": 1, "created": "2026-11-23T04:23:03.123456Z", "proxy": "x"}).to_string(),
+        json!({"type": "request", "seq": 1, "us": 0, "session": "F1", "exchange": 1, "connection": 1, "client": "x", "side": "forward", "server": "s", "kind": "run", "method": "run", "target": "s", "head": {"line": "s", "fields": []}}).to_string(),
+        client(0, json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}})),
+        server(0, json!({"jsonrpc": "2.0", "id": 0, "result": {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": info}})),
+        client(1, json!({"jsonrpc": "2.0", "method": "notifications/initialized"})),
+        client(2, json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "long", "_meta": {"progressToken": 1}}})),
+        server(3, progress(1)),
+        client(4, json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})),
+        server(5, progress(2)),
+        server(6, json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})),
+    ];
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn progress_after_a_cancel_is_not_told_to_a_session_that_did_not_ask() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cancelled.jsonl");
+    std::fs::write(&path, cancelled_run()).unwrap();
+    let mock = MockServer::from_recording(&path).start().await.unwrap();
+    let peer = session(&mock, json!({})).await;
+    let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    assert_eq!(peer.post(&initialized).await.status(), 202);
+    let mut own = Events::new(peer.get(None).await);
+    let told = own.next().await.unwrap().message();
+    assert_eq!(told["method"], "notifications/tools/list_changed");
+    let mut call = Events::new(peer.post(&call(7, "long", &json!({}))).await);
+    let told = call.next().await.unwrap().message();
+    assert_eq!(
+        (&told["params"]["progressToken"], &told["params"]["progress"]),
+        (&json!(7), &json!(1))
+    );
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    assert_eq!(peer.post(&cancel).await.status(), 202);
+    assert_eq!(call.next().await, None);
+}

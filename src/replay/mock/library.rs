@@ -325,7 +325,14 @@ impl Monologue {
 /// Whether a message of the server belongs to no request of the client.
 fn is_monologue(session: &TapeSession, message: &TapeMessage) -> bool {
     match message.envelope.kind {
-        MessageKind::Notification => message.call.is_none(),
+        // Without a request they are the rest of one that was cancelled.
+        MessageKind::Notification => {
+            message.call.is_none()
+                && !matches!(
+                    message.envelope.method.as_deref(),
+                    Some("notifications/progress" | "notifications/cancelled")
+                )
+        }
         MessageKind::Request => message
             .call
             .is_some_and(|call| session.calls[call].during.is_none()),
