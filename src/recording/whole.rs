@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Ending};
 use super::file::{self, LineFile};
 use super::redact::{Redaction, Tagger};
 use super::writer::{FinishedRecording, StartRecordingError, no_randomness};
@@ -53,7 +53,13 @@ pub fn write_whole(
         }
     }
     let bytes = append(&mut lines)?;
-    encoder.end(last, count, bytes, 0, &mut lines);
+    let ending = Ending {
+        lines: count,
+        bytes,
+        lost: 0,
+        continued_by: None,
+    };
+    encoder.end(last, ending, &mut lines);
     let bytes = append(&mut lines)?;
     Ok(FinishedRecording {
         path,
