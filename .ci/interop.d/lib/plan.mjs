@@ -7,8 +7,11 @@ const PLAN = JSON.parse(readFileSync(new URL('../plan.json', import.meta.url), '
 export const LARGE = PLAN.large;
 export const PARALLEL = PLAN.parallel;
 
-/** Tools that go on after their call or never end, ask the network, or tell of the process they are in. */
-export const LEFT_OUT = new Set(PLAN.leftOut);
+/**
+ * Tools that go on after their call or never end, ask the network, or tell of the process they are in. The last one has no
+ * answer for these SDKs over HTTP, with or without the proxy, and their session does not go on after it.
+ */
+export const LEFT_OUT = new Set([...PLAN.leftOut, 'test_reconnection']);
 
 /** What a server sends by itself once a session begins: other steps wait for it. */
 export const greetings = name => PLAN.greetings[name] ?? [];
