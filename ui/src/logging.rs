@@ -7,7 +7,7 @@ mod capped;
 mod ring_layer;
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,11 +99,11 @@ pub(crate) fn start(options: LogOptions, ring: LogRing) -> Result<Logging, LogFi
     let file = sink.map(|sink| {
         let level = Arc::clone(ring.file());
         let writer = CappedWriter::new(sink.writer, options.bytes_a_day, level, move || day_of(clock));
-        line_layer(logging.queue(writer), false)
+        line_layer(logging.queue(writer))
     });
     let stderr = options.has_stderr.then(|| {
         let writer = logging.queue(io::stderr());
-        line_layer(writer, io::stderr().is_terminal())
+        line_layer(writer)
     });
     let ring = RingLayer::new(ring, clock);
     let layers = ring
@@ -132,12 +132,13 @@ impl Logging {
     }
 }
 
-/// One line an event.
-fn line_layer<S>(writer: NonBlocking, has_colours: bool) -> impl Layer<S>
+/// One line an event, without colours: they are a feature of the library that is not built in, and a debug build panics if they
+/// are asked for.
+fn line_layer<S>(writer: NonBlocking) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    fmt::layer().compact().with_ansi(has_colours).with_writer(writer)
+    fmt::layer().compact().with_ansi(false).with_writer(writer)
 }
 
 /// Our own lines at `level`. Other crates only when something is wrong: in detail they would log headers and bodies.

@@ -164,6 +164,7 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Job::Held(job) => return held(job).map(|()| ExitCode::SUCCESS),
         job => Invocation { job, ..invocation },
     };
+    survive_full_files(&invocation.job);
     match &invocation.job {
         Job::Print(text) => return print(text).map(|()| ExitCode::SUCCESS),
         Job::Ca(job) => return print(&ca::run(job)?).map(|()| ExitCode::SUCCESS),
@@ -175,7 +176,6 @@ fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         _ => {}
     }
     check_terminal(&invocation.job)?;
-    survive_full_files(&invocation.job);
     let ring = LogRing::new(invocation.limits.log_ring);
     let logging = start_log(&invocation, ring.clone())?;
     let place = logging.as_ref().and_then(Logging::place);
@@ -339,7 +339,8 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             proxy(fit_to_machine(config, &asked_limits)?, view, None)
         }
         Job::Demo { config, view } => {
-            let config = fit_to_machine(with_rest(config, limits, ring), &asked_limits)?;
+            let config = with_door(with_rest(config, limits, ring));
+            let config = fit_to_machine(config, &asked_limits)?;
             let demo = Demo::start().map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
             let config = demo
                 .upstream_of(config)

@@ -574,3 +574,11 @@ fn what_is_held_goes_on_when_its_screen_is_told_to_end_or_its_terminal_is_closed
         held.tui.finish(PATIENCE);
     }
 }
+
+#[test]
+fn what_draws_no_screen_can_log_to_a_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/../recordings/errors.jsonl");
+    let mut tui = start(command(home.path(), &["show", recording]));
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+}

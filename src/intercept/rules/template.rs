@@ -82,17 +82,23 @@ pub fn answer(request: &[u8], result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id_of(request))
 }
 
-fn with_result_type<'a>(request: &[u8], result: &'a str) -> Cow<'a, str> {
+/// Whether a message is a request, or a result, of 2026-07-28, by what is in it.
+fn has_result_types(message: &[u8]) -> bool {
     const REVISION: [PathStep<'_>; 3] = [
         PathStep::Key("params"),
         PathStep::Key("_meta"),
         PathStep::Key("io.modelcontextprotocol/protocolVersion"),
     ];
+    const RESULT_TYPE: [PathStep<'_>; 2] = [PathStep::Key("result"), PathStep::Key("resultType")];
+    find_path(message, &REVISION).is_some() || find_path(message, &RESULT_TYPE).is_some()
+}
+
+fn with_result_type<'a>(request: &[u8], result: &'a str) -> Cow<'a, str> {
     let has_type = find_path(result.as_bytes(), &[PathStep::Key("resultType")]).is_some();
     let Some(members) = result.trim_start().strip_prefix('{').map(str::trim_start) else {
         return result.into();
     };
-    if has_type || find_path(request, &REVISION).is_none() {
+    if has_type || !has_result_types(request) {
         return result.into();
     }
     let comma = if members.starts_with('}') { "" } else { "," };
@@ -107,13 +113,19 @@ pub fn error_answer(request_id: &str, code: i64, message: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{request_id},"error":{{"code":{code},"message":{message}}}}}"#)
 }
 
-/// A tool result that says `isError`, as answer to the request with this id.
+/// A tool result that says `isError`, in the place of `message`: a request, or its answer, with this id. It has a `resultType` if
+/// `message` is of 2026-07-28.
 ///
-/// Source: MCP, Tools, "Error Handling". `resultType` is for clients of 2026-07-28; older ones pass over it.
-pub fn tool_error_answer(request_id: &str, text: &str) -> String {
+/// Source: MCP, Tools, "Error Handling"; MCP 2026-07-28, Base Protocol, "Results".
+pub fn tool_error_answer(request_id: &str, text: &str, message: &[u8]) -> String {
     let text = json_string(text);
+    let result_type = if has_result_types(message) {
+        r#""resultType":"complete","#
+    } else {
+        ""
+    };
     format!(
-        r#"{{"jsonrpc":"2.0","id":{request_id},"result":{{"resultType":"complete","content":[{{"type":"text","text":{text}}}],"isError":true}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{request_id},"result":{{{result_type}"content":[{{"type":"text","text":{text}}}],"isError":true}}}}"#
     )
 }
 
@@ -329,10 +341,23 @@ mod tests {
     #[test]
     fn a_tool_error_is_a_result_with_its_text() {
         let answer: serde_json::Value =
-            serde_json::from_str(&tool_error_answer("\"7\"", "a\u{1}b\\")).unwrap();
+            serde_json::from_str(&tool_error_answer("\"7\"", "a\u{1}b\\", b"{}")).unwrap();
         assert_eq!(answer["id"], "7");
         assert_eq!(answer["result"]["isError"], true);
         assert_eq!(answer["result"]["content"][0]["text"], "a\u{1}b\\");
+        assert_eq!(answer["result"].get("resultType"), None, "older revisions have none");
+    }
+
+    #[test]
+    fn a_tool_error_of_2026_07_28_says_that_it_is_complete() {
+        let request =
+            br#"{"id":1,"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+        let result = br#"{"id":1,"result":{"resultType":"complete"}}"#;
+        for message in [&request[..], &result[..]] {
+            let answer: serde_json::Value =
+                serde_json::from_str(&tool_error_answer("1", "no", message)).unwrap();
+            assert_eq!(answer["result"]["resultType"], "complete");
+        }
     }
 
     proptest::proptest! {

@@ -30,19 +30,19 @@ pub(super) fn cancelled() -> Refusal {
 /// The message that refuses the requests of a frame, or stands for its answers: a batch for a batch.
 pub(super) fn refusals(noted: Option<&Noted>, with: &Refusal) -> Bytes {
     let ids = noted.map(Noted::rpc_ids).unwrap_or_default();
-    let is_batch = noted.is_some_and(|noted| is_batch(&noted.payload));
-    if !is_batch {
-        return refusal(ids.first().map_or("null", String::as_str), with).into();
+    let payload = noted.map(|noted| &noted.payload[..]).unwrap_or_default();
+    if !is_batch(payload) {
+        return refusal(ids.first().map_or("null", String::as_str), with, payload).into();
     }
-    let refusals: Vec<String> = ids.iter().map(|id| refusal(id, with)).collect();
+    let refusals: Vec<String> = ids.iter().map(|id| refusal(id, with, payload)).collect();
     format!("[{}]", refusals.join(",")).into()
 }
 
-/// The message that refuses the request with this id, as spelled.
-fn refusal(id: &str, refusal: &Refusal) -> String {
+/// The message that refuses the request with this id, as spelled, or stands for its answer.
+fn refusal(id: &str, refusal: &Refusal, message: &[u8]) -> String {
     match refusal {
         Refusal::Error { code, message } => error_answer(id, *code, message),
-        Refusal::ToolError { text } => tool_error_answer(id, text),
+        Refusal::ToolError { text } => tool_error_answer(id, text, message),
         Refusal::Status(status) => {
             let text = format!("The proxy refused this request with HTTP {status}.");
             error_answer(id, RPC_CODE, &text)
