@@ -26,7 +26,7 @@ use crate::door::DoorNotes;
 use crate::frontend::Frontend;
 use crate::intercept::hold::Holds;
 use crate::intercept::interceptor::Interceptor;
-use crate::intercept::rule::Rule;
+use crate::intercept::rule::{Rule, Verdict};
 use crate::intercept::rules::Armory;
 use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError, Saver};
 use crate::limits::ResourceLimits;
@@ -434,6 +434,7 @@ fn start_parts(
 /// Arms the rules of a file, and from then on whenever it changes.
 fn arm_file(file: RulesFile, rules: Vec<Rule>, interceptor: &Interceptor, tasks: &Tasks) {
     let armory = interceptor.armory.clone();
+    warn_of_idle(&rules, interceptor);
     if let Err(error) = armory.replace_saved(rules) {
         tracing::warn!("the rules of {} are not armed: {error}", file.path().display());
     }
@@ -463,7 +464,20 @@ fn interceptor(config: &Config, clock: Clock) -> Interceptor {
             tracing::warn!("the rule `{}` is not armed: {error}", rule.name);
         }
     }
+    warn_of_idle(&config.rules, &interceptor);
     interceptor
+}
+
+/// Tells of rules that hold messages where nobody can decide about them.
+fn warn_of_idle(rules: &[Rule], interceptor: &Interceptor) {
+    let idle = rules.iter().filter(|rule| rule.verdict == Verdict::Hold);
+    let names: Vec<&str> = idle.map(|rule| &*rule.name).collect();
+    if !names.is_empty() && !interceptor.holds.can_hold() {
+        tracing::warn!(
+            "nothing is held by {}, since no screen is there to decide; with --wait it is, and `shadowcat-tui held` decides",
+            names.join(", ")
+        );
+    }
 }
 
 /// The commands that are served, in their order.

@@ -379,15 +379,29 @@ fn without_a_person_nothing_is_held_and_other_rules_act() {
         "[[rule]]\nname = \"all\"\nwhen = \"tool:search\"\nthen = \"hold\"\n\n\
          [[rule]]\nname = \"no\"\nwhen = \"tool:delete\"\nrefuse = { code = -32001, message = \"not here\" }\n",
     );
-    let scene = Scene::start_in(
+    let log = home.file("log", "");
+    let mut scene = Scene::start_in(
         home,
-        &["--rules", &rules, "--intercept", "method:tools/call tool:search"],
+        &[
+            "--rules",
+            &rules,
+            "--intercept",
+            "method:tools/call tool:search",
+            "--log-file",
+            &log,
+        ],
     );
     let client = scene.send(&call("search"));
     assert_eq!(scene.serve(), call("search"));
     assert!(answer(client).ends_with(RESULT));
     assert!(answer(scene.send(&call("delete"))).contains("not here"));
     assert_eq!(scene.done(&["list", "--format", "json"]), "[]\n");
+    scene.proxy.tell_to_end();
+    scene.proxy.child.wait().unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    for name in ["all", "method:tools/call tool:search"] {
+        assert!(log.contains(&format!("nothing is held by {name}, ")), "{log}");
+    }
 }
 
 #[test]

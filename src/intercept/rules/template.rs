@@ -345,7 +345,11 @@ mod tests {
         assert_eq!(answer["id"], "7");
         assert_eq!(answer["result"]["isError"], true);
         assert_eq!(answer["result"]["content"][0]["text"], "a\u{1}b\\");
-        assert_eq!(answer["result"].get("resultType"), None, "older revisions have none");
+        assert_eq!(
+            answer["result"].get("resultType"),
+            None,
+            "older revisions have none"
+        );
     }
 
     #[test]
