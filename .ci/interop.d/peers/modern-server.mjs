@@ -45,7 +45,8 @@ function addLongTools(server) {
     const progressToken = ctx.mcpReq._meta?.progressToken;
     await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
     await new Promise(resolve => ctx.mcpReq.signal.addEventListener('abort', resolve, { once: true }));
-    if (waiting.length > 0) waiting.shift()();
+    // The last that came: sessions that gave up are among the others.
+    if (waiting.length > 0) waiting.pop()();
     else cancelled += 1;
     return text('nobody reads this');
   });
