@@ -38,6 +38,8 @@ mod model;
 mod paint;
 mod printer;
 mod puller;
+mod recordings;
+mod recordings_screen;
 mod replay_run;
 mod row_text;
 mod scrub;

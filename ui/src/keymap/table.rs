@@ -28,7 +28,8 @@ const fn row(
 use Action as A;
 use Context::{
     Asking, Copying, CopyingServer, Detail, Doubting, Events, Faulting, Fields, Filtering, Global, Heads,
-    Held, Help, List, Log, Messages, Palette, Prompt, Refusing, Rules, Servers, Sessions, Streams, Traffic,
+    Held, Help, List, Log, Messages, Palette, Prompt, Recordings, Refusing, Rules, Servers, Sessions,
+    Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -44,6 +45,7 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &["6"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
     row(Global, &["7"], A::ShowHeld, &["held"], "held", "Held: messages that wait for a decision", 0),
     row(Global, &["8", "I"], A::ShowRules, &["rules"], "rules", "Rules: what holds or changes messages, and how often it did", 0),
+    row(Global, &["9"], A::ShowRecordings, &["recordings"], "recordings", "Recordings: those in the folder, to be opened, checked and compared", 0),
     row(Global, &["g h"], A::GoHeld, &["go-held"], "held", "to the message that is held longest", 0),
     row(Global, &["i"], A::Intercept, &["intercept"], "intercept", "rules on or off; off lets all that is held go on unchanged", 0),
     row(Global, &["tab"], A::NextPane, &["next-pane"], "pane", "next pane", 3),
@@ -145,6 +147,12 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Rules, &["n"], A::NextOnly, &["next-only"], "next only", "hold only the next message that matches its filter", 7),
     row(Rules, &["b"], A::NewRule, &["break"], "new", "hold messages that match a filter; `:break FILTER` and `:break next FILTER` do it at once", 8),
     row(Rules, &["d"], A::RemoveRule, &["remove-rule"], "remove", "take away a rule that was made at the keyboard", 6),
+
+    row(Recordings, &["enter"], A::OpenRecording, &["open-recording"], "open", "show it on this terminal; q there comes back, and traffic goes on meanwhile", 9),
+    row(Recordings, &["V"], A::VerifyRecording, &["verify"], "verify", "read it to its end: what it holds, and what is missing or broken in which line", 8),
+    row(Recordings, &["y"], A::CopyPath, &["copy-path"], "copy path", "copy its path", 4),
+    row(Recordings, &["l", "right"], A::Open, &["more-recording"], "", "to all that is known of it", 0),
+    row(Recordings, &["h", "left"], A::Left, &["focus-recordings"], "", "back to the list", 0),
 
     row(Asking, &["y"], A::Yes, &["yes"], "yes", "do it", 9),
     row(Asking, &["n", "esc", "ctrl-c"], A::Back, &["no"], "no", "leave it; so does every other key", 8),

@@ -80,6 +80,13 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
                 model.rules.choose(&rows, row);
             }
         }
-        Pane::Resources | Pane::Server | Pane::LogLine | Pane::HeldText => {}
+        Pane::Recordings => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.recordings.list_rows();
+                model.recordings.list.choose(&rows, row);
+                model.recordings.scroll = 0;
+            }
+        }
+        Pane::Resources | Pane::Recording | Pane::Server | Pane::LogLine | Pane::HeldText => {}
     }
 }

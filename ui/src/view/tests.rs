@@ -4,7 +4,8 @@ use insta::assert_snapshot;
 use shadowcat::snapshot::Source;
 
 use crate::effect::Effect;
-use crate::fake::Fake;
+use crate::fake::{Fake, recordings};
+use crate::recordings::{Checked, Listing, Outcome};
 use crate::stage::Stage;
 use crate::theme::Palette;
 use crate::update::Event;
@@ -51,6 +52,33 @@ fn held() {
     let mut stage = Stage::new(Fake::typical(), 80, 24);
     stage.keys("7");
     assert_snapshot!("held_nothing_80x24", stage.text());
+}
+
+/// The Recordings screen with a list, after these keys and what was read then.
+fn recordings_screen(name: &str, keys: &str, read: Option<&Checked>) {
+    for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+        let mut stage = Stage::new(Fake::typical(), columns, rows);
+        stage.keys("9");
+        stage.event(Event::Recordings(Outcome::Listed(recordings::listing())));
+        stage.keys(keys);
+        if let Some(checked) = read {
+            let path = stage.model.recordings.selected().unwrap().path.clone();
+            let outcome = Ok(checked.clone());
+            stage.event(Event::Recordings(Outcome::Checked { path, outcome }));
+        }
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
+fn recordings_of_a_folder() {
+    recordings_screen("recordings", "j", None);
+    recordings_screen("recordings_whole", "j", Some(&recordings::whole()));
+    recordings_screen("recordings_damaged", "jjl", Some(&recordings::damaged()));
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
+    stage.keys("9");
+    stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
+    assert_snapshot!("recordings_none_80x24", stage.text());
 }
 
 #[test]
