@@ -1,6 +1,6 @@
 //! The Recordings screen as plain data: what is listed, and what is known of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use shadowcat::clock::Timestamp;
 
 use crate::format;
 use crate::list::{ListState, RowId, Rows};
-use crate::recordings::{Checked, Found, Listing};
+use crate::recordings::{Checked, Compared, Found, Listing, MockState};
 
 /// How old a list is that is made anew while it is on the screen.
 const STALE_AFTER: Duration = Duration::from_secs(5);
@@ -35,6 +35,14 @@ pub(crate) struct Check {
     pub(crate) outcome: Result<Checked, String>,
 }
 
+/// Two recordings, and what differs; `None` until that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Comparison {
+    pub(crate) before: PathBuf,
+    pub(crate) after: PathBuf,
+    pub(crate) outcome: Option<Result<Compared, String>>,
+}
+
 /// The state of the Recordings screen.
 #[derive(Debug, Clone)]
 pub(crate) struct Recordings {
@@ -54,6 +62,14 @@ pub(crate) struct Recordings {
     /// The row under the cursor when time passed last.
     rested_on: Option<RecordingNumber>,
     pub(crate) scroll: usize,
+    /// Those that are to be compared.
+    pub(crate) marks: BTreeSet<RecordingNumber>,
+    /// It is shown in the place of what is known of the chosen one.
+    pub(crate) comparison: Option<Comparison>,
+    /// Comparing is under way.
+    pub(crate) is_comparing: bool,
+    /// Those that are served, or could not be.
+    pub(crate) mocks: BTreeMap<PathBuf, MockState>,
 }
 
 impl Default for Recordings {
@@ -71,6 +87,10 @@ impl Default for Recordings {
             reading: None,
             rested_on: None,
             scroll: 0,
+            marks: BTreeSet::new(),
+            comparison: None,
+            is_comparing: false,
+            mocks: BTreeMap::new(),
         }
     }
 }
@@ -86,15 +106,48 @@ impl Recordings {
 
     /// The recording under the cursor.
     pub(crate) fn selected(&self) -> Option<&Found> {
-        let cursor = self.list.cursor?;
-        let mut rows = self.rows.iter();
-        rows.find(|(number, _)| *number == cursor).map(|(_, found)| found)
+        self.found(self.list.cursor?)
     }
 
     /// What is known of `found` by having read it.
     pub(crate) fn check_of(&self, found: &Found) -> Option<&Check> {
         let check = self.checks.get(&found.path)?;
         (check.bytes == found.bytes && check.modified == found.modified).then_some(check)
+    }
+
+    /// The recording of that number.
+    fn found(&self, number: RecordingNumber) -> Option<&Found> {
+        let mut rows = self.rows.iter();
+        rows.find(|(other, _)| *other == number).map(|(_, found)| found)
+    }
+
+    /// The two that are to be compared, the older one first: those that are marked, or the one and the one under the
+    /// cursor.
+    ///
+    /// # Errors
+    /// What to tell the user if these are not two.
+    pub(crate) fn pair(&self) -> Result<(PathBuf, PathBuf), String> {
+        let mut chosen = self.marks.clone();
+        if chosen.len() == 1 {
+            chosen.extend(self.list.cursor);
+        }
+        let mut files: Vec<&Found> = chosen.iter().filter_map(|number| self.found(*number)).collect();
+        files.sort_by_key(|found| found.begun());
+        match files.as_slice() {
+            [before, after] => Ok((before.path.clone(), after.path.clone())),
+            [] | [_] => Err("mark two recordings with Space first".to_owned()),
+            more => Err(format!("two can be compared, and {} are marked", more.len())),
+        }
+    }
+
+    /// The cursor has moved: what is below the list is about another recording.
+    pub(crate) fn show_card(&mut self) {
+        (self.scroll, self.comparison) = (0, None);
+    }
+
+    /// Recordings that are served, or begin or end to be.
+    pub(crate) fn served(&self) -> usize {
+        self.mocks.values().filter(|mock| mock.is_running()).count()
     }
 
     /// Whether a list is to be asked for now, which is then noted.
@@ -130,6 +183,8 @@ impl Recordings {
         (self.left_out, self.trouble) = (listing.left_out, listing.trouble);
         (self.is_listed, self.asked_at, self.listed_at) = (true, None, now);
         let rows = &self.rows;
+        self.marks
+            .retain(|mark| rows.iter().any(|(number, _)| number == mark));
         self.checks
             .retain(|path, _| rows.iter().any(|(_, found)| found.path == *path));
     }

@@ -5,6 +5,8 @@
 #[path = "support/tui.rs"]
 mod tui;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +58,10 @@ fn a_recording_opens_in_the_same_terminal_and_q_comes_back_to_the_proxy() {
     // What the terminal becomes meanwhile, the proxy finds when it comes back.
     tui.master.resize(tui::size(80, 24)).unwrap();
     tui.terminal.screen_mut().set_size(cells(24), cells(80));
+    tui.wait_for("the recording, smaller", PATIENCE, |text| {
+        text.lines()
+            .any(|line| line.ends_with('┐') && line.chars().count() == 80)
+    });
     tui.press("q");
     tui.wait_for("the proxy's own screen", PATIENCE, |text| {
         text.contains("Recordings 1") && text.lines().last().is_some_and(|line| line.contains("open"))
@@ -82,4 +88,64 @@ fn a_recording_is_read_to_its_end_and_its_damage_is_shown() {
     });
     tui.press("Q");
     assert!(tui.finish(PATIENCE).success());
+}
+
+#[test]
+fn two_recordings_are_compared_on_the_screen() {
+    let home = home_with(&["legacy-http.jsonl", "modern-http.jsonl"]);
+    let mut tui = on_the_screen(command(home.path(), &["--listen", "127.0.0.1:0"]));
+    tui.press("  D");
+    tui.wait_for("what differs", PATIENCE, |text| {
+        text.contains("Compared ") && text.contains("initialize") && text.contains("missing")
+    });
+    tui.press("Q");
+    assert!(tui.finish(PATIENCE).success());
+}
+
+/// The address on the screen at which a recording is served.
+fn address(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.contains("clients "))?;
+    let (_, address) = line.split_once("http://")?;
+    let (address, _) = address.split_once("/mcp")?;
+    Some(address.to_owned())
+}
+
+/// What a server answers to `initialize`.
+fn initialize(address: &str) -> std::io::Result<String> {
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nAccept: application/json, text/event-stream\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_recording_is_served_at_the_address_shown_and_ends_with_its_key_and_with_the_program() {
+    let home = home_with(&["legacy-http.jsonl"]);
+    let mut tui = on_the_screen(command(home.path(), &["--listen", "127.0.0.1:0"]));
+    let serve = |tui: &mut Tui| {
+        tui.press("r");
+        tui.wait_for("its address", PATIENCE, |text| address(text).is_some());
+        address(&tui.text()).unwrap()
+    };
+    let first = serve(&mut tui);
+    let answer = initialize(&first).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("serverInfo"),
+        "{answer}"
+    );
+    tui.press("r");
+    tui.wait_for("its end", PATIENCE, |text| text.contains("served no more"));
+    assert!(initialize(&first).is_err());
+    let second = serve(&mut tui);
+    tui.press("Q");
+    assert!(tui.finish(PATIENCE).success());
+    assert!(initialize(&second).is_err(), "it ends with the program");
 }

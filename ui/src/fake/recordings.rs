@@ -6,7 +6,7 @@ use std::time::Duration;
 use shadowcat::clock::Timestamp;
 
 use super::START;
-use crate::recordings::{Checked, Found, Head, Listing, Problem, Tail};
+use crate::recordings::{Checked, Compared, Found, Head, Listing, Outcome, Problem, Tail};
 
 /// Recordings in every state, the newest first; the first is the one under way in [`super::Fake::typical`].
 pub(crate) fn listing() -> Listing {
@@ -93,5 +93,24 @@ pub(crate) fn damaged() -> Checked {
             ),
         ],
         ..whole()
+    }
+}
+
+/// What differs between the third of the list and the second.
+pub(crate) fn comparison() -> Outcome {
+    let lines = [
+        "same     R1  initialize",
+        "changed  R1  tools/call greet",
+        "           $.result.content[0].text: \"hello\" → \"hallo\"",
+        "missing  R1  tools/call echo",
+        "3 calls: 1 same, 1 changed, 1 missing",
+    ];
+    Outcome::Compared {
+        before: "recordings/killed.jsonl".into(),
+        after: "recordings/session-0.jsonl".into(),
+        outcome: Ok(Compared {
+            lines: lines.map(ToOwned::to_owned).to_vec(),
+            is_cut: true,
+        }),
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::Checked;
+use super::{Checked, Compared, MOST_LINES};
 
 /// Bytes of what a child prints; more than a thousand problems need.
 const MOST_PRINTED: usize = 4 << 20;
@@ -130,6 +130,28 @@ pub(super) async fn check(path: &Path) -> Result<Checked, String> {
     serde_json::from_slice(&ran.out).map_err(|_| ran.reason())
 }
 
+/// Tells what differs between two recordings.
+///
+/// # Errors
+/// Why that was not possible, in words.
+///
+/// # Cancel safety
+/// A dropped future kills the child.
+pub(super) async fn compare(before: &Path, after: &Path) -> Result<Compared, String> {
+    let words = ["diff", "--"].map(OsStr::new);
+    let ran = run(words.into_iter().chain([before.as_os_str(), after.as_os_str()])).await?;
+    // Those that are the same have lines too.
+    if ran.out.is_empty() {
+        return Err(ran.reason());
+    }
+    let text = String::from_utf8_lossy(&ran.out);
+    let mut lines = text.lines().map(ToOwned::to_owned);
+    Ok(Compared {
+        lines: lines.by_ref().take(MOST_LINES).collect(),
+        is_cut: lines.next().is_some(),
+    })
+}
+
 /// What a child has printed.
 struct Ran {
     out: Vec<u8>,
@@ -183,7 +205,7 @@ fn in_words(error: std::io::Error) -> String {
 }
 
 /// The line that says what went wrong.
-fn reason(said: &[u8]) -> Option<String> {
+pub(super) fn reason(said: &[u8]) -> Option<String> {
     let said = String::from_utf8_lossy(said);
     let mut lines = said.lines().filter(|line| !line.trim().is_empty());
     let error = said.lines().find_map(|line| line.strip_prefix("error: "));

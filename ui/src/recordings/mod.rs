@@ -3,6 +3,7 @@
 mod child;
 mod desk;
 mod folder;
+mod mock;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,12 @@ pub(crate) use desk::Desk;
 /// Recordings of all folders that are listed, the newest; the others are counted.
 pub(crate) const MOST_LISTED: usize = 500;
 
+/// Recordings that are served at once.
+pub(crate) const MOST_SERVED: usize = 8;
+
+/// Lines of a comparison that are shown.
+const MOST_LINES: usize = 2_000;
+
 /// Something to be done about recordings, away from the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Errand {
@@ -23,7 +30,15 @@ pub(crate) enum Errand {
     /// Read this one to its end. Takes the place of whatever was read before.
     Check { path: PathBuf },
     /// Read no further.
-    Stop,
+    StopReading,
+    /// Tell what differs between two recordings. Takes the place of whatever was compared before.
+    Compare { before: PathBuf, after: PathBuf },
+    /// Compare no further.
+    StopComparing,
+    /// Serve this one on a port of its own, until that is to end, or we do.
+    Serve { path: PathBuf },
+    /// Serve it no longer.
+    EndServing { path: PathBuf },
 }
 
 /// What came of an errand.
@@ -34,11 +49,50 @@ pub(crate) enum Outcome {
         path: PathBuf,
         outcome: Result<Checked, String>,
     },
+    Compared {
+        before: PathBuf,
+        after: PathBuf,
+        outcome: Result<Compared, String>,
+    },
+    /// How serving a recording goes on; `None` once it has ended as it should.
+    Mock {
+        path: PathBuf,
+        state: Option<MockState>,
+    },
     /// The screen is ours again after another recording was shown on it.
     CameBack {
         path: PathBuf,
         outcome: Result<(), String>,
     },
+}
+
+/// What `diff` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compared {
+    pub(crate) lines: Vec<String>,
+    /// There are more lines.
+    pub(crate) is_cut: bool,
+}
+
+/// A recording as a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MockState {
+    Starting,
+    /// Clients of Streamable HTTP find it there.
+    Serving {
+        url: String,
+    },
+    /// It was told to end.
+    Ending,
+    /// It does not serve, for this reason.
+    Failed(String),
+}
+
+impl MockState {
+    /// A run of it is there.
+    pub(crate) const fn is_running(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
 }
 
 /// The recordings of some folders, the newest first.
@@ -59,6 +113,16 @@ pub(crate) struct Found {
     pub(crate) modified: Timestamp,
     pub(crate) head: Head,
     pub(crate) tail: Tail,
+}
+
+impl Found {
+    /// When the recording was begun, or changed last if that is not known.
+    pub(crate) const fn begun(&self) -> Timestamp {
+        match self.head {
+            Head::Read { created, .. } => created,
+            Head::Unreadable(_) => self.modified,
+        }
+    }
 }
 
 /// What the first line says.

@@ -194,7 +194,7 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
         Pane::Recordings => {
             let rows = model.recordings.list_rows();
             model.recordings.list.step(&rows, by);
-            model.recordings.scroll = 0;
+            model.recordings.show_card();
         }
         Pane::Recording => {
             model.recordings.scroll = model.recordings.scroll.saturating_add_signed(by);
@@ -247,7 +247,7 @@ fn first(model: &mut Model, pane: Pane) -> bool {
         Pane::Recordings => {
             let rows = model.recordings.list_rows();
             model.recordings.list.go_first(&rows);
-            model.recordings.scroll = 0;
+            model.recordings.show_card();
         }
         Pane::Recording => model.recordings.scroll = 0,
     }
@@ -286,7 +286,7 @@ fn last(model: &mut Model, pane: Pane) -> bool {
         Pane::Recordings => {
             let rows = model.recordings.list_rows();
             model.recordings.list.go_last(&rows);
-            model.recordings.scroll = 0;
+            model.recordings.show_card();
         }
         Pane::Recording => model.recordings.scroll = usize::MAX / 2,
     }
@@ -518,8 +518,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Log);
     } else if pane == Pane::HeldText {
         model.focus(Pane::Held);
-    } else if pane == Pane::Recording {
-        model.focus(Pane::Recordings);
+    } else if model.screen == Screen::Recordings && recordings::back(model) {
+        // One level was left there.
     } else if pane == Pane::Held && super::marks::clear(model) {
         model.say(Role::Dim, "no marks");
     } else if model.screen != Screen::Traffic {

@@ -84,7 +84,7 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
             if let Some(row) = row.checked_sub(1) {
                 let rows = model.recordings.list_rows();
                 model.recordings.list.choose(&rows, row);
-                model.recordings.scroll = 0;
+                model.recordings.show_card();
             }
         }
         Pane::Resources | Pane::Recording | Pane::Server | Pane::LogLine | Pane::HeldText => {}

@@ -6,7 +6,7 @@ use super::Event;
 use crate::effect::Effect;
 use crate::fake::{Fake, recordings};
 use crate::model::{Pane, Screen};
-use crate::recordings::{Errand, Listing, Outcome};
+use crate::recordings::{Compared, Errand, Listing, MockState, Outcome};
 use crate::stage::Stage;
 
 /// The screen with its list.
@@ -126,7 +126,7 @@ fn reading_ends_when_the_cursor_goes_on() {
     stage.keys("jV");
     stage.effects.clear();
     stage.keys("<esc>j");
-    assert_eq!(stage.effects, [Effect::Recordings(Errand::Stop)]);
+    assert_eq!(stage.effects, [Effect::Recordings(Errand::StopReading)]);
     checked(&mut stage, "session-0.jsonl", Ok(recordings::whole()));
     stage.keys("k");
     assert!(
@@ -168,4 +168,131 @@ fn its_keys_say_where_there_is_nothing_to_do() {
     assert!(stage.text().contains("there is no recording under the cursor"));
     stage.keys("l<esc><esc>");
     assert_eq!(stage.model.screen, Screen::Traffic);
+}
+
+fn compare(before: &str, after: &str) -> Effect {
+    let (before, after) = (path(before), path(after));
+    Effect::Recordings(Errand::Compare { before, after })
+}
+
+fn compared(stage: &mut Stage, before: &str, after: &str, line: &str) {
+    stage.event(Event::Recordings(Outcome::Compared {
+        before: path(before),
+        after: path(after),
+        outcome: Ok(Compared {
+            lines: vec![line.to_owned()],
+            is_cut: false,
+        }),
+    }));
+}
+
+#[test]
+fn two_marked_recordings_are_compared_the_older_one_first() {
+    let mut stage = listed();
+    stage.keys("j<space><space>D");
+    assert_eq!(stage.effects, [compare("killed.jsonl", "session-0.jsonl")]);
+    assert!(
+        stage
+            .text()
+            .contains("Compared killed.jsonl with session-0.jsonl")
+    );
+    compared(
+        &mut stage,
+        "killed.jsonl",
+        "session-0.jsonl",
+        "changed  R1  tools/call greet",
+    );
+    assert!(stage.text().contains("changed  R1  tools/call greet"));
+    stage.keys("<esc>");
+    assert!(
+        !stage.text().contains("Compared"),
+        "back to what is known of the chosen one"
+    );
+    stage.keys("<esc>");
+    assert!(stage.model.recordings.marks.is_empty());
+    assert_eq!(stage.model.screen, Screen::Recordings);
+}
+
+#[test]
+fn one_mark_is_compared_with_the_cursor_and_too_few_or_many_are_refused() {
+    let mut stage = listed();
+    stage.keys("D");
+    assert!(stage.text().contains("mark two recordings"), "{}", stage.text());
+    stage.keys("j<space>D");
+    assert_eq!(stage.effects, [compare("killed.jsonl", "session-0.jsonl")]);
+    stage.keys("<esc><space><space>D");
+    assert!(stage.text().contains("3 are marked"), "{}", stage.text());
+}
+
+#[test]
+fn comparing_ends_when_nobody_waits_for_it() {
+    let mut stage = listed();
+    stage.keys("j<space>D<esc>");
+    assert_eq!(
+        stage.effects.last(),
+        Some(&Effect::Recordings(Errand::StopComparing))
+    );
+    compared(&mut stage, "killed.jsonl", "session-0.jsonl", "too late");
+    assert!(!stage.text().contains("too late"));
+}
+
+fn mock(stage: &mut Stage, mocked: Option<MockState>) {
+    let (path, state) = (path("session-0.jsonl"), mocked);
+    stage.event(Event::Recordings(Outcome::Mock { path, state }));
+}
+
+#[test]
+fn a_recording_is_served_until_the_key_is_pressed_again() {
+    let mut stage = listed();
+    stage.keys("jr");
+    let file = path("session-0.jsonl");
+    let begin = Effect::Recordings(Errand::Serve { path: file.clone() });
+    assert_eq!(stage.effects, [begin]);
+    stage.keys("u");
+    assert!(stage.text().contains("it is not served"), "{}", stage.text());
+    let url = "http://127.0.0.1:4711/mcp".to_owned();
+    mock(&mut stage, Some(MockState::Serving { url: url.clone() }));
+    let text = stage.text();
+    assert!(text.contains("⇄ served") && text.contains(&url), "{text}");
+    stage.keys("ur");
+    let what = "address".to_owned();
+    let end = Effect::Recordings(Errand::EndServing { path: file });
+    assert_eq!(stage.effects[1..], [Effect::Copy { what, text: url }, end]);
+    stage.keys("r");
+    assert_eq!(stage.effects.len(), 3, "it is ending already");
+    mock(&mut stage, None);
+    let text = stage.text();
+    assert!(
+        text.contains("served no more") && !text.contains("⇄ served"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_served_says_why_and_can_be_tried_again() {
+    let mut stage = listed();
+    stage.keys("jr");
+    mock(
+        &mut stage,
+        Some(MockState::Failed("the port is taken".to_owned())),
+    );
+    stage.keys("G");
+    stage.keys("gg");
+    stage.keys("j");
+    assert!(
+        stage.text().contains("serving   the port is taken"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("r");
+    assert_eq!(stage.effects.len(), 2);
+}
+
+#[test]
+fn a_read_only_view_serves_nothing() {
+    let mut stage = listed();
+    stage.model.is_read_only = true;
+    stage.keys("jr");
+    assert_eq!(stage.effects, []);
+    assert!(stage.text().contains("read-only"));
 }

@@ -7,8 +7,8 @@ use super::{prose, scroll_mark};
 use crate::format::{self, cells, plural};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
-use crate::recordings::{Checked, Found, Head, Problem, Tail};
-use crate::recordings_screen::age;
+use crate::recordings::{Checked, Found, Head, MockState, Problem, Tail};
+use crate::recordings_screen::{Comparison, age};
 use crate::text::Safe;
 use crate::theme::Role;
 use crate::update::recordings::{name_of, under_way};
@@ -73,7 +73,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let shown = recordings.rows.iter().skip(recordings.list.top_position);
     for (y, (number, found)) in shown.take(height).enumerate() {
         let y = cells(y + 1);
-        canvas.line(inner, y, &line(model, found, &columns));
+        let mark = if recordings.marks.contains(number) {
+            Line::of(Role::Key, model.theme.sign("●", "*"))
+        } else {
+            Line::default()
+        };
+        canvas.line(inner, y, &line(model, found, mark, &columns));
         if recordings.list.cursor == Some(*number) {
             canvas.cursor_row(inner, y, has_focus);
         }
@@ -111,12 +116,12 @@ fn nothing(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
     prose(canvas, inner, &lines);
 }
 
-fn line(model: &Model, found: &Found, columns: &Columns) -> Line {
+fn line(model: &Model, found: &Found, mark: Line, columns: &Columns) -> Line {
     let name = Safe::of(&name_of(&found.path)).fit(columns.name.max(1) - 1, model.theme.ellipsis());
     let (role, state) = state(model, found);
     let (secrets_role, secrets) = secrets(&found.head);
     columns.line(
-        Line::default(),
+        mark,
         [
             Line::of(Role::Text, name),
             Line::default().say(Role::Text, &format::size(found.bytes)),
@@ -144,6 +149,14 @@ fn state(model: &Model, found: &Found) -> (Role, String) {
     if under_way(model) == Some(&*found.path) {
         return (Role::Bad, theme.sign("● recording", "* recording").to_owned());
     }
+    match model.recordings.mocks.get(&found.path) {
+        Some(MockState::Starting) => return (Role::Wait, "begins to serve".to_owned()),
+        Some(MockState::Serving { .. }) => {
+            return (Role::Good, theme.sign("⇄ served", "= served").to_owned());
+        }
+        Some(MockState::Ending) => return (Role::Wait, "ends serving".to_owned()),
+        Some(MockState::Failed(_)) | None => {}
+    }
     if model.recordings.reading.as_ref() == Some(&found.path) {
         return (Role::Wait, format!("{} reading", theme.sign("⏳", "~")));
     }
@@ -170,19 +183,34 @@ fn state(model: &Model, found: &Found) -> (Role, String) {
 
 pub(super) fn draw_card(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     let has_focus = model.pane() == Pane::Recording;
-    let title = Line::of(Role::Text, " ").with(title_role(has_focus), "Recording ");
+    let title = Line::of(Role::Text, " ");
+    if let Some(comparison) = &model.recordings.comparison {
+        let title = title
+            .with(title_role(has_focus), "Compared ")
+            .say(Role::Strong, &name_of(&comparison.before))
+            .with(Role::Dim, " with ")
+            .say(Role::Strong, &format!("{} ", name_of(&comparison.after)));
+        return page(model, canvas, area, &title, &compared(comparison));
+    }
+    let title = title.with(title_role(has_focus), "Recording ");
     let Some(found) = model.recordings.selected() else {
         canvas.frame(area, &title, has_focus);
         return;
     };
     let title = title.say(Role::Strong, &format!("{} ", name_of(&found.path)));
-    let inner = canvas.frame(area, &title, has_focus);
+    page(model, canvas, area, &title, &card(model, found));
+}
+
+/// Lines below each other, scrolled.
+fn page(model: &Model, canvas: &mut Canvas<'_>, area: Rect, title: &Line, lines: &[Line]) {
+    let has_focus = model.pane() == Pane::Recording;
+    let inner = canvas.frame(area, title, has_focus);
     let inner = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
         ..inner
     };
-    let lines: Vec<Line> = card(model, found)
+    let lines: Vec<Line> = lines
         .iter()
         .flat_map(|line| line.wrapped_at_words(inner.width.into()))
         .collect();
@@ -192,6 +220,35 @@ pub(super) fn draw_card(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         canvas.line(inner, cells(y), line);
     }
     scroll_mark(canvas, area, scroll as u64, height, lines.len() as u64);
+}
+
+/// What differs, a line each, as `diff` prints it.
+fn compared(comparison: &Comparison) -> Vec<Line> {
+    let outcome = match &comparison.outcome {
+        None => return vec![Line::of(Role::Wait, "comparing")],
+        Some(Err(reason)) => return vec![Line::default().say(Role::Bad, reason)],
+        Some(Ok(outcome)) => outcome,
+    };
+    let mut lines: Vec<Line> = outcome.lines.iter().map(|line| compared_line(line)).collect();
+    if outcome.is_cut {
+        lines.push(Line::of(
+            Role::Warn,
+            "there is more: `shadowcat-tui diff` prints all of it",
+        ));
+    }
+    lines
+}
+
+fn compared_line(text: &str) -> Line {
+    let role = match text.split_whitespace().next() {
+        _ if text.starts_with(' ') => Role::Dim,
+        Some("same") => Role::Good,
+        Some("changed") => Role::Warn,
+        Some("missing") => Role::Bad,
+        Some("extra") => Role::Accent,
+        _ => Role::Text,
+    };
+    Line::default().say(role, text)
 }
 
 fn fact(name: &'static str, role: Role, value: &str) -> Line {
@@ -221,6 +278,7 @@ fn card(model: &Model, found: &Found) -> Vec<Line> {
         }
         Head::Unreadable(reason) => lines.push(fact("reason", Role::Bad, reason)),
     }
+    lines.extend(mock(model, found));
     let size = format::size(found.bytes);
     lines.push(fact("file", Role::Text, &format!("{path}, {size}")));
     match model.recordings.check_of(found).map(|check| &check.outcome) {
@@ -230,6 +288,17 @@ fn card(model: &Model, found: &Found) -> Vec<Line> {
         None => lines.push(fact("holds", Role::Dim, "V reads it to its end and tells")),
     }
     lines
+}
+
+fn mock(model: &Model, found: &Found) -> Option<Line> {
+    match model.recordings.mocks.get(&found.path)? {
+        MockState::Serving { url } => {
+            let line = fact("clients", Role::Accent, url);
+            Some(line.with(Role::Dim, "  u copies that, r ends it"))
+        }
+        MockState::Failed(reason) => Some(fact("serving", Role::Bad, reason)),
+        MockState::Starting | MockState::Ending => None,
+    }
 }
 
 fn contents(checked: &Checked) -> Vec<Line> {

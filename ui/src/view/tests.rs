@@ -75,6 +75,13 @@ fn recordings_of_a_folder() {
     recordings_screen("recordings", "j", None);
     recordings_screen("recordings_whole", "j", Some(&recordings::whole()));
     recordings_screen("recordings_damaged", "jjl", Some(&recordings::damaged()));
+    recordings_screen("recordings_marked", "j<space><space>", None);
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("9");
+    stage.event(Event::Recordings(Outcome::Listed(recordings::listing())));
+    stage.keys("j<space><space>D");
+    stage.event(Event::Recordings(recordings::comparison()));
+    assert_snapshot!("recordings_compared_80x24", stage.text());
     let mut stage = Stage::new(Fake::empty(), 80, 24);
     stage.keys("9");
     stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
