@@ -143,6 +143,7 @@ async fn show(frontend: Frontend, model: Model, has_alternate: bool) -> Result<(
         asked: FuturesUnordered::new(),
         to_edit: None,
         to_open: None,
+        beat_at: None,
         desk: Desk::default(),
         has_alternate,
         is_dirty: true,
@@ -186,6 +187,8 @@ struct App {
     to_edit: Option<(Option<HoldId>, Vec<u8>)>,
     /// A recording that is to have the terminal next.
     to_open: Option<PathBuf>,
+    /// When the next beat comes.
+    beat_at: Option<Instant>,
     desk: Desk,
     has_alternate: bool,
     is_dirty: bool,
@@ -214,6 +217,7 @@ impl App {
                 continue;
             }
             let is_gone = self.model.is_engine_gone;
+            let beat_at = self.beat_at;
             tokio::select! {
                 biased;
                 _ = signals.hang_up.recv() => return Err(AppError::TerminalGone),
@@ -226,6 +230,10 @@ impl App {
                     next_frame = Instant::now() + FRAME;
                 }
                 Some((purpose, reply)) = self.asked.next() => self.take(Event::Reply(purpose, reply), signals).await?,
+                () = sleep_until(beat_at.unwrap_or(next_frame)), if beat_at.is_some() => {
+                    self.beat_at = None;
+                    self.take(Event::Beat, signals).await?;
+                }
                 outcome = self.desk.next() => self.take(Event::Recordings(outcome), signals).await?,
                 changed = self.frontend.snapshots.changed(), if !is_gone => {
                     let event = match changed {
@@ -299,6 +307,7 @@ impl App {
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
             Effect::Edit { id, text } => self.to_edit = Some((id, text)),
             Effect::Recordings(errand) => self.desk.take(errand),
+            Effect::Beat(after) => self.beat_at = Some(Instant::now() + after),
             Effect::OpenRecording(path) => self.to_open = Some(path),
             Effect::Suspend => self.suspend(signals).await?,
             Effect::Quit => self.is_ending = true,

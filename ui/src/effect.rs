@@ -1,6 +1,7 @@
 //! What `update` wants done outside of the model.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use shadowcat::ids::{HoldId, MessageId};
 use shadowcat::snapshot::{Command, ViewQuery};
@@ -24,6 +25,8 @@ pub(crate) enum Effect {
     Recordings(Errand),
     /// Give the terminal to another run of this program that shows this recording, until that has ended.
     OpenRecording(PathBuf),
+    /// Let a beat come after this time, in the place of one that was to come.
+    Beat(Duration),
     /// Take or leave the mouse.
     Mouse(bool),
     /// Back to the shell.

@@ -36,6 +36,7 @@ mod list;
 mod logging;
 mod model;
 mod paint;
+mod playback;
 mod printer;
 mod puller;
 mod recordings;

@@ -24,6 +24,7 @@ use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
 use crate::list::{ListState, Rows};
+use crate::playback::Playback;
 use crate::recordings_screen::Recordings;
 use crate::seen::Seen;
 use crate::theme::{Role, Theme};
@@ -273,6 +274,8 @@ pub(crate) struct Model {
     /// Rules by their place in the order in which they are asked.
     pub(crate) rules: ListState<u64>,
     pub(crate) recordings: Recordings,
+    /// The opened recording is played; the cursor of the messages goes with it.
+    pub(crate) playback: Option<Playback>,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -327,6 +330,7 @@ impl Model {
             held: Held::default(),
             rules: ListState::new(false),
             recordings: Recordings::default(),
+            playback: None,
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),

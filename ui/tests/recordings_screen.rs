@@ -149,3 +149,21 @@ fn a_recording_is_served_at_the_address_shown_and_ends_with_its_key_and_with_the
     assert!(tui.finish(PATIENCE).success());
     assert!(initialize(&second).is_err(), "it ends with the program");
 }
+
+#[test]
+fn an_opened_recording_is_played_to_its_end() {
+    let home = home_with(&["legacy-http.jsonl"]);
+    let open = ["open", "recordings/legacy-http.jsonl"];
+    let mut tui = Tui::start(command(home.path(), &open), 100, 30);
+    tui.wait_for("its rows", PATIENCE, |text| text.contains("initialize"));
+    tui.press("ggt");
+    tui.wait_for("the play head", PATIENCE, |text| {
+        text.contains("▶ ") && text.contains("×1")
+    });
+    tui.press(">>>>>");
+    tui.wait_for("its end", PATIENCE, |text| {
+        text.contains("played to the end") && !text.contains("▶ ")
+    });
+    tui.press("q");
+    assert!(tui.finish(PATIENCE).success());
+}

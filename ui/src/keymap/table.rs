@@ -87,6 +87,11 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
     row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
 
+    row(Traffic, &["t"], A::Play, &["play"], "", "in an opened recording: play it from this row on at its own pace, or end that", 0),
+    row(Traffic, &["space"], A::PausePlay, &["pause"], "", "while it plays: stand still, or go on from the row under the cursor", 0),
+    row(Traffic, &[">"], A::PlayFaster, &["faster"], "", "while it plays: faster", 0),
+    row(Traffic, &["<"], A::PlaySlower, &["slower"], "", "while it plays: slower", 0),
+
     row(Sessions, &["enter", "l", "right"], A::LimitSession, &["limit"], "limit", "show only this session", 7),
 
     row(Messages, &["enter", "l", "right"], A::Open, &["open"], "detail", "to the detail of this message", 7),

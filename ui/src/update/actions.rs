@@ -2,7 +2,7 @@
 
 use shadowcat::snapshot::{Command, MessageRow, RecorderState, RowKind, Source};
 
-use super::{held, hold_row, like, meant_row, pointed, proposed_recording, recordings, show};
+use super::{held, hold_row, like, meant_row, playback, pointed, proposed_recording, recordings, show};
 use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
@@ -51,7 +51,9 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
             Some("this message was not carried by a stream")
         }
         Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
-        _ => recordings::disabled(model, action).or_else(|| held::disabled(model, action)),
+        _ => playback::disabled(model, action)
+            .or_else(|| recordings::disabled(model, action))
+            .or_else(|| held::disabled(model, action)),
     }
 }
 
@@ -70,8 +72,14 @@ fn has_call(model: &Model) -> bool {
 }
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
-    if moved(model, action)
-        || looked(model, action)
+    if moved(model, action) {
+        if model.pane() == Pane::Messages {
+            playback::hold(model);
+        }
+        return;
+    }
+    if looked(model, action)
+        || playback::perform(model, action, effects)
         || recordings::perform(model, action, effects)
         || held::perform(model, action, effects)
     {
@@ -506,6 +514,8 @@ fn back(model: &mut Model) {
     if pane == Pane::Detail && !model.detail.search.is_empty() {
         model.detail.search.clear();
         model.detail.find();
+    } else if model.playback.is_some() {
+        playback::stop(model);
     } else if model.is_zoomed {
         model.is_zoomed = false;
     } else if matches!(pane, Pane::Detail | Pane::Sessions) {

@@ -75,6 +75,8 @@ const KEYS: &[&str] = &[
     "8",
     "9",
     "V",
+    "t",
+    "space",
     "b",
     "B",
     "d",

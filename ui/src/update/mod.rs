@@ -18,6 +18,9 @@ mod mock;
 mod mode_tests;
 mod modes;
 mod mouse;
+mod playback;
+#[cfg(test)]
+mod playback_tests;
 pub(crate) mod recordings;
 #[cfg(test)]
 mod recordings_tests;
@@ -60,6 +63,8 @@ pub(crate) enum Event {
     /// What came of an errand among recordings.
     Recordings(Outcome),
     EngineGone,
+    /// The time is over that the last effect of that name gave.
+    Beat,
     /// Time has passed.
     Tick,
 }
@@ -79,6 +84,7 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Edited(id, outcome) => edits::came_back(model, id, outcome, &mut effects),
         Event::Recordings(outcome) => recordings::came(model, outcome),
         Event::EngineGone => model.is_engine_gone = true,
+        Event::Beat => playback::beat(model, &mut effects),
         Event::Tick => {}
     }
     if model.toast.as_ref().is_some_and(|toast| toast.until <= now) {

@@ -236,9 +236,9 @@ fn comparing_ends_when_nobody_waits_for_it() {
     assert!(!stage.text().contains("too late"));
 }
 
-fn mock(stage: &mut Stage, mocked: Option<MockState>) {
-    let (path, state) = (path("session-0.jsonl"), mocked);
-    stage.event(Event::Recordings(Outcome::Mock { path, state }));
+fn told(stage: &mut Stage, to: Option<MockState>) {
+    let path = path("session-0.jsonl");
+    stage.event(Event::Recordings(Outcome::Mock { path, state: to }));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_recording_is_served_until_the_key_is_pressed_again() {
     stage.keys("u");
     assert!(stage.text().contains("it is not served"), "{}", stage.text());
     let url = "http://127.0.0.1:4711/mcp".to_owned();
-    mock(&mut stage, Some(MockState::Serving { url: url.clone() }));
+    told(&mut stage, Some(MockState::Serving { url: url.clone() }));
     let text = stage.text();
     assert!(text.contains("⇄ served") && text.contains(&url), "{text}");
     stage.keys("ur");
@@ -260,7 +260,7 @@ fn a_recording_is_served_until_the_key_is_pressed_again() {
     assert_eq!(stage.effects[1..], [Effect::Copy { what, text: url }, end]);
     stage.keys("r");
     assert_eq!(stage.effects.len(), 3, "it is ending already");
-    mock(&mut stage, None);
+    told(&mut stage, None);
     let text = stage.text();
     assert!(
         text.contains("served no more") && !text.contains("⇄ served"),
@@ -272,7 +272,7 @@ fn a_recording_is_served_until_the_key_is_pressed_again() {
 fn what_cannot_be_served_says_why_and_can_be_tried_again() {
     let mut stage = listed();
     stage.keys("jr");
-    mock(
+    told(
         &mut stage,
         Some(MockState::Failed("the port is taken".to_owned())),
     );
