@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portable_pty::CommandBuilder;
+use rustix::process::{Pid, Signal, kill_process};
 use tui::{Tui, command};
 
 /// Longest wait for one picture.
@@ -166,4 +167,20 @@ fn an_opened_recording_is_played_to_its_end() {
     });
     tui.press("q");
     assert!(tui.finish(PATIENCE).success());
+}
+
+#[test]
+fn a_proxy_that_is_told_to_end_takes_the_opened_recording_with_it_and_gives_the_terminal_back() {
+    let home = home_with(&["legacy-http.jsonl"]);
+    let mut tui = on_the_screen(command(home.path(), &["--listen", "127.0.0.1:0"]));
+    tui.press("\r");
+    tui.wait_for("the recording", PATIENCE, |text| {
+        text.contains("initialize") && !text.contains("changed")
+    });
+    let proxy = i32::try_from(tui.child.process_id().unwrap()).unwrap();
+    kill_process(Pid::from_raw(proxy).unwrap(), Signal::TERM).unwrap();
+    tui.finish(PATIENCE);
+    let screen = tui.terminal.screen();
+    assert!(!screen.alternate_screen(), "{}", screen.contents());
+    assert!(!screen.bracketed_paste() && !screen.hide_cursor());
 }
