@@ -30,6 +30,10 @@ pub struct Verified {
     pub bytes: u64,
     /// Frames that are whole.
     pub frames: u64,
+    /// Lines that begin a session.
+    pub sessions: u64,
+    /// JSON-RPC messages in its frames.
+    pub messages: u64,
     /// It was ended in order: its last line is an `end`.
     pub is_ended: bool,
     /// What was found, in the order of the lines; the first [`MAX_PROBLEMS`] of it.
@@ -88,6 +92,8 @@ fn verify_text(input: impl BufRead, path: &Path) -> Result<Verified, OpenRecordi
         lines: last,
         bytes: lines.offset(),
         frames: check.exchanges.frames(),
+        sessions: check.sessions,
+        messages: check.messages,
         is_ended: check.end.is_some(),
         problems: check.found.problems,
         more: check.found.more,
@@ -130,6 +136,8 @@ struct Check {
     unread: u64,
     /// Records that the gaps tell of.
     lost: u64,
+    sessions: u64,
+    messages: u64,
     /// The `end` line.
     end: Option<EndLine>,
 }
@@ -142,6 +150,8 @@ impl Check {
             seq: 0,
             unread: 0,
             lost: 0,
+            sessions: 0,
+            messages: 0,
             end: None,
         }
     }
@@ -192,8 +202,14 @@ impl Check {
                 self.found.add(Some(number), ProblemKind::Gap, text);
             }
             Line::End(end) => self.end(number, offset, end),
-            Line::Session(_) | Line::SessionEnd(_) => {}
-            line => self.exchanges.line(number, &line, &mut self.found),
+            Line::Session(_) => self.sessions += 1,
+            Line::SessionEnd(_) => {}
+            line => {
+                if let Line::Frame(frame) = &line {
+                    self.messages += u64::from(frame.messages.unwrap_or(0));
+                }
+                self.exchanges.line(number, &line, &mut self.found);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Keymap, KeymapError};
 use crate::model::Model;
+use crate::recordings::{Desk, LookFlags, Outcome, open_in_front};
 use crate::terminal::{self, QuietPanics, Screen};
 use crate::theme::{Palette, Role, Theme};
 use crate::update::{Event, update};
@@ -140,6 +142,10 @@ async fn show(frontend: Frontend, model: Model, has_alternate: bool) -> Result<(
         screen,
         asked: FuturesUnordered::new(),
         to_edit: None,
+        to_open: None,
+        beat_at: None,
+        desk: Desk::default(),
+        has_alternate,
         is_dirty: true,
         is_ending: false,
     };
@@ -179,6 +185,12 @@ struct App {
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
     /// A message that the user's editor is to get next.
     to_edit: Option<(Option<HoldId>, Vec<u8>)>,
+    /// A recording that is to have the terminal next.
+    to_open: Option<PathBuf>,
+    /// When the next beat comes.
+    beat_at: Option<Instant>,
+    desk: Desk,
+    has_alternate: bool,
     is_dirty: bool,
     is_ending: bool,
 }
@@ -198,7 +210,14 @@ impl App {
                 inputs = EventStream::new();
                 continue;
             }
+            if let Some(path) = self.to_open.take() {
+                drop(inputs);
+                self.show_recording(path, signals).await?;
+                inputs = EventStream::new();
+                continue;
+            }
             let is_gone = self.model.is_engine_gone;
+            let beat_at = self.beat_at;
             tokio::select! {
                 biased;
                 _ = signals.hang_up.recv() => return Err(AppError::TerminalGone),
@@ -211,6 +230,11 @@ impl App {
                     next_frame = Instant::now() + FRAME;
                 }
                 Some((purpose, reply)) = self.asked.next() => self.take(Event::Reply(purpose, reply), signals).await?,
+                () = sleep_until(beat_at.unwrap_or(next_frame)), if beat_at.is_some() => {
+                    self.beat_at = None;
+                    self.take(Event::Beat, signals).await?;
+                }
+                outcome = self.desk.next() => self.take(Event::Recordings(outcome), signals).await?,
                 changed = self.frontend.snapshots.changed(), if !is_gone => {
                     let event = match changed {
                         Ok(()) => Event::Snapshot(Arc::clone(&self.frontend.snapshots.borrow_and_update())),
@@ -256,7 +280,7 @@ impl App {
                 self.take(event, signals).await?;
             }
             left -= 1;
-            let goes_on = left > 0 && !self.is_ending && self.to_edit.is_none();
+            let goes_on = left > 0 && !self.is_ending && self.to_edit.is_none() && self.to_open.is_none();
             next = if goes_on { ready_input(inputs).await } else { None };
         }
         Ok(())
@@ -282,6 +306,9 @@ impl App {
             Effect::Mouse(is_wanted) => self.screen.capture_mouse(is_wanted).map_err(AppError::Terminal)?,
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
             Effect::Edit { id, text } => self.to_edit = Some((id, text)),
+            Effect::Recordings(errand) => self.desk.take(errand),
+            Effect::Beat(after) => self.beat_at = Some(Instant::now() + after),
+            Effect::OpenRecording(path) => self.to_open = Some(path),
             Effect::Suspend => self.suspend(signals).await?,
             Effect::Quit => self.is_ending = true,
         }
@@ -378,6 +405,49 @@ impl App {
         };
         let taken = status.and_then(|status| draft.take(status));
         Ok(taken.map_err(|error| format!("what was edited is lost: {error}")))
+    }
+
+    /// Gives the terminal to another run of this program until that has ended. Traffic goes on meanwhile.
+    async fn show_recording(&mut self, path: PathBuf, signals: &mut Signals) -> Result<(), AppError> {
+        self.screen.leave();
+        let outcome = self.run_recording(&path, signals).await?;
+        self.screen.resume().map_err(AppError::Terminal)?;
+        self.take(Event::Recordings(Outcome::CameBack { path, outcome }), signals)
+            .await
+    }
+
+    /// How that run ended.
+    async fn run_recording(
+        &mut self,
+        path: &Path,
+        signals: &mut Signals,
+    ) -> Result<Result<(), String>, AppError> {
+        let model = &self.model;
+        let look = LookFlags {
+            theme: model.has_colours.then(|| model.theme.palette.name()),
+            is_ascii: model.theme.is_ascii,
+            has_mouse: model.has_mouse,
+            has_alternate: self.has_alternate,
+            is_read_only: model.is_read_only,
+        };
+        let mut run = match open_in_front(path, look) {
+            Ok(run) => run,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        loop {
+            tokio::select! {
+                biased;
+                _ = signals.hang_up.recv() => return Err(AppError::TerminalGone),
+                _ = signals.terminate.recv() => {
+                    self.is_ending = true;
+                    run.end().await;
+                    return Ok(Ok(()));
+                }
+                // Ctrl-C on this terminal is that run's.
+                _ = signals.interrupt.recv() => {}
+                outcome = run.ended() => return Ok(outcome),
+            }
+        }
     }
 
     /// While it is edited nothing happens to it by itself.

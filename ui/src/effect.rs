@@ -1,7 +1,12 @@
 //! What `update` wants done outside of the model.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use shadowcat::ids::{HoldId, MessageId};
 use shadowcat::snapshot::{Command, ViewQuery};
+
+use crate::recordings::Errand;
 
 /// Something for the app to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,12 @@ pub(crate) enum Effect {
     Ring(String),
     /// Give the terminal to the user's editor with this text of a held message, or of a copy; what comes back is an event.
     Edit { id: Option<HoldId>, text: Vec<u8> },
+    /// Look into folders or files of recordings; what comes of it is an event.
+    Recordings(Errand),
+    /// Give the terminal to another run of this program that shows this recording, until that has ended.
+    OpenRecording(PathBuf),
+    /// Let a beat come after this time, in the place of one that was to come.
+    Beat(Duration),
     /// Take or leave the mouse.
     Mouse(bool),
     /// Back to the shell.

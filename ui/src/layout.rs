@@ -112,6 +112,7 @@ fn panes(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
         Screen::Servers => servers(model, body),
         Screen::Held => held(model, body),
         Screen::Rules => vec![(Pane::Rules, body)],
+        Screen::Recordings => recordings(model, body),
     }
 }
 
@@ -193,6 +194,17 @@ fn servers(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
     let needed = format::cells(model.servers().len().max(1) + 3);
     let (upper, lower) = split_rows(body, needed.clamp(body.height / 3, body.height / 2));
     vec![(Pane::Servers, upper), (Pane::Server, lower)]
+}
+
+/// The list as high as it needs, at most half; below it the chosen one.
+fn recordings(model: &Model, body: Rect) -> Vec<(Pane, Rect)> {
+    if body.height < 13 {
+        return vec![(model.recordings_pane, body)];
+    }
+    // Heading and frame.
+    let needed = format::cells(model.recordings.rows.len().max(1) + 3);
+    let (upper, lower) = split_rows(body, needed.clamp(body.height / 3, body.height / 2));
+    vec![(Pane::Recordings, upper), (Pane::Recording, lower)]
 }
 
 fn split_columns(area: Rect, left: u16) -> (Rect, Rect) {

@@ -24,6 +24,8 @@ use crate::keymap::{Chord, Context, Keymap};
 use crate::layout::{self, Areas};
 use crate::line_edit::LineEdit;
 use crate::list::{ListState, Rows};
+use crate::playback::Playback;
+use crate::recordings_screen::Recordings;
 use crate::seen::Seen;
 use crate::theme::{Role, Theme};
 
@@ -38,6 +40,7 @@ pub(crate) enum Screen {
     Servers,
     Held,
     Rules,
+    Recordings,
 }
 
 impl Screen {
@@ -50,6 +53,7 @@ impl Screen {
             Self::Servers => "Servers",
             Self::Held => "Held",
             Self::Rules => "Rules",
+            Self::Recordings => "Recordings",
         }
     }
 }
@@ -74,6 +78,10 @@ pub(crate) enum Pane {
     /// The chosen held message.
     HeldText,
     Rules,
+    /// The recordings of some folders.
+    Recordings,
+    /// The chosen recording.
+    Recording,
 }
 
 impl Pane {
@@ -87,6 +95,7 @@ impl Pane {
             Screen::Servers => &[Self::Servers, Self::Server],
             Screen::Held => &[Self::Held, Self::HeldText],
             Screen::Rules => &[Self::Rules],
+            Screen::Recordings => &[Self::Recordings, Self::Recording],
         }
     }
 }
@@ -243,6 +252,7 @@ pub(crate) struct Model {
     pub(crate) servers_pane: Pane,
     pub(crate) held_pane: Pane,
     pub(crate) log_pane: Pane,
+    pub(crate) recordings_pane: Pane,
     pub(crate) is_zoomed: bool,
     pub(crate) has_mouse: bool,
     pub(crate) has_bell: bool,
@@ -263,6 +273,9 @@ pub(crate) struct Model {
     pub(crate) held: Held,
     /// Rules by their place in the order in which they are asked.
     pub(crate) rules: ListState<u64>,
+    pub(crate) recordings: Recordings,
+    /// The opened recording is played; the cursor of the messages goes with it.
+    pub(crate) playback: Option<Playback>,
     pub(crate) detail: Detail,
     /// The filter in force (while typing: the one being typed).
     pub(crate) filter: String,
@@ -298,6 +311,7 @@ impl Model {
             servers_pane: Pane::Servers,
             held_pane: Pane::Held,
             log_pane: Pane::Log,
+            recordings_pane: Pane::Recordings,
             is_zoomed: false,
             has_mouse: true,
             has_bell: true,
@@ -315,6 +329,8 @@ impl Model {
             server_scroll: 0,
             held: Held::default(),
             rules: ListState::new(false),
+            recordings: Recordings::default(),
+            playback: None,
             detail: Detail::default(),
             filter: String::new(),
             filter_history: VecDeque::new(),
@@ -337,6 +353,7 @@ impl Model {
             Screen::Servers => self.servers_pane,
             Screen::Held => self.held_pane,
             Screen::Rules => Pane::Rules,
+            Screen::Recordings => self.recordings_pane,
         }
     }
 
@@ -347,6 +364,7 @@ impl Model {
             Pane::Servers | Pane::Server => self.servers_pane = pane,
             Pane::Held | Pane::HeldText => self.held_pane = pane,
             Pane::Log | Pane::LogLine => self.log_pane = pane,
+            Pane::Recordings | Pane::Recording => self.recordings_pane = pane,
             Pane::Resources | Pane::Rules => {}
         }
     }
@@ -385,6 +403,7 @@ impl Model {
             Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
             Pane::Held | Pane::HeldText => &[C::Held, C::List, C::Global],
             Pane::Rules => &[C::Rules, C::List, C::Global],
+            Pane::Recordings | Pane::Recording => &[C::Recordings, C::List, C::Global],
         }
     }
 

@@ -66,6 +66,7 @@ fn a_whole_recording_is_whole() {
     assert_eq!(verified.problems, []);
     assert!(verified.is_whole() && verified.is_ended);
     assert_eq!((verified.lines, verified.frames), (9, 3));
+    assert_eq!((verified.sessions, verified.messages), (1, 2));
 }
 
 #[test]

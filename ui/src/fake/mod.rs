@@ -2,6 +2,7 @@
 
 mod held;
 mod parts;
+pub(crate) mod recordings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

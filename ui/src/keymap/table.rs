@@ -28,7 +28,8 @@ const fn row(
 use Action as A;
 use Context::{
     Asking, Copying, CopyingServer, Detail, Doubting, Events, Faulting, Fields, Filtering, Global, Heads,
-    Held, Help, List, Log, Messages, Palette, Prompt, Refusing, Rules, Servers, Sessions, Streams, Traffic,
+    Held, Help, List, Log, Messages, Palette, Prompt, Recordings, Refusing, Rules, Servers, Sessions,
+    Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -44,6 +45,7 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &["6"], A::HelpAll, &["keys"], "keys", "Help: the keys of all views", 0),
     row(Global, &["7"], A::ShowHeld, &["held"], "held", "Held: messages that wait for a decision", 0),
     row(Global, &["8", "I"], A::ShowRules, &["rules"], "rules", "Rules: what holds or changes messages, and how often it did", 0),
+    row(Global, &["9"], A::ShowRecordings, &["recordings"], "recordings", "Recordings: those in the folder, to be opened, checked and compared", 0),
     row(Global, &["g h"], A::GoHeld, &["go-held"], "held", "to the message that is held longest", 0),
     row(Global, &["i"], A::Intercept, &["intercept"], "intercept", "rules on or off; off lets all that is held go on unchanged", 0),
     row(Global, &["tab"], A::NextPane, &["next-pane"], "pane", "next pane", 3),
@@ -84,6 +86,11 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["P"], A::RepeatEdited, &["edit-and-send"], "", "the same, changed in $VISUAL or $EDITOR before", 0),
     row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
     row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
+
+    row(Traffic, &["t"], A::Play, &["play"], "", "in an opened recording: play it from this row on at its own pace, or end that", 0),
+    row(Traffic, &["space"], A::PausePlay, &["pause"], "", "while it plays: stand still, or go on from the row under the cursor", 0),
+    row(Traffic, &[">"], A::PlayFaster, &["faster"], "", "while it plays: faster", 0),
+    row(Traffic, &["<"], A::PlaySlower, &["slower"], "", "while it plays: slower", 0),
 
     row(Sessions, &["enter", "l", "right"], A::LimitSession, &["limit"], "limit", "show only this session", 7),
 
@@ -145,6 +152,16 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Rules, &["n"], A::NextOnly, &["next-only"], "next only", "hold only the next message that matches its filter", 7),
     row(Rules, &["b"], A::NewRule, &["break"], "new", "hold messages that match a filter; `:break FILTER` and `:break next FILTER` do it at once", 8),
     row(Rules, &["d"], A::RemoveRule, &["remove-rule"], "remove", "take away a rule that was made at the keyboard", 6),
+
+    row(Recordings, &["enter"], A::OpenRecording, &["open-recording"], "open", "show it on this terminal; q there comes back, and traffic goes on meanwhile", 9),
+    row(Recordings, &["V"], A::VerifyRecording, &["verify"], "verify", "read it to its end: what it holds, and what is missing or broken in which line", 8),
+    row(Recordings, &["space"], A::MarkRecording, &["mark-recording"], "mark", "mark it, or take its mark away", 6),
+    row(Recordings, &["D"], A::CompareRecordings, &["compare-recordings"], "compare", "what differs between the two that are marked, or the one and that under the cursor", 6),
+    row(Recordings, &["r"], A::ServeRecording, &["serve-recording"], "serve", "answer clients from it, at an address of its own; again to end that", 7),
+    row(Recordings, &["u"], A::CopyMockUrl, &["copy-mock-url"], "", "copy the address at which it is served", 0),
+    row(Recordings, &["y"], A::CopyPath, &["copy-path"], "copy path", "copy its path", 4),
+    row(Recordings, &["l", "right"], A::Open, &["more-recording"], "", "to all that is known of it", 0),
+    row(Recordings, &["h", "left"], A::Left, &["focus-recordings"], "", "back to the list", 0),
 
     row(Asking, &["y"], A::Yes, &["yes"], "yes", "do it", 9),
     row(Asking, &["n", "esc", "ctrl-c"], A::Back, &["no"], "no", "leave it; so does every other key", 8),

@@ -2,7 +2,7 @@
 
 use shadowcat::snapshot::{Command, MessageRow, RecorderState, RowKind, Source};
 
-use super::{held, hold_row, like, meant_row, pointed, proposed_recording, show};
+use super::{held, hold_row, like, meant_row, playback, pointed, proposed_recording, recordings, show};
 use crate::detail::Tab;
 use crate::effect::{Effect, Purpose};
 use crate::keymap::Action;
@@ -51,7 +51,9 @@ pub(crate) fn disabled(model: &Model, action: Action) -> Option<&'static str> {
             Some("this message was not carried by a stream")
         }
         Action::Theme if !model.has_colours => Some("NO_COLOR is set; there are no colours to change"),
-        _ => super::held::disabled(model, action),
+        _ => playback::disabled(model, action)
+            .or_else(|| recordings::disabled(model, action))
+            .or_else(|| held::disabled(model, action)),
     }
 }
 
@@ -70,7 +72,17 @@ fn has_call(model: &Model) -> bool {
 }
 
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
-    if moved(model, action) || looked(model, action) || held::perform(model, action, effects) {
+    if moved(model, action) {
+        if model.pane() == Pane::Messages {
+            playback::hold(model);
+        }
+        return;
+    }
+    if looked(model, action)
+        || playback::perform(model, action, effects)
+        || recordings::perform(model, action, effects)
+        || held::perform(model, action, effects)
+    {
         return;
     }
     match action {
@@ -123,7 +135,7 @@ fn moved(model: &mut Model, action: Action) -> bool {
     let whole = match pane {
         // A lane takes two rows; the first row of the messages is their heading.
         Pane::Streams => rows / 2,
-        Pane::Messages | Pane::Servers | Pane::Rules => rows - 1,
+        Pane::Messages | Pane::Servers | Pane::Rules | Pane::Recordings => rows - 1,
         Pane::Held => rows.saturating_sub(2),
         _ => rows,
     };
@@ -187,6 +199,14 @@ pub(super) fn step(model: &mut Model, pane: Pane, by: isize) {
             let rows = model.rule_rows();
             model.rules.step(&rows, by);
         }
+        Pane::Recordings => {
+            let rows = model.recordings.list_rows();
+            model.recordings.list.step(&rows, by);
+            model.recordings.show_card();
+        }
+        Pane::Recording => {
+            model.recordings.scroll = model.recordings.scroll.saturating_add_signed(by);
+        }
     }
 }
 
@@ -232,6 +252,12 @@ fn first(model: &mut Model, pane: Pane) -> bool {
             let rows = model.rule_rows();
             model.rules.go_first(&rows);
         }
+        Pane::Recordings => {
+            let rows = model.recordings.list_rows();
+            model.recordings.list.go_first(&rows);
+            model.recordings.show_card();
+        }
+        Pane::Recording => model.recordings.scroll = 0,
     }
     true
 }
@@ -265,6 +291,12 @@ fn last(model: &mut Model, pane: Pane) -> bool {
             let rows = model.rule_rows();
             model.rules.go_last(&rows);
         }
+        Pane::Recordings => {
+            let rows = model.recordings.list_rows();
+            model.recordings.list.go_last(&rows);
+            model.recordings.show_card();
+        }
+        Pane::Recording => model.recordings.scroll = usize::MAX / 2,
     }
     true
 }
@@ -279,6 +311,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         Action::ShowServers => show(model, Screen::Servers),
         Action::ShowHeld => show(model, Screen::Held),
         Action::ShowRules => show(model, Screen::Rules),
+        Action::ShowRecordings => show(model, Screen::Recordings),
         Action::NextPane => cycle(model, true),
         Action::PreviousPane => cycle(model, false),
         Action::FocusSessions => model.focus(Pane::Sessions),
@@ -360,6 +393,7 @@ fn go_left(model: &mut Model) {
         Pane::Server => leave_to(model, Pane::Servers),
         Pane::LogLine => leave_to(model, Pane::Log),
         Pane::HeldText => leave_to(model, Pane::Held),
+        Pane::Recording => leave_to(model, Pane::Recordings),
         _ => {}
     }
 }
@@ -405,6 +439,7 @@ fn open(model: &mut Model) {
         Pane::Servers => enter(model, Pane::Server),
         Pane::Log => enter(model, Pane::LogLine),
         Pane::Held => enter(model, Pane::HeldText),
+        Pane::Recordings => enter(model, Pane::Recording),
         _ => {}
     }
 }
@@ -479,6 +514,8 @@ fn back(model: &mut Model) {
     if pane == Pane::Detail && !model.detail.search.is_empty() {
         model.detail.search.clear();
         model.detail.find();
+    } else if model.playback.is_some() {
+        playback::stop(model);
     } else if model.is_zoomed {
         model.is_zoomed = false;
     } else if matches!(pane, Pane::Detail | Pane::Sessions) {
@@ -491,6 +528,8 @@ fn back(model: &mut Model) {
         model.focus(Pane::Log);
     } else if pane == Pane::HeldText {
         model.focus(Pane::Held);
+    } else if model.screen == Screen::Recordings && recordings::back(model) {
+        // One level was left there.
     } else if pane == Pane::Held && super::marks::clear(model) {
         model.say(Role::Dim, "no marks");
     } else if model.screen != Screen::Traffic {

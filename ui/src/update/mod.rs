@@ -18,6 +18,12 @@ mod mock;
 mod mode_tests;
 mod modes;
 mod mouse;
+mod playback;
+#[cfg(test)]
+mod playback_tests;
+pub(crate) mod recordings;
+#[cfg(test)]
+mod recordings_tests;
 mod repeat;
 mod rules;
 #[cfg(test)]
@@ -40,6 +46,7 @@ use crate::format;
 use crate::keymap::{Action, Chord, Context, Lookup};
 use crate::list::Rows;
 use crate::model::{Drawn, LogLevel, Mode, Model, Pane, ROW_GUARD, Screen};
+use crate::recordings::Outcome;
 use crate::theme::Role;
 
 /// Something that happened.
@@ -53,7 +60,11 @@ pub(crate) enum Event {
     Reply(Purpose, Result<Reply, EngineGoneError>),
     /// The editor has ended: what it saved, `None` if nothing was to be saved, or what went wrong.
     Edited(Option<HoldId>, Result<Option<Vec<u8>>, String>),
+    /// What came of an errand among recordings.
+    Recordings(Outcome),
     EngineGone,
+    /// The time is over that the last effect of that name gave.
+    Beat,
     /// Time has passed.
     Tick,
 }
@@ -62,6 +73,7 @@ pub(crate) enum Event {
 pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Effect> {
     model.now = now;
     let mut effects = Vec::new();
+    let has_time_passed = matches!(event, Event::Tick);
     match event {
         Event::Key(key) => press(model, key, &mut effects),
         Event::Mouse(event) => mouse::take(model, event),
@@ -70,13 +82,16 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         Event::Snapshot(snapshot) => take_snapshot(model, snapshot),
         Event::Reply(purpose, reply) => answer(model, purpose, reply, &mut effects),
         Event::Edited(id, outcome) => edits::came_back(model, id, outcome, &mut effects),
+        Event::Recordings(outcome) => recordings::came(model, outcome),
         Event::EngineGone => model.is_engine_gone = true,
+        Event::Beat => playback::beat(model, &mut effects),
         Event::Tick => {}
     }
     if model.toast.as_ref().is_some_and(|toast| toast.until <= now) {
         model.toast = None;
     }
     settle(model, &mut effects);
+    recordings::settle(model, has_time_passed, &mut effects);
     effects
 }
 

@@ -16,8 +16,8 @@ pub(super) fn take(model: &mut Model, event: MouseEvent) {
         return;
     };
     match event.kind {
-        MouseEventKind::ScrollDown => step(model, pane, NOTCH),
-        MouseEventKind::ScrollUp => step(model, pane, -NOTCH),
+        MouseEventKind::ScrollDown => scroll(model, pane, NOTCH),
+        MouseEventKind::ScrollUp => scroll(model, pane, -NOTCH),
         MouseEventKind::Down(MouseButton::Left) => {
             enter(model, pane);
             if let Some(row) = row {
@@ -26,6 +26,13 @@ pub(super) fn take(model: &mut Model, event: MouseEvent) {
         }
         _ => {}
     }
+}
+
+fn scroll(model: &mut Model, pane: Pane, by: isize) {
+    if pane == Pane::Messages {
+        super::playback::hold(model);
+    }
+    step(model, pane, by);
 }
 
 fn choose(model: &mut Model, pane: Pane, row: usize) {
@@ -41,6 +48,7 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
             };
             let rows = model.message_rows();
             model.messages.choose(&rows, row);
+            super::playback::hold(model);
             model.has_user_moved = true;
         }
         Pane::Detail => model.detail.cursor = model.detail.scroll + row,
@@ -80,6 +88,13 @@ fn choose(model: &mut Model, pane: Pane, row: usize) {
                 model.rules.choose(&rows, row);
             }
         }
-        Pane::Resources | Pane::Server | Pane::LogLine | Pane::HeldText => {}
+        Pane::Recordings => {
+            if let Some(row) = row.checked_sub(1) {
+                let rows = model.recordings.list_rows();
+                model.recordings.list.choose(&rows, row);
+                model.recordings.show_card();
+            }
+        }
+        Pane::Resources | Pane::Recording | Pane::Server | Pane::LogLine | Pane::HeldText => {}
     }
 }

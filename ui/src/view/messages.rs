@@ -1,6 +1,7 @@
 //! The list of messages. Columns that do not fit go, the least telling first.
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use shadowcat::intercept::filter::Field;
 use shadowcat::recording::hide_url_secrets;
 use shadowcat::snapshot::MessageRow;
@@ -10,6 +11,7 @@ use super::{follow_sign, prose, scroll_mark};
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
+use crate::playback::Playback;
 use crate::row_text;
 use crate::text::Safe;
 use crate::theme::Role;
@@ -133,6 +135,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     for (y, row) in shown.enumerate() {
         let y = cells(y);
         canvas.line(body, y, &line(model, row, columns));
+        if model.playback.is_some() && Some(row.id) > list.cursor {
+            // What is still to come.
+            canvas.tint(body, y, Style::reset());
+            canvas.tint(body, y, model.theme.style(Role::Dim));
+        }
         if list.cursor == Some(row.id) {
             canvas.cursor_row(body, y, has_focus);
         }
@@ -165,6 +172,9 @@ fn title(model: &Model, has_focus: bool) -> Line {
 }
 
 fn following(model: &Model) -> Line {
+    if let Some(playback) = &model.playback {
+        return played(model, playback);
+    }
     // In a recording nothing is new.
     if !model.is_live() {
         return Line::default();
@@ -176,6 +186,19 @@ fn following(model: &Model) -> Line {
     }
     let sign = model.theme.sign("↓", "v");
     Line::default().say(Role::Wait, &format!(" {} new {sign} G ", format::count(new)))
+}
+
+/// Where the play head is, and how fast it moves.
+fn played(model: &Model, playback: &Playback) -> Line {
+    let theme = model.theme;
+    let (role, sign) = if playback.is_paused {
+        (Role::Wait, theme.sign("⏸", "="))
+    } else {
+        (Role::Good, theme.sign("▶", ">"))
+    };
+    let time = format::time_of_day(playback.head, &model.zone, false);
+    let times = theme.sign("×", "x");
+    Line::default().say(role, &format!(" {sign} {time} {times}{} ", playback.speed()))
 }
 
 /// An empty list explains itself.

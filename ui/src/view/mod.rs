@@ -13,6 +13,7 @@ mod log;
 mod messages;
 mod palette;
 mod prompt;
+mod recordings;
 mod resources;
 mod rules;
 mod servers;
@@ -73,6 +74,8 @@ fn draw_pane(model: &Model, canvas: &mut Canvas<'_>, pane: Pane, area: Rect) {
         Pane::Held => held::draw(model, canvas, area),
         Pane::HeldText => held::draw_text(model, canvas, area),
         Pane::Rules => rules::draw(model, canvas, area),
+        Pane::Recordings => recordings::draw(model, canvas, area),
+        Pane::Recording => recordings::draw_card(model, canvas, area),
     }
 }
 
@@ -150,9 +153,17 @@ fn label(model: &Model, binding: &Binding) -> &'static str {
         Action::Quit if model.screen != Screen::Traffic => "to Traffic",
         Action::CopyHeaders if model.detail.switches.is_unmasked => "headers with secrets",
         // In a recording nothing comes that could be followed, and servers are as many as were configured.
-        Action::Last if !model.is_live() || matches!(model.pane(), Pane::Servers | Pane::Server) => "last",
+        Action::Last if !model.is_live() || is_of_a_fixed_list(model.pane()) => "last",
         _ => binding.label,
     }
+}
+
+/// Nothing comes here that could be followed.
+const fn is_of_a_fixed_list(pane: Pane) -> bool {
+    matches!(
+        pane,
+        Pane::Servers | Pane::Server | Pane::Recordings | Pane::Recording
+    )
 }
 
 /// Draws `lines` from the top, each as prose, as far as there is room.

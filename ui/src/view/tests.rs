@@ -4,7 +4,8 @@ use insta::assert_snapshot;
 use shadowcat::snapshot::Source;
 
 use crate::effect::Effect;
-use crate::fake::Fake;
+use crate::fake::{Fake, recordings};
+use crate::recordings::{Checked, Listing, Outcome};
 use crate::stage::Stage;
 use crate::theme::Palette;
 use crate::update::Event;
@@ -51,6 +52,56 @@ fn held() {
     let mut stage = Stage::new(Fake::typical(), 80, 24);
     stage.keys("7");
     assert_snapshot!("held_nothing_80x24", stage.text());
+}
+
+/// The Recordings screen with a list, after these keys and what was read then.
+fn recordings_screen(name: &str, keys: &str, read: Option<&Checked>) {
+    for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+        let mut stage = Stage::new(Fake::typical(), columns, rows);
+        stage.keys("9");
+        stage.event(Event::Recordings(Outcome::Listed(recordings::listing())));
+        stage.keys(keys);
+        if let Some(checked) = read {
+            let path = stage.model.recordings.selected().unwrap().path.clone();
+            let outcome = Ok(checked.clone());
+            stage.event(Event::Recordings(Outcome::Checked { path, outcome }));
+        }
+        assert_snapshot!(format!("{name}_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
+fn recordings_of_a_folder() {
+    recordings_screen("recordings", "j", None);
+    recordings_screen("recordings_whole", "j", Some(&recordings::whole()));
+    recordings_screen("recordings_damaged", "jjl", Some(&recordings::damaged()));
+    recordings_screen("recordings_marked", "j<space><space>", None);
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("9");
+    stage.event(Event::Recordings(Outcome::Listed(recordings::listing())));
+    stage.keys("j<space><space>D");
+    stage.event(Event::Recordings(recordings::comparison()));
+    assert_snapshot!("recordings_compared_80x24", stage.text());
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
+    stage.keys("9");
+    stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
+    assert_snapshot!("recordings_none_80x24", stage.text());
+}
+
+#[test]
+fn a_recording_that_is_played_shows_time_and_speed_and_dims_what_is_to_come() {
+    let mut fake = Fake::typical();
+    fake.source = Source::File {
+        path: "recordings/a.jsonl".into(),
+        created: fake.now(),
+        read_bytes: 9,
+        total_bytes: 9,
+        damage: Vec::new(),
+        upstreams: Vec::new(),
+    };
+    let mut stage = Stage::new(fake, 100, 20);
+    stage.keys("ggjjjt>");
+    assert_snapshot!("playing_looks", stage.text_and_looks());
 }
 
 #[test]
