@@ -168,12 +168,9 @@ impl<'a> Talk<'a> {
 
     /// Takes every step whose turn it is.
     fn advance(&mut self) {
-        while let Some(call) = self.plan.answer_order.get(self.arrived)
-            && (self.is_settled(*call) || !self.is_awaited(*call))
-        {
-            self.arrived += 1;
-        }
         while let Some(step) = self.plan.steps.get(self.next) {
+            // Anew for each step: a request that cannot be sent is settled at once, and nothing comes that would wake us.
+            self.count_arrived();
             let is_ready = step.after_answers <= self.arrived;
             if !is_ready || self.due(step.us) > Instant::now() || !self.has_heard_enough(&step.act) {
                 return;
@@ -188,6 +185,14 @@ impl<'a> Talk<'a> {
                 }
                 Act::Cancel { call, text, .. } => self.cancel(*call, text.as_deref()),
             }
+        }
+    }
+
+    fn count_arrived(&mut self) {
+        while let Some(call) = self.plan.answer_order.get(self.arrived)
+            && (self.is_settled(*call) || !self.is_awaited(*call))
+        {
+            self.arrived += 1;
         }
     }
 
@@ -410,11 +415,14 @@ impl<'a> Talk<'a> {
         matches!(self.calls[call].state, State::Answered | State::GivenUp(_))
     }
 
-    /// Whether somebody waits for the answer.
+    /// Whether somebody waits for the answer. One that the recording lacks may come now; only that of a subscription
+    /// is its end, which nobody waits for.
+    ///
+    /// Source: MCP 2026-07-28, Subscriptions.
     fn is_awaited(&self, call: usize) -> bool {
         let planned = &self.plan.calls[call];
-        let is_ours = planned.is_means && planned.answer.is_none() && self.plan.answer_order.contains(&call);
-        (planned.answer.is_some() && !planned.is_cancelled) || is_ours
+        let is_endless = planned.answer.is_none() && planned.method == "subscriptions/listen";
+        !planned.is_cancelled && !is_endless
     }
 
     fn is_done(&mut self) -> bool {

@@ -237,6 +237,89 @@ async fn a_request_whose_handle_is_not_given_any_more_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_follows_a_request_that_is_not_sent_is_sent_all_the_same() {
+    let list = |id: u32, cursor: &str| {
+        let params = json!({"cursor": cursor});
+        (
+            '>',
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/list", "params": params}),
+        )
+    };
+    let mut lines = handshake();
+    lines.extend([
+        ('>', json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"})),
+        result(7, &json!({"tools": [], "nextCursor": "old"})),
+        list(8, "old"),
+        result(8, &json!({"tools": []})),
+        list(9, "old"),
+        result(9, &json!({"tools": []})),
+        call(10, "a", &json!({"x": 1})),
+        result(10, &json!({"content": [{"x": 1}]})),
+    ]);
+    let tape = tape(&lines);
+    let talking = replayed(&tape, "", |message| {
+        if message["method"] == "tools/list" {
+            return vec![json!({"id": message["id"], "result": {"tools": []}})];
+        }
+        echo(message)
+    });
+    let (rows, heard) = tokio::time::timeout(Duration::from_secs(60), talking)
+        .await
+        .unwrap();
+    assert_eq!(
+        outcomes(&rows),
+        [
+            "same initialize",
+            "changed tools/list",
+            "missing tools/list",
+            "missing tools/list",
+            "same tools/call a"
+        ]
+    );
+    assert!(rows[3].remarks[0].starts_with("not sent: "), "{rows:?}");
+    assert_eq!(heard.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_recording_lacks_is_waited_for() {
+    let mut lines = handshake();
+    lines.push(call(1, "a", &json!({})));
+    let tape = tape(&lines);
+    let (rows, _) = replayed(&tape, "", echo).await;
+    assert_eq!(outcomes(&rows), ["same initialize", "extra tools/call a"]);
+
+    let began = tokio::time::Instant::now();
+    let silent = |message: &Value| {
+        if message["method"] == "initialize" {
+            echo(message)
+        } else {
+            Vec::new()
+        }
+    };
+    let (rows, _) = replayed(&tape, "", silent).await;
+    assert_eq!(outcomes(&rows), ["same initialize", "same tools/call a"]);
+    assert_eq!(
+        rows[1].remarks,
+        ["not answered in the recording either (no answer within 5s)"]
+    );
+    assert_eq!(began.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_subscription_is_not_waited_for() {
+    let mut lines = handshake();
+    lines.push((
+        '>',
+        json!({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {}}),
+    ));
+    let began = tokio::time::Instant::now();
+    let (rows, heard) = replayed(&tape(&lines), "", echo).await;
+    assert_eq!(outcomes(&rows), ["same initialize", "same subscriptions/listen"]);
+    assert_eq!(heard.len(), 3);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_server_asks_is_answered_as_recorded() {
     let ask = |id: u32| json!({"jsonrpc": "2.0", "id": id, "method": "roots/list"});
     let mut lines = handshake();
