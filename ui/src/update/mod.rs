@@ -18,6 +18,8 @@ mod mock;
 mod mode_tests;
 mod modes;
 mod mouse;
+#[cfg(test)]
+mod prompt_tests;
 mod repeat;
 mod rules;
 #[cfg(test)]
