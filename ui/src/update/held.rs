@@ -25,11 +25,16 @@ const LONGEST_DELAY: f64 = 3_600.0;
 
 /// Asks the engine to do something about holds or rules.
 pub(super) fn send(what: InterceptCommand, effects: &mut Vec<Effect>) {
+    send_for(Purpose::Intercept, what, effects);
+}
+
+/// The same, its answer for `purpose`.
+pub(super) fn send_for(purpose: Purpose, what: InterceptCommand, effects: &mut Vec<Effect>) {
     let command = Command::Intercept {
         what,
         actor: Actor::Key,
     };
-    effects.push(Effect::Ask(Purpose::Intercept, command));
+    effects.push(Effect::Ask(purpose, command));
 }
 
 /// Why `action` cannot be done about what is held; `None` if it can, or if it is none of these.

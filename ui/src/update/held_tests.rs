@@ -155,6 +155,25 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
     stage.keys("r");
     let text = Some("{\"id\":7".to_owned());
     assert_eq!(asked(&mut stage), [InterceptCommand::Edit { id: id(1), text }]);
+    assert!(stage.text().contains("h1 is edited; f sends it"));
+}
+
+#[test]
+fn an_edit_that_may_be_wrong_is_not_lost_in_the_editor() {
+    let mut stage = at_the_oldest();
+    stage.keys("e");
+    let broken = b"{\"id\":7".to_vec();
+    for _ in 0..2 {
+        stage.event(Event::Edited(Some(id(1)), Ok(Some(broken.clone()))));
+        assert!(stage.text().contains("This edit may be wrong"));
+        stage.keys("e");
+        let again = Effect::Edit {
+            id: Some(id(1)),
+            text: broken.clone(),
+        };
+        assert_eq!(stage.effects.pop(), Some(again));
+    }
+    assert_eq!(asked(&mut stage), []);
 }
 
 #[test]

@@ -207,6 +207,7 @@ fn answer(
             model.held.tried = None;
             model.say(Role::Bad, message);
         }
+        (Purpose::HeldEdit(id), Ok(Reply::Intercept(_))) => by_hand::put(model, id),
         (Purpose::HeldText(_) | Purpose::Intercept, Ok(Reply::Intercept(reply))) => {
             held::answered(model, reply);
         }
