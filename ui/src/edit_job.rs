@@ -26,7 +26,9 @@ pub(crate) struct EditJob {
     front: Option<FrontMatter>,
     /// What was done to the head before.
     fields: FieldChanges,
-    /// What the editor shows first.
+    /// The message as an editor shows it.
+    shown: Vec<u8>,
+    /// What the editor begins with: that, or what was typed before.
     pub(crate) text: Vec<u8>,
 }
 
@@ -81,6 +83,7 @@ impl EditJob {
             schema: message.schema.clone(),
             front,
             fields,
+            shown: text.clone(),
             text,
         }
     }
@@ -98,6 +101,7 @@ impl EditJob {
             schema: None,
             front: Some(front),
             fields: Vec::new(),
+            shown: text.clone(),
             text,
             target: Target::Copy(Box::new(repeat)),
         }
@@ -105,7 +109,7 @@ impl EditJob {
 
     /// What `text`, as the editor left it, is to become. `None` if nothing was changed.
     pub(crate) fn finish(&self, text: &[u8]) -> Option<Edited> {
-        if text == self.text || text == without_line_end(&self.text) {
+        if text == self.shown || text == without_line_end(&self.shown) {
             return None;
         }
         let (body, fields, mut told) = self.without_head(text);
@@ -243,6 +247,15 @@ mod tests {
         assert_eq!(job.finish(without_line_end(&job.text)), None);
         let other_spaces = String::from_utf8(job.text.clone()).unwrap().replace("  ", "\t");
         assert_eq!(job.finish(other_spaces.as_bytes()), None);
+    }
+
+    #[test]
+    fn what_was_typed_before_is_an_edit_though_nothing_is_changed_any_more() {
+        let broken = b"{\"id\": 1,\n";
+        let again = job(CALL).again(broken.to_vec());
+        assert_eq!(again.text, broken);
+        assert_eq!(again.finish(broken), job(CALL).finish(broken));
+        assert_eq!(again.finish(&job(CALL).text), None, "it is as it was again");
     }
 
     #[test]

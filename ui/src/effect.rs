@@ -54,6 +54,8 @@ pub(crate) enum Purpose {
     Resend,
     /// To answer a held call as its tool did last.
     LastGood(HoldId),
+    /// To put another text or head in the place of a held message's.
+    HeldEdit(HoldId),
     /// To decide about held messages, or to change rules.
     Intercept,
 }

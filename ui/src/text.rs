@@ -198,6 +198,32 @@ pub(crate) fn for_clipboard(bytes: &[u8]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The text of a message for the clipboard, exactly as it is, and what of it is shown instead: what is not UTF-8, and
+/// control characters other than tabs and line ends, which a terminal would obey when they are pasted.
+pub(crate) fn exact_for_clipboard(bytes: &[u8]) -> (String, Option<&'static str>) {
+    let mut out = String::with_capacity(bytes.len());
+    let (mut has_controls, mut has_other_bytes) = (false, false);
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() && !matches!(character, '\t' | '\n' | '\r') {
+                has_controls = true;
+                out.push_str(Safe::of(character.encode_utf8(&mut [0; 4])).as_str());
+            } else {
+                out.push(character);
+            }
+        }
+        has_other_bytes |= !chunk.invalid().is_empty();
+        out.push_str(Safe::of_bytes(chunk.invalid()).as_str());
+    }
+    let shown = match (has_controls, has_other_bytes) {
+        (false, false) => None,
+        (true, false) => Some("control characters as shown"),
+        (false, true) => Some("what is not UTF-8 as shown"),
+        (true, true) => Some("control characters and what is not UTF-8 as shown"),
+    };
+    (out, shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +273,20 @@ mod tests {
         let pieces = Safe::of("abcdefgh日").pieces(3, 4);
         let texts: Vec<&str> = pieces.iter().map(Safe::as_str).collect();
         assert_eq!(texts, ["abc", "defg", "h日"]);
+    }
+
+    #[test]
+    fn a_message_is_copied_exactly_but_for_what_a_terminal_would_obey() {
+        let text = "\u{1f469}\u{200d}\u{1f4bb} \u{202e}e\u{301}\u{301}\u{301}\u{301}\u{301}\u{feff}\t\r\n";
+        assert_eq!(exact_for_clipboard(text.as_bytes()), (text.to_owned(), None));
+        assert_eq!(
+            exact_for_clipboard(b"a\x1b[201~\xc2\x9b"),
+            ("a␛[201~\\x9b".to_owned(), Some("control characters as shown"))
+        );
+        assert_eq!(
+            exact_for_clipboard(b"\xe2\x80\x8dok\xff"),
+            ("\u{200d}ok\\xff".to_owned(), Some("what is not UTF-8 as shown"))
+        );
     }
 
     #[test]

@@ -179,7 +179,7 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Refusing, &["esc", "q"], A::Back, &["close-refuse"], "leave it", "nothing is done", 3),
 
     row(Doubting, &["e"], A::EditAgain, &["edit-again"], "edit again", "back to the editor with what was typed", 9),
-    row(Doubting, &["r"], A::KeepEdit, &["keep-edit"], "keep it as it is", "the message goes on with this text, right or wrong", 8),
+    row(Doubting, &["r"], A::KeepEdit, &["keep-edit"], "keep as edited", "it stays held with this text; a copy is sent", 8),
     row(Doubting, &["u", "esc"], A::DiscardEdit, &["discard-edit"], "discard", "leave the message as it was before the edit", 7),
 
     row(Fields, &["enter"], A::Accept, &["edit-field"], "change", "change this value; texts without quotes, all else as JSON", 9),

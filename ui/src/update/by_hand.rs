@@ -6,9 +6,9 @@ use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{InterceptCommand, Remedy};
 use shadowcat::snapshot::{Direction, RowKind};
 
-use super::held::{prompt, send};
+use super::held::{prompt, send, send_for};
 use super::like::quoted;
-use crate::effect::Effect;
+use crate::effect::{Effect, Purpose};
 use crate::held_screen::ByHand;
 use crate::keymap::{Action, spelled};
 use crate::model::{HoldPurpose, Model};
@@ -77,7 +77,34 @@ pub(super) fn edit(model: &mut Model, id: HoldId, text: Option<String>, effects:
             remember(model, id, before);
         }
     }
-    send(InterceptCommand::Edit { id, text }, effects);
+    send_edit(id, text, effects);
+}
+
+fn send_edit(id: HoldId, text: Option<String>, effects: &mut Vec<Effect>) {
+    let is_edit = text.is_some();
+    let what = InterceptCommand::Edit { id, text };
+    if is_edit {
+        send_for(Purpose::HeldEdit(id), what, effects);
+    } else {
+        send(what, effects);
+    }
+}
+
+/// The engine has taken an edit: the message is still held, and what lets it go is told.
+pub(super) fn put(model: &mut Model, id: HoldId) {
+    model.held.is_stale = true;
+    let text = match key_of(model, Action::Forward) {
+        Some(key) => format!("{id} is edited; {key} sends it"),
+        None => format!("{id} is edited and stays held"),
+    };
+    model.say(Role::Good, text);
+}
+
+/// The first key of `action`.
+fn key_of(model: &Model, action: Action) -> Option<String> {
+    let mut entries = model.keymap.entries().iter();
+    let entry = entries.find(|entry| entry.binding.action == action)?;
+    entry.keys.first().map(|key| spelled(key))
 }
 
 fn remember(model: &mut Model, id: HoldId, before: Option<String>) {
@@ -101,7 +128,7 @@ pub(super) fn undo(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
         );
     };
     let (_, text) = steps.remove(place);
-    send(InterceptCommand::Edit { id, text }, effects);
+    send_edit(id, text, effects);
 }
 
 /// What was tried was done: it can become a rule. Gives a hint at that.
@@ -110,10 +137,8 @@ pub(super) fn keep_in_mind(model: &mut Model) -> String {
         return String::new();
     };
     model.held.last = Some(tried);
-    let mut entries = model.keymap.entries().iter();
-    let entry = entries.find(|entry| entry.binding.action == Action::Always);
-    let key = entry.and_then(|entry| entry.keys.first());
-    key.map_or_else(String::new, |key| format!("; {} does so always", spelled(key)))
+    let key = key_of(model, Action::Always);
+    key.map_or_else(String::new, |key| format!("; {key} does so always"))
 }
 
 /// Why nothing can become a rule.

@@ -16,10 +16,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         return;
     }
     match chosen(model, action) {
-        Some((what, text)) => effects.push(Effect::Copy {
-            what: what.to_owned(),
-            text,
-        }),
+        Some((what, text)) => effects.push(Effect::Copy { what, text }),
         None => model.say(
             Role::Warn,
             "this message has nothing of that kind, or it has not been fetched yet",
@@ -50,16 +47,23 @@ pub(super) fn perform_server(model: &mut Model, action: Action, effects: &mut Ve
     effects.push(Effect::Copy { what, text });
 }
 
-fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
+/// The bytes of a message for the clipboard, and how the user is told if something of them is not as it came.
+pub(super) fn exact(what: &str, bytes: &[u8]) -> (String, String) {
+    let (text, shown) = text::exact_for_clipboard(bytes);
+    let what = shown.map_or_else(|| what.to_owned(), |shown| format!("{what} ({shown})"));
+    (what, text)
+}
+
+fn chosen(model: &Model, action: Action) -> Option<(String, String)> {
     match action {
         Action::CopyId => {
             return Some((
-                "JSON-RPC id",
+                "JSON-RPC id".to_owned(),
                 text::for_clipboard(model.selected()?.rpc_id.as_ref()?.as_bytes()),
             ));
         }
         Action::CopyRow => {
-            return Some(("row as JSON", lines::as_json(model.selected()?)));
+            return Some(("row as JSON".to_owned(), lines::as_json(model.selected()?)));
         }
         _ => {}
     }
@@ -79,19 +83,19 @@ fn chosen(model: &Model, action: Action) -> Option<(&'static str, String)> {
         } else {
             "headers, masked"
         };
-        return Some((what, document::headers_text(message, &look)));
+        return Some((what.to_owned(), document::headers_text(message, &look)));
     }
     let body = message.body.as_ref()?;
     Some(match action {
-        Action::CopyPretty => ("pretty body", document::pretty_text(&body.bytes)),
-        Action::CopyBody => ("body", text::for_clipboard(&body.bytes)),
+        Action::CopyPretty => ("pretty body".to_owned(), document::pretty_text(&body.bytes)),
+        Action::CopyBody => exact("body", &body.bytes),
         _ => {
             let wire = if body.wire.is_empty() {
                 &body.bytes
             } else {
                 &body.wire
             };
-            ("bytes on the wire", text::for_clipboard(wire))
+            exact("bytes on the wire", wire)
         }
     })
 }

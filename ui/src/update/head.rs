@@ -5,8 +5,8 @@ use shadowcat::intercept::edit::{FieldChanges, Fixup};
 use shadowcat::intercept::hold::HeadEdit;
 use shadowcat::intercept::interceptor::{HeldText, InterceptCommand};
 
-use super::held::send;
-use crate::effect::Effect;
+use super::held::send_for;
+use crate::effect::{Effect, Purpose};
 use crate::held_screen::is_refused;
 use crate::keymap::Action;
 use crate::model::{HeadState, Mode, Model};
@@ -15,11 +15,17 @@ use crate::theme::Role;
 /// Puts these changes in the place of those that were made before.
 pub(super) fn put(model: &Model, id: HoldId, fields: FieldChanges, effects: &mut Vec<Effect>) {
     let refused = text_of(model, id).map(|text| text.head_edit.refused.clone());
+    // Without any it may be as it came again.
+    let purpose = if fields.is_empty() {
+        Purpose::Intercept
+    } else {
+        Purpose::HeldEdit(id)
+    };
     let edit = HeadEdit {
         fields,
         refused: refused.unwrap_or_default(),
     };
-    send(InterceptCommand::Head { id, edit }, effects);
+    send_for(purpose, InterceptCommand::Head { id, edit }, effects);
 }
 
 /// Shows the fields that follow the edit of the message `id`.
@@ -50,7 +56,8 @@ pub(super) fn perform(model: &mut Model, mut state: HeadState, action: Action, e
         Action::Accept => {
             if let Some(fixup) = text.fixups.get(state.chosen) {
                 let edit = toggled(text, fixup);
-                send(InterceptCommand::Head { id: state.id, edit }, effects);
+                let what = InterceptCommand::Head { id: state.id, edit };
+                send_for(Purpose::HeldEdit(state.id), what, effects);
             }
         }
         _ => {}

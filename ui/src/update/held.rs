@@ -1,9 +1,11 @@
 //! Keys on held messages, and what the engine says about them.
 
 use shadowcat::ids::HoldId;
+use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::{Actor, HeldRow, HeldState};
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::Refusal;
+use shadowcat::intercept::rules::template;
 use shadowcat::snapshot::{Command, Direction, RowKind};
 
 use super::by_hand::{self, decide};
@@ -23,11 +25,16 @@ const LONGEST_DELAY: f64 = 3_600.0;
 
 /// Asks the engine to do something about holds or rules.
 pub(super) fn send(what: InterceptCommand, effects: &mut Vec<Effect>) {
+    send_for(Purpose::Intercept, what, effects);
+}
+
+/// The same, its answer for `purpose`.
+pub(super) fn send_for(purpose: Purpose, what: InterceptCommand, effects: &mut Vec<Effect>) {
     let command = Command::Intercept {
         what,
         actor: Actor::Key,
     };
-    effects.push(Effect::Ask(Purpose::Intercept, command));
+    effects.push(Effect::Ask(purpose, command));
 }
 
 /// Why `action` cannot be done about what is held; `None` if it can, or if it is none of these.
@@ -254,10 +261,12 @@ fn copy(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
         return model.say(Role::Warn, "its text has not come yet");
     };
     let text = text.edited.as_ref().unwrap_or(&text.original);
-    effects.push(Effect::Copy {
-        what: id.to_string(),
-        text: crate::text::for_clipboard(text.as_bytes()),
-    });
+    let (mut what, text) = super::copy::exact(&id.to_string(), text.as_bytes());
+    // Its text comes from the engine with this sign in the place of other bytes.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        what.push_str(" (what is not UTF-8 as shown)");
+    }
+    effects.push(Effect::Copy { what, text });
 }
 
 fn go_to_oldest(model: &mut Model) {
@@ -377,6 +386,10 @@ fn refusal(action: Action) -> Option<Refusal> {
 /// Enter in a prompt.
 pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Effect>) {
     let text = prompt.line.text().trim().to_owned();
+    if let Err(reason) = fit(model, &prompt.purpose, &text) {
+        model.mode = Mode::Hold(prompt.clone());
+        return model.say(Role::Bad, reason);
+    }
     match &prompt.purpose {
         HoldPurpose::Answer(id) => {
             let (id, result) = (*id, text);
@@ -390,10 +403,30 @@ pub(super) fn typed(model: &mut Model, prompt: &HoldPrompt, effects: &mut Vec<Ef
         HoldPurpose::Delay(id) => {
             let id = *id;
             if let Some(millis) = millis(&text) {
-                return send(InterceptCommand::Delay { id, millis }, effects);
+                send(InterceptCommand::Delay { id, millis }, effects);
             }
-            model.mode = Mode::Hold(prompt.clone());
-            model.say(Role::Bad, "a number of seconds, such as 2.5; 3600 at most");
+        }
+    }
+}
+
+/// Whether the engine will take `text`: a prompt stays open with one that is wrong.
+///
+/// # Errors
+/// What is wrong with it.
+fn fit(model: &Model, purpose: &HoldPurpose, text: &str) -> Result<(), String> {
+    match purpose {
+        HoldPurpose::Answer(id) => {
+            let shown = model.held.text.as_ref().filter(|shown| shown.row.id == *id);
+            // Without the request only the engine can tell.
+            let filled = shown.map(|shown| template::fill(text, shown.original.as_bytes()));
+            filled.transpose().map(drop).map_err(|error| error.to_string())
+        }
+        HoldPurpose::Break { .. } | HoldPurpose::Always(_) => {
+            Filter::parse(text).map(drop).map_err(|error| error.to_string())
+        }
+        HoldPurpose::Delay(_) => {
+            let hint = "a number of seconds, such as 2.5; 3600 at most";
+            millis(text).map(drop).ok_or_else(|| hint.to_owned())
         }
     }
 }

@@ -2,22 +2,22 @@
 
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::hold::HeadEdit;
-use shadowcat::intercept::interceptor::{Deed, InterceptCommand, Remedy};
+use shadowcat::intercept::interceptor::{Deed, InterceptCommand, InterceptReply, Remedy};
 use shadowcat::intercept::rule::Refusal;
-use shadowcat::snapshot::{Command, Repeat, RowKind};
+use shadowcat::snapshot::{Command, Repeat, Reply, RowKind};
 
 use super::Event;
-use crate::effect::Effect;
+use crate::effect::{Effect, Purpose};
 use crate::fake::Fake;
 use crate::model::{Mode, Screen};
 use crate::stage::Stage;
 
-fn id(number: u64) -> HoldId {
+pub(super) fn id(number: u64) -> HoldId {
     HoldId::new(number).unwrap()
 }
 
 /// The Held screen with the first of four under the cursor.
-fn at_the_oldest() -> Stage {
+pub(super) fn at_the_oldest() -> Stage {
     let mut stage = Stage::new(Fake::holding(), 120, 40);
     stage.keys("gh");
     stage.fake.asked.clear();
@@ -33,7 +33,7 @@ fn leaves(stage: &mut Stage, number: u64) {
 }
 
 /// What was asked other than for texts.
-fn asked(stage: &mut Stage) -> Vec<InterceptCommand> {
+pub(super) fn asked(stage: &mut Stage) -> Vec<InterceptCommand> {
     let mut asked = std::mem::take(&mut stage.fake.asked);
     asked.retain(|what| !matches!(what, InterceptCommand::Show { .. }));
     asked
@@ -155,6 +155,25 @@ fn an_edit_that_may_be_wrong_is_told_before_it_counts() {
     stage.keys("r");
     let text = Some("{\"id\":7".to_owned());
     assert_eq!(asked(&mut stage), [InterceptCommand::Edit { id: id(1), text }]);
+    assert!(stage.text().contains("h1 is edited; f sends it"));
+}
+
+#[test]
+fn an_edit_that_may_be_wrong_is_not_lost_in_the_editor() {
+    let mut stage = at_the_oldest();
+    stage.keys("e");
+    let broken = b"{\"id\":7".to_vec();
+    for _ in 0..2 {
+        stage.event(Event::Edited(Some(id(1)), Ok(Some(broken.clone()))));
+        assert!(stage.text().contains("This edit may be wrong"));
+        stage.keys("e");
+        let again = Effect::Edit {
+            id: Some(id(1)),
+            text: broken.clone(),
+        };
+        assert_eq!(stage.effects.pop(), Some(again));
+    }
+    assert_eq!(asked(&mut stage), []);
 }
 
 #[test]
@@ -455,6 +474,25 @@ fn headers_are_edited_before_the_message_and_only_what_was_changed_is_told() {
     };
     assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(1), edit }]);
     assert!(stage.text().contains("x-new: 1"));
+}
+
+#[test]
+fn the_text_of_a_held_message_is_copied_exactly() {
+    let copied = |text: &str| {
+        let mut stage = at_the_oldest();
+        let message = InterceptReply::Message(Box::new(crate::fake::held_message(text)));
+        let reply = Ok(Reply::Intercept(message));
+        stage.event(Event::Reply(Purpose::HeldText(id(1)), reply));
+        stage.keys("y");
+        match stage.effects.pop() {
+            Some(Effect::Copy { what, text }) => (what, text),
+            other => panic!("{other:?}"),
+        }
+    };
+    let text = "{\"a\":\"\u{1f469}\u{200d}\u{1f4bb}\"}\r\n";
+    assert_eq!(copied(text), ("h1".to_owned(), text.to_owned()));
+    let (what, _) = copied("{\"a\":\"\u{fffd}\"}");
+    assert_eq!(what, "h1 (what is not UTF-8 as shown)");
 }
 
 /// What was asked to be sent again.

@@ -21,6 +21,8 @@ mod mouse;
 mod playback;
 #[cfg(test)]
 mod playback_tests;
+#[cfg(test)]
+mod prompt_tests;
 pub(crate) mod recordings;
 #[cfg(test)]
 mod recordings_tests;
@@ -220,6 +222,7 @@ fn answer(
             model.held.tried = None;
             model.say(Role::Bad, message);
         }
+        (Purpose::HeldEdit(id), Ok(Reply::Intercept(_))) => by_hand::put(model, id),
         (Purpose::HeldText(_) | Purpose::Intercept, Ok(Reply::Intercept(reply))) => {
             held::answered(model, reply);
         }

@@ -131,8 +131,12 @@ fn the_copy_menu_copies_what_it_names_without_control_characters() {
         _ => None,
     });
     let (what, text) = copied.unwrap();
-    assert_eq!(what, "body");
+    assert_eq!(what, "body (control characters as shown)");
     assert!(text.contains("␛[2J") && !text.contains('\x1b'), "{text}");
+    assert!(
+        text.contains("\u{202e}txet") && text.contains("zero\u{200b}width"),
+        "all else is as it came: {text}"
+    );
 }
 
 #[test]

@@ -51,7 +51,11 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer) -> Option<(u16, u16)> {
         draw_pane(model, &mut canvas, *pane, *area);
     }
     footer::gauges(model, &mut canvas, areas.gauges);
-    footer::keys(model, &mut canvas, areas.footer);
+    match &model.toast {
+        // Its own line has the prompt.
+        Some(_) if matches!(model.mode, Mode::Hold(_)) => footer::gauges(model, &mut canvas, areas.footer),
+        _ => footer::keys(model, &mut canvas, areas.footer),
+    }
     cursor = cursor.or(overlay(model, &mut canvas, areas.body, areas.gauges));
     cursor
 }
