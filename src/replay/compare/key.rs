@@ -65,22 +65,25 @@ fn pair_hidden(
 ) {
     let is_hidden = |key: &str| key.contains(SECRET_MASK);
     let parsed = |key: &str| serde_json::from_str::<Value>(key).ok();
-    let mut candidates: VecDeque<(usize, Value)> = left
+    let mut candidates: VecDeque<(usize, bool, Value)> = left
         .iter()
-        .filter_map(|index| Some((*index, parsed(&others[*index])?)))
+        .map(|index| (*index, &others[*index]))
+        .filter_map(|(index, key)| Some((index, is_hidden(key), parsed(key)?)))
         .collect();
     let mut tries = MAX_TRIES;
     for (one, partner) in pairs.iter_mut().filter(|(_, partner)| partner.is_none()) {
         let Some((key, value)) = one.and_then(|one| Some((&ones[one], parsed(&ones[one])?))) else {
             continue;
         };
-        let found = candidates.iter().take(tries).position(|(index, other)| {
-            (is_hidden(key) || is_hidden(&others[*index])) && are_alike(&value, other)
-        });
+        let has_secret = is_hidden(key);
+        let found = candidates
+            .iter()
+            .take(tries)
+            .position(|(_, is_hidden, other)| (has_secret || *is_hidden) && are_alike(&value, other));
         tries = tries.saturating_sub(found.map_or(candidates.len(), |place| place + 1));
         *partner = found
             .and_then(|place| candidates.remove(place))
-            .map(|(index, _)| index);
+            .map(|(index, ..)| index);
     }
     let taken: HashSet<usize> = pairs.iter().filter_map(|(_, partner)| *partner).collect();
     left.retain(|index| !taken.contains(index));
