@@ -1,9 +1,15 @@
 //! Which call of one recording is which call of another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::canonical::{Canonical, Task};
+use serde_json::Value;
+
+use super::canonical::{Canonical, SECRET_MASK, Task};
+use super::fits;
 use super::ignore::IgnorePath;
+
+/// Most comparisons of calls that have no partner, for those with secrets in them; the rest stays alone.
+const MAX_TRIES: usize = 1 << 22;
 
 /// What tells two calls of a method apart is everything in their parameters but this.
 const NOT_SALIENT: [&str; 2] = ["$.params._meta", "$.params.clientInfo"];
@@ -31,8 +37,8 @@ pub fn call_key(request: &[u8]) -> String {
     String::from_utf8_lossy(&Canonical::of(&task, request).text).into_owned()
 }
 
-/// Pairs what has equal keys, the first with the first. What is only among `ones` has no partner, what is only among
-/// `others` comes last.
+/// Pairs what has equal keys, the first with the first, and then what is equal if a secret may be any text or number.
+/// What is only among `ones` has no partner, what is only among `others` comes last.
 pub fn pair_up(ones: &[String], others: &[String]) -> Vec<(Option<usize>, Option<usize>)> {
     let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
     for (index, key) in others.iter().enumerate() {
@@ -45,8 +51,61 @@ pub fn pair_up(ones: &[String], others: &[String]) -> Vec<(Option<usize>, Option
     }
     let mut left: Vec<usize> = waiting.into_values().flatten().collect();
     left.sort_unstable();
+    pair_hidden(&mut pairs, &mut left, ones, others);
     pairs.extend(left.into_iter().map(|index| (None, Some(index))));
     pairs
+}
+
+/// Pairs calls without partners that differ only where one of them has a secret.
+fn pair_hidden(
+    pairs: &mut [(Option<usize>, Option<usize>)],
+    left: &mut Vec<usize>,
+    ones: &[String],
+    others: &[String],
+) {
+    let is_hidden = |key: &str| key.contains(SECRET_MASK);
+    let parsed = |key: &str| serde_json::from_str::<Value>(key).ok();
+    let mut candidates: VecDeque<(usize, bool, Value)> = left
+        .iter()
+        .map(|index| (*index, &others[*index]))
+        .filter_map(|(index, key)| Some((index, is_hidden(key), parsed(key)?)))
+        .collect();
+    let mut tries = MAX_TRIES;
+    for (one, partner) in pairs.iter_mut().filter(|(_, partner)| partner.is_none()) {
+        let Some((key, value)) = one.and_then(|one| Some((&ones[one], parsed(&ones[one])?))) else {
+            continue;
+        };
+        let has_secret = is_hidden(key);
+        let found = candidates
+            .iter()
+            .take(tries)
+            .position(|(_, is_hidden, other)| (has_secret || *is_hidden) && are_alike(&value, other));
+        tries = tries.saturating_sub(found.map_or(candidates.len(), |place| place + 1));
+        *partner = found
+            .and_then(|place| candidates.remove(place))
+            .map(|(index, ..)| index);
+    }
+    let taken: HashSet<usize> = pairs.iter().filter_map(|(_, partner)| *partner).collect();
+    left.retain(|index| !taken.contains(index));
+}
+
+/// Whether two values are equal where neither hides a secret.
+fn are_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let is_alike =
+                |(key, value): (&String, &Value)| other.get(key).is_some_and(|other| are_alike(value, other));
+            one.len() == other.len() && one.iter().all(is_alike)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_alike(one, other))
+        }
+        (Value::String(one), Value::String(other)) => one == other || fits(one, other) || fits(other, one),
+        (Value::String(text), Value::Number(_)) | (Value::Number(_), Value::String(text)) => {
+            text == SECRET_MASK
+        }
+        _ => one == other,
+    }
 }
 
 #[cfg(test)]
@@ -78,5 +137,40 @@ mod tests {
                 (None, Some(2))
             ]
         );
+    }
+
+    #[test]
+    fn a_call_with_a_secret_is_the_call_with_any_text_or_number_in_its_place() {
+        let key = |key: &str, n: u32| {
+            let arguments = format!(r#"{{"apiKey":{key},"n":{n}}}"#);
+            let request =
+                format!(r#"{{"method":"tools/call","params":{{"name":"login","arguments":{arguments}}}}}"#);
+            call_key(request.as_bytes())
+        };
+        let hidden = r#""‹secret:5be1c0ffee01›""#;
+        let bearer = r#""Bearer ‹secret:5be1c0ffee01›""#;
+        let tagged = [key(hidden, 1), key(bearer, 2), key(hidden, 3), key(hidden, 4)];
+        let plain = [
+            key("17", 3),
+            key(r#""Bearer abc""#, 2),
+            key(r#""abc""#, 1),
+            key("{}", 4),
+        ];
+        assert_eq!(
+            pair_up(&tagged, &plain),
+            [
+                (Some(0), Some(2)),
+                (Some(1), Some(1)),
+                (Some(2), Some(0)),
+                (Some(3), None),
+                (None, Some(3))
+            ]
+        );
+        assert_eq!(
+            pair_up(&plain, &tagged)[..3],
+            [(Some(0), Some(2)), (Some(1), Some(1)), (Some(2), Some(0))]
+        );
+        let basic = [key(r#""Basic abc""#, 2)];
+        assert_eq!(pair_up(&tagged[1..2], &basic), [(Some(0), None), (None, Some(0))]);
     }
 }

@@ -263,7 +263,7 @@ async fn what_follows_a_request_that_is_not_sent_is_sent_all_the_same() {
         }
         echo(message)
     });
-    let (rows, heard) = tokio::time::timeout(Duration::from_secs(60), talking)
+    let (rows, heard) = tokio::time::timeout(Duration::from_mins(1), talking)
         .await
         .unwrap();
     assert_eq!(
