@@ -2,12 +2,12 @@
 
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::hold::HeadEdit;
-use shadowcat::intercept::interceptor::{Deed, InterceptCommand, InterceptReply, Remedy};
+use shadowcat::intercept::interceptor::{Deed, InterceptCommand, Remedy};
 use shadowcat::intercept::rule::Refusal;
-use shadowcat::snapshot::{Command, Repeat, Reply, RowKind};
+use shadowcat::snapshot::{Command, Repeat, RowKind};
 
 use super::Event;
-use crate::effect::{Effect, Purpose};
+use crate::effect::Effect;
 use crate::fake::Fake;
 use crate::model::{Mode, Screen};
 use crate::stage::Stage;
@@ -474,25 +474,6 @@ fn headers_are_edited_before_the_message_and_only_what_was_changed_is_told() {
     };
     assert_eq!(asked(&mut stage), [InterceptCommand::Head { id: id(1), edit }]);
     assert!(stage.text().contains("x-new: 1"));
-}
-
-#[test]
-fn the_text_of_a_held_message_is_copied_exactly() {
-    let copied = |text: &str| {
-        let mut stage = at_the_oldest();
-        let message = InterceptReply::Message(Box::new(crate::fake::held_message(text)));
-        let reply = Ok(Reply::Intercept(message));
-        stage.event(Event::Reply(Purpose::HeldText(id(1)), reply));
-        stage.keys("y");
-        match stage.effects.pop() {
-            Some(Effect::Copy { what, text }) => (what, text),
-            other => panic!("{other:?}"),
-        }
-    };
-    let text = "{\"a\":\"\u{1f469}\u{200d}\u{1f4bb}\"}\r\n";
-    assert_eq!(copied(text), ("h1".to_owned(), text.to_owned()));
-    let (what, _) = copied("{\"a\":\"\u{fffd}\"}");
-    assert_eq!(what, "h1 (what is not UTF-8 as shown)");
 }
 
 /// What was asked to be sent again.

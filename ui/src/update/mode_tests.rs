@@ -1,7 +1,10 @@
 //! Filter line, menus, prompts and palette, as a person at the keyboard would say it.
 
-use shadowcat::snapshot::{Command, RecorderState, Source};
+use shadowcat::intercept::interceptor::InterceptReply;
+use shadowcat::snapshot::{Command, RecorderState, Reply, Source};
 
+use super::Event;
+use super::held_tests::{at_the_oldest, id};
 use crate::effect::{Effect, Purpose};
 use crate::fake::Fake;
 use crate::model::{Mode, Pane, Screen};
@@ -137,6 +140,25 @@ fn the_copy_menu_copies_what_it_names_without_control_characters() {
         text.contains("\u{202e}txet") && text.contains("zero\u{200b}width"),
         "all else is as it came: {text}"
     );
+}
+
+#[test]
+fn the_text_of_a_held_message_is_copied_exactly() {
+    let copied = |text: &str| {
+        let mut stage = at_the_oldest();
+        let message = InterceptReply::Message(Box::new(crate::fake::held_message(text)));
+        let reply = Ok(Reply::Intercept(message));
+        stage.event(Event::Reply(Purpose::HeldText(id(1)), reply));
+        stage.keys("y");
+        match stage.effects.pop() {
+            Some(Effect::Copy { what, text }) => (what, text),
+            other => panic!("{other:?}"),
+        }
+    };
+    let text = "{\"a\":\"\u{1f469}\u{200d}\u{1f4bb}\"}\r\n";
+    assert_eq!(copied(text), ("h1".to_owned(), text.to_owned()));
+    let (what, _) = copied("{\"a\":\"\u{fffd}\"}");
+    assert_eq!(what, "h1 (what is not UTF-8 as shown)");
 }
 
 #[test]
