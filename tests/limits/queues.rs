@@ -1,6 +1,7 @@
 //! The queues behind the traffic: full, they make it wait, and nothing is lost; only a disk that stands still costs records.
 
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use shadowcat::config::{Config, RecordConfig};
@@ -24,15 +25,23 @@ fn burst(events: usize, size: usize) -> String {
 
 /// Sends `stream` through; it has to arrive as it was sent.
 async fn pass(stage: &Stage, stream: &str) {
+    arrival(stage, stream).await.await;
+}
+
+/// Begins to send `stream` through; what is returned ends when it has arrived as it was sent.
+async fn arrival(stage: &Stage, stream: &str) -> impl Future<Output = ()> + use<> {
     let (mut client, mut upstream) = stage.begin(&stage.request("GET", "s", "")).await;
     upstream.send(EVENTS).await;
     client.read_head().await;
     let sent = stream.to_owned();
+    let expected = stream.to_owned();
     spawn(async move { upstream.send(sent).await });
-    assert!(
-        client.read_chunked(stream.len()).await == stream.as_bytes(),
-        "the bytes differ"
-    );
+    async move {
+        assert!(
+            client.read_chunked(expected.len()).await == expected.as_bytes(),
+            "the bytes differ"
+        );
+    }
 }
 
 async fn all_is_seen_and_it_had_to_wait(stage: &mut Stage, limit: &str, events: u64) {
@@ -42,18 +51,44 @@ async fn all_is_seen_and_it_had_to_wait(stage: &mut Stage, limit: &str, events: 
     .await;
 }
 
+/// Occupies all threads of the engine's runtime but one until what is returned is dropped. With one thread, what a task
+/// hands to another is taken only when the first one waits: a consumer that is behind, however fast the machine.
+async fn leave_one_thread(engine: &EngineHandle) -> Vec<SyncSender<()>> {
+    let runtime = engine.runtime().unwrap();
+    let mut occupied = Vec::new();
+    for _ in 1..runtime.metrics().num_workers() {
+        let (release, released) = sync_channel::<()>(1);
+        let (begin, began) = oneshot::channel();
+        runtime.spawn(async move {
+            begin.send(()).unwrap();
+            // Dropping the other end is the release.
+            let _ = released.recv();
+        });
+        began.await.unwrap();
+        occupied.push(release);
+    }
+    occupied
+}
+
+/// Lets many small messages through while the ledger is behind, with one limit of its queue set low.
+async fn observe_a_burst(set: impl FnOnce(&mut Config), limit: &str) {
+    let mut stage = stage(set).await;
+    let occupied = leave_one_thread(&stage.engine).await;
+    let smallest = "data: {\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n\n";
+    pass(&stage, &smallest.repeat(3000)).await;
+    drop(occupied);
+    all_is_seen_and_it_had_to_wait(&mut stage, limit, 3000).await;
+}
+
 #[tokio::test]
 pub(super) async fn a_full_observation_queue_makes_traffic_wait_and_loses_nothing() {
-    let mut stage = stage(|config| config.limits.observation_queue = 16).await;
-    pass(&stage, &burst(3000, 10)).await;
-    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue", 3000).await;
+    observe_a_burst(|config| config.limits.observation_queue = 16, "observation_queue").await;
 }
 
 #[tokio::test]
 pub(super) async fn observations_too_heavy_for_their_queue_make_traffic_wait_and_lose_nothing() {
-    let mut stage = stage(|config| config.limits.observation_queue_bytes = 64 << 10).await;
-    pass(&stage, &burst(3000, 2_000)).await;
-    all_is_seen_and_it_had_to_wait(&mut stage, "observation_queue_bytes", 3000).await;
+    let set = |config: &mut Config| config.limits.observation_queue_bytes = 64 << 10;
+    observe_a_burst(set, "observation_queue_bytes").await;
 }
 
 fn recording_to(path: &Path, config: &mut Config) {
@@ -72,7 +107,7 @@ fn lines(path: &Path, kind: &str) -> Vec<serde_json::Value> {
     lines.filter(|line| line["type"] == kind).collect()
 }
 
-/// Records a burst, waiting for the disk as long as it takes, with one limit of the queue set low.
+/// Records a burst while the disk stands still, then waits for it as long as it takes, with one limit of the queue set low.
 async fn record_a_burst(set: impl FnOnce(&mut Config), limit: &str, events: usize, size: usize) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("burst.jsonl");
@@ -81,8 +116,18 @@ async fn record_a_burst(set: impl FnOnce(&mut Config), limit: &str, events: usiz
         set(config);
     })
     .await;
-    pass(&stage, &burst(events, size)).await;
-    all_is_seen_and_it_had_to_wait(&mut stage, limit, events as u64).await;
+    let standstill = stop_the_disk(&stage.engine);
+    let arrival = arrival(&stage, &burst(events, size)).await;
+    snapshot_when(&mut stage.frontend, "the waiting", |snapshot| {
+        gauge(snapshot, limit, "").reached > 0
+    })
+    .await;
+    drop(standstill);
+    arrival.await;
+    snapshot_when(&mut stage.frontend, "all events", |snapshot| {
+        snapshot.totals.messages == events as u64
+    })
+    .await;
     let report = stage.engine.shut_down();
     assert_eq!(report.lost, 0);
     let stream = lines(&path, "frame");
