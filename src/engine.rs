@@ -474,7 +474,7 @@ fn warn_of_idle(rules: &[Rule], interceptor: &Interceptor) {
     let names: Vec<&str> = idle.map(|rule| &*rule.name).collect();
     if !names.is_empty() && !interceptor.holds.can_hold() {
         tracing::warn!(
-            "nothing is held by {}, since no screen is there to decide; with --wait it is, and `shadowcat-tui held` decides",
+            "nothing is held by {}, since nobody is there who decides: add --wait and use `shadowcat-tui held`",
             names.join(", ")
         );
     }

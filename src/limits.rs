@@ -327,7 +327,7 @@ impl ResourceLimits {
         let field = LimitField::named(&wanted).ok_or_else(|| SetLimitError::Unknown {
             name: name.to_owned(),
         })?;
-        let number = parse_in(field.unit, value).ok_or_else(|| SetLimitError::Unreadable {
+        let number = parse_value(field.unit, value).ok_or_else(|| SetLimitError::Unreadable {
             name: field.name,
             value: value.to_owned(),
             expected: example(field.unit),
@@ -354,10 +354,6 @@ const fn example(unit: Unit) -> &'static str {
 
 /// Reads a size or a time as limits are written: `64MiB`, `30s`; gives bytes or milliseconds. `None` if it cannot be read.
 pub fn parse_value(unit: Unit, text: &str) -> Option<u64> {
-    parse_in(unit, text)
-}
-
-fn parse_in(unit: Unit, text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '_')
@@ -416,7 +412,7 @@ mod tests {
             limits.set(&field.name.replace('_', "-"), value).unwrap();
             assert_eq!(
                 limits.get(field.name),
-                parse_in(field.unit, value),
+                parse_value(field.unit, value),
                 "{}",
                 field.name
             );

@@ -16,7 +16,7 @@ use crate::codec::json::{PathStep, elements, find_path, members, string_value};
 /// What the names of those headers begin with.
 pub(crate) const PARAM_PREFIX: &str = "mcp-param-";
 /// Before and after a value that cannot travel as it is.
-const SENTINEL: (&str, &str) = ("=?base64?", "?=");
+pub(crate) const SENTINEL: (&str, &str) = ("=?base64?", "?=");
 /// Tools whose parameters are known at once. Those of further ones are not repeated.
 const MAX_TOOLS: usize = 4096;
 /// Bytes of the names of those tools, of their headers and of their arguments. What goes beyond is not repeated.
@@ -115,6 +115,16 @@ fn collect(schema: &[u8], path: &mut Vec<String>, headers: &mut Vec<ToolHeader>)
         }
         collect(property, path, headers);
         path.pop();
+    }
+}
+
+/// The parameter that `Mcp-Name` repeats.
+pub(crate) fn name_key(method: &str) -> Option<&'static str> {
+    match method {
+        "tools/call" | "prompts/get" => Some("name"),
+        "resources/read" => Some("uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::codec::json::{PathStep, find_path, string_value};
-use crate::mcp::tool_headers::{ToolHeaders, spelled};
+use crate::mcp::tool_headers::{ToolHeaders, name_key, spelled};
 
 pub(super) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -37,16 +37,6 @@ impl Mirror {
                 }
             }
         }
-    }
-}
-
-/// The parameter that `Mcp-Name` repeats.
-fn name_key(method: &str) -> Option<&'static str> {
-    match method {
-        "tools/call" | "prompts/get" => Some("name"),
-        "resources/read" => Some("uri"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
-        _ => None,
     }
 }
 

@@ -343,6 +343,14 @@ impl Exchange {
         !self.is_ours && self.hub.is_intercepting()
     }
 
+    /// Whether a rule may have come since `seen` was what is armed; it is that afterwards.
+    pub(crate) fn has_other_rules(&self, seen: &mut u64) -> bool {
+        let interceptor = &self.hub.interceptor;
+        let version = interceptor.armory.version();
+        let before = std::mem::replace(seen, version);
+        before != version || interceptor.holds.has_steps()
+    }
+
     /// The head of its request, if rules were armed when it came.
     pub(crate) fn request_head(&self) -> Head {
         self.request_head.clone().unwrap_or_default()

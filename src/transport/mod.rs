@@ -13,6 +13,7 @@ pub(crate) mod gate;
 pub(crate) mod headers;
 mod held;
 pub(crate) mod hub;
+mod inside;
 pub(crate) mod lane;
 pub(crate) mod listener;
 pub(crate) mod oauth;

@@ -231,12 +231,9 @@ impl Relay {
 
     /// Rules that were armed since the body began are asked from its next frame on.
     fn look_for_rules(&mut self) {
-        let hub = &self.exchange.hub;
-        let version = hub.interceptor.armory.version();
-        if self.rules_seen == version && !hub.interceptor.holds.has_steps() {
+        if !self.exchange.has_other_rules(&mut self.rules_seen) {
             return;
         }
-        self.rules_seen = version;
         let is_stream = self.reader.is_of_events() && self.reader.coding().is_none();
         if self.lane.is_some() || !is_stream || !self.exchange.asks_rules() {
             return;

@@ -1,14 +1,13 @@
 //! A request of our own within a session of a client: a copy of one of its requests under a new id.
 //!
-//! It comes in as if a client had sent it, on a connection within this process, so that it goes the way of every other
-//! request and is shown and recorded like it. Rules are not asked about it. Nobody else hears its answer.
+//! It comes in on a connection within this process. Nobody else hears its answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
 use crate::codec::envelope::{MessageKind, scan};
@@ -19,30 +18,15 @@ use crate::tasks::TaskKind;
 
 use super::exchange::Peer;
 use super::hub::Hub;
-use super::listener::{Accepted, drive_boxed};
+use super::inside;
+use super::listener::Accepted;
 use super::place::ConnectionPlace;
 use super::route::ServerPlace;
 
 /// What the screen shows in place of a client's address.
 const OURSELVES: &str = "shadowcat-tui";
-/// Bytes on their way within this process, each way; beyond, the sender waits.
-const PIPE_BYTES: usize = 64 * 1024;
 /// How long the answer may be silent before it is given up.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Fields that belong to the connection or to the body as it was; that of this one has its own.
-const NOT_REPEATED: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Sends the request again. Returns the JSON-RPC id of the copy, as it is spelled.
 ///
@@ -57,14 +41,13 @@ pub(crate) fn resend(hub: &Arc<Hub>, repeat: &Repeat) -> Result<String, String> 
     let room = Arc::clone(&hub.room).try_acquire_owned();
     let room =
         room.map_err(|_| "max_connections are open; try again when one of them has closed".to_owned())?;
-    let (ours, theirs) = duplex(PIPE_BYTES);
     let accepted = Accepted {
         peer: Peer {
             connection,
             address: OURSELVES.into(),
             // Sessions without an id are told apart by the address of their client.
             host: repeat.client.as_str().into(),
-            is_ours: true,
+            is_ours: false,
         },
         local,
         place: Arc::new(ConnectionPlace::new(Arc::clone(hub), room)),
@@ -72,7 +55,7 @@ pub(crate) fn resend(hub: &Arc<Hub>, repeat: &Repeat) -> Result<String, String> 
         refusal: None,
         within: None,
     };
-    let served = drive_boxed(Arc::clone(hub), theirs, accepted);
+    let (ours, served) = inside::connect(hub, accepted);
     hub.tasks.spawn(TaskKind::Connection, async move {
         tokio::join!(served, talk(ours, request));
     });
@@ -141,7 +124,7 @@ fn written(hub: &Hub, repeat: &Repeat, body: &[u8]) -> Result<Vec<u8>, String> {
     for (name, value) in kept.chain(fresh) {
         let is_field =
             HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok();
-        if is_field && !NOT_REPEATED.contains(&name.to_ascii_lowercase().as_str()) {
+        if is_field && inside::is_repeated(name) {
             text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
         }
     }
@@ -182,7 +165,7 @@ fn value_of<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
 /// Asks, and reads the answer to its end; it was told where it passed.
 async fn talk(mut pipe: DuplexStream, request: Vec<u8>) {
     let asked = pipe.write_all(&request).await;
-    let mut buffer = vec![0; PIPE_BYTES];
+    let mut buffer = vec![0; inside::PIPE_BYTES];
     let mut goes_on = asked.is_ok();
     while goes_on {
         let read = timeout(PATIENCE, pipe.read(&mut buffer)).await;

@@ -13,33 +13,17 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use crate::tasks::TaskKind;
 
 use super::exchange::{Exchange, Peer};
-use super::hub::Hub;
-use super::listener::{Accepted, drive_boxed};
+use super::inside;
+use super::listener::Accepted;
 use super::place::ConnectionPlace;
 use super::route::{ServerPlace, Within};
 use super::serve::ClientConnection;
 
-/// Bytes between our listener's end of the connection and the one that posts.
-const PIPE_BYTES: usize = 64 * 1024;
 /// Most bytes of a status line that are read.
 const MAX_LINE_BYTES: u64 = 8 * 1024;
 
-/// Fields that belong to one connection or to one message, and are made anew.
-const ANEW: [HeaderName; 13] = [
-    header::HOST,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::CONTENT_TYPE,
-    header::CONTENT_ENCODING,
-    header::TRANSFER_ENCODING,
-    header::ACCEPT,
-    header::EXPECT,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("last-event-id"),
-];
+/// Fields that belong to one message, and are made anew too.
+const ANEW: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::ACCEPT];
 
 /// The way that a client's requests take.
 #[derive(Debug, Clone)]
@@ -67,6 +51,18 @@ impl Way {
         }
     }
 
+    /// A connection that takes it.
+    fn accepted(self) -> Accepted {
+        Accepted {
+            peer: self.peer,
+            local: self.local,
+            place: self.place,
+            only: self.only,
+            refusal: None,
+            within: self.within,
+        }
+    }
+
     /// The request that posts `message`, to `endpoint` if that is not where the client's other request went.
     fn post(&self, endpoint: Option<&str>, message: &[u8]) -> Vec<u8> {
         let target = self.target(endpoint);
@@ -78,7 +74,7 @@ impl Way {
             .map(|authority| authority.as_str().as_bytes());
         put_field(&mut head, b"Host", host.or(asked).unwrap_or_default());
         for (name, value) in &self.fields {
-            if !ANEW.contains(name) {
+            if inside::is_repeated(name.as_str()) && !ANEW.contains(name) {
                 put_field(&mut head, name.as_str().as_bytes(), value.as_bytes());
             }
         }
@@ -122,9 +118,9 @@ impl Exchange {
         let hub = Arc::clone(&self.hub);
         let server = Arc::clone(&self.server);
         let posting = async move {
-            let (near, far) = tokio::io::duplex(PIPE_BYTES);
             let request = way.post(endpoint.as_deref(), &message);
-            let (outcome, ()) = tokio::join!(posted(near, &request), serve(&hub, far, way));
+            let (near, serving) = inside::connect(&hub, way.accepted());
+            let (outcome, _) = tokio::join!(posted(near, &request), serving);
             match outcome {
                 Ok(line) if is_taken(&line) => {}
                 Ok(line) => {
@@ -137,21 +133,6 @@ impl Exchange {
         };
         self.hub.tasks.spawn(TaskKind::Connection, posting);
     }
-}
-
-async fn serve(hub: &Arc<Hub>, stream: DuplexStream, way: Way) {
-    let accepted = Accepted {
-        peer: Peer {
-            is_ours: true,
-            ..way.peer
-        },
-        local: way.local,
-        place: way.place,
-        only: way.only,
-        refusal: None,
-        within: way.within,
-    };
-    drive_boxed(Arc::clone(hub), stream, accepted).await;
 }
 
 /// Sends a request and reads the answer to its end; gives the status line.

@@ -1,6 +1,5 @@
 //! A crowd that does not read, on a runtime of two threads.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use shadowcat::clock::Clock;
@@ -8,7 +7,7 @@ use shadowcat::engine::EngineHandle;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::house::{House, all_is_well, house, request, while_others_go_on};
-use crate::support::{RawPeer, arrival, snapshot_when};
+use crate::support::{RawPeer, alone_on_two_threads, arrival, snapshot_when};
 
 /// Streams that nobody reads.
 const STREAMS: usize = 1_000;
@@ -16,29 +15,9 @@ const STREAMS: usize = 1_000;
 const BYTES_EACH: u64 = 1024 * 1024;
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
 
-/// How many threads a runtime has is said to a process as a whole, so the test has one of its own.
 #[test]
 fn a_thousand_clients_that_do_not_read_stand_in_nobodys_way_on_two_threads() {
-    let here = std::env::current_exe().unwrap();
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -n 8192; exec \"$0\" \"$@\""])
-        .arg(here)
-        .args([
-            "--ignored",
-            "--nocapture",
-            "--exact",
-            "crowd::a_thousand_streams_are_flooded",
-        ])
-        .env("TOKIO_WORKER_THREADS", "2")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}\n{complained}"
-    );
+    alone_on_two_threads("crowd::a_thousand_streams_are_flooded");
 }
 
 async fn resident_bytes(engine: &EngineHandle) -> u64 {

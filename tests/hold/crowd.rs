@@ -1,7 +1,5 @@
 //! A thousand held streams at once, on a runtime of two threads, while others flow.
 
-use std::process::{Command, Stdio};
-
 use shadowcat::intercept::interceptor::InterceptCommand;
 
 use crate::support::stage::{EVENTS, Stage, call};
@@ -13,29 +11,9 @@ const STREAMS: usize = 1_000;
 /// Events of a stream that flows beside them, each sent when the one before it has arrived.
 const FLOWING: u32 = 500;
 
-/// How many threads a runtime has is said to a process as a whole, so the test has one of its own.
 #[test]
 fn a_thousand_held_streams_stand_in_nobodys_way_on_two_threads() {
-    let here = std::env::current_exe().unwrap();
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -n 8192; exec \"$0\" \"$@\""])
-        .arg(here)
-        .args([
-            "--ignored",
-            "--nocapture",
-            "--exact",
-            "crowd::a_thousand_streams_are_held",
-        ])
-        .env("TOKIO_WORKER_THREADS", "2")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}\n{complained}"
-    );
+    alone_on_two_threads("crowd::a_thousand_streams_are_held");
 }
 
 /// A stream of events that has begun for its client.

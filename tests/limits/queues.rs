@@ -58,13 +58,13 @@ async fn leave_one_thread(engine: &EngineHandle) -> Vec<SyncSender<()>> {
     let mut occupied = Vec::new();
     for _ in 1..runtime.metrics().num_workers() {
         let (release, released) = sync_channel::<()>(1);
-        let (begin, began) = oneshot::channel();
+        let (tell, standing) = oneshot::channel();
         runtime.spawn(async move {
-            begin.send(()).unwrap();
+            tell.send(()).unwrap();
             // Dropping the other end is the release.
             let _ = released.recv();
         });
-        began.await.unwrap();
+        standing.await.unwrap();
         occupied.push(release);
     }
     occupied

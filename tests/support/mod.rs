@@ -314,3 +314,23 @@ pub fn gauge<'a>(snapshot: &'a Snapshot, name: &str, part: &str) -> &'a Gauge {
         .find(|gauge| gauge.name == name && gauge.part == part);
     found.unwrap_or_else(|| panic!("no {name} ({part}) among {gauges:#?}"))
 }
+
+/// Runs an ignored test of the same binary. How many threads a runtime has is said to a process as a whole, so that it has a
+/// process of its own, with enough descriptors.
+pub fn alone_on_two_threads(test: &str) {
+    let here = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 8192; exec \"$0\" \"$@\""])
+        .arg(here)
+        .args(["--ignored", "--nocapture", "--exact", test])
+        .env("TOKIO_WORKER_THREADS", "2")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{complained}"
+    );
+}

@@ -385,6 +385,18 @@ fn status_of_a_request_to(address: &str) -> String {
 }
 
 /// The body of a call with this text.
+fn post(address: &str, body: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    write!(
+        client,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    client
+}
+
 fn call_with(text: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{text}","n":1.10}}}}}}"#
@@ -437,14 +449,7 @@ fn a_call_is_held_changed_in_the_editor_and_forwarded() {
     });
 
     let body = call_with("before");
-    let mut client = TcpStream::connect(&address).unwrap();
-    write!(
-        client,
-        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut client = post(&address, &body);
     tui.wait_for("the badge and the row's state", PATIENCE, |text| {
         text.contains("⏸ 1 held") && text.contains("⏸ HELD")
     });
@@ -515,14 +520,7 @@ impl HeldCall {
         tui.press(":break method:tools/call\r");
         tui.wait_for("the breakpoint", PATIENCE, |text| text.contains("1 rule"));
         let body = call_with("mine");
-        let mut client = TcpStream::connect(&address).unwrap();
-        write!(
-            client,
-            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
+        let client = post(&address, &body);
         tui.wait_for("the badge", PATIENCE, |text| text.contains("⏸ 1 held"));
         Self {
             tui,

@@ -88,6 +88,20 @@ fn a_recording_answers_and_each_request_is_a_line() {
 }
 
 #[test]
+fn what_replays_records_with_the_secrets_that_were_named() {
+    let home = Home::new();
+    let file = home.path().join("again.jsonl");
+    let record = format!("--record={}", file.display());
+    let more = ["--redact", "BLUE-[0-9]+", &record];
+    let proxy = replaying(&home, "modern-http.jsonl", &more);
+    call(&proxy.address, "add", r#"{"a":"BLUE-4711","b":0.2}"#);
+    assert_eq!(proxy.terminate().code, Some(0));
+    let again = std::fs::read_to_string(file).unwrap();
+    assert!(again.contains("tools/call"), "{again}");
+    assert!(!again.contains("BLUE-4711"), "{again}");
+}
+
+#[test]
 fn rules_act_on_recorded_answers() {
     let home = Home::new();
     let rules = home.file(

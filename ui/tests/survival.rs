@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -264,28 +263,6 @@ fn ask(address: &str) -> String {
     answer
 }
 
-/// The same words, in a process whose files may have `blocks` of 512 bytes (1,024 in some shells).
-fn with_small_files(home: &Home, blocks: u32, arguments: &[&str]) -> Command {
-    let inner = home.command(arguments);
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("ulimit -f {blocks} && exec \"$@\""), "sh"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
-        .current_dir(home.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
 #[test]
 fn a_file_that_may_not_grow_costs_records_that_are_counted_and_nobody_a_byte() {
     let (server, is_over) = answer_all();
@@ -301,7 +278,7 @@ fn a_file_that_may_not_grow_costs_records_that_are_counted_and_nobody_a_byte() {
         &upstream,
         "--record=full.jsonl",
     ];
-    let mut proxy = Headless::of(&mut with_small_files(&home, 128, &arguments));
+    let mut proxy = Headless::of(&mut home.bounded("-f 128", &arguments));
     for _ in 0..60 {
         assert!(ask(&proxy.address).ends_with(&body()));
     }

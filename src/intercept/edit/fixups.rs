@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::reader::{children, read};
 use crate::codec::json::{PathStep, find_path, string_value};
 use crate::mcp::era;
+use crate::mcp::tool_headers::{SENTINEL, name_key, spelled};
 use crate::snapshot::Era;
 
-/// Before and after a value that cannot travel as it is.
-const SENTINEL: (&str, &str) = ("=?base64?", "?=");
 /// Parameters of a tool that are repeated. Further ones are not.
 const MAX_PARAMS: usize = 64;
 /// How deep in a schema they are looked for.
@@ -89,7 +88,7 @@ fn fixup(head: &[(String, String)], name: &str, value: Option<&str>, may_be_adde
     (!is_right).then(|| Fixup {
         name: there.map_or(name, |(name, _)| name).to_owned(),
         before: there.map(|(_, said)| said.clone()),
-        after: value.map(spelled),
+        after: value.map(|value| spelled(value).into_owned()),
     })
 }
 
@@ -157,16 +156,6 @@ impl Mirror {
     }
 }
 
-/// The parameter that `Mcp-Name` repeats.
-fn name_key(method: &str) -> Option<&'static str> {
-    match method {
-        "tools/call" | "prompts/get" => Some("name"),
-        "resources/read" => Some("uri"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
-        _ => None,
-    }
-}
-
 /// An argument that a header repeats.
 struct Param {
     header: String,
@@ -212,17 +201,6 @@ fn properties(bytes: &[u8], schema: &Range<usize>, path: &[String]) -> Vec<(Rang
             Some((child.value, [path, &[key]].concat()))
         })
         .collect()
-}
-
-/// A value as it can travel in a header.
-fn spelled(value: &str) -> String {
-    let is_plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let has_edges = value.starts_with(' ') || value.ends_with(' ');
-    let is_marked = value.starts_with(SENTINEL.0) && value.ends_with(SENTINEL.1);
-    if is_plain && !has_edges && !is_marked {
-        return value.to_owned();
-    }
-    [SENTINEL.0, &BASE64_STANDARD.encode(value), SENTINEL.1].concat()
 }
 
 /// A value as it was meant; `None` if its encoding is broken.

@@ -58,7 +58,9 @@ pub(super) fn read_path(text: &str) -> Result<(Vec<Step>, &str), EditError> {
         let (step, after) = if let Some(after) = rest.strip_prefix('.') {
             name(after).ok_or_else(|| failed(after, "a name follows the dot; [\"…\"] takes any name"))?
         } else if let Some(after) = rest.strip_prefix("[\"") {
-            quoted(after).ok_or_else(|| failed(after, "the name ends with \"]"))?
+            quoted_name(after)
+                .map(|(name, rest)| (Step::Key(name), rest))
+                .ok_or_else(|| failed(after, "the name ends with \"]"))?
         } else if let Some(after) = rest.strip_prefix('[') {
             number(after).ok_or_else(|| failed(after, "inside [ ] goes a number from 0 or a \"name\""))?
         } else {
@@ -91,12 +93,13 @@ fn name(text: &str) -> Option<(Step, &str)> {
     (!matches!(name, "" | "*")).then(|| (Step::Key(name.to_owned()), rest))
 }
 
-fn quoted(text: &str) -> Option<(Step, &str)> {
+/// Reads what stands behind `["`: the name, and what follows the `"]`.
+pub(crate) fn quoted_name(text: &str) -> Option<(String, &str)> {
     let mut key = String::new();
     let mut rest = text.chars();
     loop {
         match rest.next()? {
-            '"' => return Some((Step::Key(key), rest.as_str().strip_prefix(']')?)),
+            '"' => return Some((key, rest.as_str().strip_prefix(']')?)),
             '\\' if matches!(rest.as_str().chars().next(), Some('"' | '\\')) => key.extend(rest.next()),
             plain => key.push(plain),
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::intercept::edit::quoted_name;
+
 /// Most steps of a path.
 const MAX_STEPS: usize = 64;
 
@@ -87,7 +89,8 @@ fn step(text: &str) -> Result<(Step, &str), &'static str> {
         return Ok((Step::Any, after));
     }
     if let Some(after) = text.strip_prefix("[\"") {
-        return quoted(after).ok_or("the name ends with \"]");
+        let named = quoted_name(after).map(|(name, after)| (Step::Key(name), after));
+        return named.ok_or("the name ends with \"]");
     }
     if let Some((digits, after)) = text.strip_prefix('[').and_then(|after| after.split_once(']')) {
         let index = digits.parse().ok().map(Step::Index);
@@ -110,18 +113,6 @@ fn name(text: &str) -> Result<(Step, &str), &'static str> {
         ("", _) => Err("a name follows the dot; [\"…\"] takes any name"),
         ("*", after) => Ok((Step::Any, after)),
         (name, after) => Ok((Step::Key(name.to_owned()), after)),
-    }
-}
-
-fn quoted(text: &str) -> Option<(Step, &str)> {
-    let mut key = String::new();
-    let mut rest = text.chars();
-    loop {
-        match rest.next()? {
-            '"' => return Some((Step::Key(key), rest.as_str().strip_prefix(']')?)),
-            '\\' if matches!(rest.as_str().chars().next(), Some('"' | '\\')) => key.extend(rest.next()),
-            plain => key.push(plain),
-        }
     }
 }
 

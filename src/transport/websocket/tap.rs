@@ -295,13 +295,10 @@ impl Tap {
 
     /// Rules that were armed since are asked from the next message on.
     fn look_for_rules(&mut self) {
-        let hub = &self.exchange.hub;
-        let version = hub.interceptor.armory.version();
-        if self.rules_seen == version && !hub.interceptor.holds.has_steps() {
+        if !self.exchange.has_other_rules(&mut self.rules_seen) {
             return;
         }
-        self.rules_seen = version;
-        if !hub.is_intercepting() {
+        if !self.exchange.asks_rules() {
             return;
         }
         self.gate = Some(Gate::new(&self.exchange, self.direction, self.keeps_context));

@@ -14,14 +14,14 @@ use shadowcat::replay::MockServer;
 use super::arguments::{
     CaTaskArguments, CommandLine, DemoArguments, ExecArguments, GeneralArguments, HeadlessFormat,
     OpenArguments, ProxyArguments, RecordArguments, ScreenArguments, ShowArguments, ShowFormat,
-    SignArguments, Task, ViewArguments,
+    SignArguments, Task, TelemetryArguments, ViewArguments,
 };
 #[cfg(unix)]
 use super::arguments::{WrapArguments, WrapConfigArguments};
 use super::compare_flags::{DiffArguments, ReportFormat};
 use super::file::{self, FileError};
 use super::forward_flags::{CaArguments, ForwardLayer};
-use super::intercept_flags::breakpoints;
+use super::intercept_flags::{InterceptArguments, breakpoints};
 use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::layer::Layer;
 use super::paste::{self, PasteError};
@@ -45,10 +45,6 @@ use crate::wrap_config::{WrapConfigOptions, WrapConfigTask};
 use shadowcat::config::UpstreamConfig;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
-
-/// What a breakpoint needs where no person is.
-const IN_VAIN: &str =
-    "--intercept holds nothing, since nobody is there who decides: add --wait and use `shadowcat-tui held`";
 
 /// Where clients connect unless something else is said.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -333,14 +329,11 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         forward: arguments.forward.into(),
         oauth: arguments.oauth,
         rules: arguments.intercept.rules,
-        redact: some_if_any(arguments.record.redact.clone()),
-        rotate_size: arguments.record.rotate_size,
-        rotate_age: arguments.record.rotate_age,
-        record: record_choice(arguments.record),
         metrics: arguments.telemetry.metrics,
         otlp: arguments.telemetry.otlp,
-        ..looks(&arguments.view.screen, &arguments.view.signs)
-    };
+        ..recorded(arguments.record)
+    }
+    .over(looks(&arguments.view.screen, &arguments.view.signs));
     let settings = settings(given, arguments.general)?;
     let mut config = Config {
         listen: listen(&settings.layer)?,
@@ -356,26 +349,15 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);
         return Ok(settings.invocation(Job::Print(page)));
     }
-    let is_in_vain = !config.rules.is_empty() && !config.can_hold;
     let view = view(arguments.view, &settings.layer);
-    let mut invocation = settings.invocation(Job::Proxy { config, view });
-    if is_in_vain {
-        invocation.remarks.push(IN_VAIN.to_owned());
-    }
-    Ok(invocation)
+    Ok(settings.invocation(Job::Proxy { config, view }))
 }
 
 #[cfg(unix)]
 /// Files have no word here: whatever is wrong with them, the client's server has to start.
 fn wrap(arguments: WrapArguments) -> Invocation {
     let records_secrets = arguments.record.record_secrets;
-    let recording = recording_settings(&Layer {
-        redact: some_if_any(arguments.record.redact.clone()),
-        rotate_size: arguments.record.rotate_size,
-        rotate_age: arguments.record.rotate_age,
-        ..Layer::default()
-    });
-    let record = record_choice(arguments.record);
+    let given = recorded(arguments.record);
     let upstream = arguments.upstream;
     let place = upstream
         .as_ref()
@@ -387,9 +369,9 @@ fn wrap(arguments: WrapArguments) -> Invocation {
         command,
         name: arguments.name.or(label),
         connect: arguments.connect,
-        record: record_config(record.as_ref()),
+        record: record_config(given.record.as_ref()),
         records_secrets,
-        recording,
+        recording: recording_settings(&given),
     };
     let headers = arguments.header.into_iter().chain(arguments.header_env);
     let job = match upstream {
@@ -470,30 +452,50 @@ fn command_server(words: Vec<String>) -> Option<CommandServer> {
 }
 
 fn demo(arguments: DemoArguments) -> Result<Invocation, SettingsError> {
-    let records_secrets = arguments.record.record_secrets;
-    let given = Layer {
-        rules: arguments.intercept.rules,
-        redact: some_if_any(arguments.record.redact.clone()),
-        rotate_size: arguments.record.rotate_size,
-        rotate_age: arguments.record.rotate_age,
-        record: record_choice(arguments.record),
-        ..looks(&arguments.view.screen, &arguments.view.signs)
+    let stand_in = StandIn {
+        listen: arguments.listen,
+        intercept: arguments.intercept,
+        record: arguments.record,
+        telemetry: arguments.telemetry,
+        view: arguments.view,
     };
-    let settings = settings(given, arguments.general)?;
-    // The upstream is the built-in server: what a file says about real ones, and who may watch them, has no place here.
-    let config = Config {
-        listen: vec![arguments.listen],
-        upstreams: Vec::new(),
-        commands: Vec::new(),
-        rules: breakpoints(arguments.intercept.intercept),
-        can_hold: can_hold(&arguments.view, false),
-        metrics: arguments.telemetry.metrics,
-        otlp: arguments.telemetry.otlp,
-        records_secrets,
-        ..config(&settings.layer)
-    };
-    let view = view(arguments.view, &settings.layer);
+    let (settings, config, view) = stand_in.settle(arguments.general)?;
     Ok(settings.invocation(Job::Demo { config, view }))
+}
+
+/// The flags of a proxy in front of a server of ours.
+struct StandIn {
+    listen: ListenAddress,
+    intercept: InterceptArguments,
+    record: RecordArguments,
+    telemetry: TelemetryArguments,
+    view: ViewArguments,
+}
+
+impl StandIn {
+    /// What a file says about real servers, and who may watch them, has no place here.
+    fn settle(self, general: GeneralArguments) -> Result<(Settings, Config, View), SettingsError> {
+        let records_secrets = self.record.record_secrets;
+        let given = Layer {
+            rules: self.intercept.rules,
+            ..recorded(self.record)
+        };
+        let looks = looks(&self.view.screen, &self.view.signs);
+        let settings = settings(given.over(looks), general)?;
+        let config = Config {
+            listen: vec![self.listen],
+            upstreams: Vec::new(),
+            commands: Vec::new(),
+            rules: breakpoints(self.intercept.intercept),
+            can_hold: can_hold(&self.view, false),
+            metrics: self.telemetry.metrics,
+            otlp: self.telemetry.otlp,
+            records_secrets,
+            ..config(&settings.layer)
+        };
+        let view = view(self.view, &settings.layer);
+        Ok((settings, config, view))
+    }
 }
 
 fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
@@ -503,33 +505,22 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
     let server = MockServer::from_recording(&arguments.file)
         .pace(arguments.pace())
         .on_miss(arguments.on_miss.clone());
-    let records_secrets = arguments.record.record_secrets;
-    let given = Layer {
-        rules: arguments.intercept.rules,
-        record: record_choice(arguments.record),
-        ..looks(&arguments.view.screen, &arguments.view.signs)
-    };
-    let settings = settings(given, arguments.general)?;
     let Some(listen) = arguments.listen else {
+        let settings = settings(Layer::default(), arguments.general)?;
         let format = match arguments.view.format {
             Some(HeadlessFormat::Json) => Format::Json,
             _ => Format::Text,
         };
         return Ok(settings.invocation(Job::ReplayStdio { server, format }));
     };
-    // The upstream is the recording: what a file says about real ones has no place here.
-    let config = Config {
-        listen: vec![listen],
-        upstreams: Vec::new(),
-        commands: Vec::new(),
-        rules: breakpoints(arguments.intercept.intercept),
-        can_hold: can_hold(&arguments.view, false),
-        metrics: arguments.telemetry.metrics,
-        otlp: arguments.telemetry.otlp,
-        records_secrets,
-        ..config(&settings.layer)
+    let stand_in = StandIn {
+        listen,
+        intercept: arguments.intercept,
+        record: arguments.record,
+        telemetry: arguments.telemetry,
+        view: arguments.view,
     };
-    let view = view(arguments.view, &settings.layer);
+    let (settings, config, view) = stand_in.settle(arguments.general)?;
     let file = arguments.file;
     let job = ReplayJob {
         config,
@@ -678,10 +669,16 @@ fn some_if_any<T>(values: Vec<T>) -> Option<Vec<T>> {
     (!values.is_empty()).then_some(values)
 }
 
-fn record_choice(arguments: RecordArguments) -> Option<RecordChoice> {
-    arguments
-        .record
-        .map(|path| path.map_or(RecordChoice::NewFile, RecordChoice::File))
+/// What the flags about recording say; whether secrets are recorded is no setting of a file.
+fn recorded(arguments: RecordArguments) -> Layer {
+    let choice = |path: Option<PathBuf>| path.map_or(RecordChoice::NewFile, RecordChoice::File);
+    Layer {
+        redact: some_if_any(arguments.redact),
+        rotate_size: arguments.rotate_size,
+        rotate_age: arguments.rotate_age,
+        record: arguments.record.map(choice),
+        ..Layer::default()
+    }
 }
 
 fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfig> {

@@ -3,31 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 
 use super::{Headless, Home, Ran};
-
-/// The binary where `ulimit` was called with `bound` before.
-fn bounded(home: &Home, bound: &str, arguments: &[&str]) -> Command {
-    let inner = home.command(arguments);
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("ulimit {bound} && exec \"$@\""), "sh"])
-        .arg(inner.get_program())
-        .args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
-        .current_dir(home.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
 
 const HEADLESS: [&str; 5] = ["--headless", "--format", "none", "--listen", "127.0.0.1:0"];
 
@@ -36,7 +13,7 @@ fn a_default_that_the_machine_cannot_meet_is_lowered_and_said() {
     let home = Home::new();
     let log = home.path().join("log").display().to_string();
     let arguments = [&HEADLESS[..], &["--log-file", &log]].concat();
-    let ran = Headless::of(&mut bounded(&home, "-n 256", &arguments)).terminate();
+    let ran = Headless::of(&mut home.bounded("-n 256", &arguments)).terminate();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let log = std::fs::read_to_string(log).unwrap();
     let said = "max_connections is 48 instead of 10000, max_shims is 48 instead of 256, max_children is 12 instead of 256: this machine gives 256 open files; raise `ulimit -n` for more";
@@ -57,7 +34,7 @@ fn a_limit_that_was_asked_for_and_cannot_be_met_is_an_error_that_names_it() {
     let file = home.file("s.toml", "[limits]\nmax_connections = 200\n");
     let by_file = [&HEADLESS[..], &["--config", &file]].concat();
     for arguments in [by_flag, by_file] {
-        let output = bounded(&home, "-n 256", &arguments).output().unwrap();
+        let output = home.bounded("-n 256", &arguments).output().unwrap();
         let ran = Ran::of(&output);
         assert_eq!(ran.code, Some(2), "{ran:?}");
         for word in words {
@@ -70,7 +47,7 @@ fn a_limit_that_was_asked_for_and_cannot_be_met_is_an_error_that_names_it() {
 fn the_soft_bound_on_open_files_is_raised_to_the_hard_one() {
     let home = Home::new();
     let arguments = [&HEADLESS[..], &["--max-connections", "100"]].concat();
-    let mut command = bounded(&home, "-S -n 100 && ulimit -H -n 300", &arguments);
+    let mut command = home.bounded("-S -n 100 && ulimit -H -n 300", &arguments);
     assert_eq!(Headless::of(&mut command).terminate().code, Some(0));
 }
 

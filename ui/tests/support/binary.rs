@@ -49,6 +49,29 @@ impl Home {
         command
     }
 
+    /// The same in a shell where `ulimit` was called with `bound` before.
+    #[cfg(unix)]
+    pub(crate) fn bounded(&self, bound: &str, arguments: &[&str]) -> Command {
+        let inner = self.command(arguments);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit {bound} && exec \"$@\""), "sh"])
+            .arg(inner.get_program())
+            .args(inner.get_args());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&self.command(arguments).output().unwrap())
     }
