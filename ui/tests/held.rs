@@ -450,6 +450,22 @@ fn a_script_that_is_killed_while_it_edits_leaves_the_message_held_and_its_time_r
 }
 
 #[test]
+fn a_proxy_that_would_hold_with_nobody_to_decide_says_so_at_its_start() {
+    let home = Home::new();
+    let mut proxy = home
+        .command(&["--headless", "--intercept", "tool:x", "--listen", "127.0.0.1:0"])
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(proxy.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| {
+        line.unwrap()
+            .contains("nothing is held by tool:x, since nobody is there who decides: add --wait")
+    }));
+    proxy.kill().unwrap();
+    proxy.wait().unwrap();
+}
+
+#[test]
 fn what_cannot_be_done_ends_with_the_code_that_says_why() {
     let home = Home::new();
     home.run(&["held", "list"])
@@ -470,17 +486,6 @@ fn what_cannot_be_done_ends_with_the_code_that_says_why() {
     );
     home.run(&["--headless", "--listen", "127.0.0.1:0", "--rules", &rules])
         .refused(2, &["rules.toml:3:"]);
-    let in_vain = home.run(&[
-        "--headless",
-        "--intercept",
-        "tool:x",
-        "--listen",
-        "127.0.0.1:0",
-        "--rules",
-        &rules,
-    ]);
-    assert!(in_vain.stderr.contains("add --wait"), "{in_vain:?}");
-
     let mut scene = Scene::holding();
     scene
         .held(&["list", "--connect", "127.0.0.1:1"])
