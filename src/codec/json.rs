@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::BYTE_ORDER_MARK;
-use super::text::{blanks, decode, is_number, scalar_end, string_end, structural};
+use super::text::{blanks, decode, is_number, scalar_end, string_end, value_end};
 
 /// The most lines that [`pretty`] makes.
 pub const MAX_PRETTY_LINES: usize = 1 << 18;
@@ -276,30 +276,7 @@ fn after_comma(rest: &[u8]) -> &[u8] {
 /// The value that `bytes` start with, and what follows it.
 fn value_at(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let bytes = &bytes[blanks(bytes)..];
-    let end = match bytes.first()? {
-        b'"' => string_end(&bytes[1..], &mut false)? + 2,
-        b'{' | b'[' => container_end(bytes)?,
-        b'}' | b']' | b',' | b':' => return None,
-        _ => scalar_end(bytes).unwrap_or(bytes.len()),
-    };
-    Some(bytes.split_at(end))
-}
-
-/// Where the object or array that `bytes` start with ends.
-fn container_end(bytes: &[u8]) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut at = 0;
-    loop {
-        at += structural(&bytes[at..])? + 1;
-        match bytes[at - 1] {
-            b'"' => at += string_end(&bytes[at..], &mut false)? + 1,
-            b'{' | b'[' => depth += 1,
-            _ => depth = depth.checked_sub(1)?,
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
+    Some(bytes.split_at(value_end(bytes)?))
 }
 
 /// What a string token says, decoded; any other token as it is spelled. Bad UTF-8 and lone surrogates are read as

@@ -72,6 +72,34 @@ const IS_STRUCTURAL: [bool; 256] = {
     table
 };
 
+/// Where the value that `bytes` start with ends; `None` where none begins, or it is not whole.
+pub(crate) fn value_end(bytes: &[u8]) -> Option<usize> {
+    let end = match bytes.first()? {
+        b'"' => string_end(&bytes[1..], &mut false)? + 2,
+        b'{' | b'[' => container_end(bytes)?,
+        b'}' | b']' => return None,
+        _ => scalar_end(bytes).unwrap_or(bytes.len()),
+    };
+    (end > 0).then_some(end)
+}
+
+/// Where the object or array that `bytes` start with ends.
+fn container_end(bytes: &[u8]) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut at = 0;
+    loop {
+        at += structural(&bytes[at..])? + 1;
+        match bytes[at - 1] {
+            b'"' => at += string_end(&bytes[at..], &mut false)? + 1,
+            b'{' | b'[' => depth += 1,
+            _ => depth = depth.checked_sub(1)?,
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
 /// Whether `text` is a number by the grammar of JSON.
 pub(crate) fn is_number(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);

@@ -20,6 +20,7 @@ mod subject;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +31,7 @@ pub use error::FilterError;
 pub(in crate::intercept) use error::nearest;
 pub use field::Field;
 pub use subject::{FieldValue, Subject};
+pub(crate) use words::{direction_word, kind_word};
 
 use compare::Truth;
 use evaluate::Row;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::ProxySessionId;
-use crate::intercept::filter::{Field, FieldValue, Filter, FilterError, Subject};
+use crate::intercept::filter::{Field, FieldValue, Filter, FilterError, Subject, direction_word, kind_word};
 use crate::session::history::owner::Known;
 use crate::session::history::{History, Row};
-use crate::snapshot::{Carrier, Direction, Era, FilterProblem, Outcome, RowKind, RowState, Severity};
+use crate::snapshot::{Carrier, Era, FilterProblem, Outcome, RowKind, RowState, Severity};
 
 /// A filter and a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,8 +157,8 @@ impl<H: History> Subject for RowSubject<'_, H> {
             Field::Uri => self.name_of(&["resources/", "notifications/resources/"]),
             Field::Name => facts.name.as_deref().map(FieldValue::from),
             Field::Id => facts.rpc_id.as_deref().map(FieldValue::Id),
-            Field::Kind => Some(kind(facts.kind).into()),
-            Field::Direction => Some(direction(facts.direction).into()),
+            Field::Kind => Some(kind_word(facts.kind).into()),
+            Field::Direction => Some(direction_word(facts.direction).into()),
             Field::Side => Some(self.row.side().name().into()),
             Field::Session => self.row.session().map(|session| session.to_string().into()),
             Field::Server => Some((&*facts.exchange.server).into()),
@@ -215,28 +215,6 @@ fn client(shown: &str) -> FieldValue<'_> {
 fn number(magnitude: u64, is_negative: bool) -> FieldValue<'static> {
     let number = magnitude as f64;
     FieldValue::Number(if is_negative { -number } else { number })
-}
-
-fn kind(kind: RowKind) -> &'static str {
-    match kind {
-        RowKind::Request => "request",
-        RowKind::Result => "result",
-        RowKind::Error => "error",
-        RowKind::Notification => "notification",
-        RowKind::Event => "event",
-        RowKind::Malformed => "malformed",
-        RowKind::Http | RowKind::HttpResponse => "http",
-        RowKind::Tunnel => "tunnel",
-        RowKind::Run => "run",
-        RowKind::Stderr => "stderr",
-    }
-}
-
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ClientToServer => "c2s",
-        Direction::ServerToClient => "s2c",
-    }
 }
 
 fn era(era: Era) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::codec::BYTE_ORDER_MARK;
-use crate::codec::text::{blanks, is_number, scalar_end, string_end, structural};
+use crate::codec::text::{blanks, is_number, scalar_end, string_end, value_end};
 
 /// Most objects and arrays inside each other. More: refused.
 pub const MAX_NESTING: usize = 128;
@@ -307,7 +307,7 @@ pub(super) fn children<'a>(bytes: &'a [u8], value: &Range<usize>) -> impl Iterat
         at += usize::from(bytes[at] == b',');
         at += blanks(bytes.get(at..end)?);
         let key = if is_object {
-            Some(at..value_end(bytes, at)?)
+            Some(at..at + value_end(bytes.get(at..)?)?)
         } else {
             None
         };
@@ -315,38 +315,10 @@ pub(super) fn children<'a>(bytes: &'a [u8], value: &Range<usize>) -> impl Iterat
             at = key.end + blanks(&bytes[key.end..]) + 1;
             at += blanks(bytes.get(at..end)?);
         }
-        let value = at..value_end(bytes, at).filter(|_| at < end)?;
+        let value = at..at + value_end(bytes.get(at..end)?)?;
         at = value.end;
         Some(Child { key, value })
     })
-}
-
-/// Where the value ends that starts at `at`.
-fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = bytes.get(at..)?;
-    let length = match rest.first()? {
-        b'"' => string_end(&rest[1..], &mut false)? + 2,
-        b'{' | b'[' => container_end(rest)?,
-        b'}' | b']' => return None,
-        _ => scalar_end(rest).unwrap_or(rest.len()),
-    };
-    (length > 0).then_some(at + length)
-}
-
-fn container_end(bytes: &[u8]) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    loop {
-        at += structural(&bytes[at..])? + 1;
-        match bytes[at - 1] {
-            b'"' => at += string_end(&bytes[at..], &mut false)? + 1,
-            b'{' | b'[' => depth += 1,
-            _ => depth = depth.checked_sub(1)?,
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
 }
 
 /// What a value is, as it is said in an error.

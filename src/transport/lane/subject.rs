@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Field as Captured, MessageKind};
-use crate::intercept::filter::{Field, FieldValue, Subject};
+use crate::intercept::filter::{Field, FieldValue, Subject, direction_word, kind_word};
 use crate::session::observation::PlacedMessage;
 use crate::session::pairing;
 use crate::session::registry::Session;
@@ -174,28 +174,4 @@ impl Subject for OnItsWay<'_> {
 )]
 fn number(magnitude: u64) -> FieldValue<'static> {
     FieldValue::Number(magnitude as f64)
-}
-
-/// A kind as filters call it.
-pub(crate) const fn kind_word(kind: RowKind) -> &'static str {
-    match kind {
-        RowKind::Request => "request",
-        RowKind::Result => "result",
-        RowKind::Error => "error",
-        RowKind::Notification => "notification",
-        RowKind::Event => "event",
-        RowKind::Malformed => "malformed",
-        RowKind::Http | RowKind::HttpResponse => "http",
-        RowKind::Tunnel => "tunnel",
-        RowKind::Run => "run",
-        RowKind::Stderr => "stderr",
-    }
-}
-
-/// A direction as filters call it.
-pub(crate) const fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ClientToServer => "c2s",
-        Direction::ServerToClient => "s2c",
-    }
 }

@@ -120,6 +120,15 @@ impl WrapError {
 /// # Errors
 /// [`WrapError`] if the command was not started.
 pub(crate) fn run(options: &WrapOptions) -> Result<u8, WrapError> {
+    let ended = recorded(options, async |recording| wrap(options, recording).await)?;
+    Ok(ended.shell_code())
+}
+
+/// Runs `work` to its end, with the recording that was asked for.
+fn recorded<T>(
+    options: &WrapOptions,
+    work: impl AsyncFnOnce(Option<&EngineHandle>) -> Result<T, WrapError>,
+) -> Result<T, WrapError> {
     let recording = options
         .record
         .clone()
@@ -128,12 +137,12 @@ pub(crate) fn run(options: &WrapOptions) -> Result<u8, WrapError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(wrap(options, recording.as_ref()))?;
+    let ended = runtime.block_on(work(recording.as_ref()));
     if let Some(engine) = recording {
         let report = engine.shut_down().to_string();
         tracing::info!(%report, "the recording has ended");
     }
-    Ok(ended.shell_code())
+    ended
 }
 
 /// An engine without listeners, which writes the recording.

@@ -14,7 +14,7 @@ use super::gate::Gates;
 use super::pump::Pumps;
 use super::queue::Observers;
 use super::signals::PassedOn;
-use super::{Links, WrapError, WrapOptions, facts, recorder};
+use super::{Links, WrapError, WrapOptions, facts, recorded};
 
 /// What the client's exit code says if the server has forgotten the session.
 const SESSION_LOST: i32 = 1;
@@ -27,20 +27,7 @@ const FAILED: i32 = 3;
 pub(crate) fn run_outward(options: &WrapOptions, server: OutwardConfig) -> Result<u8, WrapError> {
     // Before our streams are those of the conversation, so that what is wrong can be said.
     server.check()?;
-    let recording = options
-        .record
-        .clone()
-        .map(|record| recorder(record, options))
-        .transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(speak(options, server, recording.as_ref()));
-    if let Some(engine) = recording {
-        let report = engine.shut_down().to_string();
-        tracing::info!(%report, "the recording has ended");
-    }
-    ended
+    recorded(options, async |recording| speak(options, server, recording).await)
 }
 
 async fn speak(

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::intercept::filter::{Filter, nearest};
+use crate::intercept::filter::{Filter, direction_word, nearest};
 use crate::intercept::rule::{Hits, OnExpire, Rule};
 use crate::intercept::rules::{MAX_NAME_BYTES, MAX_RULES};
 use crate::snapshot::Direction;
@@ -112,10 +112,11 @@ fn filter(node: &Node<'_>) -> Result<Filter, Mistake> {
 }
 
 fn direction(node: &Node<'_>) -> Result<Direction, Mistake> {
-    match word(node, &["c2s", "s2c"])? {
-        "c2s" => Ok(Direction::ClientToServer),
-        _ => Ok(Direction::ServerToClient),
-    }
+    let chosen = word(node, &Direction::ALL.map(direction_word))?;
+    let known = Direction::ALL
+        .into_iter()
+        .find(|known| direction_word(*known) == chosen);
+    Ok(known.unwrap_or(Direction::ClientToServer))
 }
 
 fn on_expire(node: &Node<'_>) -> Result<OnExpire, Mistake> {

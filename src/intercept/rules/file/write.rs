@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::intercept::edit::Change;
+use crate::intercept::filter::direction_word;
 use crate::intercept::rule::{Fault, Hits, Refusal, Rule, Verdict};
 use crate::intercept::rules::units::{size_text, time_text};
-use crate::snapshot::Direction;
 
 use super::json::to_toml;
 
@@ -42,13 +42,6 @@ pub(super) fn entries(rule: &Rule) -> Vec<Entry> {
         entries.push(("on-expire", string_text(on_expire.name())));
     }
     entries
-}
-
-fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ClientToServer => "c2s",
-        Direction::ServerToClient => "s2c",
-    }
 }
 
 fn hits(hits: Hits) -> String {
