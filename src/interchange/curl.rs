@@ -1,11 +1,12 @@
 //! A `curl` command for each request.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::words::{one_line, session_name, time, title, url};
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeSession};
-use crate::snapshot::Direction;
+use crate::snapshot::{Carrier, Direction, Head};
 
 /// Head fields that `curl` makes itself.
 const OWN: [&str; 6] = [
@@ -30,12 +31,20 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
             "# Secrets are tags such as ‹secret:…›: put the real ones in their place first."
         )?;
     }
+    let mut requests = 0;
     for session in &tape.sessions {
         for (place, exchange) in session.exchanges.iter().enumerate() {
             if matches!(exchange.kind, RequestKind::Message | RequestKind::Http) {
                 command(tape, session, (place, exchange), out)?;
+                requests += 1;
             }
         }
+    }
+    if requests == 0 {
+        writeln!(
+            out,
+            "\n# There is no request in this recording that went over HTTP, so there is nothing for curl to send."
+        )?;
     }
     Ok(())
 }
@@ -59,33 +68,101 @@ fn command(
         session_name(session),
         time(tape, exchange.us)
     )?;
-    write!(
-        out,
-        "curl -sS -N -X {} {}",
-        quoted(&exchange.method),
-        quoted(&url(session, exchange))
-    )?;
-    for (name, value) in &exchange.request_head.fields {
-        if name.is_empty() || OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            continue;
-        }
-        write!(out, " \\\n  -H {}", quoted(&format!("{name}: {value}")))?;
+    if is_socket(exchange) {
+        return writeln!(out, "# A WebSocket, which curl cannot send again.");
     }
     let body: Vec<u8> = exchange
         .frames_of(Direction::ClientToServer)
         .flat_map(|frame| frame.bytes.iter().copied())
         .collect();
-    if !body.is_empty() {
-        write!(
-            out,
-            " \\\n  --data-binary {}",
-            quoted(&String::from_utf8_lossy(&body))
-        )?;
+    let text = std::str::from_utf8(&body)
+        .ok()
+        .filter(|text| !text.contains('\0'));
+    if text.is_none() {
+        write!(out, "printf {} | ", quoted(&octal(&body)))?;
+    }
+    let url = url(session, exchange);
+    // Otherwise curl makes several requests of a URL with brackets.
+    let globs = if url.contains(['[', ']', '{', '}']) {
+        " -g"
+    } else {
+        ""
+    };
+    write!(
+        out,
+        "curl -sS -N{globs} {} {}",
+        way(&exchange.method),
+        quoted(&url)
+    )?;
+    for field in fields(&exchange.request_head, !body.is_empty()) {
+        write!(out, " \\\n  -H {}", quoted(&field))?;
+    }
+    match text {
+        Some("") => {}
+        // `--data-binary` takes what begins with `@` for the name of a file to send.
+        Some(text) => write!(out, " \\\n  --data-raw {}", quoted(text))?,
+        None => write!(out, " \\\n  --data-binary @-")?,
     }
     writeln!(out)
 }
 
-/// The text as one word of a POSIX shell. `curl` takes a leading `@` of data for a file name, which JSON never has.
+fn is_socket(exchange: &TapeExchange) -> bool {
+    exchange
+        .frames
+        .iter()
+        .any(|frame| frame.carrier == Carrier::WebSocket)
+}
+
+/// The method, without waiting for the body that an answer to HEAD does not have.
+fn way(method: &str) -> String {
+    if method == "HEAD" {
+        "--head".to_owned()
+    } else {
+        format!("-X {}", quoted(method))
+    }
+}
+
+/// The head fields as `curl` wants them said: one without a value ends in a semicolon, and those that it would add are
+/// taken away by their bare names.
+fn fields(head: &Head, has_body: bool) -> Vec<String> {
+    let is_own = |name: &str| OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
+    // What begins with `@` would be the name of a file.
+    let said = head
+        .fields
+        .iter()
+        .filter(|(name, _)| !name.is_empty() && !name.starts_with('@') && !is_own(name));
+    let mut fields: Vec<String> = said
+        .map(|(name, value)| match value.as_str() {
+            "" => format!("{name};"),
+            value => format!("{name}: {value}"),
+        })
+        .collect();
+    let added = ["Accept", "User-Agent", "Content-Type"];
+    let added = &added[..if has_body { 3 } else { 2 }];
+    let has = |name: &str| {
+        head.fields
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    fields.extend(
+        added
+            .iter()
+            .filter(|name| !has(name))
+            .map(|name| format!("{name}:")),
+    );
+    fields
+}
+
+/// The bytes as the shell's `printf` takes them.
+fn octal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 4);
+    for byte in bytes {
+        let _ = write!(text, "\\{byte:03o}");
+    }
+    text
+}
+
+/// The text as one word of a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -115,6 +116,8 @@ struct Draft {
     answered: Timestamp,
     done: Timestamp,
     frames: [u32; 2],
+    /// What request and answer were coded with on the wire.
+    codings: [Option<Arc<str>>; 2],
 }
 
 impl Import {
@@ -149,6 +152,7 @@ impl Import {
             answered,
             done: after(started, entry.time).max(answered),
             frames: [0; 2],
+            codings: [coding(&entry.request.headers), coding(&entry.response.headers)],
         };
         self.request(&draft, &entry);
         let body = entry
@@ -343,7 +347,8 @@ impl Import {
         stream: Option<StreamId>,
     ) {
         draft.done = draft.done.max(at);
-        let number = &mut draft.frames[usize::from(direction == Direction::ServerToClient)];
+        let side = usize::from(direction == Direction::ServerToClient);
+        let number = &mut draft.frames[side];
         let frame = *number;
         *number += 1;
         let (payload, sse) = payload(carrier, &bytes, frame == 0);
@@ -359,7 +364,7 @@ impl Import {
             payload_size: payload.len() as u64,
             is_cut: false,
             is_fragment: false,
-            coding: None,
+            coding: draft.codings[side].clone().filter(|_| is_decoded(&bytes)),
             sse,
             messages: messages(&payload, draft.kind),
             unreadable: None,
@@ -456,6 +461,17 @@ fn field<'a>(headers: &'a [Named], name: &str) -> Option<&'a str> {
         .iter()
         .find(|header| header.name.eq_ignore_ascii_case(name));
     found.map(|header| header.value.as_str())
+}
+
+/// What a body was coded with, if at all.
+fn coding(headers: &[Named]) -> Option<Arc<str>> {
+    let coding = field(headers, "content-encoding")?.trim();
+    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| coding.into())
+}
+
+/// Archives have bodies without their coding. What is no text may have been put in with it all the same.
+fn is_decoded(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok()
 }
 
 fn head(line: String, headers: &[Named]) -> ObservedHead {

@@ -194,6 +194,25 @@ fn an_archive_of_another_program_becomes_a_recording() {
 }
 
 #[test]
+fn a_body_whose_coding_the_archive_has_undone_is_read_and_redacted() {
+    let call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}}).to_string();
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"token":"s3cret","content":[]}}"#;
+    let har = json!({"log": {"version": "1.2", "entries": [
+        {"startedDateTime": "2026-11-23T04:00:00.000Z",
+         "request": {"method": "POST", "url": "https://x.example/mcp", "headers": [], "postData": {"text": call}},
+         "response": {"status": 200, "headers": [{"name": "Content-Encoding", "value": "gzip"}], "content": {"text": answer}}},
+    ]}});
+    let tape = imported(&har.to_string());
+    let session = &tape.sessions[0];
+    let answer = session.calls[0].answer.expect("the answer is read");
+    let text = String::from_utf8_lossy(&session.messages[answer].text);
+    assert!(text.contains("‹secret:") && !text.contains("s3cret"), "{text}");
+    let again = imported(&exported(&tape, ExportFormat::Har));
+    assert!(compare_recordings(&tape, &again, &CompareOptions::default()).is_same());
+}
+
+#[test]
 fn what_is_no_archive_is_refused() {
     assert!(matches!(read_har(b"{}"), Err(ImportHarError::NoHar(_))));
     assert!(matches!(

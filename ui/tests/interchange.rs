@@ -5,7 +5,7 @@
 mod binary;
 
 use binary::Home;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn recording(name: &str) -> String {
     format!("{}/../recordings/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -81,6 +81,66 @@ fn the_commands_are_a_script_that_a_shell_can_read() {
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
+}
+
+/// The words that each `curl` of a script is called with, and what it gets on its standard input.
+#[cfg(unix)]
+fn calls_of_curl(script: &str) -> String {
+    let told = "curl() { printf '[%s]' \"$@\"; if [ \"$read_input\" ]; then printf '{'; cat; printf '}'; fi; echo; }\n";
+    let script = script.replace("| curl", "| read_input=1 curl");
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &format!("{told}{script}")])
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_sends_what_was_sent_and_nothing_of_the_machine_it_runs_on() {
+    let home = Home::new();
+    let request = |path: &str, headers: Value, body: Value| {
+        json!({"startedDateTime": "2026-11-23T04:00:00.000Z", "response": {"status": 202},
+            "request": {"method": "POST", "url": format!("http://a.example{path}"), "headers": headers, "postData": body}})
+    };
+    let fields = json!([{"name": "X-Empty", "value": ""}, {"name": "accept", "value": "text/*"}, {"name": "@x", "value": "1"}]);
+    let har = json!({"log": {"version": "1.2", "entries": [
+        request("/file?f[a]=b&g={1,2}", fields, json!({"text": "@/etc/hostname"})),
+        request("/bytes", json!([]), json!({"text": "AAH/JwpB", "encoding": "base64"})),
+    ]}});
+    home.file("a.har", &har.to_string());
+    home.run(&["import", "a.har", "-o", "a.jsonl"]);
+    let script = home.run(&["export", "a.jsonl", "--to", "curl"]).stdout;
+    let calls = calls_of_curl(&script);
+    let start = "[-sS][-N][-g][-X][POST][http://a.example/file?f[a]=b&g={1,2}]";
+    let sent = "[-H][X-Empty;][-H][accept: text/*][-H][User-Agent:][-H][Content-Type:][--data-raw][@/etc/hostname]\n";
+    assert!(calls.contains(&format!("{start}{sent}")), "{calls}");
+    assert!(
+        script
+            .contains(r"printf '\000\001\377\047\012\101' | curl -sS -N -X 'POST' 'http://a.example/bytes'"),
+        "{script}"
+    );
+    assert!(
+        calls.contains("[--data-binary][@-]{\0\u{1}\u{fffd}'\nA}\n"),
+        "{calls}"
+    );
+}
+
+#[test]
+fn what_did_not_go_over_http_is_not_made_a_command() {
+    let home = Home::new();
+    let script = |name: &str| home.run(&["export", &recording(name), "--to", "curl"]).stdout;
+    let socket = script("websocket-sdk.jsonl");
+    assert!(
+        socket.contains("# A WebSocket, which curl cannot send again.") && !socket.contains("GET"),
+        "{socket}"
+    );
+    let pipes = script("wrap-modern.jsonl");
+    assert!(
+        pipes.contains("# There is no request in this recording that went over HTTP"),
+        "{pipes}"
+    );
 }
 
 #[test]
