@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::ignore::{At, IgnorePath};
+
 /// How deep schemas are looked into; what is deeper is compared as a whole.
 const MAX_DEPTH: usize = 32;
 
@@ -81,8 +83,10 @@ pub fn tools_of(text: &[u8]) -> Option<Vec<Value>> {
     tools.iter().all(is_tool).then(|| tools.clone())
 }
 
-/// What became of `before`, in its order; what is new last. Of tools with one name the last counts.
-pub fn drift(before: &[Value], after: &[Value]) -> Vec<Drift> {
+/// What became of `before`, in its order; what is new last. Of tools with one name the last counts. Places of `ignore`,
+/// which are those of an answer to `tools/list` (`$.result.tools.NAME.description`), are left out of both.
+pub fn drift(before: &[Value], after: &[Value], ignore: &[IgnorePath]) -> Vec<Drift> {
+    let (before, after) = (&kept(before, ignore), &kept(after, ignore));
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for tool in before {
@@ -106,6 +110,47 @@ pub fn drift(before: &[Value], after: &[Value]) -> Vec<Drift> {
         }
     }
     found
+}
+
+/// The tools without the places of `ignore`.
+fn kept(tools: &[Value], ignore: &[IgnorePath]) -> Vec<Value> {
+    let is_ignored = |place: &[At]| ignore.iter().any(|path| path.has(place));
+    let mut place = vec![At::Key("result".to_owned()), At::Key("tools".to_owned())];
+    if (1..=place.len()).any(|steps| is_ignored(&place[..steps])) {
+        return Vec::new();
+    }
+    let mut kept = Vec::new();
+    for tool in tools {
+        place.push(At::Key(name_of(tool).to_owned()));
+        if !is_ignored(&place) {
+            kept.push(without(tool, &mut place, &is_ignored));
+        }
+        place.pop();
+    }
+    kept
+}
+
+/// `value` without what is ignored inside of it. As deep as JSON is read, so the stack bears it.
+fn without(value: &Value, place: &mut Vec<At>, is_ignored: &impl Fn(&[At]) -> bool) -> Value {
+    let mut child = |at: At, value: &Value| {
+        place.push(at);
+        let kept = (!is_ignored(place)).then(|| without(value, place, is_ignored));
+        place.pop();
+        kept
+    };
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), child(At::Key(name.clone()), value)?)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::Array(elements) => elements
+            .iter()
+            .enumerate()
+            .filter_map(|(index, value)| child(At::Index(index), value))
+            .collect(),
+        _ => value.clone(),
+    }
 }
 
 fn name_of(tool: &Value) -> &str {
@@ -249,10 +294,10 @@ impl Differ<'_> {
         };
         let (old, new) = (types(was), types(is));
         if old != new {
-            let is_narrower = if place.kind == DriftKind::Input {
-                !new.is_empty() && !old.is_subset(&new)
+            let is_breaking = if place.kind == DriftKind::Input {
+                !has_all(&new, &old)
             } else {
-                !new.is_subset(&old)
+                !has_all(&old, &new)
             };
             let listed = |types: &BTreeSet<String>| match types.len() {
                 0 => "any".to_owned(),
@@ -261,7 +306,7 @@ impl Differ<'_> {
             self.note(
                 place,
                 format!("type {} → {}", listed(&old), listed(&new)),
-                is_narrower,
+                is_breaking,
             );
         }
     }
@@ -337,8 +382,41 @@ impl Differ<'_> {
             if SCHEMA_KEYS.contains(&name.as_str()) || was.get(name) == is.get(name) {
                 continue;
             }
-            self.note(place, words_of(name, was.get(name), is.get(name)), false);
+            let (old, new) = (was.get(name), is.get(name));
+            let can_break = if place.kind == DriftKind::Input {
+                is_narrower(name, old, new)
+            } else {
+                is_narrower(name, new, old)
+            };
+            self.note(place, words_of(name, old, new), can_break);
         }
+    }
+}
+
+/// Whether a value of one of the types in `some` has one of those in `all`, too. No type at all stands for any.
+fn has_all(all: &BTreeSet<String>, some: &BTreeSet<String>) -> bool {
+    let has = |name: &String| all.contains(name) || name == "integer" && all.contains("number");
+    all.is_empty() || !some.is_empty() && some.iter().all(has)
+}
+
+/// Whether less may fit a schema if what it says of `keyword` was `old` and is `new`.
+fn is_narrower(keyword: &str, old: Option<&Value>, new: Option<&Value>) -> bool {
+    let numbers = || Some((old.map(Value::as_f64)?, new.map(Value::as_f64)?));
+    match keyword {
+        "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" => {
+            numbers().map_or(new.is_some(), |(old, new)| new < old)
+        }
+        "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" => {
+            numbers().map_or(new.is_some(), |(old, new)| new > old)
+        }
+        "uniqueItems" => new == Some(&Value::Bool(true)),
+        "pattern" | "format" | "const" | "multipleOf" => new.is_some(),
+        // Nobody can tell in short whether more or less fits.
+        "anyOf" | "oneOf" | "allOf" | "not" | "if" | "then" | "else" | "$ref" | "prefixItems"
+        | "contains" | "patternProperties" | "propertyNames" | "dependentRequired" | "dependentSchemas" => {
+            true
+        }
+        _ => false,
     }
 }
 
@@ -397,7 +475,7 @@ mod tests {
             let dot = if drift.place.is_empty() { "" } else { "." };
             format!("{mark}{}{dot}{}: {}", drift.tool, drift.place, drift.words)
         };
-        super::drift(&before, &after).into_iter().map(line).collect()
+        super::drift(&before, &after, &[]).into_iter().map(line).collect()
     }
 
     #[test]
@@ -446,10 +524,58 @@ mod tests {
                 "t.unit: also \"k\"",
                 "!t.old: is gone",
                 "t.deep[].x: type integer → integer|string",
-                "t.deep[].x: minimum is new: 1",
+                "!t.deep[].x: minimum is new: 1",
                 "!t.new: is new and required",
             ]
         );
+    }
+
+    #[test]
+    fn a_mark_tells_what_takes_less_and_what_returns_more() {
+        let tools = |input: Value, output: Value| json!([{"name": "t", "inputSchema": {"properties": {"x": input}}, "outputSchema": {"properties": {"y": output}}}]);
+        let change = |old: Value, new: Value| told(&tools(old.clone(), old), &tools(new.clone(), new));
+        assert_eq!(
+            change(
+                json!({"type": "integer", "maximum": 100}),
+                json!({"type": "number", "maximum": 50})
+            ),
+            [
+                "t.x: type integer → number",
+                "!t.x: maximum 100 → 50",
+                "!t.y: type integer → number",
+                "t.y: maximum 100 → 50",
+            ]
+        );
+        assert_eq!(
+            change(json!({"minLength": 3}), json!({"pattern": "a"})),
+            [
+                "t.x: minLength is gone",
+                "!t.x: pattern is new: \"a\"",
+                "!t.y: minLength is gone",
+                "t.y: pattern is new: \"a\"",
+            ]
+        );
+        assert_eq!(change(json!({"default": 1}), json!({"default": 2})).len(), 2);
+    }
+
+    #[test]
+    fn ignored_places_of_the_list_are_left_out() {
+        let tool = |name: &str, words: &str, input: Value| json!({"name": name, "description": words, "inputSchema": {"properties": input}});
+        let before = [tool("a", "A", json!({})), tool("b", "B", json!({}))];
+        let after = [tool("a", "A2", json!({"x": {}})), tool("c", "C", json!({}))];
+        let left = |ignore: &[&str]| {
+            let ignore: Vec<IgnorePath> = ignore.iter().map(|path| path.parse().unwrap()).collect();
+            super::drift(&before, &after, &ignore).len()
+        };
+        assert_eq!(left(&[]), 4);
+        assert_eq!(left(&["$.result.tools.a"]), 2);
+        assert_eq!(
+            left(&["$..description", "$.result.tools.b", "$.result.tools.c"]),
+            1
+        );
+        assert_eq!(left(&["$.result.tools.a.inputSchema.properties.x"]), 3);
+        assert_eq!(left(&["$.result.tools.*"]), 0);
+        assert_eq!(left(&["$.result"]), 0);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
         _ => None,
     };
     let drifts = match (&report, before.tools(), after.tools()) {
-        (_, Some(old), Some(new)) => Some(drift(&old, &new)),
+        (_, Some(old), Some(new)) => Some(drift(&old, &new, &job.options.ignore)),
         (None, None, _) => return Err(DiffError::NoTools(job.before.clone()).into()),
         (None, _, None) => return Err(DiffError::NoTools(job.after.clone()).into()),
         _ => None,
