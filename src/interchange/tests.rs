@@ -213,6 +213,34 @@ fn a_body_whose_coding_the_archive_has_undone_is_read_and_redacted() {
 }
 
 #[test]
+fn calls_that_had_only_a_status_are_the_same_if_it_is() {
+    let call =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}}).to_string();
+    let failing = |status: u16| {
+        let har = json!({"log": {"version": "1.2", "entries": [
+            {"startedDateTime": "2026-11-23T04:00:00.000Z",
+             "request": {"method": "POST", "url": "https://x.example/mcp", "headers": [], "postData": {"text": call}},
+             "response": {"status": status, "headers": [], "content": {"text": "<html>no</html>"}}},
+        ]}});
+        imported(&har.to_string())
+    };
+    let compared =
+        |before, after| compare_recordings(&failing(before), &failing(after), &CompareOptions::default());
+    assert!(compared(500, 500).is_same());
+    let changed = compared(500, 404);
+    let difference = &changed.rows[0].differences[0];
+    assert_eq!(
+        (
+            difference.path.as_str(),
+            difference.before.as_deref(),
+            difference.after.as_deref()
+        ),
+        ("status", Some("500"), Some("404"))
+    );
+    assert!(!changed.is_same());
+}
+
+#[test]
 fn what_is_no_archive_is_refused() {
     assert!(matches!(read_har(b"{}"), Err(ImportHarError::NoHar(_))));
     assert!(matches!(

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::drift::tools_of;
-use super::{CompareOptions, Outcome, Report, Row, call_key, compare, pair_up};
+use super::{CompareOptions, Comparison, Outcome, Report, Row, call_key, compare, pair_up};
+use crate::intercept::edit::{Difference, DifferenceKind};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::pairing::subject;
 
@@ -99,7 +100,37 @@ impl Asked<'_> {
             (None, Some(_)) => self
                 .row(Outcome::Extra)
                 .noting("it is answered in the second only"),
-            (None, None) => self.row(Outcome::Same).noting("answered in neither"),
+            (None, None) => self.unanswered(other),
         }
+    }
+
+    /// Where no message is the answer, its status is what the client had.
+    fn unanswered(&self, other: &Self) -> Row {
+        let row = self.row(Outcome::Same).noting("answered in neither");
+        let spelled = |status: Option<u16>| status.map(|status| status.to_string());
+        let (before, after) = (spelled(self.status()), spelled(other.status()));
+        let kind = match (&before, &after) {
+            (Some(one), Some(other)) if one != other => DifferenceKind::Changed,
+            (Some(_), None) => DifferenceKind::Removed,
+            (None, Some(_)) => DifferenceKind::Added,
+            _ => return row,
+        };
+        let difference = Difference {
+            path: "status".to_owned(),
+            kind,
+            before,
+            after,
+        };
+        row.compared(Comparison {
+            differences: vec![difference],
+            ..Comparison::default()
+        })
+    }
+
+    /// The status of an HTTP answer; commands have none.
+    fn status(&self) -> Option<u16> {
+        let message = &self.session.messages[self.call.request];
+        let exchange = self.session.exchange_of(message);
+        exchange.response.as_ref().map(|response| response.status)
     }
 }
