@@ -10,6 +10,7 @@ mod json;
 mod names;
 mod output;
 mod pattern;
+mod prose;
 mod sse;
 mod tag;
 mod text;

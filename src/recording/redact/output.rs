@@ -25,6 +25,11 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// An empty output with the same tags.
+    pub(super) fn beside(&self) -> Self {
+        Self::new(self.tagger)
+    }
+
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
