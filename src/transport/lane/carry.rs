@@ -321,13 +321,14 @@ impl Lane {
     /// Does what a rule says.
     fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
         match &rule.verdict {
-            Verdict::Replace(changes) => self.replace(entry, changes, on),
+            Verdict::Replace(changes) => self.replace(entry, changes, &rule.name, on),
             Verdict::Answer { result } => match self.answer_from(entry, result) {
                 Ok(message) => self.carry_out(entry, &Decision::Answer(message), None, Actor::Rule, on),
                 Err(problem) => {
                     tracing::warn!(
-                        "the answer of the rule `{}` cannot be made: {problem}; the message went on as it came",
-                        rule.name
+                        "the answer of the rule `{}` cannot be made in session {}: {problem}; the message went on as it came",
+                        rule.name,
+                        self.session_word()
                     );
                     self.forward(entry, None, Actor::Rule, on)
                 }
@@ -367,9 +368,18 @@ impl Lane {
         Ok(template::answer(&payload, &result).into())
     }
 
-    fn replace(&mut self, entry: &Entry, changes: &[Change], on: &mut Passed) -> Deed {
+    /// Its session as a log names it.
+    fn session_word(&self) -> String {
+        let session = self.exchange.session();
+        session.map_or_else(|| "-".to_owned(), |session| session.id.to_string())
+    }
+
+    fn replace(&mut self, entry: &Entry, changes: &[Change], rule: &str, on: &mut Passed) -> Deed {
         let Some(noted) = entry.noted.as_ref().filter(|noted| !noted.is_cut) else {
-            tracing::warn!("a rule cannot change a message that could not be decoded; it went on as it came");
+            tracing::warn!(
+                "the rule `{rule}` cannot change a message of session {} that could not be decoded; it went on as it came",
+                self.session_word()
+            );
             return self.forward(entry, None, Actor::Rule, on);
         };
         let mut payload = noted.payload.to_vec();
@@ -383,7 +393,8 @@ impl Lane {
                     Ok(next) => payload = next,
                     Err(problem) => {
                         tracing::warn!(
-                            "a change of a rule does not fit the message: {problem}; the others were made"
+                            "a change of the rule `{rule}` does not fit a message of session {}: {problem}; its other changes were made",
+                            self.session_word()
                         );
                     }
                 },

@@ -265,6 +265,26 @@ fn a_mistake_is_told_with_its_place() {
             "replace = { set-header = { a = \"1\\n2\" } }",
             "line 3, column 32: a header's value is one line",
         ),
+        (
+            "replace = { patch = [{ op = \"test\", path = \"/a\", value = 1 }, { op = \"delete\", path = \"/a\" }] }",
+            "line 3, column 64: `patch` of the rule `r`: operation 2 of the patch: its `op` cannot be `delete`; known are add, remove, replace, move, copy and test",
+        ),
+        (
+            "replace = { patch = '[{\"op\":\"replce\",\"path\":\"/a\",\"value\":1}]' }",
+            "line 3, column 21: `patch` of the rule `r`: operation 1 of the patch: its `op` cannot be `replce`; known are add, remove, replace, move, copy and test; did you mean `replace`?",
+        ),
+        (
+            "replace = { patch = [{ op = \"add\", path = \"/a\" }] }",
+            "line 3, column 22: `patch` of the rule `r`: operation 1 of the patch: it has no `value`",
+        ),
+        (
+            "fault = \"bogus\"",
+            "line 3, column 9: `fault` cannot be `bogus`; write \"close\", \"invalid-json\", \"wrong-id\", { truncate = 100 }, { duplicate = 2 }, { reorder = 1 } or { slow = \"1KiB\" }",
+        ),
+        (
+            "fault = { trunkate = 1 }",
+            "line 3, column 9: `fault` cannot be `trunkate`; write \"close\", ",
+        ),
         ("", "line 1, column 1: the rule does not say what to do"),
     ] {
         let message = rule(lines);
