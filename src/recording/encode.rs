@@ -321,6 +321,7 @@ impl Encoder {
             exchange: verdict.exchange,
             direction: verdict.direction,
             frame: verdict.frame,
+            batch: verdict.batch,
             hold: verdict.hold,
             rule: verdict.rule.to_string(),
             ending: verdict.ending,

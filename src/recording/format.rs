@@ -311,6 +311,9 @@ pub struct VerdictLine {
     pub direction: Direction,
     /// Number of its frame in its direction of the exchange, from 0. The frame's line has what arrived.
     pub frame: u32,
+    /// Which message of a batch it is, from 1, and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<(u32, u32)>,
     /// What it was called while it was held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldId>,

@@ -355,6 +355,7 @@ fn verdict(line: VerdictLine) -> VerdictObserved {
         session: line.session,
         direction: line.direction,
         frame: line.frame,
+        batch: line.batch,
         hold: line.hold,
         rule: line.rule.into(),
         ending: line.ending,

@@ -220,6 +220,8 @@ pub struct VerdictObserved {
     pub direction: Direction,
     /// Number of its frame in its direction of the exchange, from 0.
     pub frame: u32,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub batch: Option<(u32, u32)>,
     /// What it was called while it was held.
     pub hold: Option<HoldId>,
     /// The rule.
@@ -240,12 +242,15 @@ impl VerdictObserved {
         let ending = self.ending?.name();
         let who = self.actor.words();
         let rule = &self.rule;
+        let which = self.batch.map_or_else(String::new, |(number, count)| {
+            format!("entry {number} of {count}: ")
+        });
         Some(match self.hold {
             Some(hold) => format!(
-                "held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
+                "{which}held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
                 self.held_for.as_secs_f64()
             ),
-            None => format!("{ending} by the rule `{rule}`"),
+            None => format!("{which}{ending} by the rule `{rule}`"),
         })
     }
 }

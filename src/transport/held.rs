@@ -12,7 +12,7 @@ use crate::snapshot::{Direction, EndKind};
 use super::change;
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
-use super::lane::{Form, Outcome, Reply};
+use super::lane::{Form, Outcome, Reply, as_batch};
 use super::observed::response_fields;
 use super::own::tell_own_body;
 use super::reader::BodyKind;
@@ -20,6 +20,9 @@ use super::relay::{Relay, ReplyBody};
 use super::serve::ClientConnection;
 use super::stead::Way;
 use super::watchers::Outbox;
+
+/// Why a client does not get what was answered here.
+const UNJOINED: &str = "entries of the batch were answered here, and this is no answer that those could go with: its client does not get them";
 
 /// What becomes of a request.
 pub(super) enum Fate {
@@ -61,6 +64,9 @@ pub(super) async fn request(
         exchange.answer_ourselves(0, EndKind::CutByProxy);
         return Fate::Answered(closed());
     }
+    if !outcome.joins.is_empty() && !exchange.says_in_stream(&as_batch(&outcome.joins)) {
+        exchange.owe(outcome.joins.clone());
+    }
     apply(&relay, &outcome, &mut parts.headers);
     tell_fields(exchange, &outcome);
     Fate::Onward(Box::new(relay))
@@ -76,6 +82,12 @@ pub(super) async fn response(
     status: &mut StatusCode,
     fields: &mut HeaderMap,
 ) -> Relay {
+    let owed = exchange.take_owed();
+    let relay = if owed.is_empty() {
+        relay
+    } else {
+        return joined(exchange, relay, owed, status, fields).await;
+    };
     if !exchange.asks_rules() {
         return relay;
     }
@@ -87,7 +99,42 @@ pub(super) async fn response(
         }
         return relay.with_rules(Form::Events);
     }
-    let mut relay = relay.with_rules(Form::Document);
+    document(relay.with_rules(Form::Document), status, fields).await
+}
+
+/// As [`response`], and brings our answers to some entries of a batch with the server's answer to the rest.
+///
+/// Source: MCP 2025-03-26, Transports: one JSON array, or several events; a status counts for the whole POST.
+async fn joined(
+    exchange: &Arc<Exchange>,
+    mut relay: Relay,
+    owed: Vec<Bytes>,
+    status: &mut StatusCode,
+    fields: &mut HeaderMap,
+) -> Relay {
+    let is_stream = BodyKind::of_fields(fields) == BodyKind::Events;
+    if !status.is_success() || is_stream && change::is_encoded(fields) {
+        relay.warn(UNJOINED);
+        return relay;
+    }
+    tell_joined(exchange, owed.len());
+    if is_stream {
+        let relay = relay.saying(&as_batch(&owed));
+        return if exchange.asks_rules() {
+            relay.with_rules(Form::Events)
+        } else {
+            relay
+        };
+    }
+    let mut relay = document(relay.with_rules_joining(Form::Document, owed), status, fields).await;
+    if relay.has_unjoined() {
+        relay.warn(UNJOINED);
+    }
+    relay
+}
+
+/// Waits for what is held of a document.
+async fn document(mut relay: Relay, status: &mut StatusCode, fields: &mut HeaderMap) -> Relay {
     let outcome = relay.decided().await;
     if outcome.is_silent {
         return std::future::pending().await;
@@ -168,6 +215,16 @@ async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> 
     exchange.end_direction(Direction::ServerToClient, EndKind::Complete);
     outbox.flush().await;
     response
+}
+
+fn tell_joined(exchange: &Exchange, count: usize) {
+    exchange.tell_now(Event::Rewritten(Box::new(RewrittenObserved {
+        exchange: exchange.id,
+        session: exchange.session().map(|session| session.id),
+        direction: Direction::ServerToClient,
+        rewrites: vec![format!("answers to entries of the batch joined: {count}")],
+        findings: Vec::new(),
+    })));
 }
 
 /// A response that breaks off before its first byte.

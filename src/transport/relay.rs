@@ -167,13 +167,30 @@ impl Relay {
     }
 
     /// Asks the rules about what passes, from the first byte on.
-    pub(crate) fn with_rules(mut self, form: Form) -> Self {
+    pub(crate) fn with_rules(self, form: Form) -> Self {
+        self.with_rules_joining(form, Vec::new())
+    }
+
+    /// As [`Relay::with_rules`], and has answers of ours go on with the document.
+    pub(crate) fn with_rules_joining(mut self, form: Form, answers: Vec<Bytes>) -> Self {
         let mut lane = Lane::new(Arc::clone(&self.exchange), self.direction, form, false);
+        lane.join(answers);
         if self.is_done {
             lane.finish(None);
         }
         self.lane = Some(Box::new(lane));
         self
+    }
+
+    /// Says a message of ours before all events of a stream.
+    pub(crate) fn saying(mut self, message: &Bytes) -> Self {
+        self.waiting.push_back(Ok(Frame::data(as_event(message))));
+        self
+    }
+
+    /// Whether what came was no document that answers could be joined to.
+    pub(crate) fn has_unjoined(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.has_unjoined())
     }
 
     /// How many bytes go on, if that is known.

@@ -6,6 +6,7 @@
 )]
 
 mod asked;
+mod batches;
 mod bytes;
 mod crowd;
 mod ends;

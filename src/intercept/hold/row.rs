@@ -52,6 +52,8 @@ pub struct HeldFacts {
     pub side: Side,
     /// The client's address without its port.
     pub address: String,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub batch: Option<(u32, u32)>,
     /// Whether its sender can be answered in the place of its receiver.
     pub is_answerable: bool,
     /// What came.
@@ -87,6 +89,8 @@ pub enum HeldState {
     Queued,
     /// Somebody edits it.
     Editing,
+    /// It is decided about, and goes on once the other held messages of its batch are.
+    Decided,
 }
 
 /// One line of the queue.
@@ -130,6 +134,9 @@ pub struct HeldRow {
     pub server: String,
     /// Name of the client.
     pub client: Option<String>,
+    /// Which message of a batch it is, from 1, and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<(u32, u32)>,
     /// Bytes of what came.
     pub size: u64,
     /// The rule that held it.
@@ -209,6 +216,7 @@ impl HeldFacts {
             rpc_id: self.rpc_id.clone(),
             server: self.server.clone(),
             client: self.client.clone(),
+            batch: self.batch,
             size: self.payload.len() as u64,
             rule: self.rule.clone(),
             on_expire: self.on_expire,
@@ -230,9 +238,10 @@ impl HeldFacts {
         };
         let is_batch = self.payload.trim_ascii_start().starts_with(b"[");
         match (decision, self.kind) {
-            (Decision::Answer(_), _) if is_batch => {
-                unfit("a batch", "edit it, forward it or refuse it as a whole")
-            }
+            (Decision::Answer(_), _) if is_batch => unfit(
+                "a batch",
+                "it could not be taken apart; edit it, forward it or refuse it as a whole",
+            ),
             (Decision::Answer(_), RowKind::Request) if self.is_answerable => Ok(()),
             (Decision::Answer(_), RowKind::Request) => unfit("a request of the server", NO_WAY_BACK),
             (Decision::Answer(_), _) => unfit("no request", "only requests can be answered"),

@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) fields: Vec<(String, Option<String>)>,
     /// The document is another one now, in no content coding.
     pub(crate) is_changed: bool,
+    /// Answers to entries of a batch that goes on without them: they go back with the answer to the rest.
+    pub(crate) joins: Vec<Bytes>,
 }
 
 /// An answer in the place of a server.
@@ -44,7 +46,7 @@ pub(crate) struct Reply {
 }
 
 /// What is done with a frame, whoever decided it.
-struct Deed {
+pub(super) struct Deed {
     ending: Ending,
     actor: Actor,
     /// What went on in the place of the payload.
@@ -88,6 +90,7 @@ impl Lane {
                 let due = *due;
                 return self.poll_delay(cx, due, on);
             }
+            Fate::Batch(_) => return self.poll_batch(cx, on),
             Fate::Trickle { .. } => return self.poll_trickle(cx, on),
         }
         Poll::Ready(())
@@ -319,7 +322,7 @@ impl Lane {
     }
 
     /// Does what a rule says.
-    fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
+    pub(super) fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
         match &rule.verdict {
             Verdict::Replace(changes) => self.replace(entry, changes, &rule.name, on),
             Verdict::Answer { result } => match self.answer_from(entry, result) {
@@ -362,7 +365,7 @@ impl Lane {
             .map(|noted| noted.payload.clone())
             .unwrap_or_default();
         if words::is_batch(&payload) {
-            return Err("a batch is answered message by message, which a rule cannot do".to_owned());
+            return Err("the batch is broken or too long to be taken apart".to_owned());
         }
         let result = template::fill(result, &payload).map_err(|error| error.to_string())?;
         Ok(template::answer(&payload, &result).into())
@@ -444,7 +447,7 @@ impl Lane {
     }
 
     /// Does what was decided.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         entry: &Entry,
         decision: &Decision,
@@ -505,7 +508,7 @@ impl Lane {
 
     /// Fields of the head that say the same as the body have to follow it (MCP 2026-07-28, Transports).
     fn follow_up(&mut self, entry: &Entry, payload: &[u8]) {
-        if self.form != Form::Document || self.direction != Direction::ClientToServer {
+        if entry.form != Form::Document || self.direction != Direction::ClientToServer {
             return;
         }
         let Some(noted) = &entry.noted else { return };
@@ -521,16 +524,16 @@ impl Lane {
     }
 
     /// A payload as the lane carries it.
-    fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
-        match self.form {
-            Form::Document => payload.clone(),
+    pub(super) fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
+        match entry.form {
+            Form::Document | Form::Entry => payload.clone(),
             Form::Messages => reframed(&entry.bytes, payload),
             Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
             Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
         }
     }
 
-    fn is_request(&self, entry: &Entry) -> bool {
+    pub(super) fn is_request(&self, entry: &Entry) -> bool {
         let noted = entry.noted.as_ref();
         noted.is_some_and(|noted| self.kind_of(noted) == RowKind::Request)
     }
@@ -540,7 +543,7 @@ impl Lane {
         if self.direction == Direction::ServerToClient && self.is_request(entry) {
             return self.answer_server(entry, message, on);
         }
-        match (self.form, self.direction) {
+        match (entry.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
                 self.outcome.reply = Some(Reply {
                     status: 200,
@@ -561,7 +564,7 @@ impl Lane {
         match self.form {
             Form::Lines => on.back.push(message),
             Form::Events => self.exchange.post_as_client(message),
-            Form::Document | Form::Messages => {}
+            Form::Document | Form::Messages | Form::Entry => {}
         }
     }
 
@@ -594,7 +597,7 @@ impl Lane {
             self.answer_server(entry, message.clone(), on);
             return self.deed(ending, actor, self.is_answerable().then_some(message));
         }
-        match (self.form, refusal) {
+        match (entry.form, refusal) {
             (Form::Document, Refusal::Status(status)) if from_client => {
                 self.outcome.reply = Some(Reply {
                     status: *status,
@@ -628,7 +631,7 @@ impl Lane {
             .noted
             .as_ref()
             .is_some_and(|noted| !noted.messages.is_empty());
-        match (self.form, self.direction, refusal) {
+        match (entry.form, self.direction, refusal) {
             (Form::Document, Direction::ClientToServer, Refusal::Status(status)) => {
                 self.outcome.reply = Some(Reply {
                     status: *status,
@@ -652,8 +655,8 @@ impl Lane {
         self.deed(ending, actor, None)
     }
 
-    fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
-        match (self.form, self.direction) {
+    pub(super) fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
+        match (entry.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
                 if self.is_request(entry) {
                     self.outcome.is_silent = true;
@@ -676,7 +679,7 @@ impl Lane {
                         .push(words::resume_point(&id, self.knows_empty_events()));
                 }
             }
-            (Form::Lines | Form::Messages, _) => {}
+            (Form::Lines | Form::Messages | Form::Entry, _) => {}
         }
     }
 
@@ -697,7 +700,7 @@ impl Lane {
         Deed { ending, actor, sent }
     }
 
-    fn tell(
+    pub(super) fn tell(
         &self,
         entry: &Entry,
         hold: Option<crate::ids::HoldId>,
@@ -711,6 +714,7 @@ impl Lane {
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
+            batch: noted.batch,
             hold,
             rule,
             ending: Some(deed.ending),

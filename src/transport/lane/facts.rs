@@ -16,27 +16,41 @@ use super::{Chosen, Fate, Form, Lane, Noted};
 impl Lane {
     /// What becomes of a frame that came just now.
     pub(super) fn fate_of(&mut self, noted: &Noted) -> Fate {
+        if !self.joins.is_empty()
+            && let Some(fate) = self.fate_of_joined(noted)
+        {
+            return fate;
+        }
+        if let Some(fate) = self.fate_of_batch(noted) {
+            return fate;
+        }
+        let is_up = self.queue.is_empty();
+        let chosen = self.choice_of(noted);
+        chosen.map_or(Fate::Pass, |rule| self.fate_by(noted, rule, is_up))
+    }
+
+    /// What is to be done with it.
+    pub(super) fn choice_of(&self, noted: &Noted) -> Option<Chosen> {
         let holds = &self.exchange.hub.interceptor.holds;
         if let Some(call) = noted.cancels()
             && holds.cancel(call)
         {
             // The request goes nowhere, so its cancel has nobody to reach.
-            return Fate::Do {
-                rule: Chosen {
-                    name: "cancelled while held".into(),
-                    verdict: Verdict::Drop { is_silent: true },
-                    on_expire: None,
-                    delay: Duration::ZERO,
-                },
-                is_due: None,
-            };
+            return Some(Chosen {
+                name: "cancelled while held".into(),
+                verdict: Verdict::Drop { is_silent: true },
+                on_expire: None,
+                delay: Duration::ZERO,
+            });
         }
-        let Some(rule) = self.step(noted).or_else(|| self.choose(noted)) else {
-            return Fate::Pass;
-        };
+        self.step(noted).or_else(|| self.choose(noted))
+    }
+
+    /// What becomes of it by a rule.
+    pub(super) fn fate_by(&self, noted: &Noted, rule: Chosen, is_up: bool) -> Fate {
         match rule.verdict {
             Verdict::Forward | Verdict::Log => Fate::Pass,
-            Verdict::Hold => self.hold(noted, rule, self.queue.is_empty()),
+            Verdict::Hold => self.hold(noted, rule, is_up),
             _ => Fate::Do { rule, is_due: None },
         }
     }
@@ -144,9 +158,10 @@ impl Lane {
             client: client.map(|client| client.to_string()),
             side: self.exchange.side,
             address: self.exchange.client().to_string(),
+            batch: noted.batch,
             is_answerable: self.is_answerable(),
             payload: noted.payload.clone(),
-            head: self.head(),
+            head: self.head().filter(|_| noted.batch.is_none()),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
             budget: budget.time,
@@ -159,7 +174,7 @@ impl Lane {
         match (self.direction, self.form) {
             (Direction::ClientToServer, _) | (_, Form::Lines) => true,
             (Direction::ServerToClient, Form::Events) => self.exchange.has_way(),
-            (Direction::ServerToClient, Form::Document | Form::Messages) => false,
+            (Direction::ServerToClient, Form::Document | Form::Messages | Form::Entry) => false,
         }
     }
 
@@ -181,6 +196,7 @@ impl Lane {
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
+            batch: noted.batch,
             hold: Some(hold),
             rule: Arc::clone(&rule.name),
             ending: None,

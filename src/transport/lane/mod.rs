@@ -4,6 +4,7 @@
 //! What no rule touches goes on as the bytes that came. While a message is held, what follows it in its lane waits; other
 //! lanes run. What may wait is bounded by `max_lane_events` and `max_lane_bytes`; beyond, the sender waits.
 
+mod batch;
 mod carry;
 mod cutting;
 mod facts;
@@ -31,6 +32,8 @@ use crate::snapshot::{Carrier, Direction};
 
 use super::exchange::Exchange;
 
+use batch::Batch;
+pub(crate) use batch::as_batch;
 pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
@@ -55,6 +58,8 @@ pub(crate) struct Noted {
     /// The content coding that was undone for the payload.
     pub(crate) coding: Option<Arc<str>>,
     pub(crate) sse: Option<SseObserved>,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub(crate) batch: Option<(u32, u32)>,
 }
 
 /// What goes on, and what is to be told.
@@ -89,6 +94,8 @@ pub(crate) struct Lane {
     outcome: Outcome,
     /// What somebody has done to the head of what is decided about.
     head: HeadEdit,
+    /// Answers of ours that are to go on with the document that comes.
+    joins: Vec<Bytes>,
     is_over: bool,
     is_closed: bool,
 }
@@ -97,6 +104,7 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 struct Entry {
     bytes: Bytes,
+    form: Form,
     noted: Option<Noted>,
     fate: Fate,
     came: Instant,
@@ -123,6 +131,8 @@ enum Fate {
         decided: Decided,
         due: Instant,
     },
+    /// Each message of a batch has a fate of its own.
+    Batch(Box<Batch>),
     /// It goes on slowly.
     Trickle {
         rest: Bytes,
@@ -166,6 +176,7 @@ impl Noted {
             is_cut: frame.is_cut,
             coding: frame.coding.clone(),
             sse: frame.sse.clone(),
+            batch: None,
         }
     }
 
@@ -207,6 +218,7 @@ impl Lane {
             last_sent: Instant::now(),
             outcome: Outcome::default(),
             head: HeadEdit::default(),
+            joins: Vec::new(),
             is_over: false,
             is_closed: false,
         }
@@ -218,6 +230,16 @@ impl Lane {
         let mut pieces = std::mem::take(&mut self.pieces);
         self.cutting.push(chunk, &mut pieces);
         self.take(&mut pieces);
+    }
+
+    /// Has answers of ours go on with the document that comes.
+    pub(crate) fn join(&mut self, answers: Vec<Bytes>) {
+        self.joins = answers;
+    }
+
+    /// Whether what came was no answer that ours could be joined to.
+    pub(crate) fn has_unjoined(&self) -> bool {
+        !self.joins.is_empty()
     }
 
     /// Takes bytes that nobody is asked about: they keep their place.
@@ -260,6 +282,7 @@ impl Lane {
             is_cut: false,
             coding: None,
             sse: None,
+            batch: None,
         }
     }
 
@@ -345,6 +368,7 @@ impl Lane {
     fn put_plain(&mut self, bytes: Bytes, fate: Fate) {
         self.queue_up(Entry {
             bytes,
+            form: self.form,
             noted: None,
             fate,
             came: Instant::now(),
@@ -367,6 +391,7 @@ impl Lane {
         };
         self.queue_up(Entry {
             bytes,
+            form: self.form,
             noted,
             fate,
             came: Instant::now(),
@@ -383,7 +408,7 @@ impl Lane {
                 Some(decoded) => decoded,
                 None => return noted,
             },
-            Form::Document | Form::Messages => bytes.clone(),
+            Form::Document | Form::Messages | Form::Entry => bytes.clone(),
             Form::Lines => bytes.slice(..line_content(bytes).len()),
             Form::Events => {
                 let is_first = noted.frame == 0;
@@ -446,7 +471,7 @@ impl Lane {
 
     /// Somebody wants messages of this lane in another order.
     fn take_moves(&mut self) {
-        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. });
+        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. } | Fate::Batch(_));
         if !self.queue.front().is_some_and(is_held) {
             return;
         }
@@ -480,6 +505,9 @@ impl Lane {
     /// Whoever is not at the head any more waits again.
     fn step_down(&mut self) {
         for entry in self.queue.iter_mut().skip(1) {
+            if let Fate::Batch(batch) = &mut entry.fate {
+                batch.step_down();
+            }
             if let Fate::Wait { ticket, is_up } = &mut entry.fate
                 && std::mem::replace(is_up, false)
             {
@@ -489,13 +517,14 @@ impl Lane {
     }
 
     fn note_queue(&self) {
-        if let Some(Entry {
-            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-            bytes,
-            ..
-        }) = self.queue.front()
-        {
-            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - bytes.len());
+        let Some(head) = self.queue.front() else { return };
+        let ticket = match &head.fate {
+            Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => Some(ticket),
+            Fate::Batch(batch) => batch.first_held(),
+            _ => None,
+        };
+        if let Some(ticket) = ticket {
+            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - head.bytes.len());
         }
     }
 
@@ -547,29 +576,38 @@ impl Lane {
     fn give_up_queue(&mut self) {
         self.queued_bytes = 0;
         self.comments = 0;
-        for entry in self.queue.drain(..) {
-            if let Entry {
-                fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-                noted: Some(noted),
-                came,
-                ..
-            } = &entry
-            {
-                ticket.orphan();
-                self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
-                    exchange: self.exchange.id,
-                    session: self.exchange.session().map(|session| session.id),
-                    direction: self.direction,
-                    frame: noted.frame,
-                    hold: Some(ticket.facts().id),
-                    rule: ticket.facts().rule.as_str().into(),
-                    ending: Some(Ending::Orphaned),
-                    actor: Actor::Peer,
-                    held_for: came.elapsed(),
-                    sent: None,
-                })));
+        for entry in std::mem::take(&mut self.queue) {
+            match entry.fate {
+                Fate::Batch(batch) => batch.entries.iter().for_each(|entry| self.orphan(entry)),
+                _ => self.orphan(&entry),
             }
         }
+    }
+
+    fn orphan(&self, entry: &Entry) {
+        let Entry {
+            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
+            noted: Some(noted),
+            came,
+            ..
+        } = entry
+        else {
+            return;
+        };
+        ticket.orphan();
+        self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
+            exchange: self.exchange.id,
+            session: self.exchange.session().map(|session| session.id),
+            direction: self.direction,
+            frame: noted.frame,
+            batch: noted.batch,
+            hold: Some(ticket.facts().id),
+            rule: ticket.facts().rule.as_str().into(),
+            ending: Some(Ending::Orphaned),
+            actor: Actor::Peer,
+            held_for: came.elapsed(),
+            sent: None,
+        })));
     }
 }
 

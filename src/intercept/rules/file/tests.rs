@@ -267,7 +267,7 @@ fn a_mistake_is_told_with_its_place() {
         ),
         (
             "replace = { patch = [{ op = \"test\", path = \"/a\", value = 1 }, { op = \"delete\", path = \"/a\" }] }",
-            "line 3, column 64: `patch` of the rule `r`: operation 2 of the patch: its `op` cannot be `delete`; known are add, remove, replace, move, copy and test",
+            "line 3, column 63: `patch` of the rule `r`: operation 2 of the patch: its `op` cannot be `delete`; known are add, remove, replace, move, copy and test",
         ),
         (
             "replace = { patch = '[{\"op\":\"replce\",\"path\":\"/a\",\"value\":1}]' }",
@@ -388,12 +388,16 @@ fn path() -> impl Strategy<Value = String> {
     ]
 }
 
+fn operation() -> impl Strategy<Value = String> {
+    json().prop_map(|value| format!("{{\"op\": \"add\", \"path\": \"/a\", \"value\": {value}}}"))
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (path(), json()).prop_map(|(path, value)| Change::Set { path, value }),
         path().prop_map(|path| Change::Remove { path }),
-        prop::collection::vec(json(), 0..3)
-            .prop_map(|values| Change::Patch(format!("[{}]", values.join(", ")))),
+        prop::collection::vec(operation(), 0..3)
+            .prop_map(|operations| Change::Patch(format!("[{}]", operations.join(", ")))),
         json().prop_map(Change::Merge),
         ("[A-Za-z-]{1,4}", "[ -~]{0,5}").prop_map(|(name, value)| Change::SetHeader { name, value }),
         "[a-z-]{1,4}".prop_map(|name| Change::RemoveHeader { name }),
