@@ -146,6 +146,9 @@ impl Observed {
             let bytes = settled.bytes as u64;
             self.writer.put(&FromProxy::Settled { stream, bytes }, b"")?;
         }
+        if settled.is_closed {
+            self.writer.put(&FromProxy::Close, b"")?;
+        }
         let other = match stream {
             RunPipe::In => RunPipe::Out,
             RunPipe::Out | RunPipe::Err => RunPipe::In,

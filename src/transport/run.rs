@@ -227,6 +227,7 @@ impl Run {
             lane: None,
             notes: Vec::new(),
             asked: 0,
+            is_closed: false,
             is_done: false,
             exchange: Arc::clone(&self.exchange),
         }
@@ -265,6 +266,8 @@ pub struct RunTap {
     notes: Vec<Noted>,
     /// Bytes that were asked about and are not settled.
     asked: usize,
+    /// It was said that a rule has closed the pipe.
+    is_closed: bool,
     is_done: bool,
     // Dropped last: its drop may tell the end of the run.
     exchange: Arc<Exchange>,
@@ -316,11 +319,13 @@ impl RunTap {
         }
         let bytes = self.asked.saturating_sub(waiting);
         self.asked -= bytes;
-        if bytes == 0 && on.pieces.is_empty() && on.back.is_empty() {
+        let is_closed = progress == Progress::Closed && !std::mem::replace(&mut self.is_closed, true);
+        if bytes == 0 && on.pieces.is_empty() && on.back.is_empty() && !is_closed {
             return Poll::Pending;
         }
         Poll::Ready(Settled {
             bytes,
+            is_closed,
             onward: on.pieces,
             back: on.back,
         })
@@ -413,6 +418,8 @@ pub(crate) struct Settled {
     pub(crate) onward: Vec<Bytes>,
     /// Messages for whoever said them.
     pub(crate) back: Vec<Bytes>,
+    /// A rule has closed the pipe behind what goes on: told once.
+    pub(crate) is_closed: bool,
 }
 
 impl Drop for RunTap {

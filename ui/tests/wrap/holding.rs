@@ -17,7 +17,7 @@ use shadowcat::ids::HoldId;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::Actor;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Fault, Hits, Rule, Verdict};
 use shadowcat::snapshot::{Command as EngineCommand, Reply};
 
 use super::binary::Headless;
@@ -42,7 +42,10 @@ impl Holding {
             on_expire: None,
         };
         let result = r#"{"gated":true}"#.to_owned();
+        let fault = |name: &str, when: &str, fault| rule(name, when, Verdict::Fault(fault));
         let rules = vec![
+            fault("close", "dir:c2s tool:close", Fault::Close),
+            fault("truncate", "dir:s2c tool:truncate", Fault::Truncate { bytes: 7 }),
             rule("gate", "dir:c2s tool:gate", Verdict::Answer { result }),
             rule(
                 "test",
@@ -191,6 +194,22 @@ fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
     assert!(wrapped.line() == large, "the line passed changed");
     assert_eq!(wrapped.line(), call(2, "free", ""));
     saying.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_fault_that_closes_a_pipe_is_the_end_of_the_server_to_its_client() {
+    for (tool, rest) in [("close", ""), ("truncate", "{\"jsonr")] {
+        let home = Home::new();
+        let proxy = Holding::start(&home);
+        let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+        until_gated(&mut wrapped);
+        wrapped.say(&format!("{}\n{}\n", call(1, tool, "a"), call(2, "held", "b")));
+        // The input is open: it is the server that ends.
+        let input = wrapped.input.take();
+        let (said, _) = wrapped.rest();
+        assert_eq!(String::from_utf8(said).unwrap(), rest, "{tool}");
+        drop((input, proxy));
+    }
 }
 
 /// How a proxy of its own process ends.
