@@ -10,6 +10,7 @@ use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
 use super::change;
+use super::early;
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
 use super::lane::{Form, Outcome, Reply, as_batch};
@@ -32,6 +33,14 @@ pub(super) enum Fate {
     Answered(Response<ReplyBody>),
 }
 
+/// How far a request is that rules were asked about.
+pub(super) enum Progress {
+    /// It is known what becomes of it.
+    Decided(Fate),
+    /// It is held, and its client is to get an event stream meanwhile: [`go_on`] waits for the rest.
+    Early(Box<Relay>),
+}
+
 /// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head. Notes the way it came
 /// where a request of the server may have to be answered that way.
 ///
@@ -42,17 +51,35 @@ pub(super) async fn request(
     exchange: &Arc<Exchange>,
     relay: Relay,
     parts: &mut Parts,
-) -> Fate {
+) -> Progress {
     let asks_rules = exchange.asks_rules();
     // On a stream that was asked for with GET, rules may be armed long after it has begun.
     if asks_rules || parts.method == Method::GET {
         exchange.came(Way::of(connection, &parts.uri, &parts.headers));
     }
     if !asks_rules {
-        return Fate::Onward(Box::new(relay));
+        return Progress::Decided(Fate::Onward(Box::new(relay)));
     }
     let mut relay = relay.with_rules(Form::Document);
+    let may_be_early = parts.method == Method::POST && early::is_accepted(&parts.headers);
+    let outcome = match relay.decided_or_early().await {
+        Some(outcome) => outcome,
+        None if may_be_early && !exchange.is_answered_elsewhere() => return Progress::Early(Box::new(relay)),
+        None => relay.decided().await,
+    };
+    Progress::Decided(carried_out(exchange, relay, outcome, parts).await)
+}
+
+/// Waits for what is held of a request whose client has got an event stream.
+///
+/// # Cancel safety
+/// As [`request`].
+pub(super) async fn go_on(exchange: &Arc<Exchange>, mut relay: Relay, parts: &mut Parts) -> Fate {
     let outcome = relay.decided().await;
+    carried_out(exchange, relay, outcome, parts).await
+}
+
+async fn carried_out(exchange: &Arc<Exchange>, relay: Relay, outcome: Outcome, parts: &mut Parts) -> Fate {
     if outcome.is_silent {
         // Nobody hears of it any more; its client leaves when it has waited enough.
         return std::future::pending().await;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::session::observation::Observation;
 use crate::snapshot::{Direction, EndKind};
 
+use super::early::EarlyStream;
 use super::exchange::Exchange;
 use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, as_event};
 use super::reader::{BodyReader, Draft};
@@ -203,20 +204,43 @@ impl Relay {
     /// # Cancel safety
     /// Dropped with its relay when the client goes away: what is held ends as orphaned.
     pub(crate) async fn decided(&mut self) -> Outcome {
-        std::future::poll_fn(|cx| {
-            loop {
-                ready!(self.outbox.poll_flush(cx));
-                match self.poll_lane(cx) {
-                    _ if self.lane.as_ref().is_some_and(|lane| lane.lets_pass()) => return Poll::Ready(()),
-                    Some(Progress::Empty) if self.is_over() => return Poll::Ready(()),
-                    None | Some(Progress::Closed) => return Poll::Ready(()),
-                    Some(Progress::Full) => return Poll::Pending,
-                    Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
-                    Some(_) => ready!(self.poll_source(cx)),
-                }
+        std::future::poll_fn(|cx| self.poll_decided(cx)).await;
+        self.outcome()
+    }
+
+    /// As [`Relay::decided`]; `None` as soon as a rule holds it whose client is to get an event stream meanwhile.
+    pub(crate) async fn decided_or_early(&mut self) -> Option<Outcome> {
+        let is_decided = std::future::poll_fn(|cx| match self.poll_decided(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if self.wants_early_stream() => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        });
+        if is_decided.await {
+            Some(self.outcome())
+        } else {
+            None
+        }
+    }
+
+    fn wants_early_stream(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.wants_early_stream())
+    }
+
+    fn poll_decided(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.outbox.poll_flush(cx));
+            match self.poll_lane(cx) {
+                _ if self.lane.as_ref().is_some_and(|lane| lane.lets_pass()) => return Poll::Ready(()),
+                Some(Progress::Empty) if self.is_over() => return Poll::Ready(()),
+                None | Some(Progress::Closed) => return Poll::Ready(()),
+                Some(Progress::Full) => return Poll::Pending,
+                Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
+                Some(_) => ready!(self.poll_source(cx)),
             }
-        })
-        .await;
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
         self.lane
             .as_mut()
             .map(|lane| lane.take_outcome())
@@ -682,6 +706,8 @@ pub(crate) enum ReplyBody {
     Relay(Box<Relay>),
     /// Our own.
     Own(Option<Bytes>),
+    /// One that began before the server was asked.
+    Early(Box<EarlyStream>),
     /// One that breaks off at once.
     Broken,
 }
@@ -696,6 +722,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_next(cx),
+            Self::Early(stream) => stream.poll_next(cx),
             Self::Broken => Poll::Ready(Some(Err(BodyError::GivenUp("closed by a rule")))),
             Self::Own(text) => Poll::Ready(
                 text.take()
@@ -708,7 +735,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Relay(relay) => relay.is_end_stream(),
-            Self::Broken => false,
+            Self::Early(_) | Self::Broken => false,
             Self::Own(text) => text.as_ref().is_none_or(Bytes::is_empty),
         }
     }
@@ -716,7 +743,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Relay(relay) => relay.size_hint(),
-            Self::Broken => SizeHint::default(),
+            Self::Early(_) | Self::Broken => SizeHint::default(),
             Self::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

@@ -9,6 +9,7 @@ mod asked;
 mod batches;
 mod bytes;
 mod crowd;
+mod early;
 mod ends;
 mod order;
 mod peers;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, HoldId, ProxySessionId, Side};
 use crate::intercept::edit::FieldChanges;
-use crate::intercept::rule::{OnExpire, Refusal};
+use crate::intercept::rule::{OnExpire, Refusal, WhileHeld};
 use crate::snapshot::{Carrier, Direction, Head, RowKind};
 
 use super::{Decision, HoldError};
@@ -64,6 +64,8 @@ pub struct HeldFacts {
     pub rule: String,
     /// What happens when its time is over.
     pub on_expire: OnExpire,
+    /// What its client gets meanwhile.
+    pub while_held: WhileHeld,
     /// How long its client will bear it, counted from its arrival.
     pub budget: Duration,
     /// How that is known.

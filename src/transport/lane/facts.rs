@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::codec::envelope::MessageKind;
 use crate::ids::{CallId, HoldId};
 use crate::intercept::hold::{Actor, HeldFacts};
-use crate::intercept::rule::{OnExpire, Verdict};
+use crate::intercept::rule::{OnExpire, Verdict, WhileHeld};
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
 use crate::snapshot::{Direction, RowKind};
 
 use super::subject::OnItsWay;
-use super::{Chosen, Fate, Form, Lane, Noted};
+use super::{Chosen, Entry, Fate, Form, Lane, Noted};
 
 impl Lane {
     /// What becomes of a frame that came just now.
@@ -40,6 +40,7 @@ impl Lane {
                 name: "cancelled while held".into(),
                 verdict: Verdict::Drop { is_silent: true },
                 on_expire: None,
+                while_held: WhileHeld::default(),
                 delay: Duration::ZERO,
             });
         }
@@ -53,6 +54,22 @@ impl Lane {
             Verdict::Hold => self.hold(noted, rule, is_up),
             _ => Fate::Do { rule, is_due: None },
         }
+    }
+
+    /// Whether a request that came alone is held, and its client is to get an event stream at once. Never for the
+    /// handshake, whose answer has fields that the client needs.
+    pub(crate) fn wants_early_stream(&self) -> bool {
+        let Some(Entry {
+            fate: Fate::Wait { ticket, .. },
+            ..
+        }) = self.queue.front()
+        else {
+            return false;
+        };
+        let facts = ticket.facts();
+        let is_request = facts.kind == RowKind::Request && facts.direction == Direction::ClientToServer;
+        let is_handshake = facts.method.as_deref() == Some("initialize");
+        facts.while_held.early_stream && is_request && !is_handshake
     }
 
     /// Puts a frame into the table of held messages and tells of it, if anything is held at all.
@@ -89,6 +106,7 @@ impl Lane {
             name: "step".into(),
             verdict: Verdict::Hold,
             on_expire: None,
+            while_held: WhileHeld::default(),
             delay: Duration::ZERO,
         })
     }
@@ -111,6 +129,7 @@ impl Lane {
                 name: rule.name.as_str().into(),
                 verdict: rule.verdict.clone(),
                 on_expire: rule.on_expire,
+                while_held: rule.while_held,
                 delay: chosen.rule.delay(),
             })
         })
@@ -164,6 +183,7 @@ impl Lane {
             head: self.head().filter(|_| noted.batch.is_none()),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
+            while_held: rule.while_held,
             budget: budget.time,
             budget_source: budget.source,
         }

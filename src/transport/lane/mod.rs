@@ -26,7 +26,7 @@ use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::ids::HoldId;
 use crate::intercept::hold::{Actor, Decided, Ending, HeadEdit, Ticket};
-use crate::intercept::rule::{Fault, Verdict};
+use crate::intercept::rule::{Fault, Verdict, WhileHeld};
 use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
 use crate::snapshot::{Carrier, Direction};
 
@@ -40,7 +40,7 @@ pub(crate) use cutting::Form;
 pub(crate) use words::as_event;
 
 /// What keeps a held event stream alive.
-const COMMENT: &[u8] = b": held\n\n";
+pub(crate) const COMMENT: &[u8] = b": held\n\n";
 /// How often a lane without a place in the table asks for one, and one that a rule delays whether rules still act.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// What an event stream may begin with.
@@ -147,6 +147,7 @@ struct Chosen {
     name: Arc<str>,
     verdict: Verdict,
     on_expire: Option<crate::intercept::rule::OnExpire>,
+    while_held: WhileHeld,
     /// How much later it goes on, by a verdict of delay.
     delay: Duration,
 }

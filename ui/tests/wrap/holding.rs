@@ -17,7 +17,7 @@ use shadowcat::ids::HoldId;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::Actor;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::intercept::rule::{Fault, Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Fault, Hits, Rule, Verdict, WhileHeld};
 use shadowcat::snapshot::{Command as EngineCommand, Reply};
 
 use super::binary::Headless;
@@ -40,6 +40,7 @@ impl Holding {
             hits: Hits::Always,
             verdict,
             on_expire: None,
+            while_held: WhileHeld::default(),
         };
         let result = r#"{"gated":true}"#.to_owned();
         let fault = |name: &str, when: &str, fault| rule(name, when, Verdict::Fault(fault));

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::intercept::edit::Change;
 use crate::intercept::filter::Filter;
-use crate::intercept::rule::{Fault, Hits, OnExpire, Refusal, Verdict};
+use crate::intercept::rule::{Fault, Hits, OnExpire, Refusal, Verdict, WhileHeld};
 use crate::intercept::rules::MAX_RULES;
 use crate::snapshot::Direction;
 
@@ -23,6 +23,7 @@ fn hold(name: &str) -> Rule {
         hits: Hits::Always,
         verdict: Verdict::Hold,
         on_expire: None,
+        while_held: WhileHeld::default(),
     }
 }
 
@@ -61,6 +62,7 @@ fn a_rule_is_read_with_all_its_keys() {
         direction: Some(Direction::ClientToServer),
         hits: Hits::Nth(3),
         on_expire: Some(OnExpire::Forward),
+        while_held: WhileHeld::default(),
         ..hold("db")
     };
     assert_eq!(parse(text), Ok(vec![expected]));
@@ -285,6 +287,10 @@ fn a_mistake_is_told_with_its_place() {
             "fault = { trunkate = 1 }",
             "line 3, column 9: `fault` cannot be `trunkate`; write \"close\", ",
         ),
+        (
+            "then = \"drop\"\nearly-stream = true",
+            "line 4, column 1: `early-stream` is for rules that hold; write then = \"hold\"",
+        ),
         ("", "line 1, column 1: the rule does not say what to do"),
     ] {
         let message = rule(lines);
@@ -471,16 +477,23 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     ];
     let name = "[a-z\"'\\\\ é]{0,5}x";
     let first = (name, any::<bool>(), when, direction);
-    let second = (any_hits(), any_verdict(), on_expire);
+    let while_held = any::<(bool, bool)>();
+    let second = (any_hits(), any_verdict(), on_expire, while_held);
     (first, second).prop_map(
-        |((name, is_on, when, direction), (hits, verdict, on_expire))| Rule {
-            name,
-            is_on,
-            when: Filter::parse(&when).unwrap(),
-            direction,
-            hits,
-            verdict,
-            on_expire,
+        |((name, is_on, when, direction), (hits, verdict, on_expire, (early_stream, synthetic_progress)))| {
+            Rule {
+                name,
+                is_on,
+                when: Filter::parse(&when).unwrap(),
+                direction,
+                hits,
+                on_expire,
+                while_held: WhileHeld {
+                    early_stream: early_stream && verdict == Verdict::Hold,
+                    synthetic_progress: synthetic_progress && verdict == Verdict::Hold,
+                },
+                verdict,
+            }
         },
     )
 }
