@@ -381,6 +381,9 @@ pub struct FrameLine {
     /// The stream or body ended inside the frame.
     #[serde(default, skip_serializing_if = "is_false")]
     pub fragment: bool,
+    /// The proxy made it up while a message was held.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub synthetic: bool,
     /// Why no message could be read where one was expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,

@@ -443,6 +443,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
         sse: fields.or(parsed),
         messages: Vec::new(),
         unreadable: line.unreadable,
+        is_synthetic: line.synthetic,
     }
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::Envelope;
+use crate::codec::rpc_id::RpcId;
 use crate::ids::{CallId, ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
 use crate::intercept::hold::{Actor, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
@@ -315,6 +316,8 @@ pub struct FrameObserved {
     pub messages: Vec<PlacedMessage>,
     /// Set where a message was expected (a JSON media type, an SSE `message` event with data) and none could be read.
     pub unreadable: Option<String>,
+    /// We made it up ourselves while a message was held.
+    pub is_synthetic: bool,
 }
 
 /// The fields of an SSE block.
@@ -352,8 +355,19 @@ pub struct Placement {
     pub request_method: Option<Arc<str>>,
     /// Tool, uri or prompt of the call's request.
     pub request_name: Option<Arc<str>>,
+    /// How its progress is told, if the call asked for that.
+    pub progress: Option<Box<ProgressTold>>,
     /// What is remarkable: late, duplicate, unknown id, era or header mismatch.
     pub findings: Vec<Finding>,
+}
+
+/// What the sender of a call has been told of its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgressTold {
+    /// The token that it gave.
+    pub token: RpcId,
+    /// The latest value before this message; 0 if there was none.
+    pub before: f64,
 }
 
 /// How a message belongs to its call.

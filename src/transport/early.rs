@@ -18,14 +18,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::codec::envelope::{MessageKind, scan};
 use crate::intercept::rules::template::error_answer;
 use crate::session::observation::{Event, RewrittenObserved};
-use crate::snapshot::Direction;
+use crate::snapshot::{Carrier, Direction};
 
 use super::answer::RPC_CODE;
 use super::change;
 use super::exchange::Exchange;
-use super::lane::{COMMENT, as_event};
-use super::reader::BodyKind;
+use super::lane::{COMMENT, Reported, as_event};
+use super::reader::{BodyKind, BodyReader};
 use super::relay::{BodyError, ReplyBody};
+use super::watchers::Outbox;
 
 /// Most characters of what a server said with an error status that its client hears.
 const MAX_SAID: usize = 2_000;
@@ -39,6 +40,13 @@ pub(crate) struct EarlyStream {
     state: State,
     is_held: Arc<AtomicBool>,
     timer: Pin<Box<Sleep>>,
+    /// What its client is told of the progress of its call.
+    report: Option<Report>,
+}
+
+struct Report {
+    reported: Reported,
+    reader: BodyReader,
 }
 
 enum State {
@@ -84,7 +92,11 @@ impl Holding {
 }
 
 /// Begins an event stream that goes on with the response that `coming` gives.
-pub(super) fn begin<F>(exchange: &Arc<Exchange>, coming: impl FnOnce(Holding) -> F) -> Response<ReplyBody>
+pub(super) fn begin<F>(
+    exchange: &Arc<Exchange>,
+    reported: Option<Reported>,
+    coming: impl FnOnce(Holding) -> F,
+) -> Response<ReplyBody>
 where
     F: Future<Output = Response<ReplyBody>> + Send + 'static,
 {
@@ -101,6 +113,15 @@ where
         exchange: Arc::clone(exchange),
         state: State::Coming(Box::pin(coming)),
         is_held,
+        report: reported.map(|reported| Report {
+            reported,
+            reader: BodyReader::new(
+                BodyKind::Events,
+                None,
+                &exchange.hub.limits,
+                exchange.hub.buffers.lease(exchange.side),
+            ),
+        }),
         timer: Box::pin(sleep_until(
             Instant::now() + exchange.hub.interceptor.holds.comment_every(),
         )),
@@ -126,14 +147,14 @@ impl EarlyStream {
                     Poll::Ready(response) => self.state = State::of(response),
                     Poll::Pending => {
                         ready!(self.poll_comment(cx));
-                        return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
+                        return Poll::Ready(Some(Ok(Frame::data(self.sign_of_life()))));
                     }
                 },
                 State::Flowing(body) => return Pin::new(&mut **body).poll_frame(cx),
                 State::Collecting { body, text, .. } => {
                     match ready!(Pin::new(&mut **body).poll_frame(cx)) {
                         Some(Ok(frame)) => {
-                            text.extend_from_slice(frame.data_ref().map_or(&b""[..], |data| data))
+                            text.extend_from_slice(frame.data_ref().map_or(&b""[..], |data| data));
                         }
                         Some(Err(error)) => {
                             self.state = State::Over;
@@ -162,6 +183,28 @@ impl EarlyStream {
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// A comment, and progress if the rule wants that.
+    fn sign_of_life(&mut self) -> Bytes {
+        let comment = Bytes::from_static(COMMENT);
+        let Some(report) = &mut self.report else {
+            return comment;
+        };
+        let Some(message) = report.reported.next() else {
+            return comment;
+        };
+        let event = as_event(&message);
+        let mut drafts = Vec::new();
+        // What is not told at once is told when this is dropped, beyond all bounds: it is one event in ten seconds.
+        let mut outbox = Outbox::new(Arc::clone(&self.exchange.hub.watchers));
+        report
+            .reader
+            .push(&event, false, outbox.is_recording(), &mut drafts);
+        let what = (Direction::ServerToClient, Carrier::Sse);
+        self.exchange.tell_synthetic(what, &mut drafts, &mut outbox);
+        self.exchange.note_early_frame();
+        [comment, event].concat().into()
     }
 
     /// The document as an event; none for an empty one.

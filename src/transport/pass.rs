@@ -112,7 +112,7 @@ impl Passing {
     /// Answers with an event stream before it is known what becomes of the request.
     fn begin_early(mut self, relay: Relay) -> Response<ReplyBody> {
         let exchange = Arc::clone(&self.exchange);
-        early::begin(&exchange, move |is_held| async move {
+        early::begin(&exchange, relay.early_report(), move |is_held| async move {
             let fate = held::go_on(&self.exchange, relay, &mut self.parts).await;
             is_held.end();
             self.meet(fate).await

@@ -16,7 +16,7 @@ use crate::snapshot::{Direction, EndKind};
 
 use super::early::EarlyStream;
 use super::exchange::Exchange;
-use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, as_event};
+use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, Reported, as_event};
 use super::reader::{BodyReader, Draft};
 use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
@@ -249,8 +249,12 @@ impl Relay {
 
     /// Lets the lane bring on its way what may go.
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Option<Progress> {
+        let may_say = !self.reader.is_inside_frame() && self.stage.is_none();
         let lane = self.lane.as_mut()?;
-        let mut on = Passed::default();
+        let mut on = Passed {
+            may_say,
+            ..Passed::default()
+        };
         let progress = lane.poll(cx, &mut on);
         let at = self.exchange.hub.clock.now();
         for event in on.events {
@@ -258,6 +262,9 @@ impl Relay {
         }
         self.waiting
             .extend(on.pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
+        for message in on.synthetic {
+            self.say_synthetic(&message);
+        }
         if progress == Progress::Closed && !std::mem::replace(&mut self.has_ended, true) {
             self.finish(EndKind::CutByProxy);
             self.behind.clear();
@@ -268,6 +275,22 @@ impl Relay {
             self.waiting.append(&mut self.behind);
         }
         Some(progress)
+    }
+
+    /// Says a message that we made up, between two events.
+    fn say_synthetic(&mut self, message: &Bytes) {
+        let event = as_event(message);
+        self.reader
+            .push(&event, false, self.outbox.is_recording(), &mut self.drafts);
+        let what = (self.direction, self.exchange.carrier(self.direction));
+        self.exchange
+            .tell_synthetic(what, &mut self.drafts, &mut self.outbox);
+        self.waiting.push_back(Ok(Frame::data(event)));
+    }
+
+    /// What the client of a held request is to be told of its progress.
+    pub(crate) fn early_report(&self) -> Option<Reported> {
+        self.lane.as_ref()?.early_report()
     }
 
     /// Rules that were armed since the body began are asked from its next frame on.

@@ -17,7 +17,7 @@ const RULE: &str = "[[rule]]\nname = \"r\"\nwhen = \"dir:c2s\"\nthen = \"hold\"\
 
 async fn early() -> Stage {
     ruled_with(RULE, |config| {
-        config.comment_every = Some(Duration::from_millis(50))
+        config.comment_every = Some(Duration::from_millis(50));
     })
     .await
 }

@@ -20,6 +20,7 @@ mod sdk;
 mod sdks;
 #[path = "../support/mod.rs"]
 mod support;
+mod synthetic;
 mod verdicts;
 
 use support::holding::{breakpoint, decide, held_one, held_rows};

@@ -315,13 +315,13 @@ impl Lane {
         if batch.is_as_it_came(&sum.went) {
             on.pieces.push(frame.bytes.clone());
         } else if sum.went.iter().all(Vec::is_empty) && batch.joined.is_empty() {
-            return self.end_batch(frame, sum, on);
+            return self.end_batch(frame, &sum, on);
         } else {
             let payload = frame
                 .noted
                 .as_ref()
                 .map(|noted| batch.composed(&noted.payload, &sum.went));
-            on.pieces.push(self.carried(frame, &payload.unwrap_or_default()));
+            on.pieces.push(frame.carried(&payload.unwrap_or_default()));
             self.outcome.is_changed = true;
             self.outcome.status = self.outcome.status.or(sum.status);
         }
@@ -335,7 +335,7 @@ impl Lane {
     }
 
     /// Nothing of the batch goes on.
-    fn end_batch(&mut self, frame: &Entry, sum: Sum, on: &mut Passed) {
+    fn end_batch(&mut self, frame: &Entry, sum: &Sum, on: &mut Passed) {
         match (self.form, self.direction) {
             (Form::Document, Direction::ClientToServer) if sum.back.is_empty() && sum.has_silent => {
                 self.outcome.is_silent = true;

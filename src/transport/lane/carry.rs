@@ -53,6 +53,18 @@ pub(super) struct Deed {
     sent: Option<Bytes>,
 }
 
+impl Entry {
+    /// A payload as it was carried.
+    pub(super) fn carried(&self, payload: &Bytes) -> Bytes {
+        match self.form {
+            Form::Document | Form::Entry => payload.clone(),
+            Form::Messages => reframed(&self.bytes, payload),
+            Form::Events => rewrite_data(&self.bytes, &String::from_utf8_lossy(payload)).into(),
+            Form::Lines => words::one_line(payload, self.bytes.ends_with(b"\r\n")),
+        }
+    }
+}
+
 impl Lane {
     /// Brings the head on its way, if it may go.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, on: &mut Passed) -> Poll<()> {
@@ -499,7 +511,7 @@ impl Lane {
                 self.follow_up(entry, &payload);
                 // What somebody says of the head goes before what follows from the body.
                 self.outcome.fields.extend(fields);
-                on.pieces.push(self.carried(entry, &payload));
+                on.pieces.push(entry.carried(&payload));
                 self.outcome.is_changed = true;
                 self.deed(Ending::Edited, actor, Some(payload))
             }
@@ -523,16 +535,6 @@ impl Lane {
         }
     }
 
-    /// A payload as the lane carries it.
-    pub(super) fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
-        match entry.form {
-            Form::Document | Form::Entry => payload.clone(),
-            Form::Messages => reframed(&entry.bytes, payload),
-            Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
-            Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
-        }
-    }
-
     pub(super) fn is_request(&self, entry: &Entry) -> bool {
         let noted = entry.noted.as_ref();
         noted.is_some_and(|noted| self.kind_of(noted) == RowKind::Request)
@@ -553,7 +555,7 @@ impl Lane {
             (_, Direction::ClientToServer) => on.back.push(message),
             (_, Direction::ServerToClient) => {
                 self.outcome.is_changed = true;
-                on.pieces.push(self.carried(entry, &message));
+                on.pieces.push(entry.carried(&message));
             }
         }
     }
@@ -612,7 +614,7 @@ impl Lane {
             // The answer of a client to its server: the error goes on in its place.
             _ => {
                 self.outcome.is_changed = true;
-                on.pieces.push(self.carried(entry, &message));
+                on.pieces.push(entry.carried(&message));
             }
         }
         self.deed(ending, actor, Some(message))

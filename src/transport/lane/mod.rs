@@ -8,6 +8,7 @@ mod batch;
 mod carry;
 mod cutting;
 mod facts;
+mod reporting;
 pub(crate) mod subject;
 mod words;
 
@@ -37,6 +38,7 @@ pub(crate) use batch::as_batch;
 pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
+pub(crate) use reporting::Reported;
 pub(crate) use words::as_event;
 
 /// What keeps a held event stream alive.
@@ -69,6 +71,10 @@ pub(crate) struct Passed {
     pub(crate) events: Vec<Event>,
     /// Messages for whoever sent what came here, where the carrier has a way back.
     pub(crate) back: Vec<Bytes>,
+    /// Whether messages of ours may be said to the client now.
+    pub(crate) may_say: bool,
+    /// Progress that we made up for the client, whichever way the lane goes.
+    pub(crate) synthetic: Vec<Bytes>,
     /// The body is closed here.
     pub(crate) is_closed: bool,
 }
@@ -96,6 +102,9 @@ pub(crate) struct Lane {
     head: HeadEdit,
     /// Answers of ours that are to go on with the document that comes.
     joins: Vec<Bytes>,
+    /// Progress that was made up last, and when.
+    reported: Option<Reported>,
+    last_report: Instant,
     is_over: bool,
     is_closed: bool,
 }
@@ -220,6 +229,8 @@ impl Lane {
             outcome: Outcome::default(),
             head: HeadEdit::default(),
             joins: Vec::new(),
+            reported: None,
+            last_report: Instant::now(),
             is_over: false,
             is_closed: false,
         }
@@ -293,6 +304,7 @@ impl Lane {
             if self.poll_head(cx, on).is_pending() {
                 self.let_comments_by(on);
                 self.keep_alive(cx, on);
+                self.report(cx, on);
                 return self.blocked();
             }
         }

@@ -40,7 +40,10 @@ impl Holding {
             hits: Hits::Always,
             verdict,
             on_expire: None,
-            while_held: WhileHeld::default(),
+            while_held: WhileHeld {
+                synthetic_progress: true,
+                ..WhileHeld::default()
+            },
         };
         let result = r#"{"gated":true}"#.to_owned();
         let fault = |name: &str, when: &str, fault| rule(name, when, Verdict::Fault(fault));
@@ -57,6 +60,7 @@ impl Holding {
         let engine = Engine::start(Config {
             door: Some(home.path().join("door")),
             can_hold: true,
+            comment_every: Some(std::time::Duration::from_millis(50)),
             rules,
             ..Config::default()
         })
@@ -195,6 +199,26 @@ fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
     assert!(wrapped.line() == large, "the line passed changed");
     assert_eq!(wrapped.line(), call(2, "free", ""));
     saying.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_client_whose_call_is_held_is_told_of_made_up_progress_between_its_lines() {
+    let home = Home::new();
+    let proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    let held = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"held","_meta":{"progressToken":"p"}}}"#;
+    wrapped.say(&format!("{held}\n"));
+    for value in ["0.001", "0.002"] {
+        let expected = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"p","progress":{value}}}}}"#
+        );
+        assert_eq!(wrapped.line(), expected);
+    }
+    let id = proxy.only_held();
+    proxy.ask(InterceptCommand::Forward { id });
+    until("the call", || wrapped.line() == held);
+    assert!(wrapped.finish().success());
 }
 
 #[test]

@@ -267,6 +267,17 @@ fn a_mistake_is_told_with_its_place() {
             "replace = { set-header = { a = \"1\\n2\" } }",
             "line 3, column 32: a header's value is one line",
         ),
+        ("", "line 1, column 1: the rule does not say what to do"),
+    ] {
+        let message = rule(lines);
+        assert!(message.starts_with(told), "{lines}\n{message}\n{told}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_patch_or_a_fault_is_told_with_all_that_is_known() {
+    let rule = |lines: &str| mistake(&format!("[[rule]]\nname = \"r\"\n{lines}"));
+    for (lines, told) in [
         (
             "replace = { patch = [{ op = \"test\", path = \"/a\", value = 1 }, { op = \"delete\", path = \"/a\" }] }",
             "line 3, column 63: `patch` of the rule `r`: operation 2 of the patch: its `op` cannot be `delete`; known are add, remove, replace, move, copy and test",
@@ -291,7 +302,6 @@ fn a_mistake_is_told_with_its_place() {
             "then = \"drop\"\nearly-stream = true",
             "line 4, column 1: `early-stream` is for rules that hold; write then = \"hold\"",
         ),
-        ("", "line 1, column 1: the rule does not say what to do"),
     ] {
         let message = rule(lines);
         assert!(message.starts_with(told), "{lines}\n{message}\n{told}");
