@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use divan::{Bencher, black_box};
 use shadowcat::clock::Timestamp;
 use shadowcat::intercept::filter::{Field, FieldValue, Filter, Subject};
-use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Hits, Rule, Verdict, WhileHeld};
 use shadowcat::intercept::rules::Armory;
 use shadowcat::snapshot::Direction;
 
@@ -46,6 +46,7 @@ fn armory(rules: usize, when: &str) -> Armory {
             hits: Hits::Always,
             verdict: Verdict::Hold,
             on_expire: None,
+            while_held: WhileHeld::default(),
         };
         let armed = armory.put(rule);
         armed.unwrap_or_else(|error| unreachable!("{error}"));

@@ -127,6 +127,7 @@ fn frame(pairing: &mut Pairing, ids: &IdSource, direction: Direction, body: &str
         coding: None,
         sse: None,
         unreadable: None,
+        is_synthetic: false,
     }))
 }
 

@@ -116,6 +116,9 @@ pub enum FromProxy {
         /// How many.
         bytes: u64,
     },
+    /// To a shim: nothing more goes on, neither way. What was settled is still written, then both pipes are closed, as if the
+    /// server had ended.
+    Close,
     /// To a shim behind a gate: the proxy is still there. One that is silent for longer than a second does not hold
     /// anything any more.
     Alive,

@@ -146,12 +146,33 @@ impl Observed {
             let bytes = settled.bytes as u64;
             self.writer.put(&FromProxy::Settled { stream, bytes }, b"")?;
         }
+        if settled.is_closed {
+            self.writer.put(&FromProxy::Close, b"")?;
+        }
+        self.make_up(&settled.synthetic).await?;
         let other = match stream {
             RunPipe::In => RunPipe::Out,
             RunPipe::Out | RunPipe::Err => RunPipe::In,
         };
         if !back.is_empty() && !self.taps[other as usize].is_within_line() {
             self.tap(other).says(&back).await;
+        }
+        Ok(())
+    }
+
+    /// Says messages that we made up to the client, between two lines.
+    async fn make_up(&mut self, messages: &[Bytes]) -> Result<(), LinkError> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<Bytes> = messages.iter().map(with_end).collect();
+        let stream = RunPipe::In;
+        for line in &lines {
+            self.writer.put(&FromProxy::Back { stream }, line)?;
+        }
+        self.writer.put(&FromProxy::Settled { stream, bytes: 0 }, b"")?;
+        if !self.tap(RunPipe::Out).is_within_line() {
+            self.tap(RunPipe::Out).makes_up(&lines).await;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::hold::{
     Actor, Decision, HeadEdit, HeldDetail, HeldRow, HeldSummary, HoldError, HoldEvents, Holds,
 };
 use super::patience::Patience;
-use super::rule::{Hits, Refusal, Rule, Verdict};
+use super::rule::{Hits, Refusal, Rule, Verdict, WhileHeld};
 use super::rules::watch::Saver;
 use super::rules::{Armory, RuleRow, template};
 
@@ -494,6 +494,7 @@ impl Interceptor {
             hits: if is_once { Hits::Once } else { Hits::Always },
             verdict: Verdict::Hold,
             on_expire: None,
+            while_held: WhileHeld::default(),
         };
         self.armory.add(rule).map_err(|error| error.to_string())?;
         self.armory.set_intercepting(true);

@@ -27,6 +27,17 @@ pub struct Rule {
     pub verdict: Verdict,
     /// What becomes of a message that is held longer than its client will bear.
     pub on_expire: Option<OnExpire>,
+    /// What its client gets while a message is held.
+    pub while_held: WhileHeld,
+}
+
+/// What the client of a held message gets meanwhile, which it would not get without this proxy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WhileHeld {
+    /// A held HTTP request is answered with 200 and an event stream at once; the answer comes as its event.
+    pub early_stream: bool,
+    /// Notifications of progress are made up for a call that asks for some, where there is a stream to its client.
+    pub synthetic_progress: bool,
 }
 
 /// Which of the messages that match a rule it acts on.

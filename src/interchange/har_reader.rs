@@ -368,6 +368,7 @@ impl Import {
             sse,
             messages: messages(&payload, draft.kind),
             unreadable: None,
+            is_synthetic: false,
             wire: bytes,
             payload,
         };

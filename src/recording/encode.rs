@@ -321,6 +321,7 @@ impl Encoder {
             exchange: verdict.exchange,
             direction: verdict.direction,
             frame: verdict.frame,
+            batch: verdict.batch,
             hold: verdict.hold,
             rule: verdict.rule.to_string(),
             ending: verdict.ending,
@@ -381,6 +382,7 @@ impl Encoder {
             last.missing = frame.size.saturating_sub(wire.len() as u64);
         }
         last.fragment = frame.is_fragment;
+        last.synthetic = frame.is_synthetic;
         last.unreadable = frame.unreadable;
         self.emit_frame(last, is_torn, out);
         self.end_frame(&key);
@@ -429,6 +431,7 @@ impl Encoder {
             messages: None,
             size: None,
             fragment: false,
+            synthetic: false,
             unreadable: None,
             redactions: 0,
             withheld: 0,

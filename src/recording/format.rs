@@ -311,6 +311,9 @@ pub struct VerdictLine {
     pub direction: Direction,
     /// Number of its frame in its direction of the exchange, from 0. The frame's line has what arrived.
     pub frame: u32,
+    /// Which message of a batch it is, from 1, and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<(u32, u32)>,
     /// What it was called while it was held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldId>,
@@ -378,6 +381,9 @@ pub struct FrameLine {
     /// The stream or body ended inside the frame.
     #[serde(default, skip_serializing_if = "is_false")]
     pub fragment: bool,
+    /// The proxy made it up while a message was held.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub synthetic: bool,
     /// Why no message could be read where one was expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,

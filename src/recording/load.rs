@@ -355,6 +355,7 @@ fn verdict(line: VerdictLine) -> VerdictObserved {
         session: line.session,
         direction: line.direction,
         frame: line.frame,
+        batch: line.batch,
         hold: line.hold,
         rule: line.rule.into(),
         ending: line.ending,
@@ -442,6 +443,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
         sse: fields.or(parsed),
         messages: Vec::new(),
         unreadable: line.unreadable,
+        is_synthetic: line.synthetic,
     }
 }
 

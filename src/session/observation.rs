@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::Envelope;
+use crate::codec::rpc_id::RpcId;
 use crate::ids::{CallId, ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
 use crate::intercept::hold::{Actor, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
@@ -220,6 +221,8 @@ pub struct VerdictObserved {
     pub direction: Direction,
     /// Number of its frame in its direction of the exchange, from 0.
     pub frame: u32,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub batch: Option<(u32, u32)>,
     /// What it was called while it was held.
     pub hold: Option<HoldId>,
     /// The rule.
@@ -240,12 +243,15 @@ impl VerdictObserved {
         let ending = self.ending?.name();
         let who = self.actor.words();
         let rule = &self.rule;
+        let which = self.batch.map_or_else(String::new, |(number, count)| {
+            format!("entry {number} of {count}: ")
+        });
         Some(match self.hold {
             Some(hold) => format!(
-                "held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
+                "{which}held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
                 self.held_for.as_secs_f64()
             ),
-            None => format!("{ending} by the rule `{rule}`"),
+            None => format!("{which}{ending} by the rule `{rule}`"),
         })
     }
 }
@@ -310,6 +316,8 @@ pub struct FrameObserved {
     pub messages: Vec<PlacedMessage>,
     /// Set where a message was expected (a JSON media type, an SSE `message` event with data) and none could be read.
     pub unreadable: Option<String>,
+    /// We made it up ourselves while a message was held.
+    pub is_synthetic: bool,
 }
 
 /// The fields of an SSE block.
@@ -347,8 +355,19 @@ pub struct Placement {
     pub request_method: Option<Arc<str>>,
     /// Tool, uri or prompt of the call's request.
     pub request_name: Option<Arc<str>>,
+    /// How its progress is told, if the call asked for that.
+    pub progress: Option<Box<ProgressTold>>,
     /// What is remarkable: late, duplicate, unknown id, era or header mismatch.
     pub findings: Vec<Finding>,
+}
+
+/// What the sender of a call has been told of its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgressTold {
+    /// The token that it gave.
+    pub token: RpcId,
+    /// The latest value before this message; 0 if there was none.
+    pub before: f64,
 }
 
 /// How a message belongs to its call.

@@ -14,7 +14,7 @@ use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::codec::rpc_id::RpcId;
 use crate::ids::{CallId, ExchangeId, IdMap, IdSource};
 use crate::resource::heap;
-use crate::session::observation::{CallRole, Placement};
+use crate::session::observation::{CallRole, Placement, ProgressTold};
 use crate::snapshot::{Direction, Finding, Severity};
 
 /// Ended calls that are remembered to tell a late or second answer from one to nothing.
@@ -40,6 +40,8 @@ struct OpenCall {
     exchange: ExchangeId,
     is_modern: bool,
     token: Option<RpcId>,
+    /// The latest progress that was reported.
+    progress: f64,
     at: Timestamp,
     method: Arc<str>,
     name: Option<Arc<str>>,
@@ -186,7 +188,8 @@ impl Pairing {
             direction: carriage.direction,
             exchange: carriage.exchange,
             is_modern: carriage.is_modern,
-            token,
+            token: token.clone(),
+            progress: 0.0,
             at: carriage.at,
             method: Arc::clone(&method),
             name: name.clone(),
@@ -199,6 +202,7 @@ impl Pairing {
             request_at: Some(carriage.at),
             request_method: Some(method),
             request_name: name,
+            progress: token.map(|token| Box::new(ProgressTold { token, before: 0.0 })),
             findings,
         }
     }
@@ -253,7 +257,7 @@ impl Pairing {
                 let call =
                     token.and_then(|token| self.find(Handle::Token, sender.opposite(), token, carriage));
                 match call {
-                    Some(call) => self.belongs(call, CallRole::Progress),
+                    Some(call) => self.progress(call, envelope),
                     None => stray("progress with a token that no open request has"),
                 }
             }
@@ -268,6 +272,20 @@ impl Pairing {
                 }
             }
         }
+    }
+
+    fn progress(&mut self, call: CallId, envelope: &Envelope) -> Placement {
+        let placement = self.belongs(call, CallRole::Progress);
+        let value = envelope.fields.get(Field::ParamsProgress);
+        let value = value
+            .and_then(|value| value.parse().ok())
+            .filter(|value: &f64| value.is_finite());
+        if let Some((value, place)) = value.zip(self.place_of(call))
+            && let Some((_, open)) = self.calls.get_mut(place)
+        {
+            open.progress = open.progress.max(value);
+        }
+        placement
     }
 
     fn cancel(&mut self, carriage: Carriage, envelope: &Envelope) -> Placement {
@@ -343,6 +361,7 @@ impl Pairing {
             request_at: open.map(|open| open.at),
             request_method: open.map(|open| Arc::clone(&open.method)),
             request_name: open.and_then(|open| open.name.clone()),
+            progress: open.and_then(OpenCall::told),
             findings: Vec::new(),
         }
     }
@@ -387,6 +406,14 @@ impl OpenCall {
             Handle::Id => Some(&self.id),
             Handle::Token => self.token.as_ref(),
         }
+    }
+
+    fn told(&self) -> Option<Box<ProgressTold>> {
+        let token = self.token.clone()?;
+        Some(Box::new(ProgressTold {
+            token,
+            before: self.progress,
+        }))
     }
 
     /// The method and name are counted here although the rows of the call share them: they live as long as the call.

@@ -39,5 +39,6 @@ pub(super) fn reader_for(exchange: &Exchange, fields: &HeaderMap) -> BodyReader 
     {
         reader.expect(length);
     }
+    reader.begin_at(exchange.early_frames());
     reader
 }

@@ -56,6 +56,10 @@ struct State {
     post_target: Option<String>,
     /// What is to be said in its stream, until its relay takes that.
     inbox: Option<mpsc::Receiver<Bytes>>,
+    /// Frames of its response that we told before the server's.
+    early_frames: u32,
+    /// Answers to entries of its batch that did not reach its server.
+    owed: Vec<Bytes>,
     request_bytes: u64,
     response_bytes: u64,
 }
@@ -280,6 +284,31 @@ impl Exchange {
         let state = self.lock();
         let way = state.way.as_deref().cloned()?;
         Some((way, state.post_target.clone()))
+    }
+
+    /// Notes that we told a frame of its response before there was one.
+    pub(crate) fn note_early_frame(&self) {
+        self.lock().early_frames += 1;
+    }
+
+    /// How many frames of its response there were before the server's.
+    pub(crate) fn early_frames(&self) -> u32 {
+        self.lock().early_frames
+    }
+
+    /// Notes answers that have to go back with the server's.
+    pub(crate) fn owe(&self, answers: Vec<Bytes>) {
+        self.lock().owed = answers;
+    }
+
+    /// Whether answers have to go back with the server's.
+    pub(crate) fn is_owing(&self) -> bool {
+        !self.lock().owed.is_empty()
+    }
+
+    /// The answers that have to go back with the server's; once.
+    pub(crate) fn take_owed(&self) -> Vec<Bytes> {
+        std::mem::take(&mut self.lock().owed)
     }
 
     /// Whether the client broke off its request.

@@ -10,9 +10,10 @@ use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
 use super::change;
+use super::early;
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
-use super::lane::{Form, Outcome, Reply};
+use super::lane::{Form, Outcome, Reply, as_batch};
 use super::observed::response_fields;
 use super::own::tell_own_body;
 use super::reader::BodyKind;
@@ -21,12 +22,23 @@ use super::serve::ClientConnection;
 use super::stead::Way;
 use super::watchers::Outbox;
 
+/// Why a client does not get what was answered here.
+const UNJOINED: &str = "entries of the batch were answered here, and this is no answer that those could go with: its client does not get them";
+
 /// What becomes of a request.
 pub(super) enum Fate {
     /// It goes on.
     Onward(Box<Relay>),
     /// It was answered here.
     Answered(Response<ReplyBody>),
+}
+
+/// How far a request is that rules were asked about.
+pub(super) enum Progress {
+    /// It is known what becomes of it.
+    Decided(Fate),
+    /// It is held, and its client is to get an event stream meanwhile: [`go_on`] waits for the rest.
+    Early(Box<Relay>),
 }
 
 /// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head. Notes the way it came
@@ -39,17 +51,35 @@ pub(super) async fn request(
     exchange: &Arc<Exchange>,
     relay: Relay,
     parts: &mut Parts,
-) -> Fate {
+) -> Progress {
     let asks_rules = exchange.asks_rules();
     // On a stream that was asked for with GET, rules may be armed long after it has begun.
     if asks_rules || parts.method == Method::GET {
         exchange.came(Way::of(connection, &parts.uri, &parts.headers));
     }
     if !asks_rules {
-        return Fate::Onward(Box::new(relay));
+        return Progress::Decided(Fate::Onward(Box::new(relay)));
     }
     let mut relay = relay.with_rules(Form::Document);
+    let may_be_early = parts.method == Method::POST && early::is_accepted(&parts.headers);
+    let outcome = match relay.decided_or_early().await {
+        Some(outcome) => outcome,
+        None if may_be_early && !exchange.is_answered_elsewhere() => return Progress::Early(Box::new(relay)),
+        None => relay.decided().await,
+    };
+    Progress::Decided(carried_out(exchange, relay, outcome, parts).await)
+}
+
+/// Waits for what is held of a request whose client has got an event stream.
+///
+/// # Cancel safety
+/// As [`request`].
+pub(super) async fn go_on(exchange: &Arc<Exchange>, mut relay: Relay, parts: &mut Parts) -> Fate {
     let outcome = relay.decided().await;
+    carried_out(exchange, relay, outcome, parts).await
+}
+
+async fn carried_out(exchange: &Arc<Exchange>, relay: Relay, outcome: Outcome, parts: &mut Parts) -> Fate {
     if outcome.is_silent {
         // Nobody hears of it any more; its client leaves when it has waited enough.
         return std::future::pending().await;
@@ -60,6 +90,9 @@ pub(super) async fn request(
     if outcome.is_closed {
         exchange.answer_ourselves(0, EndKind::CutByProxy);
         return Fate::Answered(closed());
+    }
+    if !outcome.joins.is_empty() && !exchange.says_in_stream(&as_batch(&outcome.joins)) {
+        exchange.owe(outcome.joins.clone());
     }
     apply(&relay, &outcome, &mut parts.headers);
     tell_fields(exchange, &outcome);
@@ -76,6 +109,12 @@ pub(super) async fn response(
     status: &mut StatusCode,
     fields: &mut HeaderMap,
 ) -> Relay {
+    let owed = exchange.take_owed();
+    let relay = if owed.is_empty() {
+        relay
+    } else {
+        return joined(exchange, relay, owed, status, fields).await;
+    };
     if !exchange.asks_rules() {
         return relay;
     }
@@ -87,7 +126,42 @@ pub(super) async fn response(
         }
         return relay.with_rules(Form::Events);
     }
-    let mut relay = relay.with_rules(Form::Document);
+    document(relay.with_rules(Form::Document), status, fields).await
+}
+
+/// As [`response`], and brings our answers to some entries of a batch with the server's answer to the rest.
+///
+/// Source: MCP 2025-03-26, Transports: one JSON array, or several events; a status counts for the whole POST.
+async fn joined(
+    exchange: &Arc<Exchange>,
+    mut relay: Relay,
+    owed: Vec<Bytes>,
+    status: &mut StatusCode,
+    fields: &mut HeaderMap,
+) -> Relay {
+    let is_stream = BodyKind::of_fields(fields) == BodyKind::Events;
+    if !status.is_success() || is_stream && change::is_encoded(fields) {
+        relay.warn(UNJOINED);
+        return relay;
+    }
+    tell_joined(exchange, owed.len());
+    if is_stream {
+        let relay = relay.saying(&as_batch(&owed));
+        return if exchange.asks_rules() {
+            relay.with_rules(Form::Events)
+        } else {
+            relay
+        };
+    }
+    let mut relay = document(relay.with_rules_joining(Form::Document, owed), status, fields).await;
+    if relay.has_unjoined() {
+        relay.warn(UNJOINED);
+    }
+    relay
+}
+
+/// Waits for what is held of a document.
+async fn document(mut relay: Relay, status: &mut StatusCode, fields: &mut HeaderMap) -> Relay {
     let outcome = relay.decided().await;
     if outcome.is_silent {
         return std::future::pending().await;
@@ -168,6 +242,16 @@ async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> 
     exchange.end_direction(Direction::ServerToClient, EndKind::Complete);
     outbox.flush().await;
     response
+}
+
+fn tell_joined(exchange: &Exchange, count: usize) {
+    exchange.tell_now(Event::Rewritten(Box::new(RewrittenObserved {
+        exchange: exchange.id,
+        session: exchange.session().map(|session| session.id),
+        direction: Direction::ServerToClient,
+        rewrites: vec![format!("answers to entries of the batch joined: {count}")],
+        findings: Vec::new(),
+    })));
 }
 
 /// A response that breaks off before its first byte.

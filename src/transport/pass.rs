@@ -17,6 +17,7 @@ use super::asked::AskedFor;
 use super::body::request_relay;
 use super::change;
 use super::destination::Destination;
+use super::early;
 use super::exchange::{Beginning, Exchange};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HeadChange};
@@ -25,7 +26,7 @@ use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
-use super::relay::{ReplyBody, RequestBody, chain};
+use super::relay::{Relay, ReplyBody, RequestBody, chain};
 use super::reply::relay_response;
 use super::serve::ClientConnection;
 use super::tls::trust;
@@ -80,57 +81,110 @@ pub(super) async fn pass(
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body =
         change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
-    let body = match held::request(connection, &exchange, body, &mut parts).await {
-        held::Fate::Onward(body) => RequestBody::new(*body),
-        held::Fate::Answered(response) => return response,
+    let progress = held::request(connection, &exchange, body, &mut parts).await;
+    let passing = Passing {
+        exchange,
+        asked,
+        parts,
+        destination,
+        edit,
+        socket,
+        is_within: connection.within.is_some(),
     };
-    let attempt = match admit(hub, &destination) {
-        Ok(attempt) => attempt,
-        Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
-    };
-    let fields = std::mem::take(&mut parts.headers);
-    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
-    let way = (&destination.target, destination.speaks);
-    let fields = via::prove(hub, is_for_us, way, fields);
-    let mut fields = if socket.is_some() {
-        headers::end_to_end_and_upgrade(fields)
-    } else {
-        headers::end_to_end(fields)
-    };
-    edit.apply(&mut fields);
-    let mut onward = onward_request(parts, &destination.target, fields, body.clone());
-    let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
-    exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let response = hub.clients.speaking(destination.speaks).request(onward);
-    match attempt.wait(response, sent_on).await {
-        Ok(response) => {
-            attempt.answered();
-            note_contact(hub, &destination, None);
-            drop(body);
-            match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
-                Some(switch) => switch.carry_out(&exchange, response).await,
-                None => relay_response(&exchange, asked, response, &destination).await,
+    match progress {
+        held::Progress::Decided(fate) => passing.meet(fate).await,
+        held::Progress::Early(relay) => passing.begin_early(*relay),
+    }
+}
+
+/// A request that rules were asked about.
+struct Passing {
+    exchange: Arc<Exchange>,
+    asked: AskedFor,
+    parts: Parts,
+    destination: Destination,
+    edit: HeadChange,
+    socket: Option<websocket::Switch>,
+    is_within: bool,
+}
+
+impl Passing {
+    /// Answers with an event stream before it is known what becomes of the request.
+    fn begin_early(mut self, relay: Relay) -> Response<ReplyBody> {
+        let exchange = Arc::clone(&self.exchange);
+        early::begin(&exchange, relay.early_report(), move |is_held| async move {
+            let fate = held::go_on(&self.exchange, relay, &mut self.parts).await;
+            is_held.end();
+            self.meet(fate).await
+        })
+    }
+
+    async fn meet(self, fate: held::Fate) -> Response<ReplyBody> {
+        match fate {
+            held::Fate::Onward(relay) => self.send(RequestBody::new(*relay)).await,
+            held::Fate::Answered(response) => response,
+        }
+    }
+
+    async fn send(self, body: RequestBody) -> Response<ReplyBody> {
+        let Self {
+            exchange,
+            asked,
+            mut parts,
+            destination,
+            edit,
+            socket,
+            is_within,
+        } = self;
+        let hub = &exchange.hub;
+        let attempt = match admit(hub, &destination) {
+            Ok(attempt) => attempt,
+            Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
+        };
+        let fields = std::mem::take(&mut parts.headers);
+        let is_for_us = destination.side == Side::Forward && !is_within;
+        let way = (&destination.target, destination.speaks);
+        let fields = via::prove(hub, is_for_us, way, fields);
+        let mut fields = if socket.is_some() {
+            headers::end_to_end_and_upgrade(fields)
+        } else {
+            headers::end_to_end(fields)
+        };
+        edit.apply(&mut fields);
+        let mut onward = onward_request(parts, &destination.target, fields, body.clone());
+        let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
+        exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+        let response = hub.clients.speaking(destination.speaks).request(onward);
+        match attempt.wait(response, sent_on).await {
+            Ok(response) => {
+                attempt.answered();
+                note_contact(hub, &destination, None);
+                drop(body);
+                match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                    Some(switch) => switch.carry_out(&exchange, response).await,
+                    None => relay_response(&exchange, asked, response, &destination).await,
+                }
             }
-        }
-        Err(_) if exchange.has_client_left() => {
-            // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
-            let answer = OwnAnswer::upstream_failed("The client broke off its request.".to_owned());
-            answer_ourselves(&exchange, asked.is_rpc, &answer, EndKind::ClientAborted).await
-        }
-        Err(error) => {
-            note_contact(hub, &destination, Some(&error));
-            note_large_head(hub, &error);
-            attempt.failed(&error);
-            let text = failure_text(&destination, &error);
-            exchange.fail(text.clone());
-            body.drain(LATE_REQUEST).await;
-            answer_ourselves(
-                &exchange,
-                asked.is_rpc,
-                &OwnAnswer::upstream_failed(text),
-                EndKind::UpstreamUnreachable,
-            )
-            .await
+            Err(_) if exchange.has_client_left() => {
+                // A broken upload fails at the upstream too, which is not the upstream's failure. Nobody reads this answer.
+                let answer = OwnAnswer::upstream_failed("The client broke off its request.".to_owned());
+                answer_ourselves(&exchange, asked.is_rpc, &answer, EndKind::ClientAborted).await
+            }
+            Err(error) => {
+                note_contact(hub, &destination, Some(&error));
+                note_large_head(hub, &error);
+                attempt.failed(&error);
+                let text = failure_text(&destination, &error);
+                exchange.fail(text.clone());
+                body.drain(LATE_REQUEST).await;
+                answer_ourselves(
+                    &exchange,
+                    asked.is_rpc,
+                    &OwnAnswer::upstream_failed(text),
+                    EndKind::UpstreamUnreachable,
+                )
+                .await
+            }
         }
     }
 }

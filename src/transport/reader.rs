@@ -161,6 +161,11 @@ impl BodyReader {
         }
     }
 
+    /// Has its frames counted from this number on.
+    pub(crate) fn begin_at(&mut self, frame: u32) {
+        self.frames = frame;
+    }
+
     /// Says how many bytes of a document are to come.
     pub(crate) fn expect(&mut self, bytes: usize) {
         if let Body::Document(document) = &mut self.body {

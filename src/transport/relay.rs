@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use crate::session::observation::Observation;
 use crate::snapshot::{Direction, EndKind};
 
+use super::early::EarlyStream;
 use super::exchange::Exchange;
-use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, as_event};
+use super::lane::{Form, Lane, Noted, Outcome, Passed, Progress, Reported, as_event};
 use super::reader::{BodyReader, Draft};
 use super::rewrite::{Changes, Onward, Rewrite};
 use super::watchers::Outbox;
@@ -167,13 +168,30 @@ impl Relay {
     }
 
     /// Asks the rules about what passes, from the first byte on.
-    pub(crate) fn with_rules(mut self, form: Form) -> Self {
+    pub(crate) fn with_rules(self, form: Form) -> Self {
+        self.with_rules_joining(form, Vec::new())
+    }
+
+    /// As [`Relay::with_rules`], and has answers of ours go on with the document.
+    pub(crate) fn with_rules_joining(mut self, form: Form, answers: Vec<Bytes>) -> Self {
         let mut lane = Lane::new(Arc::clone(&self.exchange), self.direction, form, false);
+        lane.join(answers);
         if self.is_done {
             lane.finish(None);
         }
         self.lane = Some(Box::new(lane));
         self
+    }
+
+    /// Says a message of ours before all events of a stream.
+    pub(crate) fn saying(mut self, message: &Bytes) -> Self {
+        self.waiting.push_back(Ok(Frame::data(as_event(message))));
+        self
+    }
+
+    /// Whether what came was no document that answers could be joined to.
+    pub(crate) fn has_unjoined(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.has_unjoined())
     }
 
     /// How many bytes go on, if that is known.
@@ -186,20 +204,43 @@ impl Relay {
     /// # Cancel safety
     /// Dropped with its relay when the client goes away: what is held ends as orphaned.
     pub(crate) async fn decided(&mut self) -> Outcome {
-        std::future::poll_fn(|cx| {
-            loop {
-                ready!(self.outbox.poll_flush(cx));
-                match self.poll_lane(cx) {
-                    _ if self.lane.as_ref().is_some_and(|lane| lane.lets_pass()) => return Poll::Ready(()),
-                    Some(Progress::Empty) if self.is_over() => return Poll::Ready(()),
-                    None | Some(Progress::Closed) => return Poll::Ready(()),
-                    Some(Progress::Full) => return Poll::Pending,
-                    Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
-                    Some(_) => ready!(self.poll_source(cx)),
-                }
+        std::future::poll_fn(|cx| self.poll_decided(cx)).await;
+        self.outcome()
+    }
+
+    /// As [`Relay::decided`]; `None` as soon as a rule holds it whose client is to get an event stream meanwhile.
+    pub(crate) async fn decided_or_early(&mut self) -> Option<Outcome> {
+        let is_decided = std::future::poll_fn(|cx| match self.poll_decided(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if self.wants_early_stream() => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        });
+        if is_decided.await {
+            Some(self.outcome())
+        } else {
+            None
+        }
+    }
+
+    fn wants_early_stream(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.wants_early_stream())
+    }
+
+    fn poll_decided(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.outbox.poll_flush(cx));
+            match self.poll_lane(cx) {
+                _ if self.lane.as_ref().is_some_and(|lane| lane.lets_pass()) => return Poll::Ready(()),
+                Some(Progress::Empty) if self.is_over() => return Poll::Ready(()),
+                None | Some(Progress::Closed) => return Poll::Ready(()),
+                Some(Progress::Full) => return Poll::Pending,
+                Some(Progress::Blocked) if self.is_over() => return Poll::Pending,
+                Some(_) => ready!(self.poll_source(cx)),
             }
-        })
-        .await;
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
         self.lane
             .as_mut()
             .map(|lane| lane.take_outcome())
@@ -208,8 +249,12 @@ impl Relay {
 
     /// Lets the lane bring on its way what may go.
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Option<Progress> {
+        let may_say = !self.reader.is_inside_frame() && self.stage.is_none();
         let lane = self.lane.as_mut()?;
-        let mut on = Passed::default();
+        let mut on = Passed {
+            may_say,
+            ..Passed::default()
+        };
         let progress = lane.poll(cx, &mut on);
         let at = self.exchange.hub.clock.now();
         for event in on.events {
@@ -217,6 +262,9 @@ impl Relay {
         }
         self.waiting
             .extend(on.pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
+        for message in on.synthetic {
+            self.say_synthetic(&message);
+        }
         if progress == Progress::Closed && !std::mem::replace(&mut self.has_ended, true) {
             self.finish(EndKind::CutByProxy);
             self.behind.clear();
@@ -227,6 +275,22 @@ impl Relay {
             self.waiting.append(&mut self.behind);
         }
         Some(progress)
+    }
+
+    /// Says a message that we made up, between two events.
+    fn say_synthetic(&mut self, message: &Bytes) {
+        let event = as_event(message);
+        self.reader
+            .push(&event, false, self.outbox.is_recording(), &mut self.drafts);
+        let what = (self.direction, self.exchange.carrier(self.direction));
+        self.exchange
+            .tell_synthetic(what, &mut self.drafts, &mut self.outbox);
+        self.waiting.push_back(Ok(Frame::data(event)));
+    }
+
+    /// What the client of a held request is to be told of its progress.
+    pub(crate) fn early_report(&self) -> Option<Reported> {
+        self.lane.as_ref()?.early_report()
     }
 
     /// Rules that were armed since the body began are asked from its next frame on.
@@ -665,6 +729,8 @@ pub(crate) enum ReplyBody {
     Relay(Box<Relay>),
     /// Our own.
     Own(Option<Bytes>),
+    /// One that began before the server was asked.
+    Early(Box<EarlyStream>),
     /// One that breaks off at once.
     Broken,
 }
@@ -679,6 +745,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_next(cx),
+            Self::Early(stream) => stream.poll_next(cx),
             Self::Broken => Poll::Ready(Some(Err(BodyError::GivenUp("closed by a rule")))),
             Self::Own(text) => Poll::Ready(
                 text.take()
@@ -691,7 +758,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Relay(relay) => relay.is_end_stream(),
-            Self::Broken => false,
+            Self::Early(_) | Self::Broken => false,
             Self::Own(text) => text.as_ref().is_none_or(Bytes::is_empty),
         }
     }
@@ -699,7 +766,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Relay(relay) => relay.size_hint(),
-            Self::Broken => SizeHint::default(),
+            Self::Early(_) | Self::Broken => SizeHint::default(),
             Self::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

@@ -39,6 +39,9 @@ pub(super) async fn relay_response(
     let upstream = destination.upstream.as_ref();
     let upstream = upstream.map(|(upstream, mount, own)| (&**upstream, mount.as_str(), own.as_ref()));
     let reader = reader_for(exchange, &parts.headers);
+    if exchange.is_owing() && parts.status == StatusCode::NO_CONTENT {
+        parts.status = StatusCode::ACCEPTED;
+    }
     let has_body = has_body(asked.is_head, parts.status);
     let fields_as_sent = raw
         .is_none()

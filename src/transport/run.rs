@@ -227,6 +227,7 @@ impl Run {
             lane: None,
             notes: Vec::new(),
             asked: 0,
+            is_closed: false,
             is_done: false,
             exchange: Arc::clone(&self.exchange),
         }
@@ -265,6 +266,8 @@ pub struct RunTap {
     notes: Vec<Noted>,
     /// Bytes that were asked about and are not settled.
     asked: usize,
+    /// It was said that a rule has closed the pipe.
+    is_closed: bool,
     is_done: bool,
     // Dropped last: its drop may tell the end of the run.
     exchange: Arc<Exchange>,
@@ -303,7 +306,10 @@ impl RunTap {
         let Some(lane) = &mut self.lane else {
             return Poll::Pending;
         };
-        let mut on = Passed::default();
+        let mut on = Passed {
+            may_say: true,
+            ..Passed::default()
+        };
         let progress = lane.poll(cx, &mut on);
         let waiting = if progress == Progress::Closed {
             0
@@ -316,13 +322,17 @@ impl RunTap {
         }
         let bytes = self.asked.saturating_sub(waiting);
         self.asked -= bytes;
-        if bytes == 0 && on.pieces.is_empty() && on.back.is_empty() {
+        let is_closed = progress == Progress::Closed && !std::mem::replace(&mut self.is_closed, true);
+        let is_nothing = on.pieces.is_empty() && on.back.is_empty() && on.synthetic.is_empty();
+        if bytes == 0 && is_nothing && !is_closed {
             return Poll::Pending;
         }
         Poll::Ready(Settled {
             bytes,
+            is_closed,
             onward: on.pieces,
             back: on.back,
+            synthetic: on.synthetic,
         })
     }
 
@@ -338,6 +348,18 @@ impl RunTap {
             self.reader.push(message, false, is_recording, &mut self.drafts);
         }
         self.tell_unasked();
+        self.outbox.flush().await;
+    }
+
+    /// As [`says`](Self::says), for messages that we made up.
+    pub(crate) async fn makes_up(&mut self, messages: &[Bytes]) {
+        for message in messages {
+            let is_recording = self.outbox.is_recording();
+            self.reader.push(message, false, is_recording, &mut self.drafts);
+        }
+        let what = (self.stream.direction(), self.stream.carrier());
+        self.exchange
+            .tell_synthetic(what, &mut self.drafts, &mut self.outbox);
         self.outbox.flush().await;
     }
 
@@ -413,6 +435,10 @@ pub(crate) struct Settled {
     pub(crate) onward: Vec<Bytes>,
     /// Messages for whoever said them.
     pub(crate) back: Vec<Bytes>,
+    /// Messages for the client that we made up.
+    pub(crate) synthetic: Vec<Bytes>,
+    /// A rule has closed the pipe behind what goes on: told once.
+    pub(crate) is_closed: bool,
 }
 
 impl Drop for RunTap {

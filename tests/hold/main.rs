@@ -6,8 +6,10 @@
 )]
 
 mod asked;
+mod batches;
 mod bytes;
 mod crowd;
+mod early;
 mod ends;
 mod order;
 mod peers;
@@ -18,6 +20,7 @@ mod sdk;
 mod sdks;
 #[path = "../support/mod.rs"]
 mod support;
+mod synthetic;
 mod verdicts;
 
 use support::holding::{breakpoint, decide, held_one, held_rows};

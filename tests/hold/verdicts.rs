@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 
-use crate::support::stage::{ACCEPTED, EVENTS, Stage, call, json};
+use crate::support::stage::{EVENTS, Stage, call, json};
 use crate::support::*;
 use crate::{RESULT, progress, request_at, ruled};
 
@@ -314,26 +314,4 @@ async fn an_event_put_behind_others_waits_for_them() {
 async fn a_request_that_is_to_find_a_closed_connection_never_reaches_its_server() {
     let closed = refused("fault = \"close\"").await;
     assert!(!closed.contains("a-1"), "{closed}");
-}
-
-#[tokio::test]
-async fn a_batch_is_refused_message_by_message_and_never_answered_as_one() {
-    let text = "[[rule]]\nname = \"r\"\nwhen = \"tool:delete\"\nrefuse = { code = -32000, message = \"no\" }\n\
-        [[rule]]\nname = \"s\"\nwhen = \"tool:weather\"\nanswer = { content = [] }\n";
-    let stage = ruled(text).await;
-    let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let batch = format!("[{note},{},{}]", call(1, "delete"), call(2, "other"));
-    let mut client = RawPeer::connect(address(&stage.engine)).await;
-    client.send(stage.request("POST", "", &batch)).await;
-    let (answer, _) = client.read_to_end().await;
-    let answer = String::from_utf8(answer).unwrap();
-    let error = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"no"}}}}"#);
-    assert!(
-        answer.ends_with(&format!("[{},{}]", error(1), error(2))),
-        "{answer}"
-    );
-    let batch = format!("[{},{note}]", call(1, "weather"));
-    let request = stage.request("POST", "", &batch);
-    let (_client, mut upstream) = stage.begin(&request).await;
-    upstream.send(ACCEPTED).await;
 }

@@ -273,6 +273,7 @@ impl<W: Watcher> Feed<W> {
             sse: None,
             messages,
             unreadable: None,
+            is_synthetic: false,
         }
     }
 

@@ -5,7 +5,7 @@ use shadowcat::ids::HoldId;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::{Actor, HeldRow};
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Hits, Rule, Verdict, WhileHeld};
 use shadowcat::snapshot::{Command, Reply};
 
 use super::snapshot_when;
@@ -20,6 +20,7 @@ pub fn breakpoint(when: &str) -> Rule {
         hits: Hits::Always,
         verdict: Verdict::Hold,
         on_expire: None,
+        while_held: WhileHeld::default(),
     }
 }
 

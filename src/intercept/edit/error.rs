@@ -47,6 +47,14 @@ pub enum EditError {
     /// A JSON Patch is not what RFC 6902 says.
     #[error("{0}")]
     Patch(&'static str),
+    /// The `op` of a JSON Patch is none that there is.
+    #[error("its `op` cannot be `{op}`; known are add, remove, replace, move, copy and test{meant}")]
+    Unknown {
+        /// What it is, cut if it is long; empty if there is none.
+        op: String,
+        /// What may have been meant, in words.
+        meant: String,
+    },
     /// A `test` of a JSON Patch finds something else.
     #[error("the test fails: {path} is {found}")]
     Test {

@@ -34,6 +34,7 @@ pub use fields::{FieldKind, FieldLine, MAX_FIELDS, MAX_PATH_BYTES, fields, value
 pub use fixups::{Fixup, fixups};
 pub use front_matter::{FieldChanges, FrontMatter, Split};
 pub use mask::{Placeholders, mask, unmask};
+pub use patch::check_patch;
 pub(crate) use path::quoted_name;
 pub use reader::{MAX_NESTING, SyntaxError};
 pub use sse::with_payload;

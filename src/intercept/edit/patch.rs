@@ -11,28 +11,61 @@ use super::path::{Located, Step, existing, locate, not_there, parse_pointer, wri
 use super::reader::{Child, children, read};
 use super::splice::{Act, Splice, Style, edit_children, spliced};
 use crate::codec::json::string_value;
+use crate::intercept::filter::nearest;
 
-/// Carries out the operations in order, all or none.
-pub(super) fn apply(document: &[u8], patch: &[u8]) -> Result<Vec<u8>, EditError> {
-    read_as(EditedText::Message, document)?;
-    let operations = read_as(EditedText::Patch, patch)?;
-    if patch[operations.start] != b'[' {
+/// What an operation can be.
+const OPERATIONS: [&str; 6] = ["add", "remove", "replace", "move", "copy", "test"];
+
+/// Looks whether a patch can be carried out at all, whatever the document: its operations and what each of them needs.
+///
+/// # Errors
+/// [`EditError::Operation`] with the first operation that cannot; [`EditError::Syntax`] and [`EditError::Patch`] if it is no
+/// list of operations.
+pub fn check_patch(patch: &[u8]) -> Result<(), EditError> {
+    for (index, place) in operations(patch)?.enumerate() {
+        if index == MAX_OPERATIONS {
+            return Err(TOO_MANY);
+        }
+        let checked = Operation::read(patch, &place).and_then(|operation| operation.check());
+        checked.map_err(|problem| of_operation(index, problem))?;
+    }
+    Ok(())
+}
+
+/// A patch of more operations than are carried out.
+const TOO_MANY: EditError = EditError::Patch("a JSON Patch has at most 1000 operations");
+
+/// Where the operations of a patch stand.
+fn operations(patch: &[u8]) -> Result<impl Iterator<Item = Range<usize>>, EditError> {
+    let list = read_as(EditedText::Patch, patch)?;
+    if patch[list.start] != b'[' {
         return Err(EditError::Patch(
             "a JSON Patch is an array of operations such as [{\"op\":\"replace\",\"path\":\"/id\",\"value\":1}]",
         ));
     }
+    let places: Vec<_> = children(patch, &list).map(|child| child.value).collect();
+    Ok(places.into_iter())
+}
+
+fn of_operation(index: usize, problem: EditError) -> EditError {
+    EditError::Operation {
+        number: index + 1,
+        problem: Box::new(problem),
+    }
+}
+
+/// Carries out the operations in order, all or none.
+pub(super) fn apply(document: &[u8], patch: &[u8]) -> Result<Vec<u8>, EditError> {
+    read_as(EditedText::Message, document)?;
     let mut changed = document.to_vec();
-    for (index, operation) in children(patch, &operations).enumerate() {
+    for (index, place) in operations(patch)?.enumerate() {
         if index == MAX_OPERATIONS {
-            return Err(EditError::Patch("a JSON Patch has at most 1000 operations"));
+            return Err(TOO_MANY);
         }
-        let carried_out = Operation::read(patch, &operation.value)
+        let carried_out = Operation::read(patch, &place)
             .and_then(|operation| operation.apply(&changed))
             .and_then(|changed| within_bounds(document, changed));
-        changed = carried_out.map_err(|problem| EditError::Operation {
-            number: index + 1,
-            problem: Box::new(problem),
-        })?;
+        changed = carried_out.map_err(|problem| of_operation(index, problem))?;
     }
     Ok(changed)
 }
@@ -66,10 +99,32 @@ impl<'a> Operation<'a> {
         Ok(operation)
     }
 
+    /// Whether it says what it needs.
+    fn check(&self) -> Result<(), EditError> {
+        match self.name.as_str() {
+            "add" | "replace" | "test" => self.value().map(drop)?,
+            "move" | "copy" => self.from().map(drop)?,
+            "remove" => {}
+            other => return Err(unknown(other)),
+        }
+        self.path().map(drop)
+    }
+
+    fn path(&self) -> Result<&[Step], EditError> {
+        self.path.as_deref().ok_or(EditError::Patch("it has no `path`"))
+    }
+
+    fn from(&self) -> Result<&[Step], EditError> {
+        self.from.as_deref().ok_or(EditError::Patch("it has no `from`"))
+    }
+
+    fn value(&self) -> Result<&'a [u8], EditError> {
+        self.value.ok_or(EditError::Patch("it has no `value`"))
+    }
+
     fn apply(&self, bytes: &[u8]) -> Result<Vec<u8>, EditError> {
-        let path = self.path.as_deref().ok_or(EditError::Patch("it has no `path`"))?;
-        let from = || self.from.as_deref().ok_or(EditError::Patch("it has no `from`"));
-        let value = || self.value.ok_or(EditError::Patch("it has no `value`"));
+        let path = self.path()?;
+        let (from, value) = (|| self.from(), || self.value());
         match self.name.as_str() {
             "add" => add(bytes, path, value()?),
             "remove" => remove(bytes, &root(bytes), path),
@@ -80,10 +135,17 @@ impl<'a> Operation<'a> {
             "copy" => add(bytes, path, &bytes[existing(bytes, &root(bytes), from()?)?]),
             "move" => move_value(bytes, from()?, path),
             "test" => test(bytes, path, value()?),
-            _ => Err(EditError::Patch(
-                "its `op` is none of add, remove, replace, move, copy and test",
-            )),
+            other => Err(unknown(other)),
         }
+    }
+}
+
+/// An operation of another name.
+fn unknown(name: &str) -> EditError {
+    let meant = nearest(name, OPERATIONS.into_iter());
+    EditError::Unknown {
+        op: shortened(name.as_bytes()),
+        meant: meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?")),
     }
 }
 

@@ -201,7 +201,7 @@ fn a_patch_that_fails_says_which_operation_and_changes_nothing() {
         ),
         (
             json!({"op":"tset","path":"/a"}),
-            "its `op` is none of add, remove, replace, move, copy and test",
+            "its `op` cannot be `tset`; known are add, remove, replace, move, copy and test; did you mean `test`?",
         ),
         (json!({"op":"add","path":"/a"}), "it has no `value`"),
         (json!({"op":"move","path":"/a"}), "it has no `from`"),

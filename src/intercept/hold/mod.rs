@@ -334,7 +334,7 @@ impl Holds {
         let inner = self.lock();
         let mut summary = HeldSummary::default();
         for item in inner.items.values() {
-            if item.is_head {
+            if item.is_head && !item.waits_for_batch() {
                 summary.held += 1;
                 let is_first = summary.oldest_at.is_none();
                 if is_first {
@@ -355,7 +355,9 @@ impl Holds {
     pub fn decide(&self, id: HoldId, decision: Decision, actor: Actor) -> Result<(), HoldError> {
         let mut inner = self.lock();
         let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
-        if !item.is_open() {
+        // What is decided about still waits for the rest of its batch: until then its sender can cancel it.
+        let is_late_cancel = decision == Decision::Cancel && item.facts.batch.is_some();
+        if !item.is_open() && !is_late_cancel {
             return Err(HoldError::Gone(id));
         }
         if !item.is_head && decision != Decision::Cancel {
@@ -566,10 +568,16 @@ impl Item {
         matches!(self.decision, None | Some((Decision::Delay(_), _)))
     }
 
+    /// It is decided about, and goes on once the rest of its batch does.
+    fn waits_for_batch(&self) -> bool {
+        self.facts.batch.is_some() && !self.is_open()
+    }
+
     fn row(&self, now: Timestamp) -> HeldRow {
         let facts = &self.facts;
         let state = match (self.is_head, self.is_editing) {
             (false, _) => HeldState::Queued,
+            (true, _) if self.waits_for_batch() => HeldState::Decided,
             (true, true) => HeldState::Editing,
             (true, false) => HeldState::Held,
         };

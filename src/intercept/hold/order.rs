@@ -90,6 +90,9 @@ impl Holds {
         let unfit = |what, why| Err(HoldError::Unfit { id, what, why });
         let mut inner = self.lock();
         let item = inner.items.get(&id).ok_or(HoldError::Gone(id))?;
+        if item.facts.batch.is_some() {
+            return unfit("an entry of a batch", "it goes on with the others of its batch");
+        }
         let (lane, is_head, queued) = (item.facts.lane, item.is_head, item.queued);
         if is_head && is_earlier {
             return unfit("at the head of its lane", "it is the next to go");
@@ -132,7 +135,7 @@ impl Inner {
     /// The message at the head of a lane.
     pub(super) fn head_of(&self, lane: u64) -> Option<HoldId> {
         let mut items = self.items.values();
-        let head = items.find(|item| item.facts.lane == lane && item.is_head);
+        let head = items.find(|item| item.facts.lane == lane && item.is_head && item.is_open());
         head.map(|head| head.facts.id)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, HoldId, ProxySessionId, Side};
 use crate::intercept::edit::FieldChanges;
-use crate::intercept::rule::{OnExpire, Refusal};
+use crate::intercept::rule::{OnExpire, Refusal, WhileHeld};
 use crate::snapshot::{Carrier, Direction, Head, RowKind};
 
 use super::{Decision, HoldError};
@@ -52,6 +52,8 @@ pub struct HeldFacts {
     pub side: Side,
     /// The client's address without its port.
     pub address: String,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub batch: Option<(u32, u32)>,
     /// Whether its sender can be answered in the place of its receiver.
     pub is_answerable: bool,
     /// What came.
@@ -62,6 +64,8 @@ pub struct HeldFacts {
     pub rule: String,
     /// What happens when its time is over.
     pub on_expire: OnExpire,
+    /// What its client gets meanwhile.
+    pub while_held: WhileHeld,
     /// How long its client will bear it, counted from its arrival.
     pub budget: Duration,
     /// How that is known.
@@ -87,6 +91,8 @@ pub enum HeldState {
     Queued,
     /// Somebody edits it.
     Editing,
+    /// It is decided about, and goes on once the other held messages of its batch are.
+    Decided,
 }
 
 /// One line of the queue.
@@ -130,6 +136,9 @@ pub struct HeldRow {
     pub server: String,
     /// Name of the client.
     pub client: Option<String>,
+    /// Which message of a batch it is, from 1, and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<(u32, u32)>,
     /// Bytes of what came.
     pub size: u64,
     /// The rule that held it.
@@ -209,6 +218,7 @@ impl HeldFacts {
             rpc_id: self.rpc_id.clone(),
             server: self.server.clone(),
             client: self.client.clone(),
+            batch: self.batch,
             size: self.payload.len() as u64,
             rule: self.rule.clone(),
             on_expire: self.on_expire,
@@ -230,9 +240,10 @@ impl HeldFacts {
         };
         let is_batch = self.payload.trim_ascii_start().starts_with(b"[");
         match (decision, self.kind) {
-            (Decision::Answer(_), _) if is_batch => {
-                unfit("a batch", "edit it, forward it or refuse it as a whole")
-            }
+            (Decision::Answer(_), _) if is_batch => unfit(
+                "a batch",
+                "it could not be taken apart; edit it, forward it or refuse it as a whole",
+            ),
             (Decision::Answer(_), RowKind::Request) if self.is_answerable => Ok(()),
             (Decision::Answer(_), RowKind::Request) => unfit("a request of the server", NO_WAY_BACK),
             (Decision::Answer(_), _) => unfit("no request", "only requests can be answered"),

@@ -6,7 +6,7 @@ use super::{InterceptReply, Interceptor, done};
 use crate::intercept::edit::{Change, changes};
 use crate::intercept::filter::Filter;
 use crate::intercept::hold::Actor;
-use crate::intercept::rule::{Hits, Refusal, Rule, Verdict};
+use crate::intercept::rule::{Hits, Refusal, Rule, Verdict, WhileHeld};
 use crate::intercept::rules::template;
 
 use super::InterceptCommand;
@@ -134,6 +134,7 @@ impl Interceptor {
             hits: Hits::Always,
             verdict: remedy.verdict()?,
             on_expire: None,
+            while_held: WhileHeld::default(),
         };
         self.armory
             .add_first(rule.clone())

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::intercept::edit::Change;
-use crate::intercept::rule::{Fault, Hits, OnExpire, Verdict};
+use crate::intercept::rule::{Fault, Hits, OnExpire, Verdict, WhileHeld};
 
 use super::units::{size_text, time_text};
 
@@ -26,6 +26,19 @@ impl fmt::Display for Verdict {
             Self::Fault(fault) => fault.fmt(f),
             Self::Log => f.write_str("logged"),
         }
+    }
+}
+
+/// What is added to a hold: `, early stream`.
+impl fmt::Display for WhileHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.early_stream {
+            f.write_str(", early stream")?;
+        }
+        if self.synthetic_progress {
+            f.write_str(", synthetic progress")?;
+        }
+        Ok(())
     }
 }
 

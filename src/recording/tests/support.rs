@@ -130,6 +130,7 @@ pub(super) fn frame(
             })
             .collect(),
         unreadable: None,
+        is_synthetic: false,
         payload,
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::calls::{Unpaired, session_of};
 use super::model::{Tape, TapeEnd, TapeExchange, TapeFrame, TapePart, TapeResponse};
 use super::{Taken, TapeError, TapeOptions};
+use crate::codec::envelope::{MessageKind, scan};
 use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::ids::{ExchangeId, ProxySessionId, Side};
@@ -226,6 +227,9 @@ impl<'a> Drafts<'a> {
     }
 }
 
+/// Number of a message in its batch, how it left, and what went on.
+type BatchEntry = (u32, Ending, Option<String>);
+
 impl Draft {
     fn unknown(id: ExchangeId) -> Self {
         Self {
@@ -287,6 +291,10 @@ impl Draft {
     }
 
     fn done(&mut self, order: u64, open: OpenFrame, line: FrameLine) {
+        if line.synthetic {
+            // No server said it.
+            return;
+        }
         let bytes: Bytes = open.bytes.into();
         let mut parts = open.parts;
         // The last line of a frame may have no bytes of its own.
@@ -344,6 +352,7 @@ impl Draft {
 
     /// Puts in what became of frames.
     fn take_verdicts(&mut self, options: &TapeOptions) {
+        let mut entries = BTreeMap::<usize, Vec<BatchEntry>>::new();
         for (order, verdict) in std::mem::take(&mut self.verdicts) {
             let Some(ending) = verdict.ending else { continue };
             let is_it =
@@ -356,8 +365,13 @@ impl Draft {
                 Direction::ClientToServer => options.from_client,
                 Direction::ServerToClient => options.from_server,
             };
-            if taken == Taken::Sent {
-                self.replace(place, ending, verdict.sent.as_deref());
+            match verdict.batch.filter(|_| taken == Taken::Sent) {
+                Some((number, _)) => {
+                    let entry = (number, ending, verdict.sent.clone());
+                    entries.entry(place).or_default().push(entry);
+                }
+                None if taken == Taken::Sent => self.replace(place, ending, verdict.sent.as_deref()),
+                None => {}
             }
             let is_answer = matches!(ending, Ending::Answered | Ending::Refused);
             if verdict.direction == Direction::ClientToServer
@@ -368,6 +382,34 @@ impl Draft {
                 self.answered(order, verdict.us, answer);
             }
         }
+        for (place, decided) in entries {
+            self.replace_entries(place, &decided);
+        }
+    }
+
+    /// What went on of a batch of which some messages were decided about.
+    fn replace_entries(&mut self, place: usize, decided: &[BatchEntry]) {
+        let payload = self.exchange.frames[place].payload.clone();
+        let is_from_client = self.exchange.frames[place].direction == Direction::ClientToServer;
+        let mut went: Vec<&[u8]> = Vec::new();
+        for (number, message) in (1..).zip(&scan(&payload).messages) {
+            let span = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(payload.len());
+            let came = &payload[span(message.span.start)..span(message.span.end)];
+            let decision = decided.iter().find(|(entry, ..)| *entry == number);
+            match decision {
+                None | Some((_, Ending::Forwarded, _) | (_, Ending::Edited, None)) => went.push(came),
+                Some((_, Ending::Edited, Some(sent))) => went.push(sent.as_bytes()),
+                // An answer to the server's own request went back to it.
+                Some((.., Some(sent))) if !is_from_client && message.kind != MessageKind::Request => {
+                    went.push(sent.as_bytes());
+                }
+                Some(_) => {}
+            }
+        }
+        let count = u32::try_from(went.len()).unwrap_or(u32::MAX);
+        let text = [b"[", went.join(&b","[..]).as_slice(), b"]"].concat();
+        self.replace(place, Ending::Edited, Some(&String::from_utf8_lossy(&text)));
+        self.expected[place] = Some(count);
     }
 
     fn replace(&mut self, place: usize, ending: Ending, sent: Option<&str>) {

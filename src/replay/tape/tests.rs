@@ -221,6 +221,43 @@ fn an_edited_answer_is_taken_as_it_came_or_as_it_went_on() {
 }
 
 #[test]
+fn of_a_batch_only_the_entries_that_were_changed_are_other_ones() {
+    const BATCH: &str = r#"{"type":"frame","seq":2,"us":10,"session":"R1","exchange":1,"direction":"server_to_client","transport":"http","frame":0,"part":0,"last":true,"text":"[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}},{\"jsonrpc\":\"2.0\",\"method\":\"a\"},{\"jsonrpc\":\"2.0\",\"method\":\"b\"}]","messages":3}"#;
+    let verdict = |entry: u32, ending: &str, sent: &str| {
+        format!(
+            r#"{{"type":"verdict","seq":3,"us":15,"session":"R1","exchange":1,"direction":"server_to_client","frame":0,"batch":[{entry},3],"rule":"r","ending":"{ending}","actor":"key"{sent}}}"#
+        )
+    };
+    let sent = r#","sent":"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"went\":1}}""#;
+    let verdicts = [
+        verdict(1, "edited", sent),
+        verdict(2, "dropped", ""),
+        verdict(3, "forwarded", ""),
+    ];
+    let lines = [ASKED, BATCH, &verdicts[0], &verdicts[1], &verdicts[2]];
+    let frame = |options: TapeOptions| {
+        let tape = tape_of(&lines, &options).unwrap();
+        tape.sessions[0].exchanges[0].frames[0].payload.clone()
+    };
+    assert_eq!(
+        frame(TapeOptions::as_the_client_saw_it()),
+        r#"[{"jsonrpc":"2.0","id":1,"result":{"went":1}},{"jsonrpc":"2.0","method":"b"}]"#
+    );
+    let came = frame(TapeOptions::as_it_arrived());
+    assert!(came.ends_with(br#"{"jsonrpc":"2.0","method":"a"},{"jsonrpc":"2.0","method":"b"}]"#));
+}
+
+#[test]
+fn what_we_made_up_while_a_message_was_held_is_none_of_the_server() {
+    let synthetic = FIRST
+        .replace(r#""last":false"#, r#""last":true,"synthetic":true"#)
+        .replace(r#""frame":0"#, r#""frame":9"#);
+    let lines = [ASKED, SAID, HEAD, &synthetic];
+    let tape = tape_of(&lines, &TapeOptions::as_it_arrived()).unwrap();
+    assert_eq!(tape.sessions[0].exchanges[0].frames.len(), 1);
+}
+
+#[test]
 fn what_was_answered_in_the_place_of_the_server_is_an_answer_to_the_client_only() {
     let lines = [ASKED, SAID, REFUSED];
     let answer = |options: TapeOptions| {

@@ -5,6 +5,12 @@ use crate::snapshot::{Finding, RowKind, Severity};
 
 /// What is remarkable about a message.
 pub(super) fn findings(frame: &FrameObserved, placed: &PlacedMessage, max_body: u64) -> Vec<Finding> {
+    if frame.is_synthetic {
+        return vec![Finding {
+            severity: Severity::Info,
+            text: "synthetic: this proxy made it up while a message was held".to_owned(),
+        }];
+    }
     let mut findings = placed.placement.findings.clone();
     if let Some(problem) = placed.envelope.problem {
         findings.push(Finding {

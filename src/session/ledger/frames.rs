@@ -130,7 +130,11 @@ impl Ledger {
                 .clone()
                 .or_else(|| subject(envelope).map(Arc::from)),
             rpc_id: envelope.id.as_ref().map(|id| id.to_string().into()),
-            summary: describe::message(envelope, placement),
+            summary: if frame.is_synthetic {
+                format!("synthetic {}", describe::message(envelope, placement))
+            } else {
+                describe::message(envelope, placement)
+            },
             findings: findings(frame, placed, self.bounds.max_body_kept as u64),
             batch,
             rare: rare(frame, envelope),
@@ -148,7 +152,7 @@ impl Ledger {
         if let Some(call) = placement.call {
             if opens {
                 self.opened(call, row, envelope, frame.exchange);
-            } else {
+            } else if !frame.is_synthetic {
                 self.affect(call, at, placement.role, envelope, outcome);
             }
         }

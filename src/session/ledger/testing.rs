@@ -251,6 +251,7 @@ impl Talk {
             sse: None,
             messages,
             unreadable: None,
+            is_synthetic: false,
         }
     }
 

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::{
-    Event, ExchangeEnded, FrameObserved, Observation, ObservedHead, PlacedMessage, RequestObserved,
-    ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
+    Event, ExchangeEnded, FrameObserved, Observation, ObservedHead, PlacedMessage, ProgressTold,
+    RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved, VerdictObserved,
 };
 use crate::codec::envelope::{Envelope, Field, FieldValue};
 use crate::codec::rpc_id::RpcId;
@@ -120,6 +120,10 @@ impl PlacedMessage {
         let finding = |finding: &Finding| finding.text.capacity();
         envelope_weight(&self.envelope)
             + shared.into_iter().flatten().map(heap::shared_text).sum::<usize>()
+            + placement
+                .progress
+                .as_ref()
+                .map_or(0, |told| size_of::<ProgressTold>() + told.token.heap_bytes())
             + heap::vector(&placement.findings)
             + placement.findings.iter().map(finding).sum::<usize>()
     }

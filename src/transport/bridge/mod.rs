@@ -27,6 +27,7 @@ mod tail;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
@@ -34,11 +35,13 @@ use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
 use super::body::request_relay;
+use super::early;
 use super::exchange::{Beginning, Exchange};
 use super::held;
+use super::hub::Hub;
 use super::observed::shown_target;
 use super::place::StreamPlace;
-use super::relay::{ReplyBody, RequestBody};
+use super::relay::{Relay, ReplyBody, RequestBody};
 use super::serve::ClientConnection;
 use super::watchers::Outbox;
 
@@ -91,35 +94,80 @@ pub(crate) async fn serve(
     outbox.flush().await;
     server.note_exchange();
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
-    let fate = held::request(connection, &exchange, body, &mut parts).await;
-    exchange.time(|timing| timing.sent = Some(hub.clock.now()));
-    let visit = Visit {
-        hub,
-        server,
-        exchange: &exchange,
-        headers: &parts.headers,
-        version: parts.version,
+    let progress = held::request(connection, &exchange, body, &mut parts).await;
+    let asked = Asked {
+        hub: Arc::clone(hub),
+        server: Arc::clone(server),
+        goal: goal.clone(),
+        exchange,
+        parts,
         client: Arc::clone(&connection.peer.address),
     };
-    let body = match fate {
-        held::Fate::Onward(body) => RequestBody::new(*body),
-        held::Fate::Answered(mut response) => {
-            response.headers_mut().extend(visit.fields());
-            return response;
+    match progress {
+        held::Progress::Decided(fate) => asked.meet(fate).await,
+        held::Progress::Early(relay) => asked.begin_early(*relay),
+    }
+}
+
+/// A request that rules were asked about.
+struct Asked {
+    hub: Arc<Hub>,
+    server: Arc<BridgeServer>,
+    goal: Goal,
+    exchange: Arc<Exchange>,
+    parts: Parts,
+    client: Arc<str>,
+}
+
+impl Asked {
+    /// Answers with an event stream before it is known what becomes of the request.
+    fn begin_early(mut self, relay: Relay) -> Response<ReplyBody> {
+        let exchange = Arc::clone(&self.exchange);
+        early::begin(&exchange, relay.early_report(), move |is_held| async move {
+            let fate = held::go_on(&self.exchange, relay, &mut self.parts).await;
+            is_held.end();
+            self.meet(fate).await
+        })
+    }
+
+    async fn meet(self, fate: held::Fate) -> Response<ReplyBody> {
+        let Self {
+            hub,
+            server,
+            goal,
+            exchange,
+            parts,
+            client,
+        } = &self;
+        exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+        let visit = Visit {
+            hub,
+            server,
+            exchange,
+            headers: &parts.headers,
+            version: parts.version,
+            client: Arc::clone(client),
+        };
+        let body = match fate {
+            held::Fate::Onward(body) => RequestBody::new(*body),
+            held::Fate::Answered(mut response) => {
+                response.headers_mut().extend(visit.fields());
+                return response;
+            }
+        };
+        let sse_place = sse::Place::of(&goal.endpoint, parts.uri.path());
+        let outcome = if goal.is_endpoint || parts.method == Method::OPTIONS {
+            by_method(&visit, &parts.method, body).await
+        } else if let Some(place) = sse_place {
+            sse::serve(&visit, &place, (&parts.method, &parts.uri), body).await
+        } else {
+            body.drain(REST).await;
+            Err(legacy::no_endpoint(&goal.endpoint))
+        };
+        match outcome {
+            Ok(response) => response,
+            Err(refusal) => visit.refuse(&refusal).await,
         }
-    };
-    let sse_place = sse::Place::of(&goal.endpoint, parts.uri.path());
-    let outcome = if goal.is_endpoint || parts.method == Method::OPTIONS {
-        by_method(&visit, &parts.method, body).await
-    } else if let Some(place) = sse_place {
-        sse::serve(&visit, &place, (&parts.method, &parts.uri), body).await
-    } else {
-        body.drain(REST).await;
-        Err(legacy::no_endpoint(&goal.endpoint))
-    };
-    match outcome {
-        Ok(response) => response,
-        Err(refusal) => visit.refuse(&refusal).await,
     }
 }
 

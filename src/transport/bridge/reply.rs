@@ -105,6 +105,10 @@ impl Visit<'_> {
 
     /// An answer without a body.
     pub(super) async fn empty(&self, status: StatusCode) -> Response<ReplyBody> {
+        if self.exchange.is_owing() && status.is_success() {
+            // Nothing but what was answered here.
+            return self.json(StatusCode::OK, None, Bytes::new()).await;
+        }
         self.bare(status, self.fields()).await
     }
 

@@ -78,6 +78,24 @@ impl Exchange {
         }
     }
 
+    /// Tells of messages that we made up.
+    pub(crate) fn tell_synthetic(
+        &self,
+        what: (Direction, Carrier),
+        drafts: &mut Vec<Draft>,
+        outbox: &mut Outbox,
+    ) {
+        let now = self.hub.clock.now();
+        for draft in drafts.drain(..) {
+            let Draft::Frame(draft) = draft else { continue };
+            let mut event = self.place(what, *draft, None, now, outbox);
+            if let Event::Frame(frame) = &mut event {
+                frame.is_synthetic = true;
+            }
+            outbox.put(Observation { at: now, event });
+        }
+    }
+
     /// What carries the messages of a direction.
     pub(crate) fn carrier(&self, direction: Direction) -> Carrier {
         self.lock().carrier(direction)
@@ -189,6 +207,7 @@ impl Exchange {
             sse: draft.sse,
             messages: placed,
             unreadable: draft.problem.filter(|_| is_mcp),
+            is_synthetic: false,
         }))
     }
 

@@ -176,6 +176,12 @@ impl Exchange {
         words.is_some_and(|words| words.try_send(message.clone()).is_ok())
     }
 
+    /// Whether its client looks for answers in another stream (MCP 2024-11-05).
+    pub(crate) fn is_answered_elsewhere(&self) -> bool {
+        self.session()
+            .is_some_and(|session| session.talk().words.is_some())
+    }
+
     pub(super) fn peer_key(&self) -> SessionKey {
         SessionKey::Peer {
             server: Arc::clone(&self.server),

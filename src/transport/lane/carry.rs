@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) fields: Vec<(String, Option<String>)>,
     /// The document is another one now, in no content coding.
     pub(crate) is_changed: bool,
+    /// Answers to entries of a batch that goes on without them: they go back with the answer to the rest.
+    pub(crate) joins: Vec<Bytes>,
 }
 
 /// An answer in the place of a server.
@@ -44,11 +46,23 @@ pub(crate) struct Reply {
 }
 
 /// What is done with a frame, whoever decided it.
-struct Deed {
+pub(super) struct Deed {
     ending: Ending,
     actor: Actor,
     /// What went on in the place of the payload.
     sent: Option<Bytes>,
+}
+
+impl Entry {
+    /// A payload as it was carried.
+    pub(super) fn carried(&self, payload: &Bytes) -> Bytes {
+        match self.form {
+            Form::Document | Form::Entry => payload.clone(),
+            Form::Messages => reframed(&self.bytes, payload),
+            Form::Events => rewrite_data(&self.bytes, &String::from_utf8_lossy(payload)).into(),
+            Form::Lines => words::one_line(payload, self.bytes.ends_with(b"\r\n")),
+        }
+    }
 }
 
 impl Lane {
@@ -88,6 +102,7 @@ impl Lane {
                 let due = *due;
                 return self.poll_delay(cx, due, on);
             }
+            Fate::Batch(_) => return self.poll_batch(cx, on),
             Fate::Trickle { .. } => return self.poll_trickle(cx, on),
         }
         Poll::Ready(())
@@ -319,15 +334,16 @@ impl Lane {
     }
 
     /// Does what a rule says.
-    fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
+    pub(super) fn obey(&mut self, entry: &Entry, rule: &Chosen, on: &mut Passed) -> Deed {
         match &rule.verdict {
-            Verdict::Replace(changes) => self.replace(entry, changes, on),
+            Verdict::Replace(changes) => self.replace(entry, changes, &rule.name, on),
             Verdict::Answer { result } => match self.answer_from(entry, result) {
                 Ok(message) => self.carry_out(entry, &Decision::Answer(message), None, Actor::Rule, on),
                 Err(problem) => {
                     tracing::warn!(
-                        "the answer of the rule `{}` cannot be made: {problem}; the message went on as it came",
-                        rule.name
+                        "the answer of the rule `{}` cannot be made in session {}: {problem}; the message went on as it came",
+                        rule.name,
+                        self.session_word()
                     );
                     self.forward(entry, None, Actor::Rule, on)
                 }
@@ -361,15 +377,24 @@ impl Lane {
             .map(|noted| noted.payload.clone())
             .unwrap_or_default();
         if words::is_batch(&payload) {
-            return Err("a batch is answered message by message, which a rule cannot do".to_owned());
+            return Err("the batch is broken or too long to be taken apart".to_owned());
         }
         let result = template::fill(result, &payload).map_err(|error| error.to_string())?;
         Ok(template::answer(&payload, &result).into())
     }
 
-    fn replace(&mut self, entry: &Entry, changes: &[Change], on: &mut Passed) -> Deed {
+    /// Its session as a log names it.
+    fn session_word(&self) -> String {
+        let session = self.exchange.session();
+        session.map_or_else(|| "-".to_owned(), |session| session.id.to_string())
+    }
+
+    fn replace(&mut self, entry: &Entry, changes: &[Change], rule: &str, on: &mut Passed) -> Deed {
         let Some(noted) = entry.noted.as_ref().filter(|noted| !noted.is_cut) else {
-            tracing::warn!("a rule cannot change a message that could not be decoded; it went on as it came");
+            tracing::warn!(
+                "the rule `{rule}` cannot change a message of session {} that could not be decoded; it went on as it came",
+                self.session_word()
+            );
             return self.forward(entry, None, Actor::Rule, on);
         };
         let mut payload = noted.payload.to_vec();
@@ -383,7 +408,8 @@ impl Lane {
                     Ok(next) => payload = next,
                     Err(problem) => {
                         tracing::warn!(
-                            "a change of a rule does not fit the message: {problem}; the others were made"
+                            "a change of the rule `{rule}` does not fit a message of session {}: {problem}; its other changes were made",
+                            self.session_word()
                         );
                     }
                 },
@@ -433,7 +459,7 @@ impl Lane {
     }
 
     /// Does what was decided.
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         entry: &Entry,
         decision: &Decision,
@@ -485,7 +511,7 @@ impl Lane {
                 self.follow_up(entry, &payload);
                 // What somebody says of the head goes before what follows from the body.
                 self.outcome.fields.extend(fields);
-                on.pieces.push(self.carried(entry, &payload));
+                on.pieces.push(entry.carried(&payload));
                 self.outcome.is_changed = true;
                 self.deed(Ending::Edited, actor, Some(payload))
             }
@@ -494,7 +520,7 @@ impl Lane {
 
     /// Fields of the head that say the same as the body have to follow it (MCP 2026-07-28, Transports).
     fn follow_up(&mut self, entry: &Entry, payload: &[u8]) {
-        if self.form != Form::Document || self.direction != Direction::ClientToServer {
+        if entry.form != Form::Document || self.direction != Direction::ClientToServer {
             return;
         }
         let Some(noted) = &entry.noted else { return };
@@ -509,17 +535,7 @@ impl Lane {
         }
     }
 
-    /// A payload as the lane carries it.
-    fn carried(&self, entry: &Entry, payload: &Bytes) -> Bytes {
-        match self.form {
-            Form::Document => payload.clone(),
-            Form::Messages => reframed(&entry.bytes, payload),
-            Form::Events => rewrite_data(&entry.bytes, &String::from_utf8_lossy(payload)).into(),
-            Form::Lines => words::one_line(payload, entry.bytes.ends_with(b"\r\n")),
-        }
-    }
-
-    fn is_request(&self, entry: &Entry) -> bool {
+    pub(super) fn is_request(&self, entry: &Entry) -> bool {
         let noted = entry.noted.as_ref();
         noted.is_some_and(|noted| self.kind_of(noted) == RowKind::Request)
     }
@@ -529,7 +545,7 @@ impl Lane {
         if self.direction == Direction::ServerToClient && self.is_request(entry) {
             return self.answer_server(entry, message, on);
         }
-        match (self.form, self.direction) {
+        match (entry.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
                 self.outcome.reply = Some(Reply {
                     status: 200,
@@ -539,7 +555,7 @@ impl Lane {
             (_, Direction::ClientToServer) => on.back.push(message),
             (_, Direction::ServerToClient) => {
                 self.outcome.is_changed = true;
-                on.pieces.push(self.carried(entry, &message));
+                on.pieces.push(entry.carried(&message));
             }
         }
     }
@@ -550,7 +566,7 @@ impl Lane {
         match self.form {
             Form::Lines => on.back.push(message),
             Form::Events => self.exchange.post_as_client(message),
-            Form::Document | Form::Messages => {}
+            Form::Document | Form::Messages | Form::Entry => {}
         }
     }
 
@@ -583,7 +599,7 @@ impl Lane {
             self.answer_server(entry, message.clone(), on);
             return self.deed(ending, actor, self.is_answerable().then_some(message));
         }
-        match (self.form, refusal) {
+        match (entry.form, refusal) {
             (Form::Document, Refusal::Status(status)) if from_client => {
                 self.outcome.reply = Some(Reply {
                     status: *status,
@@ -598,7 +614,7 @@ impl Lane {
             // The answer of a client to its server: the error goes on in its place.
             _ => {
                 self.outcome.is_changed = true;
-                on.pieces.push(self.carried(entry, &message));
+                on.pieces.push(entry.carried(&message));
             }
         }
         self.deed(ending, actor, Some(message))
@@ -617,7 +633,7 @@ impl Lane {
             .noted
             .as_ref()
             .is_some_and(|noted| !noted.messages.is_empty());
-        match (self.form, self.direction, refusal) {
+        match (entry.form, self.direction, refusal) {
             (Form::Document, Direction::ClientToServer, Refusal::Status(status)) => {
                 self.outcome.reply = Some(Reply {
                     status: *status,
@@ -641,8 +657,8 @@ impl Lane {
         self.deed(ending, actor, None)
     }
 
-    fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
-        match (self.form, self.direction) {
+    pub(super) fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
+        match (entry.form, self.direction) {
             (Form::Document, Direction::ClientToServer) => {
                 if self.is_request(entry) {
                     self.outcome.is_silent = true;
@@ -665,7 +681,7 @@ impl Lane {
                         .push(words::resume_point(&id, self.knows_empty_events()));
                 }
             }
-            (Form::Lines | Form::Messages, _) => {}
+            (Form::Lines | Form::Messages | Form::Entry, _) => {}
         }
     }
 
@@ -686,7 +702,7 @@ impl Lane {
         Deed { ending, actor, sent }
     }
 
-    fn tell(
+    pub(super) fn tell(
         &self,
         entry: &Entry,
         hold: Option<crate::ids::HoldId>,
@@ -700,6 +716,7 @@ impl Lane {
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
+            batch: noted.batch,
             hold,
             rule,
             ending: Some(deed.ending),

@@ -19,6 +19,8 @@ pub(crate) enum Form {
     Lines,
     /// Each push is one message of a WebSocket: its frames as they came, and noted with its payload whole.
     Messages,
+    /// One message of a batch: what becomes of it is put together with the others'.
+    Entry,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Cutting {
                 cutter: LineCutter::new(max),
                 partial: is_inside.then_some(LineBoundary),
             },
-            Form::Messages => Self::Messages,
+            Form::Messages | Form::Entry => Self::Messages,
         }
     }
 

@@ -6,39 +6,70 @@ use std::time::Duration;
 use crate::codec::envelope::MessageKind;
 use crate::ids::{CallId, HoldId};
 use crate::intercept::hold::{Actor, HeldFacts};
-use crate::intercept::rule::{OnExpire, Verdict};
+use crate::intercept::rule::{OnExpire, Verdict, WhileHeld};
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
 use crate::snapshot::{Direction, RowKind};
 
 use super::subject::OnItsWay;
-use super::{Chosen, Fate, Form, Lane, Noted};
+use super::{Chosen, Entry, Fate, Form, Lane, Noted};
 
 impl Lane {
     /// What becomes of a frame that came just now.
     pub(super) fn fate_of(&mut self, noted: &Noted) -> Fate {
+        if !self.joins.is_empty()
+            && let Some(fate) = self.fate_of_joined(noted)
+        {
+            return fate;
+        }
+        if let Some(fate) = self.fate_of_batch(noted) {
+            return fate;
+        }
+        let is_up = self.queue.is_empty();
+        let chosen = self.choice_of(noted);
+        chosen.map_or(Fate::Pass, |rule| self.fate_by(noted, rule, is_up))
+    }
+
+    /// What is to be done with it.
+    pub(super) fn choice_of(&self, noted: &Noted) -> Option<Chosen> {
         let holds = &self.exchange.hub.interceptor.holds;
         if let Some(call) = noted.cancels()
             && holds.cancel(call)
         {
             // The request goes nowhere, so its cancel has nobody to reach.
-            return Fate::Do {
-                rule: Chosen {
-                    name: "cancelled while held".into(),
-                    verdict: Verdict::Drop { is_silent: true },
-                    on_expire: None,
-                    delay: Duration::ZERO,
-                },
-                is_due: None,
-            };
+            return Some(Chosen {
+                name: "cancelled while held".into(),
+                verdict: Verdict::Drop { is_silent: true },
+                on_expire: None,
+                while_held: WhileHeld::default(),
+                delay: Duration::ZERO,
+            });
         }
-        let Some(rule) = self.step(noted).or_else(|| self.choose(noted)) else {
-            return Fate::Pass;
-        };
+        self.step(noted).or_else(|| self.choose(noted))
+    }
+
+    /// What becomes of it by a rule.
+    pub(super) fn fate_by(&self, noted: &Noted, rule: Chosen, is_up: bool) -> Fate {
         match rule.verdict {
             Verdict::Forward | Verdict::Log => Fate::Pass,
-            Verdict::Hold => self.hold(noted, rule, self.queue.is_empty()),
+            Verdict::Hold => self.hold(noted, rule, is_up),
             _ => Fate::Do { rule, is_due: None },
         }
+    }
+
+    /// Whether a request that came alone is held, and its client is to get an event stream at once. Never for the
+    /// handshake, whose answer has fields that the client needs.
+    pub(crate) fn wants_early_stream(&self) -> bool {
+        let Some(Entry {
+            fate: Fate::Wait { ticket, .. },
+            ..
+        }) = self.queue.front()
+        else {
+            return false;
+        };
+        let facts = ticket.facts();
+        let is_request = facts.kind == RowKind::Request && facts.direction == Direction::ClientToServer;
+        let is_handshake = facts.method.as_deref() == Some("initialize");
+        facts.while_held.early_stream && is_request && !is_handshake
     }
 
     /// Puts a frame into the table of held messages and tells of it, if anything is held at all.
@@ -75,6 +106,7 @@ impl Lane {
             name: "step".into(),
             verdict: Verdict::Hold,
             on_expire: None,
+            while_held: WhileHeld::default(),
             delay: Duration::ZERO,
         })
     }
@@ -97,6 +129,7 @@ impl Lane {
                 name: rule.name.as_str().into(),
                 verdict: rule.verdict.clone(),
                 on_expire: rule.on_expire,
+                while_held: rule.while_held,
                 delay: chosen.rule.delay(),
             })
         })
@@ -144,11 +177,13 @@ impl Lane {
             client: client.map(|client| client.to_string()),
             side: self.exchange.side,
             address: self.exchange.client().to_string(),
+            batch: noted.batch,
             is_answerable: self.is_answerable(),
             payload: noted.payload.clone(),
-            head: self.head(),
+            head: self.head().filter(|_| noted.batch.is_none()),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
+            while_held: rule.while_held,
             budget: budget.time,
             budget_source: budget.source,
         }
@@ -159,7 +194,7 @@ impl Lane {
         match (self.direction, self.form) {
             (Direction::ClientToServer, _) | (_, Form::Lines) => true,
             (Direction::ServerToClient, Form::Events) => self.exchange.has_way(),
-            (Direction::ServerToClient, Form::Document | Form::Messages) => false,
+            (Direction::ServerToClient, Form::Document | Form::Messages | Form::Entry) => false,
         }
     }
 
@@ -181,6 +216,7 @@ impl Lane {
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
+            batch: noted.batch,
             hold: Some(hold),
             rule: Arc::clone(&rule.name),
             ending: None,

@@ -4,9 +4,11 @@
 //! What no rule touches goes on as the bytes that came. While a message is held, what follows it in its lane waits; other
 //! lanes run. What may wait is bounded by `max_lane_events` and `max_lane_bytes`; beyond, the sender waits.
 
+mod batch;
 mod carry;
 mod cutting;
 mod facts;
+mod reporting;
 pub(crate) mod subject;
 mod words;
 
@@ -25,19 +27,22 @@ use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::ids::HoldId;
 use crate::intercept::hold::{Actor, Decided, Ending, HeadEdit, Ticket};
-use crate::intercept::rule::{Fault, Verdict};
+use crate::intercept::rule::{Fault, Verdict, WhileHeld};
 use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
 use crate::snapshot::{Carrier, Direction};
 
 use super::exchange::Exchange;
 
+use batch::Batch;
+pub(crate) use batch::as_batch;
 pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
+pub(crate) use reporting::Reported;
 pub(crate) use words::as_event;
 
 /// What keeps a held event stream alive.
-const COMMENT: &[u8] = b": held\n\n";
+pub(crate) const COMMENT: &[u8] = b": held\n\n";
 /// How often a lane without a place in the table asks for one, and one that a rule delays whether rules still act.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// What an event stream may begin with.
@@ -55,6 +60,8 @@ pub(crate) struct Noted {
     /// The content coding that was undone for the payload.
     pub(crate) coding: Option<Arc<str>>,
     pub(crate) sse: Option<SseObserved>,
+    /// Which message of a batch it is, from 1, and of how many.
+    pub(crate) batch: Option<(u32, u32)>,
 }
 
 /// What goes on, and what is to be told.
@@ -64,6 +71,10 @@ pub(crate) struct Passed {
     pub(crate) events: Vec<Event>,
     /// Messages for whoever sent what came here, where the carrier has a way back.
     pub(crate) back: Vec<Bytes>,
+    /// Whether messages of ours may be said to the client now.
+    pub(crate) may_say: bool,
+    /// Progress that we made up for the client, whichever way the lane goes.
+    pub(crate) synthetic: Vec<Bytes>,
     /// The body is closed here.
     pub(crate) is_closed: bool,
 }
@@ -89,6 +100,11 @@ pub(crate) struct Lane {
     outcome: Outcome,
     /// What somebody has done to the head of what is decided about.
     head: HeadEdit,
+    /// Answers of ours that are to go on with the document that comes.
+    joins: Vec<Bytes>,
+    /// Progress that was made up last, and when.
+    reported: Option<Reported>,
+    last_report: Instant,
     is_over: bool,
     is_closed: bool,
 }
@@ -97,6 +113,7 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 struct Entry {
     bytes: Bytes,
+    form: Form,
     noted: Option<Noted>,
     fate: Fate,
     came: Instant,
@@ -123,6 +140,8 @@ enum Fate {
         decided: Decided,
         due: Instant,
     },
+    /// Each message of a batch has a fate of its own.
+    Batch(Box<Batch>),
     /// It goes on slowly.
     Trickle {
         rest: Bytes,
@@ -137,6 +156,7 @@ struct Chosen {
     name: Arc<str>,
     verdict: Verdict,
     on_expire: Option<crate::intercept::rule::OnExpire>,
+    while_held: WhileHeld,
     /// How much later it goes on, by a verdict of delay.
     delay: Duration,
 }
@@ -166,6 +186,7 @@ impl Noted {
             is_cut: frame.is_cut,
             coding: frame.coding.clone(),
             sse: frame.sse.clone(),
+            batch: None,
         }
     }
 
@@ -207,6 +228,9 @@ impl Lane {
             last_sent: Instant::now(),
             outcome: Outcome::default(),
             head: HeadEdit::default(),
+            joins: Vec::new(),
+            reported: None,
+            last_report: Instant::now(),
             is_over: false,
             is_closed: false,
         }
@@ -218,6 +242,16 @@ impl Lane {
         let mut pieces = std::mem::take(&mut self.pieces);
         self.cutting.push(chunk, &mut pieces);
         self.take(&mut pieces);
+    }
+
+    /// Has answers of ours go on with the document that comes.
+    pub(crate) fn join(&mut self, answers: Vec<Bytes>) {
+        self.joins = answers;
+    }
+
+    /// Whether what came was no answer that ours could be joined to.
+    pub(crate) fn has_unjoined(&self) -> bool {
+        !self.joins.is_empty()
     }
 
     /// Takes bytes that nobody is asked about: they keep their place.
@@ -260,6 +294,7 @@ impl Lane {
             is_cut: false,
             coding: None,
             sse: None,
+            batch: None,
         }
     }
 
@@ -269,6 +304,7 @@ impl Lane {
             if self.poll_head(cx, on).is_pending() {
                 self.let_comments_by(on);
                 self.keep_alive(cx, on);
+                self.report(cx, on);
                 return self.blocked();
             }
         }
@@ -345,6 +381,7 @@ impl Lane {
     fn put_plain(&mut self, bytes: Bytes, fate: Fate) {
         self.queue_up(Entry {
             bytes,
+            form: self.form,
             noted: None,
             fate,
             came: Instant::now(),
@@ -367,6 +404,7 @@ impl Lane {
         };
         self.queue_up(Entry {
             bytes,
+            form: self.form,
             noted,
             fate,
             came: Instant::now(),
@@ -383,7 +421,7 @@ impl Lane {
                 Some(decoded) => decoded,
                 None => return noted,
             },
-            Form::Document | Form::Messages => bytes.clone(),
+            Form::Document | Form::Messages | Form::Entry => bytes.clone(),
             Form::Lines => bytes.slice(..line_content(bytes).len()),
             Form::Events => {
                 let is_first = noted.frame == 0;
@@ -446,7 +484,7 @@ impl Lane {
 
     /// Somebody wants messages of this lane in another order.
     fn take_moves(&mut self) {
-        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. });
+        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. } | Fate::Batch(_));
         if !self.queue.front().is_some_and(is_held) {
             return;
         }
@@ -480,6 +518,9 @@ impl Lane {
     /// Whoever is not at the head any more waits again.
     fn step_down(&mut self) {
         for entry in self.queue.iter_mut().skip(1) {
+            if let Fate::Batch(batch) = &mut entry.fate {
+                batch.step_down();
+            }
             if let Fate::Wait { ticket, is_up } = &mut entry.fate
                 && std::mem::replace(is_up, false)
             {
@@ -489,13 +530,14 @@ impl Lane {
     }
 
     fn note_queue(&self) {
-        if let Some(Entry {
-            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-            bytes,
-            ..
-        }) = self.queue.front()
-        {
-            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - bytes.len());
+        let Some(head) = self.queue.front() else { return };
+        let ticket = match &head.fate {
+            Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => Some(ticket),
+            Fate::Batch(batch) => batch.first_held(),
+            _ => None,
+        };
+        if let Some(ticket) = ticket {
+            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - head.bytes.len());
         }
     }
 
@@ -547,29 +589,38 @@ impl Lane {
     fn give_up_queue(&mut self) {
         self.queued_bytes = 0;
         self.comments = 0;
-        for entry in self.queue.drain(..) {
-            if let Entry {
-                fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-                noted: Some(noted),
-                came,
-                ..
-            } = &entry
-            {
-                ticket.orphan();
-                self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
-                    exchange: self.exchange.id,
-                    session: self.exchange.session().map(|session| session.id),
-                    direction: self.direction,
-                    frame: noted.frame,
-                    hold: Some(ticket.facts().id),
-                    rule: ticket.facts().rule.as_str().into(),
-                    ending: Some(Ending::Orphaned),
-                    actor: Actor::Peer,
-                    held_for: came.elapsed(),
-                    sent: None,
-                })));
+        for entry in std::mem::take(&mut self.queue) {
+            match entry.fate {
+                Fate::Batch(batch) => batch.entries.iter().for_each(|entry| self.orphan(entry)),
+                _ => self.orphan(&entry),
             }
         }
+    }
+
+    fn orphan(&self, entry: &Entry) {
+        let Entry {
+            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
+            noted: Some(noted),
+            came,
+            ..
+        } = entry
+        else {
+            return;
+        };
+        ticket.orphan();
+        self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
+            exchange: self.exchange.id,
+            session: self.exchange.session().map(|session| session.id),
+            direction: self.direction,
+            frame: noted.frame,
+            batch: noted.batch,
+            hold: Some(ticket.facts().id),
+            rule: ticket.facts().rule.as_str().into(),
+            ending: Some(Ending::Orphaned),
+            actor: Actor::Peer,
+            held_for: came.elapsed(),
+            sent: None,
+        })));
     }
 }
 

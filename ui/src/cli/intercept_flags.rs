@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use shadowcat::intercept::filter::Filter;
-use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Hits, Rule, Verdict, WhileHeld};
 
 use super::filter_text::{FilterText, FilterTextError};
 
@@ -57,6 +57,7 @@ pub(super) fn breakpoints(texts: Vec<BreakpointText>) -> Vec<Rule> {
             hits: Hits::Always,
             verdict: Verdict::Hold,
             on_expire: None,
+            while_held: WhileHeld::default(),
         });
     }
     rules

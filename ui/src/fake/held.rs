@@ -131,6 +131,7 @@ pub(crate) fn held(number: u64, kind: RowKind, now: Timestamp, seconds: u64) -> 
         rpc_id: Some("7".to_owned()),
         server: "everything".to_owned(),
         client: Some("inspector".to_owned()),
+        batch: None,
         size: CALL.len() as u64,
         rule: "searches".to_owned(),
         on_expire: OnExpire::Wait,

@@ -67,6 +67,7 @@ const fn state(row: &HeldRow) -> &'static str {
     match row.state {
         HeldState::Queued => "queued",
         HeldState::Editing => "editing",
+        HeldState::Decided => "decided",
         HeldState::Held if row.is_edited => "edited",
         HeldState::Held => "held",
     }

@@ -31,6 +31,8 @@ pub(crate) struct HeldJson<'a> {
     on_expire: OnExpire,
     queued_behind: usize,
     is_edited: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<(u32, u32)>,
     exchange: u64,
     call: Option<u64>,
 }
@@ -57,6 +59,7 @@ impl<'a> From<&'a HeldRow> for HeldJson<'a> {
             on_expire: row.on_expire,
             queued_behind: row.queued_behind,
             is_edited: row.is_edited,
+            batch: row.batch,
             exchange: row.exchange.get(),
             call: row.call.map(shadowcat::ids::CallId::get),
         }
@@ -143,5 +146,9 @@ pub(crate) fn what(row: &HeldRow) -> Safe {
     }
     words.extend(row.method.as_deref());
     words.extend(row.name.as_deref());
+    let entry = row
+        .batch
+        .map(|(number, count)| format!("(entry {number} of {count})"));
+    words.extend(entry.as_deref());
     Safe::of(&words.join(" "))
 }

@@ -124,6 +124,7 @@ const fn is_of_holds(action: Action) -> bool {
 fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
     let is_request = row.kind == RowKind::Request;
     match action {
+        _ if row.state == HeldState::Decided => Some("it is decided about, and goes on with its batch"),
         Action::RepeatHeld if !is_request => Some("only requests are sent again"),
         Action::RepeatHeld if row.direction == Direction::ServerToClient => {
             Some("a request of the server is not sent again")

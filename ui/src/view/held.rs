@@ -273,6 +273,11 @@ pub(super) fn state(model: &Model, row: &HeldRow) -> Line {
             let text = format!("{}behind {}", theme.sign("⏳ ", ""), head_of(model, row));
             Line::default().say(Role::Wait, &text)
         }
+        HeldState::Decided => Line::default().say(Role::Wait, "decided, waits for its batch"),
+    };
+    let line = match row.batch {
+        Some((number, count)) => line.say(Role::Dim, &format!(" entry {number} of {count}")),
+        None => line,
     };
     if row.is_edited {
         line.with(Role::Accent, theme.sign(" ✎", " edited"))

@@ -26,7 +26,10 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Lines are asked about.
     is_closed: bool,
+    /// Nothing more passes.
+    is_over: bool,
     max_lines: usize,
     max_bytes: usize,
     /// Read, asked about and not settled.
@@ -98,6 +101,11 @@ impl Gate {
             ready.append(&mut state.between);
         }
         ready
+    }
+
+    /// Whether nothing more passes, so that the pipe is to be closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
     }
 
     /// Whether something waits.
@@ -227,6 +235,17 @@ impl Gates {
         }
     }
 
+    /// Nothing more passes, neither way: what waits is given up.
+    pub(super) fn close(&self) {
+        for gate in &*self.0 {
+            let mut state = gate.lock();
+            state.is_over = true;
+            state.kept.clear();
+            state.kept_lines = 0;
+            gate.wake(&mut state);
+        }
+    }
+
     /// Whether a proxy is waited for.
     pub(super) fn has_kept(&self) -> bool {
         self.0.iter().any(Gate::has_kept)
@@ -315,6 +334,21 @@ mod tests {
         gates.release();
         assert_eq!(gate.take_ready(false), b"b\nc");
         assert_eq!(gate.take(RunPipe::Out, b"d\n", true, &observers), 2);
+    }
+
+    #[test]
+    fn a_closed_pipe_still_gets_what_was_settled_and_gives_up_what_waits() {
+        let (gates, observers) = gates();
+        let gate = gates.of(RunPipe::In).unwrap();
+        gates.set_closed(true, 10, 1000);
+        gate.take(RunPipe::In, b"call\nnext\n", false, &observers);
+        gates.say(RunPipe::In, b"ca", false).unwrap();
+        gates.settle(RunPipe::In, 10);
+        gates.close();
+        assert_eq!(gate.take_ready(false), b"ca");
+        assert!(gate.is_over() && gates.of(RunPipe::Out).unwrap().is_over());
+        gates.release();
+        assert!(gate.take_ready(false).is_empty());
     }
 
     #[test]

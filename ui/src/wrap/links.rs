@@ -208,6 +208,10 @@ fn obey(gates: &Gates, message: &FromProxy, payload: &[u8]) -> Result<(), LinkEr
             gates.settle(stream, bytes);
             Ok(())
         }
+        FromProxy::Close => {
+            gates.close();
+            Ok(())
+        }
         // Nothing that concerns a run under way, or newer than this build.
         _ => Ok(()),
     };

@@ -247,6 +247,9 @@ impl Gated<'_> {
         if self.write_ready(to, progress)? {
             return Ok(true);
         }
+        if self.gate.is_over() {
+            return Ok(false);
+        }
         let waits = self.gate.has_kept();
         if self.has_ended && !waits {
             return Ok(false);

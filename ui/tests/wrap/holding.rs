@@ -17,7 +17,7 @@ use shadowcat::ids::HoldId;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::Actor;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::intercept::rule::{Hits, Rule, Verdict};
+use shadowcat::intercept::rule::{Fault, Hits, Rule, Verdict, WhileHeld};
 use shadowcat::snapshot::{Command as EngineCommand, Reply};
 
 use super::binary::Headless;
@@ -40,9 +40,16 @@ impl Holding {
             hits: Hits::Always,
             verdict,
             on_expire: None,
+            while_held: WhileHeld {
+                synthetic_progress: true,
+                ..WhileHeld::default()
+            },
         };
         let result = r#"{"gated":true}"#.to_owned();
+        let fault = |name: &str, when: &str, fault| rule(name, when, Verdict::Fault(fault));
         let rules = vec![
+            fault("close", "dir:c2s tool:close", Fault::Close),
+            fault("truncate", "dir:s2c tool:truncate", Fault::Truncate { bytes: 7 }),
             rule("gate", "dir:c2s tool:gate", Verdict::Answer { result }),
             rule(
                 "test",
@@ -53,6 +60,7 @@ impl Holding {
         let engine = Engine::start(Config {
             door: Some(home.path().join("door")),
             can_hold: true,
+            comment_every: Some(std::time::Duration::from_millis(50)),
             rules,
             ..Config::default()
         })
@@ -191,6 +199,42 @@ fn a_line_larger_than_may_be_held_passes_behind_a_gate_too() {
     assert!(wrapped.line() == large, "the line passed changed");
     assert_eq!(wrapped.line(), call(2, "free", ""));
     saying.unwrap().join().unwrap();
+}
+
+#[test]
+fn a_client_whose_call_is_held_is_told_of_made_up_progress_between_its_lines() {
+    let home = Home::new();
+    let proxy = Holding::start(&home);
+    let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+    until_gated(&mut wrapped);
+    let held = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"held","_meta":{"progressToken":"p"}}}"#;
+    wrapped.say(&format!("{held}\n"));
+    for value in ["0.001", "0.002"] {
+        let expected = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"p","progress":{value}}}}}"#
+        );
+        assert_eq!(wrapped.line(), expected);
+    }
+    let id = proxy.only_held();
+    proxy.ask(InterceptCommand::Forward { id });
+    until("the call", || wrapped.line() == held);
+    assert!(wrapped.finish().success());
+}
+
+#[test]
+fn a_fault_that_closes_a_pipe_is_the_end_of_the_server_to_its_client() {
+    for (tool, rest) in [("close", ""), ("truncate", "{\"jsonr")] {
+        let home = Home::new();
+        let proxy = Holding::start(&home);
+        let mut wrapped = Wrapped::start(&home, &[], &["cat"]);
+        until_gated(&mut wrapped);
+        wrapped.say(&format!("{}\n{}\n", call(1, tool, "a"), call(2, "held", "b")));
+        // The input is open: it is the server that ends.
+        let input = wrapped.input.take();
+        let (said, _) = wrapped.rest();
+        assert_eq!(String::from_utf8(said).unwrap(), rest, "{tool}");
+        drop((input, proxy));
+    }
 }
 
 /// How a proxy of its own process ends.

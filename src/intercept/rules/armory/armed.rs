@@ -152,7 +152,7 @@ impl ArmedRule {
             when: self.rule.when.to_string(),
             direction: self.rule.direction,
             policy: self.rule.hits.to_string(),
-            verdict: self.rule.verdict.to_string(),
+            verdict: format!("{}{}", self.rule.verdict, self.rule.while_held),
             on_expire: self.rule.on_expire,
             matches: self.matches(),
             hits: self.hits(),

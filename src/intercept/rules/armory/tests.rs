@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Timestamp;
 use crate::intercept::filter::{Field, FieldValue, Filter, Needs, Subject};
-use crate::intercept::rule::{Hits, Verdict};
+use crate::intercept::rule::{Hits, Verdict, WhileHeld};
 use crate::snapshot::Direction::{self, ClientToServer, ServerToClient};
 
 /// A message with a method and a kind.
@@ -38,6 +38,7 @@ fn rule(name: &str, when: &str, verdict: Verdict) -> Rule {
         hits: Hits::Always,
         verdict,
         on_expire: None,
+        while_held: WhileHeld::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::intercept::filter::{Filter, direction_word, nearest};
-use crate::intercept::rule::{Hits, OnExpire, Rule};
+use crate::intercept::rule::{Hits, OnExpire, Rule, WhileHeld};
 use crate::intercept::rules::{MAX_NAME_BYTES, MAX_RULES};
 use crate::snapshot::Direction;
 
@@ -12,7 +12,7 @@ use super::error::Mistake;
 use super::node::{Node, Table, list};
 use super::verdict;
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 14] = [
     "name",
     "on",
     "when",
@@ -25,6 +25,8 @@ pub(super) const KEYS: [&str; 12] = [
     "delay",
     "fault",
     "on-expire",
+    "early-stream",
+    "synthetic-progress",
 ];
 
 const WHOLE: std::ops::Range<u64> = 1..u64::MAX;
@@ -89,6 +91,7 @@ fn read<'t>(node: &Node<'t>) -> Result<Read<'t>, Mistake> {
         hits: table.get("hits").map_or(Ok(Hits::Always), |node| hits(&node))?,
         verdict: verdict::read(&table, node.at())?,
         on_expire: table.get("on-expire").map(|node| on_expire(&node)).transpose()?,
+        while_held: while_held(&table)?,
     };
     Ok(Read {
         rule,
@@ -123,6 +126,24 @@ fn on_expire(node: &Node<'_>) -> Result<OnExpire, Mistake> {
     let chosen = word(node, &OnExpire::ALL.map(OnExpire::name))?;
     let found = OnExpire::ALL.into_iter().find(|choice| choice.name() == chosen);
     Ok(found.unwrap_or(OnExpire::Wait))
+}
+
+fn while_held(table: &Table<'_>) -> Result<WhileHeld, Mistake> {
+    let holds = table
+        .get("then")
+        .is_some_and(|then| then.as_text() == Some("hold"));
+    let is_wanted = |key: &str| match table.get(key) {
+        None => Ok(false),
+        Some(node) if holds => node.boolean(),
+        Some(node) => Err(Mistake::new(
+            node.key_at,
+            format!("`{key}` is for rules that hold; write then = \"hold\""),
+        )),
+    };
+    Ok(WhileHeld {
+        early_stream: is_wanted("early-stream")?,
+        synthetic_progress: is_wanted("synthetic-progress")?,
+    })
 }
 
 fn hits(node: &Node<'_>) -> Result<Hits, Mistake> {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::intercept::edit::Change;
 use crate::intercept::filter::Filter;
-use crate::intercept::rule::{Fault, Hits, OnExpire, Refusal, Verdict};
+use crate::intercept::rule::{Fault, Hits, OnExpire, Refusal, Verdict, WhileHeld};
 use crate::intercept::rules::MAX_RULES;
 use crate::snapshot::Direction;
 
@@ -23,6 +23,7 @@ fn hold(name: &str) -> Rule {
         hits: Hits::Always,
         verdict: Verdict::Hold,
         on_expire: None,
+        while_held: WhileHeld::default(),
     }
 }
 
@@ -61,6 +62,7 @@ fn a_rule_is_read_with_all_its_keys() {
         direction: Some(Direction::ClientToServer),
         hits: Hits::Nth(3),
         on_expire: Some(OnExpire::Forward),
+        while_held: WhileHeld::default(),
         ..hold("db")
     };
     assert_eq!(parse(text), Ok(vec![expected]));
@@ -273,6 +275,40 @@ fn a_mistake_is_told_with_its_place() {
 }
 
 #[test]
+fn a_mistake_in_a_patch_or_a_fault_is_told_with_all_that_is_known() {
+    let rule = |lines: &str| mistake(&format!("[[rule]]\nname = \"r\"\n{lines}"));
+    for (lines, told) in [
+        (
+            "replace = { patch = [{ op = \"test\", path = \"/a\", value = 1 }, { op = \"delete\", path = \"/a\" }] }",
+            "line 3, column 63: `patch` of the rule `r`: operation 2 of the patch: its `op` cannot be `delete`; known are add, remove, replace, move, copy and test",
+        ),
+        (
+            "replace = { patch = '[{\"op\":\"replce\",\"path\":\"/a\",\"value\":1}]' }",
+            "line 3, column 21: `patch` of the rule `r`: operation 1 of the patch: its `op` cannot be `replce`; known are add, remove, replace, move, copy and test; did you mean `replace`?",
+        ),
+        (
+            "replace = { patch = [{ op = \"add\", path = \"/a\" }] }",
+            "line 3, column 22: `patch` of the rule `r`: operation 1 of the patch: it has no `value`",
+        ),
+        (
+            "fault = \"bogus\"",
+            "line 3, column 9: `fault` cannot be `bogus`; write \"close\", \"invalid-json\", \"wrong-id\", { truncate = 100 }, { duplicate = 2 }, { reorder = 1 } or { slow = \"1KiB\" }",
+        ),
+        (
+            "fault = { trunkate = 1 }",
+            "line 3, column 9: `fault` cannot be `trunkate`; write \"close\", ",
+        ),
+        (
+            "then = \"drop\"\nearly-stream = true",
+            "line 4, column 1: `early-stream` is for rules that hold; write then = \"hold\"",
+        ),
+    ] {
+        let message = rule(lines);
+        assert!(message.starts_with(told), "{lines}\n{message}\n{told}");
+    }
+}
+
+#[test]
 fn a_mistake_in_a_filter_is_told_at_its_column_of_the_file() {
     let error = with("when = \"method:tools/call metohd:x\"\nthen = \"hold\"").unwrap_err();
     assert_eq!((error.line, error.column), (3, 27), "{error}");
@@ -368,12 +404,16 @@ fn path() -> impl Strategy<Value = String> {
     ]
 }
 
+fn operation() -> impl Strategy<Value = String> {
+    json().prop_map(|value| format!("{{\"op\": \"add\", \"path\": \"/a\", \"value\": {value}}}"))
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (path(), json()).prop_map(|(path, value)| Change::Set { path, value }),
         path().prop_map(|path| Change::Remove { path }),
-        prop::collection::vec(json(), 0..3)
-            .prop_map(|values| Change::Patch(format!("[{}]", values.join(", ")))),
+        prop::collection::vec(operation(), 0..3)
+            .prop_map(|operations| Change::Patch(format!("[{}]", operations.join(", ")))),
         json().prop_map(Change::Merge),
         ("[A-Za-z-]{1,4}", "[ -~]{0,5}").prop_map(|(name, value)| Change::SetHeader { name, value }),
         "[a-z-]{1,4}".prop_map(|name| Change::RemoveHeader { name }),
@@ -447,16 +487,23 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     ];
     let name = "[a-z\"'\\\\ é]{0,5}x";
     let first = (name, any::<bool>(), when, direction);
-    let second = (any_hits(), any_verdict(), on_expire);
+    let while_held = any::<(bool, bool)>();
+    let second = (any_hits(), any_verdict(), on_expire, while_held);
     (first, second).prop_map(
-        |((name, is_on, when, direction), (hits, verdict, on_expire))| Rule {
-            name,
-            is_on,
-            when: Filter::parse(&when).unwrap(),
-            direction,
-            hits,
-            verdict,
-            on_expire,
+        |((name, is_on, when, direction), (hits, verdict, on_expire, (early_stream, synthetic_progress)))| {
+            Rule {
+                name,
+                is_on,
+                when: Filter::parse(&when).unwrap(),
+                direction,
+                hits,
+                on_expire,
+                while_held: WhileHeld {
+                    early_stream: early_stream && verdict == Verdict::Hold,
+                    synthetic_progress: synthetic_progress && verdict == Verdict::Hold,
+                },
+                verdict,
+            }
         },
     )
 }

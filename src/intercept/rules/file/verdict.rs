@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde::de::IgnoredAny;
 
-use crate::intercept::edit::Change;
+use crate::intercept::edit::{self, Change, EditError};
+use crate::intercept::filter::nearest;
 use crate::intercept::rule::{Fault, Refusal, Verdict};
 use crate::intercept::rules::path::Path;
 use crate::intercept::rules::template;
@@ -49,7 +50,10 @@ pub(super) fn read(table: &Table<'_>, at: usize) -> Result<Verdict, Mistake> {
     }
     match node.key {
         "then" => then(node),
-        "replace" => replace(node).map(Verdict::Replace),
+        "replace" => {
+            let rule = table.get("name").and_then(|name| name.as_text());
+            replace(node, rule.unwrap_or_default()).map(Verdict::Replace)
+        }
         "answer" => answer(node),
         "refuse" => refuse(node).map(Verdict::Refuse),
         "delay" => delay(node),
@@ -68,7 +72,7 @@ fn then(node: &Node<'_>) -> Result<Verdict, Mistake> {
     }
 }
 
-fn replace(node: &Node<'_>) -> Result<Vec<Change>, Mistake> {
+fn replace(node: &Node<'_>, rule: &str) -> Result<Vec<Change>, Mistake> {
     let example = "{ set = { \"$.params.arguments.x\" = 1 } }";
     let tables = match node.as_list() {
         Some(nodes) => nodes
@@ -81,7 +85,7 @@ fn replace(node: &Node<'_>) -> Result<Vec<Change>, Mistake> {
     for table in tables {
         table.only(&CHANGES)?;
         for entry in table.entries() {
-            change(entry, &mut changes)?;
+            change(entry, rule, &mut changes)?;
         }
     }
     if changes.is_empty() {
@@ -93,7 +97,7 @@ fn replace(node: &Node<'_>) -> Result<Vec<Change>, Mistake> {
     Ok(changes)
 }
 
-fn change(node: &Node<'_>, changes: &mut Vec<Change>) -> Result<(), Mistake> {
+fn change(node: &Node<'_>, rule: &str, changes: &mut Vec<Change>) -> Result<(), Mistake> {
     match node.key {
         "set" | "set-json" => {
             for entry in node.table("{ \"$.params.arguments.x\" = 1 }")?.entries() {
@@ -106,7 +110,7 @@ fn change(node: &Node<'_>, changes: &mut Vec<Change>) -> Result<(), Mistake> {
                 changes.push(Change::Remove { path });
             }
         }
-        "patch" => changes.push(Change::Patch(patch(node)?)),
+        "patch" => changes.push(Change::Patch(patch(node, rule)?)),
         "merge" => changes.push(Change::Merge(json_or_text(node)?)),
         "set-header" => {
             for entry in node.table("{ \"x-name\" = \"value\" }")?.entries() {
@@ -151,12 +155,21 @@ fn header_name(name: &str, at: usize) -> Result<String, Mistake> {
     Ok(name.to_owned())
 }
 
-fn patch(node: &Node<'_>) -> Result<String, Mistake> {
+fn patch(node: &Node<'_>, rule: &str) -> Result<String, Mistake> {
     let text = json_or_text(node)?;
-    if text.trim_start().starts_with('[') {
-        return Ok(text);
+    if !text.trim_start().starts_with('[') {
+        return Err(node.expected("a list, such as [{ op = \"remove\", path = \"/params/x\" }]"));
     }
-    Err(node.expected("a list, such as [{ op = \"remove\", path = \"/params/x\" }]"))
+    edit::check_patch(text.as_bytes()).map_err(|problem| {
+        let operations = node.as_list().unwrap_or_default();
+        let wrong = match problem {
+            EditError::Operation { number, .. } => operations.get(number - 1),
+            _ => None,
+        };
+        let at = wrong.map_or_else(|| node.at(), Node::at);
+        Mistake::new(at, format!("`patch` of the rule `{rule}`: {problem}"))
+    })?;
+    Ok(text)
 }
 
 /// A value as JSON, or JSON text in quotes.
@@ -233,15 +246,25 @@ fn delay(node: &Node<'_>) -> Result<Verdict, Mistake> {
     Ok(Verdict::Delay { fixed, jitter })
 }
 
+/// The faults that are a word, and those that say how much.
+const FAULT_WORDS: [&str; 3] = ["close", "invalid-json", "wrong-id"];
+const FAULT_TABLES: [&str; 4] = ["truncate", "duplicate", "reorder", "slow"];
+
 fn fault(node: &Node<'_>) -> Result<Fault, Mistake> {
     let Some(table) = node.as_table() else {
-        return match word(node, &["close", "invalid-json", "wrong-id"])? {
-            "close" => Ok(Fault::Close),
-            "invalid-json" => Ok(Fault::InvalidJson),
-            _ => Ok(Fault::WrongId),
-        };
+        return fault_word(node);
     };
-    let entry = table.single(&["truncate", "duplicate", "reorder", "slow"])?;
+    let known = table
+        .entries()
+        .iter()
+        .all(|entry| FAULT_TABLES.contains(&entry.key));
+    let Some(entry) = table.entries().first().filter(|_| known) else {
+        return Err(no_fault(
+            node,
+            table.entries().first().map_or("", |entry| entry.key),
+        ));
+    };
+    table.single(&FAULT_TABLES)?;
     let repeats = u64::from(MAX_REPEATS) + 1;
     match entry.key {
         "truncate" => entry.size().map(|bytes| Fault::Truncate { bytes }),
@@ -254,6 +277,25 @@ fn fault(node: &Node<'_>) -> Result<Fault, Mistake> {
             bytes_per_second => Ok(Fault::Slow { bytes_per_second }),
         },
     }
+}
+
+fn fault_word(node: &Node<'_>) -> Result<Fault, Mistake> {
+    match node.as_text().unwrap_or_default() {
+        "close" => Ok(Fault::Close),
+        "invalid-json" => Ok(Fault::InvalidJson),
+        "wrong-id" => Ok(Fault::WrongId),
+        other => Err(no_fault(node, other)),
+    }
+}
+
+/// Names all faults.
+fn no_fault(node: &Node<'_>, typed: &str) -> Mistake {
+    let all = FAULT_WORDS.into_iter().chain(FAULT_TABLES);
+    let meant = nearest(typed, all).filter(|_| !typed.is_empty());
+    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    node.wrong(format!(
+        "`fault` cannot be `{typed}`; write \"close\", \"invalid-json\", \"wrong-id\", {{ truncate = 100 }}, {{ duplicate = 2 }}, {{ reorder = 1 }} or {{ slow = \"1KiB\" }}{hint}"
+    ))
 }
 
 /// A number that was checked to be small.

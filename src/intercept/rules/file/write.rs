@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::intercept::edit::Change;
 use crate::intercept::filter::direction_word;
-use crate::intercept::rule::{Fault, Hits, Refusal, Rule, Verdict};
+use crate::intercept::rule::{Fault, Hits, Refusal, Rule, Verdict, WhileHeld};
 use crate::intercept::rules::units::{size_text, time_text};
 
 use super::json::to_toml;
@@ -40,6 +40,18 @@ pub(super) fn entries(rule: &Rule) -> Vec<Entry> {
     entries.push(verdict(&rule.verdict));
     if let Some(on_expire) = rule.on_expire {
         entries.push(("on-expire", string_text(on_expire.name())));
+    }
+    let WhileHeld {
+        early_stream,
+        synthetic_progress,
+    } = rule.while_held;
+    for (key, is_set) in [
+        ("early-stream", early_stream),
+        ("synthetic-progress", synthetic_progress),
+    ] {
+        if is_set {
+            entries.push((key, "true".to_owned()));
+        }
     }
     entries
 }
