@@ -548,27 +548,32 @@ impl Lane {
         self.queued_bytes = 0;
         self.comments = 0;
         for entry in self.queue.drain(..) {
-            if let Entry {
-                fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-                noted: Some(noted),
-                came,
-                ..
-            } = &entry
-            {
-                ticket.orphan();
-                self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
-                    exchange: self.exchange.id,
-                    session: self.exchange.session().map(|session| session.id),
-                    direction: self.direction,
-                    frame: noted.frame,
-                    hold: Some(ticket.facts().id),
-                    rule: ticket.facts().rule.as_str().into(),
-                    ending: Some(Ending::Orphaned),
-                    actor: Actor::Peer,
-                    held_for: came.elapsed(),
-                    sent: None,
-                })));
-            }
+            let Some(noted) = &entry.noted else { continue };
+            let came = entry.came;
+            let (hold, rule) = match &entry.fate {
+                Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => {
+                    ticket.orphan();
+                    (Some(ticket.facts().id), ticket.facts().rule.as_str().into())
+                }
+                Fate::Do {
+                    rule,
+                    is_due: Some(_),
+                } => (None, Arc::clone(&rule.name)),
+                _ => continue,
+            };
+            self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
+                exchange: self.exchange.id,
+                session: self.exchange.session().map(|session| session.id),
+                direction: self.direction,
+                frame: noted.frame,
+                hold,
+                rule,
+                ending: Some(Ending::Orphaned),
+                effect: None,
+                actor: Actor::Peer,
+                held_for: came.elapsed(),
+                sent: None,
+            })));
         }
     }
 }
