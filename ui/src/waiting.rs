@@ -49,3 +49,45 @@ impl Model {
                 }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shadowcat::snapshot::Direction;
+
+    use super::*;
+    use crate::fake::{Fake, held};
+    use crate::stage::Stage;
+
+    /// A progress and the answer to a call, on one stream, of which the progress is held.
+    fn behind_progress() -> Stage {
+        let mut fake = Fake::typical();
+        let place = fake.rows.iter().rposition(|row| row.kind == RowKind::Result);
+        let answer = &mut fake.rows[place.unwrap()];
+        answer.frame = Some(2);
+        let (exchange, carrier) = (answer.exchange, answer.carrier);
+        let mut progress = held(1, RowKind::Notification, fake.now(), 3);
+        (progress.exchange, progress.carrier, progress.frame) = (exchange, carrier, 1);
+        progress.direction = Direction::ServerToClient;
+        fake.hold(vec![progress]);
+        Stage::new(fake, 120, 40)
+    }
+
+    #[test]
+    fn what_waits_behind_a_held_event_and_the_call_that_it_answers_have_no_tick() {
+        let mut stage = behind_progress();
+        let text = stage.text();
+        let line = |text: &str| {
+            let line = text.lines().find(|line| line.contains(text_of_waiting()));
+            line.map(str::to_owned)
+        };
+        assert!(line(&text).is_some_and(|line| !line.contains('✓')), "{text}");
+        assert_eq!(text.matches("answer waits").count(), 1, "{text}");
+        stage.fake.hold(Vec::new());
+        stage.publish();
+        assert_eq!(line(&stage.text()), None);
+    }
+
+    const fn text_of_waiting() -> &'static str {
+        "⏳ behind h1"
+    }
+}

@@ -93,6 +93,12 @@ impl Scene {
         self.tui.wait_for("the sign of the editor", PATIENCE, |text| {
             text.contains("✎ editing") && text.contains("h1")
         });
+        // As tmux does when it makes room for the pane. Keys wait until the screen has followed.
+        self.tui.master.resize(tui::size(100, 20)).unwrap();
+        self.tui.wait_for("the smaller screen", PATIENCE, |text| {
+            let footer = text.lines().nth(19);
+            footer.is_some_and(|line| line.contains("? help"))
+        });
         self.tui.press("1");
         self.tui.wait_for("another screen meanwhile", PATIENCE, |text| {
             text.contains("Messages") && text.contains("editing")
@@ -113,10 +119,19 @@ impl Scene {
             assert!(count > 0, "{}", String::from_utf8_lossy(&sent));
             sent.extend_from_slice(&some[..count]);
         }
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        write!(
+            server,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+            answer.len()
+        )
+        .unwrap();
         self.tui.press("1");
         self.tui.wait_for("who edited it", PATIENCE, |text| {
-            text.contains("✎ edited by hand")
+            text.contains("✎ edited by hand") && text.contains("✓")
         });
+        self.tui.press("q");
+        assert!(self.tui.finish(PATIENCE).success());
     }
 }
 

@@ -371,13 +371,12 @@ fn with_mark(row: &MessageRow, what: Line, room: usize, theme: Theme) -> Line {
     let text = what.width();
     let fits = |mark: &Line| mark.width() + 1 + text.min(LEAST) <= room;
     let cut_to = |left| cut(Line::default(), what.clone(), left, theme.ellipsis());
-    match [whole, word].into_iter().find(fits) {
-        Some(mark) => cut_to(room - mark.width() - 1).with(Role::Text, " ").joined(mark),
-        None => {
-            let left = room.saturating_sub(bare.width() + 1);
-            bare.with(Role::Text, " ").joined(cut_to(left))
-        }
+    if let Some(mark) = [whole, word].into_iter().find(fits) {
+        let left = room - mark.width() - 1;
+        return cut_to(left).with(Role::Text, " ").joined(mark);
     }
+    let left = room.saturating_sub(bare.width() + 1);
+    bare.with(Role::Text, " ").joined(cut_to(left))
 }
 
 /// `line` with as much of `text` as fits into `width`.
