@@ -7,6 +7,7 @@ mod command;
 mod detail;
 mod query;
 mod rows;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use rows::{
     Carrier, Direction, EndKind, Era, Finding, LogRow, MAX_STREAM_EVENTS, MessageRow, Outcome, Progress,
     RowKind, RowState, SessionBasis, SessionRow, SessionState, Severity, StreamEvent, StreamRow,
 };
+pub use verdict::RowVerdict;
 
 use crate::clock::Timestamp;
 use crate::ids::MessageId;

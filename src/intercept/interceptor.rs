@@ -20,7 +20,7 @@ use super::hold::{
 use super::patience::Patience;
 use super::rule::{Hits, Refusal, Rule, Verdict, WhileHeld};
 use super::rules::watch::Saver;
-use super::rules::{Armory, RuleRow, template};
+use super::rules::{Armory, RuleRow, RulesMistake, template};
 
 pub use always::Remedy;
 
@@ -269,6 +269,9 @@ pub struct InterceptView {
     pub rules: Vec<RuleRow>,
     /// The master switch.
     pub is_on: bool,
+    /// Why the file of rules, as it is now, was not taken over.
+    #[serde(default)]
+    pub mistake: Option<RulesMistake>,
 }
 
 /// Most held messages in a snapshot; the rest is counted.
@@ -278,9 +281,11 @@ impl Interceptor {
     /// For a snapshot.
     pub fn view(&self) -> InterceptView {
         let armed = self.armory.load();
+        let mistake = self.armory.mistake().map(|mistake| (*mistake).clone());
         if armed.rules().is_empty() && self.holds.is_empty() {
             return InterceptView {
                 is_on: self.armory.is_intercepting(),
+                mistake,
                 ..InterceptView::default()
             };
         }
@@ -291,6 +296,7 @@ impl Interceptor {
             rows,
             rules: self.armory.list(),
             is_on: self.armory.is_intercepting(),
+            mistake,
         }
     }
 
@@ -404,7 +410,10 @@ impl Interceptor {
             }
             InterceptCommand::ForwardAll => {
                 let count = holds.release_all(actor);
-                Ok(done(format!("{count} were forwarded")))
+                Ok(done(match count {
+                    0 => "nothing is held".to_owned(),
+                    count => format!("{count} were forwarded"),
+                }))
             }
             InterceptCommand::Step { id } => {
                 holds.step(id, actor).map_err(words)?;

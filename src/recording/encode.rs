@@ -325,6 +325,7 @@ impl Encoder {
             hold: verdict.hold,
             rule: verdict.rule.to_string(),
             ending: verdict.ending,
+            effect: verdict.effect,
             actor: verdict.actor,
             held_us: u64::try_from(verdict.held_for.as_micros()).unwrap_or(u64::MAX),
             sent: sent.map(std::borrow::Cow::into_owned),

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
-use crate::intercept::hold::{Actor, Ending};
+use crate::intercept::hold::{Actor, Effect, Ending};
 use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis};
 
 use super::head_line::HeadLine;
@@ -319,9 +319,12 @@ pub struct VerdictLine {
     pub hold: Option<HoldId>,
     /// The rule that acted on it.
     pub rule: String,
-    /// How it left; absent when it is held from now on.
+    /// How it left; absent when it is held or delayed from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// What was done to it beside that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
     /// Who decided.
     pub actor: Actor,
     /// Microseconds for which it was held.

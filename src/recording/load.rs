@@ -359,6 +359,7 @@ fn verdict(line: VerdictLine) -> VerdictObserved {
         hold: line.hold,
         rule: line.rule.into(),
         ending: line.ending,
+        effect: line.effect,
         actor: line.actor,
         held_for: Duration::from_micros(line.held_us),
         sent: line.sent.map(bytes::Bytes::from),

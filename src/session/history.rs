@@ -47,6 +47,11 @@ pub trait History {
     /// The bytes of a row, as far as history has them. May block for a file read if they are in a file.
     fn body(&self, row: &Row) -> Option<RowBytes>;
 
+    /// What was sent in the place of a row's bytes, if history has it.
+    fn sent(&self, row: &Row) -> Option<RowBytes> {
+        row.decided()?.sent.as_ref()?.read(None).ok()
+    }
+
     /// The row with this id.
     fn find(&self, id: MessageId) -> Option<&Arc<Row>> {
         self.position(id).ok().and_then(|position| self.row(position))

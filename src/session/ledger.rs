@@ -18,6 +18,7 @@ mod streams;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::HashSet;
 use std::sync::Arc;

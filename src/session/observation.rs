@@ -13,8 +13,8 @@ use crate::clock::Timestamp;
 use crate::codec::envelope::Envelope;
 use crate::codec::rpc_id::RpcId;
 use crate::ids::{CallId, ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
-use crate::intercept::hold::{Actor, Ending};
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Timing};
+use crate::intercept::hold::{Actor, Effect, Ending};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, RowVerdict, SessionBasis, Timing};
 
 /// Why a session ends that is the run of a command.
 pub const COMMAND_ENDED: &str = "the command ended";
@@ -227,8 +227,10 @@ pub struct VerdictObserved {
     pub hold: Option<HoldId>,
     /// The rule.
     pub rule: Arc<str>,
-    /// How it left; `None` when it is held from now on.
+    /// How it left; `None` when it is held or delayed from now on.
     pub ending: Option<Ending>,
+    /// What was done to it beside that.
+    pub effect: Option<Effect>,
     /// Who decided.
     pub actor: Actor,
     /// How long it was held.
@@ -238,21 +240,17 @@ pub struct VerdictObserved {
 }
 
 impl VerdictObserved {
-    /// In words, as an exchange lists it. `None` while it is held.
-    pub fn words(&self) -> Option<String> {
-        let ending = self.ending?.name();
-        let who = self.actor.words();
-        let rule = &self.rule;
-        let which = self.batch.map_or_else(String::new, |(number, count)| {
-            format!("entry {number} of {count}: ")
-        });
-        Some(match self.hold {
-            Some(hold) => format!(
-                "{which}held {hold} by the rule `{rule}` for {:.1} s, then {ending} {who}",
-                self.held_for.as_secs_f64()
-            ),
-            None => format!("{which}{ending} by the rule `{rule}`"),
-        })
+    /// As its row says it.
+    pub(crate) fn to_row_verdict(&self) -> RowVerdict {
+        RowVerdict {
+            rule: self.rule.to_string(),
+            batch: self.batch,
+            hold: self.hold,
+            ending: self.ending,
+            effect: self.effect,
+            actor: self.actor,
+            held_for: self.held_for,
+        }
     }
 }
 

@@ -15,6 +15,9 @@ pub struct MessageDetail {
     pub row: MessageRow,
     /// Its bytes.
     pub body: Option<Body>,
+    /// What was sent in the place of those bytes: on, or back to the sender. Of a batch, all of it.
+    #[serde(default)]
+    pub sent: Option<Body>,
     /// SSE fields of the event that carried it.
     pub sse: Option<SseFields>,
     /// The HTTP exchange that carried it.

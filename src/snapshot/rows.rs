@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::RowVerdict;
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, StreamId};
 
@@ -203,6 +204,9 @@ pub struct MessageRow {
     pub batch: Option<(u32, u32)>,
     /// History still has (at least the head of) its bytes.
     pub has_body: bool,
+    /// What a rule or a person decided about it; `None` if nobody did.
+    #[serde(default)]
+    pub verdict: Option<RowVerdict>,
 }
 
 /// What became of a row. Requests and HTTP rows move from `Open` to an end; all else is `Passed` at once.

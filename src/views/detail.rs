@@ -19,6 +19,7 @@ pub(super) fn detail(history: &HistoryView, id: MessageId) -> Option<MessageDeta
     Some(MessageDetail {
         row: row.to_message_row(),
         body: history.body(row).map(|bytes| body(row, bytes)),
+        sent: history.sent(row).map(|bytes| body(row, bytes)),
         sse: sse(row),
         exchange: row.exchange().detail(),
         call,

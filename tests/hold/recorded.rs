@@ -8,7 +8,7 @@ use shadowcat::engine::Engine;
 use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
-use shadowcat::snapshot::{Command, Reply};
+use shadowcat::snapshot::{Command, Reply, Source};
 
 use crate::support::stage::{Stage, call, json};
 use crate::support::*;
@@ -97,6 +97,9 @@ async fn each_verdict_is_in_the_recording_and_on_the_screen_that_opens_it() {
         "then edited by hand",
         "refused by the rule `no`",
         "then orphaned because its sender gave up",
+        r#"row edited by hand: {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"other""#,
+        r#"row refused by rule:no: {"jsonrpc":"2.0","id":2,"error":{"code":-32000"#,
+        "row orphaned because its sender gave up: ",
     ] {
         assert!(
             shown.iter().any(|text| text.contains(words)),
@@ -105,12 +108,14 @@ async fn each_verdict_is_in_the_recording_and_on_the_screen_that_opens_it() {
     }
 }
 
-/// What the screen says was decided about the messages of a recording.
+/// What the screen says was decided about the messages of a recording, and what it shows of what was sent.
 async fn rewrites(path: &Path) -> Vec<String> {
     let engine = Engine::open(path, &ResourceLimits::default(), LogRing::default()).unwrap();
     let mut frontend = engine.frontend().unwrap();
-    snapshot_when(&mut frontend, "the recording", |snapshot| {
-        snapshot.messages.total >= 5
+    // The last line of all is a verdict: all rows are there before it.
+    snapshot_when(&mut frontend, "all of the recording", |snapshot| {
+        matches!(&snapshot.source, Source::File { read_bytes, total_bytes, .. }
+            if *total_bytes > 0 && read_bytes == total_bytes)
     })
     .await;
     let mut found = Vec::new();
@@ -118,6 +123,11 @@ async fn rewrites(path: &Path) -> Vec<String> {
         let Ok(Reply::Detail(detail)) = frontend.commands.ask(Command::Inspect { id: row.id }).await else {
             panic!("no detail");
         };
+        if let Some(verdict) = &detail.row.verdict {
+            let sent = detail.sent.as_ref().map_or(&b""[..], |sent| &sent.bytes);
+            let sent = String::from_utf8_lossy(sent);
+            found.push(format!("row {} {}: {sent}", verdict.deed(), verdict.by()));
+        }
         found.extend(
             detail
                 .exchange

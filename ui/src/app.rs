@@ -22,6 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::editor::Draft;
+use crate::editor_place::{self, Outcome as EditOutcome, Place};
 use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Keymap, KeymapError};
@@ -62,6 +63,8 @@ pub(crate) struct AppOptions {
     pub(crate) no_mouse: bool,
     /// Never ring the terminal.
     pub(crate) no_bell: bool,
+    /// How an editor is opened for a message; what the environment offers if `None`.
+    pub(crate) editor_cmd: Option<String>,
     /// Look, but start and stop nothing.
     pub(crate) read_only: bool,
     /// Shown at the left of the status line; `shadowcat` if `None`.
@@ -99,8 +102,9 @@ pub(crate) enum AppError {
 /// [`AppError`]; after [`AppError::TerminalGone`] the process should end at once.
 pub(crate) async fn run(frontend: Frontend, options: AppOptions) -> Result<(), AppError> {
     let model = first_model(&options)?;
+    let place = Place::of(options.editor_cmd.as_deref());
     let quiet = QuietPanics::install();
-    let outcome = AssertUnwindSafe(show(frontend, model, !options.no_alt_screen))
+    let outcome = AssertUnwindSafe(show(frontend, model, !options.no_alt_screen, place))
         .catch_unwind()
         .await;
     drop(quiet);
@@ -132,7 +136,7 @@ fn first_model(options: &AppOptions) -> Result<Model, AppError> {
     Ok(model)
 }
 
-async fn show(frontend: Frontend, model: Model, has_alternate: bool) -> Result<(), AppError> {
+async fn show(frontend: Frontend, model: Model, has_alternate: bool, place: Place) -> Result<(), AppError> {
     let mut signals = Signals::install().map_err(AppError::Terminal)?;
     let screen = Screen::enter(has_alternate, model.has_mouse).map_err(AppError::Terminal)?;
     let mut app = App {
@@ -141,6 +145,8 @@ async fn show(frontend: Frontend, model: Model, has_alternate: bool) -> Result<(
         model,
         screen,
         asked: FuturesUnordered::new(),
+        place,
+        editing: FuturesUnordered::new(),
         to_edit: None,
         to_open: None,
         beat_at: None,
@@ -175,6 +181,9 @@ impl Signals {
 /// What an editor saved, `None` if nothing was to be saved, or what went wrong.
 type Edit = Result<Option<Vec<u8>>, String>;
 
+/// A message that an editor beside this terminal had, its text, and what became of it.
+type Beside = (Option<HoldId>, Vec<u8>, EditOutcome);
+
 type Answer = (Purpose, Result<Reply, EngineGoneError>);
 
 struct App {
@@ -183,7 +192,11 @@ struct App {
     model: Model,
     screen: Screen,
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// A message that the user's editor is to get next.
+    /// Where an editor opens.
+    place: Place,
+    /// An editor beside this terminal.
+    editing: FuturesUnordered<BoxFuture<'static, Beside>>,
+    /// A message that the user's editor is to get next, in this terminal.
     to_edit: Option<(Option<HoldId>, Vec<u8>)>,
     /// A recording that is to have the terminal next.
     to_open: Option<PathBuf>,
@@ -229,6 +242,7 @@ impl App {
                     self.draw()?;
                     next_frame = Instant::now() + FRAME;
                 }
+                Some(beside) = self.editing.next() => self.came_back(beside, signals).await?,
                 Some((purpose, reply)) = self.asked.next() => self.take(Event::Reply(purpose, reply), signals).await?,
                 () = sleep_until(beat_at.unwrap_or(next_frame)), if beat_at.is_some() => {
                     self.beat_at = None;
@@ -305,7 +319,7 @@ impl App {
             Effect::Ring(text) => terminal::ring(&text).map_err(AppError::Terminal)?,
             Effect::Mouse(is_wanted) => self.screen.capture_mouse(is_wanted).map_err(AppError::Terminal)?,
             Effect::Redraw => self.screen.clear().map_err(AppError::Terminal)?,
-            Effect::Edit { id, text } => self.to_edit = Some((id, text)),
+            Effect::Edit { id, text } => self.open_editor(id, text).await,
             Effect::Recordings(errand) => self.desk.take(errand),
             Effect::Beat(after) => self.beat_at = Some(Instant::now() + after),
             Effect::OpenRecording(path) => self.to_open = Some(path),
@@ -363,6 +377,51 @@ impl App {
         Ok(())
     }
 
+    /// Opens the user's editor where it has its place.
+    async fn open_editor(&mut self, id: Option<HoldId>, text: Vec<u8>) {
+        if self.place == Place::Terminal {
+            self.to_edit = Some((id, text));
+            return;
+        }
+        let what = what_of(id);
+        let now = self.clock.now();
+        let draft = match Draft::create(&what, now, &text) {
+            Ok(draft) => draft,
+            Err(error) => {
+                let outcome = EditOutcome::Saved(Err(error));
+                self.editing.push(std::future::ready((id, text, outcome)).boxed());
+                return;
+            }
+        };
+        self.say_editing(id, true).await;
+        let place = self.place.clone();
+        let edited = async move { (id, text, editor_place::edit(place, draft, now).await) };
+        self.editing.push(edited.boxed());
+        self.tell(
+            Role::Accent,
+            &format!("{what} is in your editor beside this; the queue goes on"),
+        );
+    }
+
+    /// An editor beside this terminal has ended, or could not be opened: then it gets this terminal.
+    async fn came_back(
+        &mut self,
+        (id, text, outcome): Beside,
+        signals: &mut Signals,
+    ) -> Result<(), AppError> {
+        let saved = match outcome {
+            EditOutcome::Saved(saved) => saved,
+            EditOutcome::NotOpened(reason) => {
+                tracing::warn!("no editor beside the screen ({reason}); it gets this terminal");
+                self.to_edit = Some((id, text));
+                return Ok(());
+            }
+        };
+        self.say_editing(id, false).await;
+        let outcome = saved.map_err(|error| format!("what was edited is lost: {error}"));
+        self.take(Event::Edited(id, outcome), signals).await
+    }
+
     /// Gives the terminal to the user's editor until that has ended. Traffic goes on meanwhile, and the message stays
     /// held however long it takes.
     async fn edit(&mut self, id: Option<HoldId>, text: &[u8], signals: &mut Signals) -> Result<(), AppError> {
@@ -381,8 +440,7 @@ impl App {
         text: &[u8],
         signals: &mut Signals,
     ) -> Result<Edit, AppError> {
-        let what = id.map_or_else(|| "copy".to_owned(), |id| id.to_string());
-        let draft = match Draft::create(&what, self.clock.now(), text) {
+        let draft = match Draft::create(&what_of(id), self.clock.now(), text) {
             Ok(draft) => draft,
             Err(error) => return Ok(Err(format!("no file for the editor: {error}"))),
         };
@@ -403,7 +461,7 @@ impl App {
                 status = child.wait() => break status,
             }
         };
-        let taken = status.and_then(|status| draft.take(status));
+        let taken = status.and_then(|status| draft.take(status.success()));
         Ok(taken.map_err(|error| format!("what was edited is lost: {error}")))
     }
 
@@ -472,6 +530,11 @@ impl App {
         self.model.note_drawn();
         Ok(())
     }
+}
+
+/// What is edited, in a word.
+fn what_of(id: Option<HoldId>) -> String {
+    id.map_or_else(|| "copy".to_owned(), |id| id.to_string())
 }
 
 /// What has been typed already, if anything.

@@ -15,18 +15,27 @@ pub(crate) enum Tab {
     #[default]
     Pretty,
     Raw,
+    Sent,
     Headers,
     Call,
     Timing,
 }
 
 impl Tab {
-    pub(crate) const ALL: [Self; 5] = [Self::Pretty, Self::Raw, Self::Headers, Self::Call, Self::Timing];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Pretty,
+        Self::Raw,
+        Self::Sent,
+        Self::Headers,
+        Self::Call,
+        Self::Timing,
+    ];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Pretty => "Pretty",
             Self::Raw => "Raw",
+            Self::Sent => "Sent",
             Self::Headers => "Headers",
             Self::Call => "Call",
             Self::Timing => "Timing",
@@ -36,7 +45,8 @@ impl Tab {
     pub(crate) const fn next(self) -> Self {
         match self {
             Self::Pretty => Self::Raw,
-            Self::Raw => Self::Headers,
+            Self::Raw => Self::Sent,
+            Self::Sent => Self::Headers,
             Self::Headers => Self::Call,
             Self::Call => Self::Timing,
             Self::Timing => Self::Pretty,
@@ -47,7 +57,8 @@ impl Tab {
         match self {
             Self::Pretty => Self::Timing,
             Self::Raw => Self::Pretty,
-            Self::Headers => Self::Raw,
+            Self::Sent => Self::Raw,
+            Self::Headers => Self::Sent,
             Self::Call => Self::Headers,
             Self::Timing => Self::Call,
         }

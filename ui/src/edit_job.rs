@@ -163,6 +163,11 @@ impl EditJob {
         tool(typed) == tool(&self.original)
     }
 
+    /// Whether it begins with what was typed before.
+    pub(crate) fn is_again(&self) -> bool {
+        self.text != self.shown
+    }
+
     /// The same with what the user has typed, to go on from there.
     pub(crate) fn again(self, text: Vec<u8>) -> Self {
         Self { text, ..self }

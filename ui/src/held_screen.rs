@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{DifferenceKind, Fixup, diff};
+use shadowcat::intercept::edit::{Fixup, diff};
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{HeldText, Remedy};
 
-use crate::document::{headers, pretty};
+use crate::document::{difference_lines, headers, pretty};
 use crate::edit_job::EditJob;
 use crate::list::ListState;
-use crate::model::ROW_GUARD;
+use crate::model::{ProblemsState, ROW_GUARD};
 use crate::paint::Line;
 use crate::theme::{Role, Theme};
 
@@ -51,6 +51,8 @@ pub(crate) struct Held {
     pub(crate) is_stale: bool,
     /// What is in the user's editor, or was and is not decided about yet.
     pub(crate) job: Option<EditJob>,
+    /// An edit that may be wrong and is not asked about yet: something else is being typed.
+    pub(crate) doubted: Option<ProblemsState>,
     /// What messages said before each edit, the latest last.
     pub(crate) steps: Vec<(HoldId, Option<String>)>,
     /// What the engine was asked to do last, until it has answered.
@@ -80,6 +82,7 @@ impl Default for Held {
             asked: None,
             is_stale: false,
             job: None,
+            doubted: None,
             steps: Vec::new(),
             tried: None,
             last: None,
@@ -228,28 +231,9 @@ fn difference(text: &HeldText, theme: Theme) -> Vec<Line> {
         }
         return vec![Line::of(Role::Dim, "not edited: it goes on as it came")];
     };
-    let found = diff(text.original.as_bytes(), edited.as_bytes());
-    if found.is_empty() {
-        return vec![Line::of(
-            Role::Dim,
-            "only white space or the order of members differs",
-        )];
-    }
     let mut lines = head(text, theme);
-    for change in found {
-        let (role, sign) = match change.kind {
-            DifferenceKind::Added => (Role::Good, "+"),
-            DifferenceKind::Removed => (Role::Bad, "-"),
-            DifferenceKind::Changed => (Role::Warn, theme.sign("≠", "~")),
-        };
-        lines.push(Line::of(role, sign).say(Role::JsonKey, &format!(" {}", change.path)));
-        if let Some(before) = &change.before {
-            lines.push(Line::of(Role::Bad, "  - ").say(Role::Text, before));
-        }
-        if let Some(after) = &change.after {
-            lines.push(Line::of(Role::Good, "  + ").say(Role::Text, after));
-        }
-    }
+    let found = diff(text.original.as_bytes(), edited.as_bytes());
+    lines.extend(difference_lines(&found, theme));
     lines
 }
 

@@ -130,6 +130,7 @@ pub(crate) fn sample_row() -> MessageRow {
         findings: Vec::new(),
         batch: None,
         has_body: true,
+        verdict: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod detail;
 mod document;
 mod edit_job;
 mod editor;
+mod editor_place;
 mod effect;
 mod exec;
 #[cfg(test)]
@@ -54,8 +55,10 @@ mod terminal;
 mod text;
 mod theme;
 mod update;
+mod verdict_text;
 mod verify;
 mod view;
+mod waiting;
 #[cfg(unix)]
 mod wrap;
 #[cfg(unix)]
@@ -528,6 +531,7 @@ fn app_options(screen: ScreenSettings) -> AppOptions {
         no_bell: !screen.has_bell,
         read_only: screen.is_read_only,
         filter: screen.filter,
+        editor_cmd: screen.editor_cmd,
         title: None,
     }
 }

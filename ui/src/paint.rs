@@ -74,6 +74,25 @@ impl Line {
     }
 
     /// The same line cut into lines of at most `columns`.
+    /// As much of it as there is room for, with a sign at the end if that is not all.
+    pub(crate) fn fit(self, columns: usize, theme: Theme) -> Self {
+        if self.width() <= columns {
+            return self;
+        }
+        let sign = Safe::fixed(theme.ellipsis());
+        let mut room = columns.saturating_sub(sign.width());
+        let mut line = Self::default();
+        for span in self.0 {
+            let part = span.text.fit(room, "");
+            room -= part.width().min(room);
+            line.push(span.role, part);
+            if room == 0 {
+                break;
+            }
+        }
+        line.with(Role::Dim, sign)
+    }
+
     pub(crate) fn wrapped(&self, columns: usize) -> Vec<Self> {
         if columns == 0 || self.width() <= columns {
             return vec![self.clone()];

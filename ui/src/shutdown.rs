@@ -1,6 +1,9 @@
 //! Ends the engine without losing the second Ctrl-C.
 
+use std::future::poll_fn;
 use std::io::{self, Write as _};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
@@ -82,10 +85,18 @@ impl Ending {
         }
         // Keys are listened for before anybody is told of them: one that comes earlier would wait for the end of a line.
         let mut keys = QuitKeys::listen();
-        self.say("q or Ctrl-C leaves at once", keys.line_start());
+        let line_start = keys.line_start();
+        let mut told = pin!(keys.next());
+        // The screen that was up before has left a wake-up behind, which the first look takes: a key that was there
+        // together with it would not be noticed before the next one.
+        let is_told = poll_fn(|context| Poll::Ready(told.as_mut().poll(context).is_ready()));
+        if is_told.await {
+            return Err(LeftAtOnceError);
+        }
+        self.say("q or Ctrl-C leaves at once", line_start);
         tokio::select! {
             report = &mut self.report => report.map_err(|_| LeftAtOnceError),
-            () = keys.next() => Err(LeftAtOnceError),
+            () = told => Err(LeftAtOnceError),
         }
     }
 

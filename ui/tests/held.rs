@@ -293,6 +293,9 @@ fn a_message_larger_than_a_frame_of_the_door_is_shown_and_edited_whole() {
 fn a_call_is_answered_where_no_server_runs() {
     let mut scene = Scene::holding();
     let (client, id) = scene.hold(&call("weather"));
+    scene
+        .held(&["answer", &id, "--result", "\"hi\""])
+        .refused(2, &["is an object", "--force"]);
     let result = r#"{"content":[],"structuredContent":{"asked":{{$.params.arguments}}}}"#;
     scene.done(&["answer", &id, "--result", result]);
     let answer = answer(client);
@@ -301,6 +304,11 @@ fn a_call_is_answered_where_no_server_runs() {
     assert!(answer.contains(wanted), "{answer}");
     scene.server.set_nonblocking(true).unwrap();
     assert!(scene.server.accept().is_err(), "the server was not asked");
+    assert_eq!(scene.done(&["forward", "--all"]), "nothing is held\n");
+    assert_eq!(scene.event("decided")["ending"], "answered");
+    let (client, id) = scene.hold(&call("weather"));
+    scene.done(&["answer", &id, "--force", "--result", "\"hi\""]);
+    assert!(self::answer(client).contains(r#""result":"hi""#));
 }
 
 #[test]

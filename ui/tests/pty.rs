@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use portable_pty::CommandBuilder;
+use portable_pty::{CommandBuilder, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
 use tokio::net::TcpSocket;
-use tui::{Tui, command};
+use tui::{Tui, command, size};
 
 /// Longest wait for one picture.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,6 +92,12 @@ fn last(written: &[u8], sequence: &str) -> Option<usize> {
 struct Settings(String);
 
 impl Settings {
+    /// What the program finds. Of its own terminal that could be read only before it is started.
+    fn of_a_new_terminal() -> Self {
+        let pair = native_pty_system().openpty(size(80, 24)).unwrap();
+        Self(format!("{:?}", pair.master.get_termios().unwrap()))
+    }
+
     fn of(tui: &Tui) -> Self {
         Self(format!("{:?}", tui.master.get_termios().unwrap()))
     }
@@ -132,7 +138,7 @@ fn recording(home: &Path) -> PathBuf {
 fn a_person_filters_looks_into_a_call_asks_for_help_and_quits() {
     let home = tempfile::tempdir().unwrap();
     let mut tui = start(demo_command(home.path(), &["--record=run.jsonl"]));
-    let settings = Settings::of(&tui);
+    let settings = Settings::of_a_new_terminal();
     tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
 
     tui.press("/method:tools/call\r");
@@ -168,7 +174,7 @@ fn a_person_filters_looks_into_a_call_asks_for_help_and_quits() {
 fn sigterm_gives_the_terminal_back_and_is_no_failure() {
     let home = tempfile::tempdir().unwrap();
     let mut tui = start(demo_command(home.path(), &[]));
-    let settings = Settings::of(&tui);
+    let settings = Settings::of_a_new_terminal();
     tui.wait_for("a tool call", PATIENCE, |text| !tool_rows(text).is_empty());
     signal(&tui, Signal::TERM);
     assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
@@ -189,7 +195,7 @@ fn with_a_stuck_exchange(home: &Path) -> (Tui, Settings, [TcpStream; 2]) {
         "1h",
     ];
     let mut tui = start(command(home, &arguments));
-    let settings = Settings::of(&tui);
+    let settings = Settings::of_a_new_terminal();
     tui.wait_for("where clients can connect", PATIENCE, |text| {
         own_address(text).is_some()
     });
@@ -438,7 +444,7 @@ fn a_call_is_held_changed_in_the_editor_and_forwarded() {
     program.env("EDITOR", scripted_editor(home.path()));
     program.env("TMPDIR", &drafts);
     let mut tui = Tui::start(program, 100, 30);
-    let settings = Settings::of(&tui);
+    let settings = Settings::of_a_new_terminal();
     tui.wait_for("where clients can connect", PATIENCE, |text| {
         own_address(text).is_some()
     });

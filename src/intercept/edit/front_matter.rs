@@ -46,7 +46,8 @@ pub struct Split<'t> {
     pub body: &'t [u8],
     /// Lines before it.
     pub lines_before: usize,
-    /// Lines that say no field, or one that cannot be changed. They count for nothing.
+    /// Lines that say no field, or one that cannot be changed. They count for nothing: a field that such a line names goes
+    /// on as it was, and else the problem says what is not sent.
     pub problems: Vec<Problem>,
 }
 
@@ -103,18 +104,25 @@ impl FrontMatter {
             Vec::new(),
         );
         split.lines_before = 1;
+        let mut unclear = Vec::new();
         for line in lines {
             read += line.len();
             split.lines_before += 1;
             let line = trimmed(line);
             if line == FENCE.as_bytes() {
+                self.keep_unclear(&unclear, &mut fields);
+                split.problems = self.problems(&unclear, &fields);
                 split.fields = changes_between(&self.original, &fields);
                 split.body = &text[read..];
                 return split;
             }
             match self.field(line) {
                 Ok(field) => fields.extend(field),
-                Err(reason) => split.problems.push(problem(split.lines_before, reason)),
+                Err(reason) => unclear.push(Unclear {
+                    line: split.lines_before,
+                    reason,
+                    field: self.named_in(line),
+                }),
             }
         }
         // All of it may be body, or head: nobody knows.
@@ -122,6 +130,46 @@ impl FrontMatter {
         split.problems = vec![problem(1, reason.to_owned())];
         split.lines_before = 0;
         split
+    }
+
+    /// The name of the field that a line is about, if the head has one of that name.
+    fn named_in(&self, line: &[u8]) -> Option<String> {
+        let text = String::from_utf8_lossy(line);
+        let name = text.split([':', ' ', '=']).next()?.trim();
+        let mut known = self.current.iter();
+        known
+            .find(|(there, _)| there.eq_ignore_ascii_case(name))
+            .map(|(there, _)| there.clone())
+    }
+
+    /// Fields that only unclear lines name go on as they were.
+    fn keep_unclear(&self, unclear: &[Unclear], fields: &mut Vec<(String, String)>) {
+        for name in unclear.iter().filter_map(|unclear| unclear.field.as_ref()) {
+            let is_it = |(there, _): &&(String, String)| there.eq_ignore_ascii_case(name);
+            if !fields.iter().any(|field| is_it(&field)) {
+                fields.extend(self.current.iter().filter(is_it).cloned());
+            }
+        }
+    }
+
+    /// What is wrong with each unclear line, and what that means for what is sent.
+    fn problems(&self, unclear: &[Unclear], fields: &[(String, String)]) -> Vec<Problem> {
+        let is_there = |name: &str| fields.iter().any(|(there, _)| there.eq_ignore_ascii_case(name));
+        let gone = self.current.iter().filter(|(name, _)| !is_there(name));
+        let gone: Vec<String> = gone.map(|(name, _)| format!("`{name}`")).collect();
+        let told = unclear.iter().map(|unclear| {
+            let reason = &unclear.reason;
+            let effect = match &unclear.field {
+                Some(name) => format!("`{name}` goes on as it was"),
+                None if gone.is_empty() => "this line is not sent".to_owned(),
+                None => format!(
+                    "this line is not sent, and no line says {} any more",
+                    gone.join(", ")
+                ),
+            };
+            problem(unclear.line, format!("{reason}: {effect}"))
+        });
+        told.collect()
     }
 
     fn field(&self, line: &[u8]) -> Result<Option<(String, String)>, String> {
@@ -137,9 +185,7 @@ impl FrontMatter {
             return Err(format!("`{name}` cannot be the name of a field"));
         }
         if OF_THE_CONNECTION.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(format!(
-                "`{name}` follows from the connection and the body; it is left out"
-            ));
+            return Err(format!("`{name}` follows from the connection and the body"));
         }
         if HeaderValue::from_str(&value).is_err() {
             return Err(format!(
@@ -155,6 +201,14 @@ impl FrontMatter {
             value.replace(&placeholder(place), secret)
         })
     }
+}
+
+/// A line of the head that says no field that can be sent.
+struct Unclear {
+    line: usize,
+    reason: String,
+    /// The field of the head that it seems to be about.
+    field: Option<String>,
 }
 
 fn placeholder(place: usize) -> String {
@@ -293,6 +347,25 @@ mod tests {
         assert_eq!(lines.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4]);
         assert!(lines[0].1.contains("a colon") && lines[1].1.contains("follows from the connection"));
         assert!(told("---\naccept: a\n{}")[0].1.contains("there is none"));
+    }
+
+    #[test]
+    fn a_field_with_a_mistake_in_its_line_is_not_lost_without_a_word() {
+        let front = FrontMatter::of(&head(), &[]);
+        let text = front.text();
+        let broken = text.replacen("accept:", "accept", 1);
+        let split = front.split(broken.as_bytes());
+        assert_eq!(split.fields, [], "it goes on as it was");
+        let told = &split.problems[0].text;
+        assert!(told.ends_with(": `accept` goes on as it was"), "{told}");
+        let renamed = text.replacen("accept:", "ac cept:", 1);
+        let split = front.split(renamed.as_bytes());
+        let told = &split.problems[0].text;
+        assert!(
+            told.ends_with("this line is not sent, and no line says `accept` any more"),
+            "{told}"
+        );
+        assert_eq!(split.fields, [("accept".to_owned(), None)]);
     }
 
     proptest::proptest! {

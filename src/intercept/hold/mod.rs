@@ -6,6 +6,7 @@
 //!
 //! No lock is held across an await, and none is touched by traffic that is not held.
 
+mod effect;
 mod events;
 mod order;
 mod row;
@@ -24,6 +25,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{CallId, HoldId, IdSource};
 use crate::resource::meters::Level;
 
+pub use effect::Effect;
 pub use events::{HoldChange, HoldEvent, HoldEvents, MAX_EVENTS};
 pub use row::{HeadEdit, HeldDetail, HeldFacts, HeldRow, HeldState, HeldSummary};
 pub(crate) use ticket::Ticket;

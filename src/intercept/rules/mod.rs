@@ -10,7 +10,7 @@ mod units;
 pub mod watch;
 mod words;
 
-pub use armory::{ArmError, Armed, ArmedRule, Armory, Chosen, Reload, RuleRow};
+pub use armory::{ArmError, Armed, ArmedRule, Armory, Chosen, Reload, RuleRow, RulesMistake};
 
 /// Most rules of a file, and most armed at once. More: refused.
 pub const MAX_RULES: usize = 1_000;

@@ -12,7 +12,7 @@ use crate::intercept::rule::Rule;
 use crate::tasks::{TaskKind, Tasks};
 
 use super::file::{self, RulesError};
-use super::{Armory, MAX_FILE_BYTES};
+use super::{Armory, MAX_FILE_BYTES, RulesMistake};
 
 /// How often the file is looked at.
 pub const PERIOD: Duration = Duration::from_secs(1);
@@ -178,22 +178,35 @@ pub async fn watch(mut file: RulesFile, mut wishes: Saves, armory: Armory, tasks
 }
 
 fn take_over(path: &Path, change: Result<Vec<Rule>, RulesFileError>, armory: &Armory) {
-    let rules = match change {
-        Ok(rules) => rules,
-        Err(error) => {
-            tracing::warn!("{error}; the rules stay as they were");
-            return;
-        }
+    let outcome = match change {
+        Ok(rules) => armory
+            .replace_saved(rules)
+            .map_err(|error| (None, error.to_string())),
+        Err(RulesFileError::Content { error, .. }) => Err((Some((error.line, error.column)), error.message)),
+        Err(error) => Err((None, error.to_string())),
     };
-    match armory.replace_saved(rules) {
-        Ok(reload) => tracing::info!(
-            path = %path.display(),
-            changed = reload.changed,
-            kept = reload.kept,
-            removed = reload.removed,
-            "the rules were read again"
-        ),
-        Err(error) => tracing::warn!("{}: {error}; the rules stay as they were", path.display()),
+    match outcome {
+        Ok(reload) => {
+            armory.note_mistake(None);
+            tracing::info!(
+                path = %path.display(),
+                changed = reload.changed,
+                kept = reload.kept,
+                removed = reload.removed,
+                "the rules were read again"
+            );
+        }
+        Err((place, message)) => {
+            let armed = armory.load();
+            let mistake = RulesMistake {
+                path: path.to_owned(),
+                place,
+                message,
+                kept: armed.rules().iter().filter(|rule| rule.is_saved()).count(),
+            };
+            tracing::warn!("{mistake}");
+            armory.note_mistake(Some(mistake));
+        }
     }
 }
 
@@ -344,9 +357,14 @@ mod tests {
         fs::write(&path, "[[rule]]\nname = \"broken").unwrap();
         take_over(&path, watched.poll().unwrap(), &armory);
         assert_eq!(names(&armory), ["a"]);
+        let mistake = armory.mistake().unwrap();
+        assert_eq!((mistake.place.map(|(line, _)| line), mistake.kept), (Some(2), 1));
+        let told = mistake.to_string();
+        assert!(told.contains("rules.toml:2:"), "{told}");
+        assert!(told.ends_with("; the rule of before stays in force"), "{told}");
         fs::write(&path, "").unwrap();
         take_over(&path, watched.poll().unwrap(), &armory);
-        assert_eq!(names(&armory), [""; 0]);
+        assert_eq!((names(&armory), armory.mistake()), (Vec::new(), None));
     }
 
     #[test]

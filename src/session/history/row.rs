@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
 use crate::resource::heap::{self, ARC_BYTES};
 use crate::snapshot::{
-    Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState, Severity,
+    Carrier, Direction, Finding, MessageRow, Outcome, Progress, RowKind, RowState, RowVerdict, Severity,
 };
 
 use super::body::KeptBody;
@@ -79,8 +79,39 @@ pub(crate) struct RowEnd {
 /// What comes and goes while others read it.
 #[derive(Debug, Default)]
 struct Changing {
-    progress: Option<Arc<Progress>>,
     body: Option<Arc<KeptBody>>,
+    later: Option<Box<Later>>,
+}
+
+/// What few rows hear of later.
+#[derive(Debug, Default)]
+struct Later {
+    progress: Option<Arc<Progress>>,
+    decided: Option<Arc<Decided>>,
+}
+
+impl Changing {
+    fn progress(&self) -> Option<&Arc<Progress>> {
+        self.later.as_ref()?.progress.as_ref()
+    }
+
+    fn decided(&self) -> Option<&Arc<Decided>> {
+        self.later.as_ref()?.decided.as_ref()
+    }
+}
+
+/// What was decided about a message, and what was sent in its place.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) verdict: RowVerdict,
+    pub(crate) sent: Option<Arc<KeptBody>>,
+}
+
+impl Decided {
+    /// Without what was sent.
+    fn own_bytes(&self) -> usize {
+        ARC_BYTES + size_of::<Self>() + self.verdict.rule.capacity()
+    }
 }
 
 /// A row. Shared by the ledger and by every view of history; what changes of it changes in place.
@@ -112,8 +143,8 @@ impl Row {
             size: AtomicU64::new(size),
             end: OnceLock::new(),
             changing: Mutex::new(Changing {
-                progress: None,
                 body: body.map(Arc::new),
+                later: None,
             }),
             next_in_call: AtomicU64::new(0),
         }
@@ -164,7 +195,7 @@ impl Row {
         match (self.facts.course, self.end.get()) {
             (Course::Passes, _) | (Course::Ends, None) => RowState::Passed,
             (Course::Opens, None) => RowState::Open {
-                progress: self.changing().progress.as_deref().cloned(),
+                progress: self.changing().progress().map(|progress| (**progress).clone()),
             },
             (Course::Opens, Some(end)) => RowState::Answered {
                 took: end.took.unwrap_or_default(),
@@ -238,6 +269,7 @@ impl Row {
             findings: self.findings(),
             batch: facts.batch.map(|(place, length)| (place.get(), length)),
             has_body: self.has_body(),
+            verdict: self.decided().map(|decided| decided.verdict.clone()),
         }
     }
 
@@ -261,11 +293,15 @@ impl Row {
     }
 
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
-        self.changing().progress.clone()
+        self.changing().progress().cloned()
     }
 
     pub(crate) fn report(&self, progress: Progress) {
-        let before = self.changing().progress.replace(Arc::new(progress));
+        let before = {
+            let mut changing = self.changing();
+            let later = changing.later.get_or_insert_default();
+            later.progress.replace(Arc::new(progress))
+        };
         // Freed without the lock.
         drop(before);
     }
@@ -280,10 +316,37 @@ impl Row {
         drop(before);
     }
 
-    /// Lets the body go. Gives the bytes that this frees.
+    /// Lets the body go, and what was sent in its place. Gives the bytes that this frees.
     pub(crate) fn drop_body(&self) -> usize {
-        let body = self.changing().body.take();
-        body.map_or(0, |body| body.heap_bytes())
+        let freed = self.body_bytes();
+        let mut changing = self.changing();
+        let body = changing.body.take();
+        let before = changing.later.as_mut().and_then(|later| {
+            let without = Decided {
+                verdict: later.decided.as_ref()?.verdict.clone(),
+                sent: None,
+            };
+            later.decided.replace(Arc::new(without))
+        });
+        drop(changing);
+        // Freed without the lock.
+        drop((body, before));
+        freed
+    }
+
+    /// What was decided about it.
+    pub(crate) fn decided(&self) -> Option<Arc<Decided>> {
+        self.changing().decided().cloned()
+    }
+
+    /// Notes what was decided about it, in place of what was before.
+    pub(crate) fn decide(&self, decided: Decided) {
+        let before = {
+            let mut changing = self.changing();
+            let later = changing.later.get_or_insert_default();
+            later.decided.replace(Arc::new(decided))
+        };
+        drop(before);
     }
 
     pub(crate) fn next_in_call(&self) -> Option<MessageId> {
@@ -294,12 +357,14 @@ impl Row {
         self.next_in_call.store(next.get(), Ordering::Relaxed);
     }
 
+    /// Bytes of its body, and of what was sent in its place.
     pub(crate) fn body_bytes(&self) -> usize {
-        self.changing()
-            .body
-            .clone()
-            .as_ref()
-            .map_or(0, |body| body.heap_bytes())
+        let (body, decided) = {
+            let changing = self.changing();
+            (changing.body.clone(), changing.decided().cloned())
+        };
+        let sent = decided.as_ref().and_then(|decided| decided.sent.as_deref());
+        body.as_deref().map_or(0, KeptBody::heap_bytes) + sent.map_or(0, KeptBody::heap_bytes)
     }
 
     /// Bytes of heap memory without its body and its exchange. Of what rows of one call share, the method is nearly always
@@ -310,6 +375,7 @@ impl Row {
         ARC_BYTES
             + size_of::<Self>()
             + INDEX_BYTES
+            + self.later_bytes()
             + self.progress_bytes()
             + facts.rpc_id.as_deref().map_or(0, str::len)
             + facts.method.as_deref().map_or(0, str::len)
@@ -319,9 +385,18 @@ impl Row {
             + facts.rare.as_deref().map_or(0, RareFacts::heap_bytes)
     }
 
+    /// Bytes of what it heard of later, without the progress.
+    fn later_bytes(&self) -> usize {
+        let (has_any, decided) = {
+            let changing = self.changing();
+            (changing.later.is_some(), changing.decided().cloned())
+        };
+        usize::from(has_any) * size_of::<Later>() + decided.map_or(0, |decided| decided.own_bytes())
+    }
+
     /// Bytes of the progress that was reported last.
     pub(crate) fn progress_bytes(&self) -> usize {
-        self.changing().progress.as_ref().map_or(0, |progress| {
+        self.changing().progress().map_or(0, |progress| {
             let total = progress.total.as_ref().map_or(0, String::capacity);
             ARC_BYTES + size_of::<Progress>() + progress.progress.capacity() + total
         })

@@ -21,6 +21,8 @@ use crate::session::history::owner::{Owner, SessionFacts};
 
 /// Shelves are ranked by size in steps of this many bytes, so that a row seldom changes the ranking.
 const RANK_BYTES: usize = 4096;
+/// Rows of an owner among which those of a frame are looked for when something was decided about it.
+const MAX_SEEK: usize = 16_384;
 /// Rows keep at least this part of the common budget, however much of it sessions and streams take.
 const ROWS_SHARE: usize = 4;
 
@@ -446,6 +448,14 @@ impl Shelves {
         let held = self.by_owner.get(&Owner::Session(session));
         held.into_iter()
             .flat_map(move |held| held.rows.iter().rev().take(max).map(|row| row.id()))
+    }
+
+    /// The rows of one frame, if they are among the latest of their owner; those of a batch stand together.
+    pub(super) fn rows_of_frame(&self, owner: Owner, is_it: impl Fn(&Row) -> bool) -> Vec<Arc<Row>> {
+        let latest = self.by_owner.get(&owner).into_iter();
+        let latest = latest.flat_map(|held| held.rows.iter().rev().take(MAX_SEEK));
+        let found = latest.skip_while(|row| !is_it(row)).take_while(|row| is_it(row));
+        found.map(Arc::clone).collect()
     }
 
     /// Adds up anew what every shelf holds, `open` exchanges included, to compare with what was counted.

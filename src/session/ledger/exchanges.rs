@@ -10,7 +10,7 @@ use crate::session::history::owner::{Owner, SessionFacts};
 use crate::session::history::row::{Course, RareFacts, RowEnd};
 use crate::session::history::{Row, StreamInfo};
 use crate::session::observation::{
-    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved, VerdictObserved,
+    ExchangeEnded, ExchangeKind, RequestObserved, ResponseObserved, RewrittenObserved,
 };
 use crate::snapshot::{Carrier, Direction, EndKind, Outcome, RowKind, SessionBasis};
 
@@ -184,21 +184,6 @@ impl Ledger {
         if let Some(row) = row {
             self.mark_changed(&row);
         }
-    }
-
-    /// Adds to what is known of an exchange what was decided about one of its messages.
-    pub(super) fn verdict(&mut self, at: Timestamp, verdict: &VerdictObserved) {
-        let Some(words) = verdict.words() else { return };
-        self.rewritten(
-            at,
-            RewrittenObserved {
-                exchange: verdict.exchange,
-                session: verdict.session,
-                direction: verdict.direction,
-                rewrites: vec![words],
-                findings: Vec::new(),
-            },
-        );
     }
 
     fn open_stream(&mut self, id: ExchangeId, stream: StreamId, at: Timestamp) {

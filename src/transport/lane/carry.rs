@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::codec::event::rewrite_data;
 use crate::codec::websocket::reframed;
 use crate::intercept::edit::{self, Change};
-use crate::intercept::hold::{Actor, Decided, Decision, Ending};
+use crate::intercept::hold::{Actor, Decided, Decision, Effect, Ending};
 use crate::intercept::rule::{Fault, Refusal, Verdict};
 use crate::intercept::rules::template;
 use crate::session::observation::{Event, VerdictObserved};
@@ -49,6 +49,8 @@ pub(crate) struct Reply {
 pub(super) struct Deed {
     ending: Ending,
     actor: Actor,
+    /// What was done beside that.
+    effect: Option<Effect>,
     /// What went on in the place of the payload.
     sent: Option<Bytes>,
 }
@@ -166,9 +168,14 @@ impl Lane {
             return on.pieces.push(entry.bytes);
         };
         let (hold, rule) = (ticket.facts().id, Arc::<str>::from(ticket.facts().rule.as_str()));
+        let effect = match (&entry.fate, &decided.decision) {
+            (_, Decision::Duplicate(_)) => Some(Effect::Repeated),
+            (Fate::Delayed { .. }, Decision::Forward) => Some(Effect::Delayed),
+            _ => None,
+        };
         self.head = decided.head;
         let deed = self.carry_out(&entry, &decided.decision, decided.edited, decided.actor, on);
-        self.tell(&entry, Some(hold), rule, deed, on);
+        self.tell(&entry, Some(hold), rule, Deed { effect, ..deed }, on);
     }
 
     fn poll_delay(&mut self, cx: &mut Context<'_>, due: Instant, on: &mut Passed) -> Poll<()> {
@@ -225,14 +232,7 @@ impl Lane {
         on: &mut Passed,
     ) -> Poll<()> {
         if matches!(rule.verdict, Verdict::Delay { .. }) {
-            let due = is_due.unwrap_or_else(|| Instant::now() + rule.delay);
-            if let Some(Entry {
-                fate: Fate::Do { is_due, .. },
-                ..
-            }) = self.queue.front_mut()
-            {
-                *is_due = Some(due);
-            }
+            let due = is_due.unwrap_or_else(|| self.begin_delay(rule, on));
             if Instant::now() < due && self.is_acting() {
                 return self.poll_until(cx, due.min(Instant::now() + super::ASK_AGAIN));
             }
@@ -250,15 +250,33 @@ impl Lane {
                 per_second: per_second.max(1),
                 due: Instant::now(),
             };
+            let effect = Effect::of(&rule.verdict);
             let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
-            self.tell(&entry, None, Arc::clone(&rule.name), deed, on);
+            self.tell(&entry, None, Arc::clone(&rule.name), Deed { effect, ..deed }, on);
             self.queued_bytes += entry.bytes.len();
             self.queue.push_front(entry);
             return Poll::Ready(());
         }
+        let effect = Effect::of(&rule.verdict);
         let deed = self.obey(&entry, rule, on);
-        self.tell(&entry, None, Arc::clone(&rule.name), deed, on);
+        self.tell(&entry, None, Arc::clone(&rule.name), Deed { effect, ..deed }, on);
         Poll::Ready(())
+    }
+
+    /// From now on the head is delayed, and who looks on is told. Gives when it may go on.
+    fn begin_delay(&mut self, rule: &Chosen, on: &mut Passed) -> Instant {
+        let due = Instant::now() + rule.delay;
+        if let Some(Entry {
+            fate: Fate::Do { is_due, .. },
+            ..
+        }) = self.queue.front_mut()
+        {
+            *is_due = Some(due);
+        }
+        let noted = self.queue.front().and_then(|entry| entry.noted.as_ref());
+        on.events
+            .extend(noted.map(|noted| self.begins_to_wait(noted, rule, None)));
+        due
     }
 
     /// Moves the head behind the next messages, once they are there or no more come.
@@ -279,8 +297,9 @@ impl Lane {
         let Some(mut entry) = self.queue.pop_front() else {
             return Poll::Ready(());
         };
+        let effect = Some(Effect::Reordered);
         let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
-        self.tell(&entry, None, Arc::clone(rule), deed, on);
+        self.tell(&entry, None, Arc::clone(rule), Deed { effect, ..deed }, on);
         entry.fate = Fate::Pass;
         self.queue.insert(place, entry);
         Poll::Ready(())
@@ -699,7 +718,12 @@ impl Lane {
 
     #[expect(clippy::unused_self, reason = "reads as what the lane does")]
     fn deed(&self, ending: Ending, actor: Actor, sent: Option<Bytes>) -> Deed {
-        Deed { ending, actor, sent }
+        Deed {
+            ending,
+            actor,
+            effect: None,
+            sent,
+        }
     }
 
     pub(super) fn tell(
@@ -720,6 +744,7 @@ impl Lane {
             hold,
             rule,
             ending: Some(deed.ending),
+            effect: deed.effect,
             actor: deed.actor,
             held_for: entry.came.elapsed(),
             sent: deed.sent,

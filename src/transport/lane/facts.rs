@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::codec::envelope::MessageKind;
 use crate::ids::{CallId, HoldId};
-use crate::intercept::hold::{Actor, HeldFacts};
+use crate::intercept::hold::{Actor, Effect, HeldFacts};
 use crate::intercept::rule::{OnExpire, Verdict, WhileHeld};
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
 use crate::snapshot::{Direction, RowKind};
@@ -211,20 +211,26 @@ impl Lane {
     }
 
     fn tell_held(&self, noted: &Noted, rule: &Chosen, hold: HoldId) {
-        let event = Event::Verdict(Box::new(VerdictObserved {
+        self.exchange
+            .tell_now(self.begins_to_wait(noted, rule, Some(hold)));
+    }
+
+    /// A frame is held, or delayed, from now on.
+    pub(super) fn begins_to_wait(&self, noted: &Noted, rule: &Chosen, hold: Option<HoldId>) -> Event {
+        Event::Verdict(Box::new(VerdictObserved {
             exchange: self.exchange.id,
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
             batch: noted.batch,
-            hold: Some(hold),
+            hold,
             rule: Arc::clone(&rule.name),
             ending: None,
+            effect: Effect::of(&rule.verdict),
             actor: Actor::Rule,
             held_for: Duration::ZERO,
             sent: None,
-        }));
-        self.exchange.tell_now(event);
+        }))
     }
 }
 

@@ -598,27 +598,30 @@ impl Lane {
     }
 
     fn orphan(&self, entry: &Entry) {
-        let Entry {
-            fate: Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. },
-            noted: Some(noted),
-            came,
-            ..
-        } = entry
-        else {
-            return;
+        let Some(noted) = &entry.noted else { return };
+        let (hold, rule) = match &entry.fate {
+            Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => {
+                ticket.orphan();
+                (Some(ticket.facts().id), ticket.facts().rule.as_str().into())
+            }
+            Fate::Do {
+                rule,
+                is_due: Some(_),
+            } => (None, Arc::clone(&rule.name)),
+            _ => return,
         };
-        ticket.orphan();
         self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
             exchange: self.exchange.id,
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
             batch: noted.batch,
-            hold: Some(ticket.facts().id),
-            rule: ticket.facts().rule.as_str().into(),
+            hold,
+            rule,
             ending: Some(Ending::Orphaned),
+            effect: None,
             actor: Actor::Peer,
-            held_for: came.elapsed(),
+            held_for: entry.came.elapsed(),
             sent: None,
         })));
     }

@@ -429,7 +429,7 @@ pub(super) struct TelemetryArguments {
 #[derive(Debug, Args)]
 pub(super) struct ViewArguments {
     /// No screen: print one line a message on stdout, and the log on stderr
-    #[arg(long, group = "plain", conflicts_with_all = ["theme", "no_mouse", "no_alt_screen", "read_only"], help_heading = "View")]
+    #[arg(long, group = "plain", conflicts_with_all = ["theme", "no_mouse", "no_alt_screen", "editor_cmd", "read_only"], help_heading = "View")]
     pub(super) headless: bool,
     /// How a message is printed with --headless [default: text]
     #[arg(long, value_name = "FORMAT", requires = "plain", help_heading = "View")]
@@ -461,6 +461,10 @@ pub(super) struct ScreenArguments {
     /// Draw on the normal screen, so that the last picture stays
     #[arg(long, help_heading = "View")]
     pub(super) no_alt_screen: bool,
+    /// Edit held messages with this command, whose `{file}` is the file, while the screen stays; `plain` gives the editor
+    /// this terminal [default: a pane of tmux, wezterm or kitty, or else plain]
+    #[arg(long, value_name = "TEMPLATE", help_heading = "View")]
+    pub(super) editor_cmd: Option<String>,
     /// Only watch: no key changes anything but the view
     #[arg(long, help_heading = "View")]
     pub(super) read_only: bool,

@@ -133,6 +133,7 @@ fn layer(text: &str) -> Result<Layer, Mistake> {
         is_ascii: content.ascii,
         has_mouse: content.mouse,
         has_bell: content.bell,
+        editor_cmd: content.editor_cmd,
         log_level: content.log_level,
         limits: content.limits.0,
         keys: keys
@@ -191,6 +192,7 @@ struct Content {
     ascii: Option<bool>,
     mouse: Option<bool>,
     bell: Option<bool>,
+    editor_cmd: Option<String>,
     log_level: Option<LogLevel>,
     #[serde(default)]
     limits: Limits,

@@ -70,6 +70,9 @@ enum HeldCommand {
         /// The result; `{{id}}` and `{{$.params.arguments.x}}` in it stand for what the request says
         #[arg(long, value_name = "JSON")]
         result: String,
+        /// Send it though no result of MCP is like it: one that is no object
+        #[arg(long)]
+        force: bool,
     },
     /// Refuse a message; a JSON-RPC error unless something else is said
     Refuse(RefuseArguments),
@@ -209,7 +212,8 @@ impl From<HeldCommand> for HeldTask {
             HeldCommand::Answer {
                 id: HeldId(id),
                 result,
-            } => Self::Do(vec![InterceptCommand::Answer { id, result }]),
+                force,
+            } => Self::Answer { id, result, force },
             HeldCommand::Refuse(arguments) => Self::Do(vec![InterceptCommand::Refuse {
                 id: arguments.id.0,
                 refusal: arguments.refusal(),

@@ -34,6 +34,7 @@ pub(super) struct Layer {
     pub(super) is_ascii: Option<bool>,
     pub(super) has_mouse: Option<bool>,
     pub(super) has_bell: Option<bool>,
+    pub(super) editor_cmd: Option<String>,
     pub(super) log_level: Option<LogLevel>,
     /// Checked texts, by the limit's name with underscores.
     pub(super) limits: BTreeMap<String, String>,
@@ -67,6 +68,7 @@ impl Layer {
             is_ascii: self.is_ascii.or(below.is_ascii),
             has_mouse: self.has_mouse.or(below.has_mouse),
             has_bell: self.has_bell.or(below.has_bell),
+            editor_cmd: self.editor_cmd.or(below.editor_cmd),
             log_level: self.log_level.or(below.log_level),
             limits,
             keys,

@@ -67,6 +67,9 @@ pub(super) fn page(layer: &Layer, limits: &ResourceLimits, sources: &[PathBuf]) 
     let _ = writeln!(page, "ascii = {}", layer.is_ascii.unwrap_or(false));
     let _ = writeln!(page, "mouse = {}", layer.has_mouse.unwrap_or(true));
     let _ = writeln!(page, "bell = {}", layer.has_bell.unwrap_or(true));
+    if let Some(template) = &layer.editor_cmd {
+        let _ = writeln!(page, "editor_cmd = {}", quoted(template));
+    }
     let _ = writeln!(
         page,
         "log_level = {}",

@@ -176,6 +176,8 @@ pub(crate) struct ScreenSettings {
     pub(crate) has_mouse: bool,
     /// The terminal is rung when a held message has nearly used up its client's patience.
     pub(crate) has_bell: bool,
+    /// How an editor is opened; what the environment offers if `None`.
+    pub(crate) editor_cmd: Option<String>,
     pub(crate) has_alt_screen: bool,
     pub(crate) is_read_only: bool,
     pub(crate) filter: String,
@@ -708,6 +710,7 @@ fn looks(screen: &ScreenArguments, signs: &SignArguments) -> Layer {
         theme: screen.theme,
         is_ascii: signs.ascii,
         has_mouse: screen.no_mouse.then_some(false),
+        editor_cmd: screen.editor_cmd.clone(),
         ..Layer::default()
     }
 }
@@ -767,6 +770,7 @@ fn screen(arguments: &ScreenArguments, filter: String, layer: &Layer) -> ScreenS
         is_ascii: layer.is_ascii.unwrap_or(false),
         has_mouse: layer.has_mouse.unwrap_or(true),
         has_bell: layer.has_bell.unwrap_or(true),
+        editor_cmd: layer.editor_cmd.clone(),
         has_alt_screen: !arguments.no_alt_screen,
         is_read_only: arguments.read_only,
         filter,

@@ -7,6 +7,7 @@ use crate::format;
 use crate::paint::Line;
 use crate::row_text;
 use crate::theme::Role;
+use crate::verdict_text;
 
 pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<DocLine> {
     let Some(first) = message.call.first() else {
@@ -26,6 +27,9 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<DocLine> {
         line.extend(row_text::what(row));
         line = line.with(Role::Text, "  ");
         line.extend(row_text::state(row, None, look.theme));
+        if let Some([mark, ..]) = verdict_text::marks(row, look.theme) {
+            line = line.with(Role::Text, "  ").joined(mark);
+        }
         line = line.say(Role::Dim, &format!("  {}", format::size(row.size)));
         lines.push(DocLine {
             line,

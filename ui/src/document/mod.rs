@@ -4,18 +4,21 @@ mod call;
 pub(crate) mod headers;
 pub(crate) mod pretty;
 mod raw;
+mod sent;
 mod timing;
 
 pub(crate) use pretty::{as_it_is, lay_out};
+pub(crate) use sent::difference_lines;
 
 use jiff::tz::TimeZone;
 use shadowcat::ids::MessageId;
-use shadowcat::snapshot::{Body, Carrier, Direction, MessageDetail, Severity};
+use shadowcat::snapshot::{Body, Carrier, Direction, MessageDetail, RowVerdict, Severity};
 
 use crate::detail::{Switches, Tab};
 use crate::format;
 use crate::paint::Line;
 use crate::theme::{Role, Theme};
+use crate::verdict_text;
 
 /// Most lines that are made of one message.
 const MOST_LINES: usize = 50_000;
@@ -52,6 +55,7 @@ pub(crate) fn lines(message: &MessageDetail, tab: Tab, look: &Look<'_>) -> Vec<D
     let whole = match tab {
         Tab::Pretty => pretty_tab(message, look),
         Tab::Raw => raw_tab(message, look),
+        Tab::Sent => sent::lines(message, look),
         Tab::Headers => headers::lines(message, look),
         Tab::Timing | Tab::Call => timing::lines(message, look),
     };
@@ -68,6 +72,7 @@ pub(crate) fn lines(message: &MessageDetail, tab: Tab, look: &Look<'_>) -> Vec<D
 
 fn pretty_tab(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     let mut lines = findings(message, look.theme);
+    lines.extend(decided(message, look.theme));
     lines.extend(event_fields(message));
     lines.extend(changes(message, look.theme));
     match &message.body {
@@ -140,6 +145,15 @@ fn event_fields(message: &MessageDetail) -> Option<Line> {
     Some(line)
 }
 
+/// What a rule or a person decided about it, and where the rest of that is.
+fn decided(message: &MessageDetail, theme: Theme) -> Option<Line> {
+    let line = verdict_text::line(&message.row, theme)?;
+    Some(match message.sent {
+        Some(_) => line.with(Role::Dim, "; tab Sent shows it"),
+        None => line,
+    })
+}
+
 /// What the receiver got in place of what is shown, which is what was sent.
 fn changes(message: &MessageDetail, theme: Theme) -> Vec<Line> {
     let Some(exchange) = &message.exchange else {
@@ -158,8 +172,12 @@ fn changes(message: &MessageDetail, theme: Theme) -> Vec<Line> {
             "> the client got ",
         ),
     };
+    // What was decided about the message itself is said above.
+    let said = message.row.verdict.as_ref().and_then(RowVerdict::words);
+    let is_other = |change: &&String| said.as_ref() != Some(change);
     let line = |change: &String| Line::of(Role::Accent, theme.sign(sign, ascii)).say(Role::Text, change);
-    changes.iter().filter(|_| is_changed).map(line).collect()
+    let changes = changes.iter().filter(|_| is_changed).filter(is_other);
+    changes.map(line).collect()
 }
 
 /// What is to be known about the bytes before reading them.

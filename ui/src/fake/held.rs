@@ -5,11 +5,11 @@ use std::time::Duration;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{ExchangeId, HoldId, Side};
 use shadowcat::intercept::edit::Fixup;
-use shadowcat::intercept::hold::{HeadEdit, HeldRow, HeldState, HeldSummary};
+use shadowcat::intercept::hold::{Actor, Effect, Ending, HeadEdit, HeldRow, HeldState, HeldSummary};
 use shadowcat::intercept::interceptor::{HeldText, InterceptReply};
 use shadowcat::intercept::rule::OnExpire;
 use shadowcat::intercept::rules::RuleRow;
-use shadowcat::snapshot::{Carrier, Direction, Head, Reply, RowKind};
+use shadowcat::snapshot::{Body, Carrier, Direction, Head, MessageRow, Reply, RowKind, RowVerdict};
 
 use super::Fake;
 use super::parts::session_id;
@@ -23,6 +23,18 @@ const SCHEMA: &str =
 /// What it gives.
 const ANSWER_SCHEMA: &str =
     r#"{"type":"object","required":["hits"],"properties":{"hits":{"type":"integer"}}}"#;
+
+/// What was sent in the place of an edited or answered message.
+pub(super) fn sent(row: &MessageRow, came: Option<&Body>) -> Option<Body> {
+    let ending = row.verdict.as_ref()?.ending?;
+    let came = came.filter(|_| matches!(ending, Ending::Edited | Ending::Answered))?;
+    let text = String::from_utf8_lossy(&came.bytes).replace("hello", "changed");
+    Some(Body {
+        bytes: text.replace("\"total\":10", "\"total\":11").into(),
+        wire: bytes::Bytes::new(),
+        ..came.clone()
+    })
+}
 
 impl Fake {
     /// Holds of each kind: a call, an answer past its time with two messages behind it, an edited one.
@@ -40,6 +52,34 @@ impl Fake {
         fake.intercept.is_on = true;
         fake.intercept.rules = vec![rule("searches", true), rule("a slow line", false)];
         fake.hold(vec![call, late, behind, edited]);
+        fake
+    }
+
+    /// Traffic about which something was decided: the latest rows, one of each kind.
+    pub(crate) fn decided() -> Self {
+        let mut fake = Self::typical();
+        let deeds = [
+            (Ending::Edited, None, Actor::Rule),
+            (Ending::Edited, None, Actor::Key),
+            (Ending::Forwarded, Some(Effect::Delayed), Actor::Rule),
+            (Ending::Dropped, None, Actor::Script),
+            (Ending::Refused, None, Actor::Timer),
+            (Ending::Answered, None, Actor::Rule),
+            (Ending::Edited, Some(Effect::WrongId), Actor::Rule),
+            (Ending::Orphaned, None, Actor::Peer),
+            (Ending::Forwarded, None, Actor::Key),
+        ];
+        for (row, (ending, effect, actor)) in fake.rows.iter_mut().rev().zip(deeds) {
+            row.verdict = Some(RowVerdict {
+                batch: None,
+                rule: "deep search".to_owned(),
+                hold: HoldId::new(3).filter(|_| actor != Actor::Rule),
+                ending: Some(ending),
+                effect,
+                actor,
+                held_for: Duration::from_millis(1_200),
+            });
+        }
         fake
     }
 

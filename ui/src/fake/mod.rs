@@ -362,6 +362,7 @@ impl Fake {
             findings: Vec::new(),
             batch: None,
             has_body: true,
+            verdict: None,
         }
     }
 
@@ -614,6 +615,7 @@ impl Fake {
             .into();
         }
         Some(MessageDetail {
+            sent: held::sent(&row, body.as_ref()),
             body,
             sse,
             exchange: Some(exchange(&row)),

@@ -15,6 +15,7 @@ use shadowcat::door::{HeldClient, LinkError};
 use shadowcat::ids::HoldId;
 use shadowcat::intercept::edit::{Change, EditError};
 use shadowcat::intercept::interceptor::{HeldText, InterceptCommand, InterceptReply};
+use shadowcat::intercept::rules::template;
 use tokio::time::timeout;
 
 use crate::cli::Format;
@@ -42,6 +43,12 @@ pub(crate) enum HeldTask {
     List(Format),
     Show(HoldId, Format),
     Edit(HoldId, EditBy),
+    Answer {
+        id: HoldId,
+        result: String,
+        /// Though no result of MCP is like it.
+        force: bool,
+    },
     /// Decisions, one after another.
     Do(Vec<InterceptCommand>),
     Watch(Format),
@@ -76,6 +83,8 @@ pub(crate) enum HeldError {
     Patch { path: PathBuf, source: io::Error },
     #[error("the message was not changed: {what}")]
     Editor { what: String, source: Option<io::Error> },
+    #[error("a result of MCP is an object such as '{{\"content\":[]}}'; --force sends this one all the same")]
+    NoObject,
     #[error("no editor is known; set VISUAL or EDITOR, or use --set or --patch")]
     NoEditor,
     #[error("could not write to stdout")]
@@ -94,7 +103,7 @@ impl HeldError {
             | Self::Other
             | Self::Patch { .. }
             | Self::System(_) => CANNOT_OPEN,
-            Self::NoEditor => BAD_USAGE,
+            Self::NoEditor | Self::NoObject => BAD_USAGE,
             Self::Refused(_) | Self::Edit(_) | Self::Editor { .. } | Self::Output(_) => FAILED,
         }
     }
@@ -114,6 +123,7 @@ pub(crate) fn run(job: HeldJob) -> Result<(), HeldError> {
             HeldTask::List(format) => desk.list(format).await,
             HeldTask::Show(id, format) => desk.show(id, format).await,
             HeldTask::Edit(id, by) => edit::edit(&mut desk, id, by).await,
+            HeldTask::Answer { id, result, force } => desk.answer(id, result, force).await,
             HeldTask::Do(commands) => desk.decide(commands).await,
             HeldTask::Watch(format) => desk.watch(format, &listen).await,
         }
@@ -158,6 +168,18 @@ impl Desk {
             Format::Text => page::message(&message),
             Format::Json => page::message_json(&message),
         })
+    }
+
+    async fn answer(&mut self, id: HoldId, result: String, force: bool) -> Result<(), HeldError> {
+        if !force {
+            let request = self.message(id).await?.original;
+            // What cannot be filled the proxy says.
+            let filled = template::fill(&result, request.as_bytes()).unwrap_or_default();
+            if !filled.is_empty() && !filled.trim_start().starts_with('{') {
+                return Err(HeldError::NoObject);
+            }
+        }
+        self.decide(vec![InterceptCommand::Answer { id, result }]).await
     }
 
     async fn decide(&mut self, commands: Vec<InterceptCommand>) -> Result<(), HeldError> {

@@ -4,7 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shadowcat::clock::Timestamp;
-use shadowcat::snapshot::{Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState};
+use shadowcat::intercept::hold::{Actor, Effect, Ending};
+use shadowcat::snapshot::{
+    Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState, RowVerdict,
+};
 
 /// A line for one message.
 #[derive(Serialize)]
@@ -35,8 +38,26 @@ struct Row<'a> {
     findings: &'a [Finding],
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<(u32, u32)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict<'a>>,
     #[serde(flatten)]
     body: Option<BodyFields<'a>>,
+}
+
+/// What a rule or a person decided about the message.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    rule: &'a str,
+    /// Its number among those that were held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<u64>,
+    /// Absent while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<Ending>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<Effect>,
+    actor: Actor,
+    held_us: u64,
 }
 
 /// What became of the message, as far as it was known when it was printed.
@@ -90,6 +111,7 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, body: Option<&Body>) {
             fate: fate(&row.state),
             findings: &row.findings,
             batch: row.batch,
+            verdict: row.verdict.as_ref().map(verdict),
             body: body.map(body_fields),
         },
     );
@@ -138,6 +160,17 @@ fn fate(state: &RowState) -> Fate {
     }
 }
 
+fn verdict(verdict: &RowVerdict) -> Verdict<'_> {
+    Verdict {
+        rule: &verdict.rule,
+        hold: verdict.hold.map(shadowcat::ids::HoldId::get),
+        ending: verdict.ending,
+        effect: verdict.effect,
+        actor: verdict.actor,
+        held_us: u64::try_from(verdict.held_for.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
 const fn of_outcome(outcome: Outcome) -> (Option<&'static str>, Option<i64>, Option<u16>) {
     let (code, status) = match outcome {
         Outcome::RpcError(code) => (Some(code), None),
@@ -176,6 +209,25 @@ mod tests {
         let example = page.split("```json\n").nth(1).unwrap();
         let example: serde_json::Value = serde_json::from_str(example.split("```").next().unwrap()).unwrap();
         assert_eq!(shown(&sample_row(), None), example);
+    }
+
+    #[test]
+    fn what_was_decided_about_a_message_is_an_object_of_its_own() {
+        let mut message = sample_row();
+        message.verdict = Some(RowVerdict {
+            batch: None,
+            rule: "deep".to_owned(),
+            hold: shadowcat::ids::HoldId::new(3),
+            ending: Some(Ending::Edited),
+            effect: Some(Effect::Delayed),
+            actor: Actor::Key,
+            held_for: std::time::Duration::from_millis(2),
+        });
+        assert_eq!(
+            shown(&message, None)["verdict"],
+            serde_json::json!({"rule": "deep", "hold": 3, "ending": "edited", "effect": "delayed", "actor": "key", "held_us": 2000})
+        );
+        assert!(shown(&sample_row(), None).get("verdict").is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::format;
 use crate::row_text;
 use crate::text::Safe;
 use crate::theme::Theme;
+use crate::verdict_text;
 
 /// `12:03:11.204 R1 ◄ #41 tools/call echo ✓ 3 ms 212 B`.
 pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &TimeZone) {
@@ -27,6 +28,7 @@ pub(super) fn row(out: &mut Vec<u8>, row: &MessageRow, theme: Theme, zone: &Time
         parts.push(row_text::state(row, None, theme).text().trim_start().to_owned());
     }
     parts.push(format::size(row.size));
+    parts.extend(verdict_text::sentence(row).map(|said| Safe::of(&said).as_str().to_owned()));
     if !row.findings.is_empty() {
         let findings: Vec<&str> = row.findings.iter().map(|finding| finding.text.as_str()).collect();
         parts.push(format!("({})", Safe::of(&findings.join("; ")).as_str()));
@@ -159,6 +161,23 @@ mod tests {
             status: Some(200),
         };
         assert_eq!(shown(&row), before);
+    }
+
+    #[test]
+    fn what_a_rule_did_is_at_the_end_of_the_line() {
+        let mut row = sample_row();
+        row.verdict = Some(shadowcat::snapshot::RowVerdict {
+            batch: None,
+            rule: "deep\x1b[2J".to_owned(),
+            hold: None,
+            ending: Some(shadowcat::intercept::hold::Ending::Edited),
+            effect: None,
+            actor: shadowcat::intercept::hold::Actor::Rule,
+            held_for: std::time::Duration::ZERO,
+        });
+        let shown = shown(&row);
+        assert!(shown.contains("212 B edited by rule:deep"), "{shown}");
+        assert!(!shown.contains('\x1b'), "{shown:?}");
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         }
         return;
     }
+    held::end_range(model, action);
     if looked(model, action)
         || playback::perform(model, action, effects)
         || recordings::perform(model, action, effects)

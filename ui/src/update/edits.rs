@@ -27,6 +27,16 @@ pub(super) fn begin(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
 }
 
 pub(super) fn open(model: &mut Model, job: EditJob, effects: &mut Vec<Effect>) {
+    if let Some(open) = &model.held.job {
+        let what = open
+            .target
+            .held()
+            .map_or_else(|| "a copy".to_owned(), |id| id.to_string());
+        return model.say(
+            Role::Warn,
+            format!("{what} is in your editor already; end that first"),
+        );
+    }
     effects.push(Effect::Edit {
         id: job.target.held(),
         text: job.text.clone(),
@@ -46,8 +56,11 @@ pub(super) fn came_back(
     };
     let text = match outcome {
         Ok(Some(text)) => text,
-        Ok(None) => return model.say(Role::Warn, "the editor ended with an error: nothing was changed"),
-        Err(reason) => return model.say(Role::Bad, reason),
+        Ok(None) => {
+            let reason = "the editor ended with an error: nothing was changed";
+            return gave_up(model, job, Role::Warn, reason);
+        }
+        Err(reason) => return gave_up(model, job, Role::Bad, &reason),
     };
     let Some(edited) = job.finish(&text) else {
         return model.say(Role::Dim, "nothing was changed");
@@ -55,8 +68,38 @@ pub(super) fn came_back(
     if edited.problems.is_empty() {
         return keep(model, job.target, edited, effects);
     }
+    doubt(model, job, ProblemsState { text, edited });
+}
+
+/// Asks what becomes of an edit that may be wrong, as soon as nothing else is being typed or asked.
+fn doubt(model: &mut Model, job: EditJob, state: ProblemsState) {
     model.held.job = Some(job);
-    model.mode = Mode::Problems(ProblemsState { text, edited });
+    if matches!(model.mode, Mode::Normal | Mode::Prefix(_)) {
+        model.mode = Mode::Problems(state);
+    } else {
+        model.held.doubted = Some(state);
+    }
+}
+
+/// Asks about an edit that came back while something else was typed.
+pub(super) fn settle(model: &mut Model) {
+    if matches!(model.mode, Mode::Normal)
+        && let Some(state) = model.held.doubted.take()
+    {
+        model.mode = Mode::Problems(state);
+    }
+}
+
+/// There is nothing new. What was typed before stays to be decided about.
+fn gave_up(model: &mut Model, job: EditJob, role: Role, reason: &str) {
+    model.say(role, reason);
+    if !job.is_again() {
+        return;
+    }
+    if let Some(edited) = job.finish(&job.text) {
+        let text = job.text.clone();
+        doubt(model, job, ProblemsState { text, edited });
+    }
 }
 
 fn keep(model: &mut Model, target: Target, edited: Edited, effects: &mut Vec<Effect>) {

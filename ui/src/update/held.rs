@@ -11,6 +11,7 @@ use shadowcat::snapshot::{Command, Direction, RowKind};
 use super::by_hand::{self, decide};
 use super::{marks, rules, show};
 use crate::effect::{Effect, Purpose};
+use crate::format;
 use crate::held_screen;
 use crate::keymap::Action;
 use crate::line_edit::LineEdit;
@@ -142,6 +143,16 @@ fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
         Action::KeepHeld if row.is_kept => Some("it is kept already"),
         Action::RefuseTool if row.method.as_deref() != Some("tools/call") => Some("it is no call of a tool"),
         _ => None,
+    }
+}
+
+/// A range of marks goes with the cursor until something is done that is not for the marked: what is marked by then stays
+/// marked.
+pub(super) fn end_range(model: &mut Model, action: Action) {
+    let goes_on = action == Action::MarkRange || marks::takes(model, action);
+    if !goes_on && model.held.range.take().is_some() && action != Action::Back {
+        let count = format::plural(model.held.marks.len() as u64, "message");
+        model.say(Role::Dim, format!("the range ends here: {count} marked"));
     }
 }
 
@@ -493,6 +504,7 @@ fn ring(model: &mut Model, effects: &mut Vec<Effect>) {
 /// Brings the list of held messages and the text beside it in line with what is known now.
 pub(super) fn settle(model: &mut Model, effects: &mut Vec<Effect>) {
     rules::settle(model);
+    super::edits::settle(model);
     let rows = model.held_rows();
     model.held.forget_all_but(&rows.ids);
     if rows.ids.is_empty() {

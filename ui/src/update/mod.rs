@@ -103,6 +103,12 @@ fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {
     if let RecorderState::On { path, bytes, .. } = &snapshot.recorder {
         model.recorded = Some((path.clone(), *bytes));
     }
+    let mistake = snapshot.intercept.mistake.as_ref();
+    if let Some(mistake) =
+        mistake.filter(|mistake| model.snapshot.intercept.mistake.as_ref() != Some(mistake))
+    {
+        model.say(Role::Bad, format!("the file of rules has a mistake: {mistake}"));
+    }
     model.snapshot = snapshot;
     if was_live && !model.is_live() {
         // A recording is read from its beginning.

@@ -302,7 +302,10 @@ fn help(model: &mut Model, mut state: HelpState, action: Action) {
         Action::PageDown => state.scroll += HELP_PAGE,
         _ => {}
     }
-    let last = crate::view::help::lines(model, &state).len().saturating_sub(1);
+    let columns = crate::view::help::text_width(model.areas().body);
+    let last = crate::view::help::lines(model, &state, columns)
+        .len()
+        .saturating_sub(1);
     state.scroll = state.scroll.min(last);
     model.mode = Mode::Help(state);
 }

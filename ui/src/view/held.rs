@@ -98,7 +98,8 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         }
     }
     if let Some(row) = model.selected_held() {
-        canvas.line(inner, inner.height - 1, &lane(model, row));
+        let lane = lane(model, row).fit(inner.width.into(), model.theme);
+        canvas.line(inner, inner.height - 1, &lane);
     }
     scroll_mark(
         canvas,
@@ -116,6 +117,10 @@ fn title(model: &Model, has_focus: bool) -> Line {
         Role::Dim,
         &format!("{} ", view.summary.held + view.summary.queued),
     );
+    let title = match &model.held.range {
+        Some((from, _)) => title.say(Role::TabOn, &format!("range from h{from}: v keeps it ")),
+        None => title,
+    };
     if view.is_on {
         title
     } else {
@@ -344,7 +349,7 @@ pub(super) fn draw_text(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     if inner.height == 0 {
         return;
     }
-    canvas.line(inner, 0, &facts(model, row));
+    canvas.line(inner, 0, &facts(model, row).fit(inner.width.into(), model.theme));
     let body = Rect {
         y: inner.y + 1,
         height: inner.height - 1,
@@ -384,7 +389,10 @@ fn text_title(model: &Model, row: &HeldRow, has_focus: bool) -> Line {
 
 /// Who held it, what happens when its time is over, and for whom it is.
 fn facts(model: &Model, row: &HeldRow) -> Line {
-    let mut line = Line::of(Role::Dim, "rule ").say(Role::Text, &row.rule);
+    /// Columns of a rule's name; what is behind it has to be seen too.
+    const NAME: usize = 32;
+    let name = crate::text::Safe::of(&row.rule).fit(NAME, model.theme.ellipsis());
+    let mut line = Line::of(Role::Dim, "rule ").with(Role::Text, name);
     line = line.with(Role::Dim, " · ").joined(patience(model, row));
     if let Some(client) = &row.client {
         line = line.with(Role::Dim, " · client ").say(Role::Text, client);

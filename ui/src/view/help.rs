@@ -10,8 +10,8 @@ use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &HelpState) -> (u16, u16) {
-    let lines = lines(model, state);
-    let area = centred(body, 84, lines.len() + 4);
+    let lines = lines(model, state, text_width(body));
+    let area = centred(body, WIDTH, lines.len() + 4);
     canvas.clear(area);
     let what = if state.is_all || !state.search.is_empty() {
         "Keys of all views "
@@ -39,8 +39,19 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &H
     cursor
 }
 
-/// What the help window lists.
-pub(crate) fn lines(model: &Model, state: &HelpState) -> Vec<Line> {
+/// Where the help of a key begins.
+const HELP_AT: usize = 16;
+/// Columns of the window.
+const WIDTH: usize = 84;
+
+/// Columns for the lines of a window over `body`.
+pub(crate) fn text_width(body: Rect) -> usize {
+    // The frame and the scroll mark.
+    usize::from(body.width).min(WIDTH).saturating_sub(3)
+}
+
+/// What the help window lists, in lines of at most `columns`.
+pub(crate) fn lines(model: &Model, state: &HelpState, columns: usize) -> Vec<Line> {
     let wanted = state.search.text().to_lowercase();
     let mut lines = Vec::new();
     let mut context = None;
@@ -53,12 +64,16 @@ pub(crate) fn lines(model: &Model, state: &HelpState) -> Vec<Line> {
             lines.push(Line::of(Role::Title, binding.context.title()));
         }
         let keys = keymap::keys_of(entry);
-        let mut line = Line::of(Role::Text, "  ").say(Role::Key, &keys).pad_to(16);
-        line = line
-            .with(Role::Text, binding.help)
-            .with(Role::Dim, "  :")
-            .with(Role::Dim, binding.name());
-        lines.push(line);
+        let keys = Line::of(Role::Text, "  ").say(Role::Key, &keys).pad_to(HELP_AT);
+        let name = format!(":{}", binding.name());
+        let help = Line::of(Role::Text, binding.help)
+            .with(Role::Text, "  ")
+            .say(Role::Dim, &name);
+        let mut before = Some(keys);
+        for part in help.wrapped_at_words(columns.saturating_sub(HELP_AT).max(1)) {
+            let begin = before.take().unwrap_or_default().pad_to(HELP_AT);
+            lines.push(begin.joined(part));
+        }
     }
     if lines.is_empty() {
         lines.push(Line::of(Role::Dim, "no key does that"));

@@ -14,7 +14,8 @@ use crate::paint::{Canvas, Line};
 use crate::playback::Playback;
 use crate::row_text;
 use crate::text::Safe;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
+use crate::verdict_text;
 
 /// Widths of the columns, 0 for those that are not shown; each is followed by one space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,23 +331,52 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     } else {
         Role::Text
     };
-    let state = match model.held_of(row) {
-        Some(held) => super::held::state(model, held),
-        None => row_text::state(row, model.is_live().then_some(model.now), theme),
-    };
+    let state = state(model, row);
     let columns = columns.lending(&state);
     // The summary's width holds its own gap.
-    line = cell(
-        line,
-        columns.summary.saturating_sub(1),
-        Line::default().say(role, &row.summary),
-    );
+    let room = columns.summary.saturating_sub(1);
+    let what = with_mark(row, Line::default().say(role, &row.summary), room.into(), theme);
+    line = cell(line, room, what);
     let session = row.session.map(|session| session.to_string()).unwrap_or_default();
     line = cell(line, columns.session, Line::default().say(Role::Dim, &session));
     line = cell(line, columns.server, Line::default().say(Role::Dim, &row.server));
     line = cell(line, columns.state, state);
     let size = format!("{:>8}", format::size(row.size));
     cell(line, columns.size, Line::default().say(Role::Dim, &size))
+}
+
+/// What became of the message. Nothing has a tick that waits here.
+fn state(model: &Model, row: &MessageRow) -> Line {
+    let theme = model.theme;
+    if let Some(held) = model.held_of(row) {
+        return super::held::state(model, held);
+    }
+    if let Some(before) = model.waits_behind(row) {
+        return Line::default().say(Role::Wait, &format!("{}behind {before}", theme.sign("⏳ ", "")));
+    }
+    if model.has_waiting_answer(row) {
+        return Line::of(Role::Wait, theme.sign("⏸ answer waits", "answer waits"));
+    }
+    row_text::state(row, model.is_live().then_some(model.now), theme)
+}
+
+/// `what` with a mark behind it for what was decided about the message: as many words as leave room for the text, and
+/// else only the sign, before it.
+fn with_mark(row: &MessageRow, what: Line, room: usize, theme: Theme) -> Line {
+    /// Columns that a summary keeps beside words.
+    const LEAST: usize = 12;
+    let Some([whole, word, bare]) = verdict_text::marks(row, theme) else {
+        return what;
+    };
+    let text = what.width();
+    let fits = |mark: &Line| mark.width() + 1 + text.min(LEAST) <= room;
+    let cut_to = |left| cut(Line::default(), what.clone(), left, theme.ellipsis());
+    if let Some(mark) = [whole, word].into_iter().find(fits) {
+        let left = room - mark.width() - 1;
+        return cut_to(left).with(Role::Text, " ").joined(mark);
+    }
+    let left = room.saturating_sub(bare.width() + 1);
+    bare.with(Role::Text, " ").joined(cut_to(left))
 }
 
 /// `line` with as much of `text` as fits into `width`.

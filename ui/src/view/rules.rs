@@ -24,6 +24,7 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
         title = title.with(Role::Warn, "all of them are off: i ");
     }
     let inner = canvas.frame(area, &title, model.pane() == Pane::Rules);
+    let inner = mistake(model, canvas, inner);
     if view.rules.is_empty() {
         let lines = [
             Line::of(Role::Strong, "there are no rules"),
@@ -52,6 +53,27 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     }
     let top = model.rules.top_position as u64;
     scroll_mark(canvas, area, top, room.into(), view.rules.len() as u64);
+}
+
+/// What is wrong with the file of rules, above the rules that are in force. Gives the area below.
+fn mistake(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) -> Rect {
+    let Some(mistake) = &model.snapshot.intercept.mistake else {
+        return inner;
+    };
+    let sign = model.theme.sign("✗ ", "x ");
+    let line = Line::of(Role::Bad, sign).say(Role::Bad, &mistake.to_string());
+    let lines = line.wrapped_at_words(inner.width.into());
+    let most = usize::from(inner.height / 2);
+    let shown = lines.len().min(most);
+    for (y, line) in lines.iter().take(shown).enumerate() {
+        canvas.line(inner, cells(y), line);
+    }
+    let used = cells(shown);
+    Rect {
+        y: inner.y + used,
+        height: inner.height - used,
+        ..inner
+    }
 }
 
 /// Columns of the name and of what it does; the filter has the rest.
@@ -108,9 +130,10 @@ fn line(rule: &RuleRow, width: usize, theme: Theme) -> Line {
         format!("{direction}{}", rule.when)
     };
     let line = line.pad_to(end).say(Role::Text, &when);
-    if rule.is_saved {
+    let line = if rule.is_saved {
         line.with(Role::Dim, "  file")
     } else {
         line
-    }
+    };
+    line.fit(width, theme)
 }

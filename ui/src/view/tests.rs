@@ -1,6 +1,7 @@
 //! The screens as they look. Each is read like code before it is accepted.
 
 use insta::assert_snapshot;
+use shadowcat::intercept::rules::RulesMistake;
 use shadowcat::snapshot::Source;
 
 use crate::effect::Effect;
@@ -127,13 +128,43 @@ fn detail_raw() {
 }
 
 #[test]
+fn what_was_decided_about_messages() {
+    for (columns, rows) in [(80, 24), (120, 40), (40, 12)] {
+        let mut stage = Stage::new(Fake::decided(), columns, rows);
+        stage.keys("G");
+        assert_snapshot!(format!("decided_{columns}x{rows}"), stage.text());
+        stage.keys("<enter>]]");
+        assert_snapshot!(format!("decided_sent_{columns}x{rows}"), stage.text());
+    }
+    let mut stage = Stage::new(Fake::decided(), 80, 24);
+    stage.keys("Gk<enter>");
+    assert_snapshot!("decided_pretty_80x24", stage.text());
+}
+
+#[test]
+fn a_file_of_rules_with_a_mistake() {
+    for (columns, rows) in [(80, 24), (40, 12)] {
+        let mut fake = Fake::holding();
+        fake.intercept.mistake = Some(RulesMistake {
+            path: "rules.toml".into(),
+            place: Some((3, 8)),
+            message: "`then` cannot be `hodl`; did you mean `hold`?".to_owned(),
+            kept: 2,
+        });
+        let mut stage = Stage::new(fake, columns, rows);
+        stage.keys("I");
+        assert_snapshot!(format!("rules_mistake_{columns}x{rows}"), stage.text());
+    }
+}
+
+#[test]
 fn detail_headers() {
-    screens("detail_headers", "<enter>]]+");
+    screens("detail_headers", "<enter>]]]+");
 }
 
 #[test]
 fn detail_call() {
-    screens("detail_call", "<enter>]]]");
+    screens("detail_call", "<enter>]]]]");
 }
 
 #[test]

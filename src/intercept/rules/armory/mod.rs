@@ -1,6 +1,7 @@
 //! The armed rules, shared by all connections: read without a lock, changed behind one.
 
 mod armed;
+mod mistake;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -10,13 +11,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::intercept::rule::Rule;
 
 use super::{MAX_NAME_BYTES, MAX_RULES};
 
 pub use armed::{Armed, ArmedRule, Chosen, RuleRow};
+pub use mistake::RulesMistake;
 
 /// The armed rules. Clones share them.
 ///
@@ -35,6 +37,8 @@ struct Shared {
     /// Rules made so far: each gets a row of chance of its own.
     made: AtomicU64,
     itself: Weak<Shared>,
+    /// Why the file as it is now was not taken over.
+    mistake: ArcSwapOption<RulesMistake>,
 }
 
 /// What a reload of the file changed.
@@ -84,6 +88,7 @@ impl Armory {
             seed,
             made: AtomicU64::new(0),
             itself: itself.clone(),
+            mistake: ArcSwapOption::empty(),
         }))
     }
 
@@ -237,6 +242,17 @@ impl Armory {
         let numbered = (2..).map(|number| format!("{wish} {number}"));
         let mut names = std::iter::once(wish.clone()).chain(numbered);
         names.find(|name| is_free(name)).unwrap_or(wish)
+    }
+
+    /// Why the file of rules, as it is now, was not taken over; `None` if the rules are as it says.
+    pub fn mistake(&self) -> Option<Arc<RulesMistake>> {
+        self.0.mistake.load_full()
+    }
+
+    /// Notes why the file was not taken over, or that it was.
+    pub(super) fn note_mistake(&self, mistake: Option<RulesMistake>) {
+        self.0.mistake.store(mistake.map(Arc::new));
+        self.0.refresh();
     }
 
     /// The rules for a screen, in the order in which they are asked.

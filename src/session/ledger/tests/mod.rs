@@ -4,3 +4,4 @@ mod rows;
 mod running;
 mod states;
 mod tables;
+mod verdicts;
