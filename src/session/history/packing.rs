@@ -356,7 +356,9 @@ impl Pack for String {
 impl<T: Pack> Pack for Vec<T> {
     fn pack(&self, out: &mut Packer) {
         out.put(&(self.len() as u64));
-        self.iter().for_each(|value| out.put(value));
+        for value in self {
+            out.put(value);
+        }
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
@@ -368,7 +370,9 @@ impl<T: Pack> Pack for Vec<T> {
 impl<T: Pack> Pack for Box<[T]> {
     fn pack(&self, out: &mut Packer) {
         out.put(&(self.len() as u64));
-        self.iter().for_each(|value| out.put(value));
+        for value in self {
+            out.put(value);
+        }
     }
 
     fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {

@@ -48,8 +48,8 @@ impl Row {
         out.put(&facts.frame);
         out.put(&facts.stream);
         out.put(&facts.call);
-        out.put(&facts.previous_in_call.map(|id| id.get()));
-        out.put(&self.next_in_call().map(|id| id.get()));
+        out.put(&facts.previous_in_call.map(MessageId::get));
+        out.put(&self.next_in_call().map(MessageId::get));
         out.put(&facts.direction);
         out.put(&facts.carrier);
         out.put(&facts.kind);
