@@ -65,7 +65,9 @@ pub(super) fn open(
     log: LogRing,
 ) -> Result<EngineHandle, StartError> {
     let segments = Segments::of(path, extent)?;
-    let total_bytes = segments.files().iter().map(|file| size_of_file(&file.path)).sum();
+    let sizes = segments.files().iter().map(|file| size_of_file(&file.path));
+    // Of a pipe the size is not known; a recording has a header in any case.
+    let total_bytes = sizes.sum::<u64>().max(1);
     let reader = RecordingReader::open_segments(&segments)?;
     let runtime = runtime()?;
     let (clock, tasks) = (Clock::start(), Tasks::new(limits.max_concurrent_tasks));

@@ -90,12 +90,16 @@ fn shift(line: &mut Line, us: i64) {
         Line::Verdict(line) => line.us += us,
         Line::Frame(line) => line.us += us,
         Line::ExchangeEnd(line) => shift_end(line, us),
-        Line::Gap(GapLine { us: at, from, to, .. }) => {
-            [at, from, to].into_iter().for_each(|moment| *moment += us)
-        }
+        Line::Gap(line) => shift_gap(line, us),
         Line::End(line) => line.us += us,
         Line::Header(_) | Line::Unknown => {}
     }
+}
+
+fn shift_gap(line: &mut GapLine, us: i64) {
+    line.us += us;
+    line.from += us;
+    line.to += us;
 }
 
 fn shift_end(line: &mut ExchangeEndLine, us: i64) {

@@ -257,7 +257,7 @@ impl<R: BufRead> RecordingReader<R> {
                 .extend(file.missing_before.as_deref().map(missing_text));
             match (behind.open)(&file.path, &self.text, start) {
                 Ok(input) => {
-                    let later = file.header.created.as_microsecond() - self.header.created.as_microsecond();
+                    let later = file.created().as_microsecond() - self.header.created.as_microsecond();
                     behind.join.next_file(later);
                     behind.start = start;
                     behind

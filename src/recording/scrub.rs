@@ -143,7 +143,7 @@ impl<W: Write> Copy<W> {
             ..reader.header().clone()
         };
         self.write(&Line::Header(header)).map_err(failed)?;
-        while let Some(record) = reader.next() {
+        for record in reader.by_ref() {
             match record {
                 Ok(record) => self.line(record.line).map_err(failed)?,
                 Err(error @ ReadRecordingError::Io { .. }) => return Err(ScrubError::Read(error)),

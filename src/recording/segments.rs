@@ -25,10 +25,30 @@ pub enum Extent {
 pub struct SegmentFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Its first line.
-    pub header: HeaderLine,
+    /// Its first line; `None` for a pipe, which can be read only once.
+    header: Option<HeaderLine>,
     /// The file that should stand before it and does not.
     pub missing_before: Option<String>,
+}
+
+impl SegmentFile {
+    /// When it was begun.
+    pub fn created(&self) -> jiff::Timestamp {
+        self.header
+            .as_ref()
+            .map_or(jiff::Timestamp::UNIX_EPOCH, |header| header.created)
+    }
+
+    fn number(&self) -> u32 {
+        self.header
+            .as_ref()
+            .and_then(|header| header.segment)
+            .unwrap_or(1)
+    }
+
+    fn continues(&self) -> Option<&str> {
+        self.header.as_ref()?.continues.as_deref()
+    }
 }
 
 /// The files of one recording, in order; one at least.
@@ -44,19 +64,24 @@ impl Segments {
     /// # Errors
     /// [`OpenRecordingError`] if `path` itself is no recording. Others that cannot be read are missing.
     pub fn of(path: &Path, extent: Extent) -> Result<Self, OpenRecordingError> {
-        let header = RecordingReader::open(path)?.header().clone();
-        let named = SegmentFile {
+        let alone = |header| SegmentFile {
             path: path.to_owned(),
             header,
             missing_before: None,
         };
-        let name = Name::of(&named).filter(|_| extent == Extent::Whole);
-        let Some(name) = name else {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(Self {
+                files: vec![alone(None)],
+                extent: Extent::OneFile,
+            });
+        }
+        let named = alone(Some(RecordingReader::open(path)?.header().clone()));
+        let Some(name) = Name::of(&named).filter(|_| extent == Extent::Whole) else {
             let files = vec![named];
             return Ok(Self { files, extent });
         };
         Ok(Self {
-            files: chain(named.clone(), &name, relatives(&named, &name)),
+            files: chain(&named, &name, relatives(&named, &name)),
             extent,
         })
     }
@@ -85,7 +110,7 @@ impl Name {
     /// The name of a file whose header knows its number; `None` if somebody has renamed it.
     fn of(file: &SegmentFile) -> Option<Self> {
         let name = file.path.file_name()?.to_str()?;
-        Self::parse(name, file.header.segment.unwrap_or(1))
+        Self::parse(name, file.number())
     }
 
     /// `number` is what the header says.
@@ -144,22 +169,22 @@ fn relatives(named: &SegmentFile, name: &Name) -> BTreeMap<u32, SegmentFile> {
 
 fn segment(path: PathBuf, number: u32) -> Option<SegmentFile> {
     let reader = RecordingReader::open(&path).ok()?;
-    let header = reader.header().clone();
-    (header.segment.unwrap_or(1) == number).then_some(SegmentFile {
+    let file = SegmentFile {
+        header: Some(reader.header().clone()),
         path,
-        header,
         missing_before: None,
-    })
+    };
+    (file.number() == number).then_some(file)
 }
 
 /// The files that stand before and behind `named`.
-fn chain(named: SegmentFile, name: &Name, mut relatives: BTreeMap<u32, SegmentFile>) -> Vec<SegmentFile> {
+fn chain(named: &SegmentFile, name: &Name, mut relatives: BTreeMap<u32, SegmentFile>) -> Vec<SegmentFile> {
     let mut later = relatives.split_off(&name.number);
     let mut before = Vec::new();
     let mut first = named.clone();
-    while let Some(wanted) = first.header.continues.clone() {
+    while let Some(wanted) = first.continues().map(str::to_owned) {
         let number = name.number_of(&wanted).unwrap_or_default();
-        let is_older = |file: &SegmentFile| file.header.created <= first.header.created;
+        let is_older = |file: &SegmentFile| file.created() <= first.created();
         let found = relatives
             .range(..=number)
             .rev()
@@ -177,11 +202,9 @@ fn chain(named: SegmentFile, name: &Name, mut relatives: BTreeMap<u32, SegmentFi
     files.extend(before.into_iter().rev());
     let mut last = name.number;
     while let Some((number, mut file)) = later.pop_first() {
-        let continues = file.header.continues.clone().unwrap_or_default();
+        let continues = file.continues().unwrap_or_default().to_owned();
         let follows = name.number_of(&continues).unwrap_or_default();
-        let is_younger = files
-            .last()
-            .is_some_and(|last| last.header.created <= file.header.created);
+        let is_younger = files.last().is_some_and(|last| last.created() <= file.created());
         // A file that was left by another recording of the same name continues none of these.
         if follows < last || !is_younger {
             continue;

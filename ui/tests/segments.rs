@@ -223,3 +223,24 @@ fn nothing_is_left_of_a_file_that_could_not_be_written_to_its_end() {
         assert!(!exists(&home, name), "{command:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_recording_may_come_from_a_pipe() {
+    let home = Home::new();
+    several(&home);
+    for command in ["show", "export --to jsonl", "verify"] {
+        let script = format!("cat a.jsonl | \"$0\" {command} /dev/stdin");
+        let ran = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_shadowcat-tui")])
+            .current_dir(home.path())
+            .env("HOME", home.path())
+            .env("XDG_STATE_HOME", home.path().join("state"))
+            .output()
+            .unwrap();
+        assert!(
+            ran.status.success() && !ran.stdout.is_empty(),
+            "{command}: {ran:?}"
+        );
+    }
+}

@@ -278,9 +278,9 @@ async fn several(name: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
 fn load_whole(path: &Path) -> (Vec<Loaded>, Vec<String>, RecordingText) {
     let reader = RecordingReader::open_whole(path).unwrap();
     let text = reader.text().clone();
-    let mut loader = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
-    let loaded = loader.by_ref().collect();
-    let damage = loader.damage();
+    let mut lines = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
+    let loaded = lines.by_ref().collect();
+    let damage = lines.damage();
     (loaded, damage, text)
 }
 
