@@ -30,7 +30,7 @@ use crate::intercept::rule::{Rule, Verdict};
 use crate::intercept::rules::Armory;
 use crate::intercept::rules::watch::{self as rules_watch, RulesFile, RulesFileError, Saver};
 use crate::limits::ResourceLimits;
-use crate::recording::{Recorder, RecorderSettings, Redaction, StartRecordingError, recorder};
+use crate::recording::{Extent, Recorder, RecorderSettings, Redaction, StartRecordingError, recorder};
 use crate::resource::log_ring::LogRing;
 use crate::resource::meters::{BufferPool, Meters};
 use crate::resource::queue::batch_queue;
@@ -238,12 +238,25 @@ impl Engine {
         }
     }
 
-    /// Opens a recording, to be looked at with the same screens. It loads in the background.
+    /// Opens a recording, to be looked at with the same screens. It loads in the background, with all files of it.
     ///
     /// # Errors
     /// [`StartError::OpenRecording`] if the file is no recording that this build can read.
     pub fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result<EngineHandle, StartError> {
-        open::open(path, limits, log)
+        open::open(path, Extent::Whole, limits, log)
+    }
+
+    /// The same for so much of a recording in several files.
+    ///
+    /// # Errors
+    /// As of [`Engine::open`].
+    pub fn open_extent(
+        path: &Path,
+        extent: Extent,
+        limits: &ResourceLimits,
+        log: LogRing,
+    ) -> Result<EngineHandle, StartError> {
+        open::open(path, extent, limits, log)
     }
 }
 

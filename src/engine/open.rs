@@ -18,7 +18,7 @@ use crate::limits::ResourceLimits;
 use crate::mcp::era;
 use crate::recording::format::Line;
 use crate::recording::{
-    BodyRange, FileInput, Loader, Places, RecordingFile, RecordingReader, Unplaced, read_body_near,
+    BodyRange, Extent, FileInput, Loader, RecordingReader, RecordingText, Segments, Unplaced, read_body_in,
 };
 use crate::resource::log_ring::LogRing;
 use crate::resource::process;
@@ -58,9 +58,17 @@ struct FileSurroundings {
     clock: Clock,
 }
 
-pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result<EngineHandle, StartError> {
-    let reader = RecordingReader::open(path)?;
-    let total_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+pub(super) fn open(
+    path: &Path,
+    extent: Extent,
+    limits: &ResourceLimits,
+    log: LogRing,
+) -> Result<EngineHandle, StartError> {
+    let segments = Segments::of(path, extent)?;
+    let sizes = segments.files().iter().map(|file| size_of_file(&file.path));
+    // Of a pipe the size is not known; a recording has a header in any case.
+    let total_bytes = sizes.sum::<u64>().max(1);
+    let reader = RecordingReader::open_segments(&segments)?;
     let runtime = runtime()?;
     let (clock, tasks) = (Clock::start(), Tasks::new(limits.max_concurrent_tasks));
     let progress: Arc<Mutex<Progress>> = Arc::default();
@@ -92,7 +100,7 @@ pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result
         limits: file_limits(limits),
         tasks: tasks.clone(),
     };
-    start_loading(&runtime, loading, reader, path.to_owned());
+    start_loading(&runtime, loading, reader);
     Ok(EngineHandle {
         addresses: Vec::new(),
         metrics_addresses: Vec::new(),
@@ -106,13 +114,17 @@ pub(super) fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result
     })
 }
 
-fn start_loading(runtime: &Runtime, loading: Loading, reader: RecordingReader<FileInput>, path: PathBuf) {
+fn size_of_file(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn start_loading(runtime: &Runtime, loading: Loading, reader: RecordingReader<FileInput>) {
     let _inside = runtime.enter();
     let tasks = loading.tasks.clone();
     let stopping = tasks.stopping().clone();
     loading.tasks.clone().spawn(TaskKind::Ledger, async move {
         let loaded = tasks
-            .run_blocking(TaskKind::File, move || loading.run(reader, &path))
+            .run_blocking(TaskKind::File, move || loading.run(reader))
             .await;
         // The views end when the publisher is dropped, so it stays until the program ends.
         stopping.cancelled().await;
@@ -163,12 +175,9 @@ struct Loading {
 
 impl Loading {
     /// Reads the whole file. Returns the publisher, which the views need as long as they live.
-    fn run(self, reader: RecordingReader<FileInput>, path: &Path) -> watch::Sender<Arc<HistoryView>> {
-        let index = reader.places();
-        let source = FileBodies {
-            path: path.to_owned(),
-            places: index.clone(),
-        };
+    fn run(self, reader: RecordingReader<FileInput>) -> watch::Sender<Arc<HistoryView>> {
+        let text = reader.text().clone();
+        let source = FileBodies { text: text.clone() };
         let mut ledger = Ledger::new(&self.limits)
             .with_source(Arc::new(source))
             .learning_servers();
@@ -194,7 +203,7 @@ impl Loading {
                 if self.tasks.stopping().is_cancelled() {
                     return self.publish;
                 }
-                let read_bytes = self.read_bytes(&index, loader.read_bytes());
+                let read_bytes = self.read_bytes(&text, loader.read_bytes());
                 self.tell(read_bytes, loader.damage(), &mut ledger);
             }
         }
@@ -203,10 +212,10 @@ impl Loading {
         self.publish
     }
 
-    /// How much of the file was read. Of a compressed one the last frame may be read long before its end is shown.
-    fn read_bytes(&self, places: &Places, text_bytes: u64) -> u64 {
-        let compressed = places.read_bytes();
-        compressed.map_or(text_bytes, |read| read.min(self.total_bytes.saturating_sub(1)))
+    /// How much of the files was read. Of a compressed one the last frame may be read long before its end is shown.
+    fn read_bytes(&self, text: &RecordingText, text_bytes: u64) -> u64 {
+        text.read_bytes(text_bytes)
+            .min(self.total_bytes.saturating_sub(1))
     }
 
     fn tell(&self, read_bytes: u64, damage: Vec<String>, ledger: &mut Ledger) {
@@ -271,15 +280,13 @@ impl Placer {
 /// Bodies that stay in the recording's file.
 #[derive(Debug)]
 struct FileBodies {
-    path: PathBuf,
-    places: Places,
+    text: RecordingText,
 }
 
 impl BodySource for FileBodies {
     fn fetch(&self, locator: BodyLocator) -> io::Result<FrameBytes> {
         let range = self.range(locator)?;
-        let wire =
-            read_body_near(&self.path, &self.places, &range, MAX_BODY_BYTES).map_err(io::Error::other)?;
+        let wire = read_body_in(&self.text, &range, MAX_BODY_BYTES).map_err(io::Error::other)?;
         let payload = match range.carrier {
             Carrier::Sse => event_data(&wire, range.frame == 0),
             Carrier::Stdio | Carrier::Stderr => wire.slice(..line_content(&wire).len()),
@@ -301,7 +308,7 @@ fn event_data(block: &Bytes, is_first: bool) -> Bytes {
 impl FileBodies {
     /// Whose frame stands at `locator`: its first line says.
     fn range(&self, locator: BodyLocator) -> io::Result<BodyRange> {
-        let file = RecordingFile::open_at(&self.path, locator.offset, &self.places)?;
+        let file = self.text.open_at(locator.offset)?;
         let mut text = Vec::new();
         BufReader::new(file.take(locator.len)).read_until(b'\n', &mut text)?;
         let Line::Frame(frame) = Line::parse(&text).map_err(io::Error::other)? else {

@@ -16,8 +16,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
+use crate::recording::file;
 use crate::replay::tape::Tape;
 
 pub use har_reader::{HarImport, ImportHarError, MAX_HAR_BYTES, read_har};
@@ -53,4 +55,28 @@ pub fn export(tape: &Tape, format: ExportFormat, out: &mut dyn Write) -> io::Res
         ExportFormat::Markdown => markdown::write(tape, out),
         ExportFormat::Html => html::write(tape, out),
     }
+}
+
+/// The same into the new file `path`, for its owner only as recordings are; its folder is created. It is compressed with zstd
+/// if its name ends in `.zst`.
+///
+/// # Errors
+/// What the system says, also if the file is there already; what was written in part is removed.
+pub fn export_to_file(tape: &Tape, format: ExportFormat, path: &Path) -> io::Result<()> {
+    let out = file::create_new(path)?;
+    let written = if file::is_compressed(path) {
+        zstd::Encoder::new(out, file::LEVEL).and_then(|out| {
+            let mut out = BufWriter::new(out);
+            export(tape, format, &mut out)?;
+            let compressed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            compressed.finish().map(drop)
+        })
+    } else {
+        let mut out = BufWriter::new(out);
+        export(tape, format, &mut out).and_then(|()| out.flush())
+    };
+    if written.is_err() {
+        file::remove_unfinished(path);
+    }
+    written
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::format::{FrameLine, Line};
-use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines};
 use super::reader::ReadRecordingError;
+use super::text::{RecordingText, TextReader};
 use crate::ids::ExchangeId;
 use crate::snapshot::{Carrier, Direction};
 
@@ -46,25 +46,26 @@ impl BodyRange {
 /// # Errors
 /// [`ReadRecordingError`] if the file cannot be read any more, or a line of the range cannot.
 pub fn read_body(path: &Path, range: &BodyRange, max_bytes: usize) -> Result<Bytes, ReadRecordingError> {
-    read_body_near(path, &Places::default(), range, max_bytes)
+    read_body_in(&RecordingText::of_file(path), range, max_bytes)
 }
 
-/// The same as [`read_body`] for a recording that may be compressed: `places` are those of the reader that found the range.
+/// The same as [`read_body`] for a recording that may be compressed or in several files: `text` is that of the reader
+/// that found the range.
 ///
 /// # Errors
 /// As of [`read_body`].
-pub fn read_body_near(
-    path: &Path,
-    places: &Places,
+pub fn read_body_in(
+    text: &RecordingText,
     range: &BodyRange,
     max_bytes: usize,
 ) -> Result<Bytes, ReadRecordingError> {
+    let path = || text.path_at(range.offset);
     let failed = |line: u64, source: io::Error| ReadRecordingError::Io {
-        path: path.to_owned(),
+        path: path(),
         line,
         source,
     };
-    let mut lines = lines_of(path, places, range).map_err(|source| failed(range.line, source))?;
+    let mut lines = lines_of(text, range).map_err(|source| failed(range.line, source))?;
     let mut body = Vec::new();
     while body.len() < max_bytes {
         let next = lines
@@ -78,7 +79,7 @@ pub fn read_body_near(
             continue;
         }
         let line = Line::parse(&text).map_err(|source| ReadRecordingError::Broken {
-            path: path.to_owned(),
+            path: path(),
             line: raw.number,
             source,
         })?;
@@ -92,12 +93,8 @@ pub fn read_body_near(
     Ok(body.into())
 }
 
-fn lines_of(
-    path: &Path,
-    places: &Places,
-    range: &BodyRange,
-) -> io::Result<Lines<BufReader<io::Take<RecordingFile>>>> {
-    let file = RecordingFile::open_at(path, range.offset, places)?;
+fn lines_of(text: &RecordingText, range: &BodyRange) -> io::Result<Lines<BufReader<io::Take<TextReader>>>> {
+    let file = text.open_at(range.offset)?;
     let input = BufReader::new(file.take(range.length));
     Ok(Lines::new(input, range.line, range.offset))
 }

@@ -192,10 +192,7 @@ impl Encoder {
     /// Writes a line without its secrets, under its number.
     fn emit(&mut self, line: Line, out: &mut Vec<u8>) {
         let Self { mask, seq, heads, .. } = self;
-        let mut write = |line| {
-            heads.note(&line);
-            write_numbered(line, seq, out);
-        };
+        let mut write = |line| heads.note(write_numbered(line, seq, out));
         match mask {
             Some(mask) => mask.mask(line, &mut write),
             None => write(line),
@@ -205,7 +202,7 @@ impl Encoder {
     /// Writes a line of a frame; `is_torn` if parts are missing before it.
     fn emit_frame(&mut self, line: FrameLine, is_torn: bool, out: &mut Vec<u8>) {
         let Self { mask, seq, .. } = self;
-        let mut write = |line| write_numbered(line, seq, out);
+        let mut write = |line| drop(write_numbered(line, seq, out));
         match mask {
             Some(mask) if is_torn => mask.mask_torn(line, &mut write),
             Some(mask) => mask.mask(Line::Frame(line), &mut write),
@@ -534,8 +531,10 @@ fn sse_fields(sse: &SseObserved) -> SseFieldsLine {
     }
 }
 
-fn write_numbered(mut line: Line, seq: &mut u64, out: &mut Vec<u8>) {
+/// Writes a line under its number, and gives it back.
+fn write_numbered(mut line: Line, seq: &mut u64, out: &mut Vec<u8>) -> Line {
     *seq += 1;
     line.set_seq(*seq);
-    line.write_to(out);
+    line.write_fast(out);
+    line
 }

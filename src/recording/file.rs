@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 const DIRECTORY: &str = "recordings";
 
 /// Level of compression: higher ones take much longer for little.
-const LEVEL: i32 = 3;
+pub(crate) const LEVEL: i32 = 3;
 
 /// Numbers that are tried for the next file of a recording.
 const MAX_TAKEN: u32 = 1000;
@@ -206,7 +206,7 @@ fn create_default(now: Timestamp) -> Result<(PathBuf, File), StartRecordingError
 }
 
 /// Whether a file of this name is compressed.
-pub(super) fn is_compressed(path: &Path) -> bool {
+pub(crate) fn is_compressed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "zst")
 }
 
@@ -249,7 +249,7 @@ fn default_name(now: Timestamp, number: u32) -> String {
 }
 
 /// Creates a file that only its owner may read, and its directory; fails if it is there already.
-pub(super) fn create_new(path: &Path) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_directory(parent)?;
     }
@@ -258,6 +258,13 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Removes a file that was created here and could not be written to its end.
+pub(crate) fn remove_unfinished(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "an unfinished file could not be removed");
+    }
 }
 
 fn create_directory(path: &Path) -> io::Result<()> {

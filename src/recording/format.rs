@@ -2,6 +2,7 @@
 //!
 //! Readers ignore fields and types that they do not know, so that both can be added without a new version.
 
+mod escape;
 mod forms;
 
 use serde::de::Error as _;

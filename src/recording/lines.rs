@@ -53,11 +53,6 @@ impl<R: BufRead> Lines<R> {
         self
     }
 
-    /// What the lines are cut from.
-    pub(super) const fn input(&self) -> &R {
-        &self.input
-    }
-
     /// Number of the line that comes next.
     pub(super) const fn number(&self) -> u64 {
         self.number

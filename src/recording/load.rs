@@ -117,14 +117,15 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
         self.created
     }
 
-    /// Bytes read so far.
-    pub const fn read_bytes(&self) -> u64 {
+    /// Bytes of text read so far.
+    pub fn read_bytes(&self) -> u64 {
         self.reader.offset()
     }
 
     /// What the recording lacks, one sentence each with its line, so far; all of it once the iteration is over.
     pub fn damage(&self) -> Vec<String> {
-        let mut damage = self.damage.sentences.clone();
+        let mut damage = self.reader.damage().to_vec();
+        damage.extend_from_slice(&self.damage.sentences);
         if self.damage.more > 0 {
             damage.push(format!("{} more places are damaged", self.damage.more));
         }
@@ -149,8 +150,8 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             self.frame(self.at(at), assembled);
         }
         if let Some(torn) = self.reader.torn() {
-            self.damage
-                .add(format!("line {}: the last line is incomplete", torn.line));
+            let place = self.reader.place(torn.line);
+            self.damage.add(format!("{place}: the last line is incomplete"));
         }
         if !self.has_end {
             self.damage.add(
@@ -186,8 +187,10 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
             Line::Frame(line) => self.frame_line(line, place),
             Line::ExchangeEnd(line) => self.exchange_end(&line),
             Line::Gap(gap) => self.damage.add(format!(
-                "line {}: {} records are missing, as {}",
-                place.0, gap.lost, gap.reason
+                "{}: {} records are missing, as {}",
+                self.reader.place(place.0),
+                gap.lost,
+                gap.reason
             )),
             Line::End(_) => self.has_end = true,
         }
@@ -237,8 +240,9 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
         // What a file begins with may go on from the one before it.
         let is_continued = part.is_headless && self.reader.header().continues.is_some();
         if part.is_torn && !is_continued {
+            let place = self.reader.place(number);
             self.damage
-                .add(format!("line {number}: parts of its frame are missing before it"));
+                .add(format!("{place}: parts of its frame are missing before it"));
         }
         for assembled in part.done {
             self.frame(self.at(us), assembled);

@@ -294,6 +294,7 @@ impl OpenFrame {
     /// Puts what may be written of `bytes`, and of what was held back before, into the line.
     fn push(&mut self, line: &mut FrameLine, bytes: &[u8], tagger: &Tagger) {
         let mut out = Output::new(tagger);
+        out.expect(bytes.len());
         self.redactor.push(bytes, &mut out);
         if line.last {
             self.redactor.finish(&mut out);

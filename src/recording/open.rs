@@ -56,6 +56,8 @@ pub(super) struct OpenRecording {
     /// What the file does not tell of yet.
     gap: Option<Gap>,
     failure: Option<Failure>,
+    /// The room of the lines that were written last.
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -132,6 +134,7 @@ impl OpenRecording {
             lost: 0,
             gap: None,
             failure: None,
+            buffer: Vec::new(),
         })
     }
 
@@ -321,7 +324,7 @@ impl OpenRecording {
             self.rotate_if_due();
             let write_bytes = self.write_bytes();
             let mut lines = Lines {
-                bytes: Vec::new(),
+                bytes: std::mem::take(&mut self.buffer),
                 from: first.at,
                 to: first.at,
             };
@@ -332,7 +335,11 @@ impl OpenRecording {
                     break;
                 }
             }
-            if !self.append(&lines, 1) {
+            let is_written = self.append(&lines, 1);
+            self.buffer = lines.bytes;
+            self.buffer.clear();
+            self.buffer.shrink_to(2 * WRITE_BYTES);
+            if !is_written {
                 return;
             }
         }

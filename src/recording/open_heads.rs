@@ -22,17 +22,17 @@ pub(super) struct OpenHeads {
 }
 
 impl OpenHeads {
-    /// Takes notice of a line that is written.
-    pub(super) fn note(&mut self, line: &Line) {
+    /// Takes a line that was written.
+    pub(super) fn note(&mut self, line: Line) {
         match line {
             Line::Session(session) => {
-                self.sessions.insert(session.session, session.clone());
+                self.sessions.insert(session.session, session);
             }
             Line::SessionEnd(end) => {
                 self.sessions.remove(&end.session);
             }
-            Line::Request(request) => self.keep(request.exchange, line),
-            Line::Response(response) => self.keep(response.exchange, line),
+            Line::Request(ref request) => self.keep(request.exchange, line),
+            Line::Response(ref response) => self.keep(response.exchange, line),
             Line::ExchangeEnd(end) => self.forget(end.exchange),
             _ => {}
         }
@@ -57,9 +57,9 @@ impl OpenHeads {
         lines
     }
 
-    fn keep(&mut self, exchange: ExchangeId, line: &Line) {
-        self.bytes += weight(line);
-        self.exchanges.entry(exchange).or_default().push(line.clone());
+    fn keep(&mut self, exchange: ExchangeId, line: Line) {
+        self.bytes += weight(&line);
+        self.exchanges.entry(exchange).or_default().push(line);
         while self.bytes > MAX_BYTES {
             let Some((oldest, _)) = self.exchanges.first_key_value() else {
                 return;

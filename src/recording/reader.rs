@@ -4,8 +4,11 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::format::{HeaderLine, Line, RECORDING_VERSION, parse_header};
-use super::input::{Places, RecordingFile};
+use super::input::RecordingFile;
+use super::join::Join;
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
+use super::segments::{Extent, SegmentFile, Segments, missing_text, name_of, unreadable_text};
+use super::text::RecordingText;
 use crate::clock::Timestamp;
 
 /// A recording could not be opened.
@@ -77,7 +80,7 @@ pub enum ReadRecordingError {
 pub struct Record {
     /// Number of the line in the file, from 1.
     pub number: u64,
-    /// Where it starts, in bytes.
+    /// Where it starts, in bytes of the text of all files that are read.
     pub offset: u64,
     /// Its length in bytes, line ending included.
     pub length: u64,
@@ -94,7 +97,8 @@ pub struct TornTail {
     pub offset: u64,
 }
 
-/// A recording that is read from its start, line by line, in bounded memory.
+/// A recording that is read from its start, line by line, in bounded memory. If it is in several files, what it gives is
+/// as if it were in one: times count from the first header, numbers go on, and what a later file repeats is left out.
 ///
 /// Yields every line after the header. After an error the lines behind it follow, except after
 /// [`ReadRecordingError::Io`].
@@ -105,6 +109,21 @@ pub struct RecordingReader<R> {
     header: HeaderLine,
     torn: Option<TornTail>,
     is_over: bool,
+    text: RecordingText,
+    behind: Option<Box<Behind<R>>>,
+}
+
+/// The files behind the first one.
+#[derive(Debug)]
+struct Behind<R> {
+    files: std::vec::IntoIter<SegmentFile>,
+    open: fn(&Path, &RecordingText, u64) -> io::Result<R>,
+    join: Join,
+    /// Bytes of text in the files before.
+    start: u64,
+    /// What is missing of the files as a whole.
+    damage: Vec<String>,
+    is_several: bool,
 }
 
 /// The text of a recording's file.
@@ -116,17 +135,57 @@ impl RecordingReader<FileInput> {
     /// # Errors
     /// [`OpenRecordingError`], which says what to do.
     pub fn open(path: &Path) -> Result<Self, OpenRecordingError> {
-        let file = RecordingFile::open(path).map_err(|source| OpenRecordingError::Read {
+        let text = RecordingText::default();
+        let input = open_input(path, &text, 0).map_err(|source| OpenRecordingError::Read {
             path: path.to_owned(),
             source,
         })?;
-        Self::new(BufReader::with_capacity(1 << 16, file), path)
+        let mut reader = Self::new(input, path)?;
+        reader.text = text;
+        Ok(reader)
     }
 
-    /// The places of a compressed file, which fill as it is read.
-    pub fn places(&self) -> Places {
-        self.lines.input().get_ref().places()
+    /// Opens the recording of which `path` is a file, so that all files of it are read, from the first one on.
+    ///
+    /// # Errors
+    /// [`OpenRecordingError`], as for [`RecordingReader::open`].
+    pub fn open_whole(path: &Path) -> Result<Self, OpenRecordingError> {
+        Self::open_segments(&Segments::of(path, Extent::Whole)?)
     }
+
+    /// Opens these files, to be read as one recording.
+    ///
+    /// # Errors
+    /// [`OpenRecordingError`] if the first one cannot be read. What later ones lack is told by
+    /// [`RecordingReader::damage`].
+    pub fn open_segments(segments: &Segments) -> Result<Self, OpenRecordingError> {
+        let mut files = segments.files().to_vec().into_iter();
+        let Some(first) = files.next() else {
+            return Err(OpenRecordingError::Read {
+                path: PathBuf::new(),
+                source: io::ErrorKind::NotFound.into(),
+            });
+        };
+        let mut reader = Self::open(&first.path)?;
+        if segments.extent() == Extent::Whole {
+            let damage = first.missing_before.iter().map(|file| missing_text(file));
+            reader.behind = Some(Box::new(Behind {
+                is_several: files.len() > 0,
+                files,
+                open: open_input,
+                join: Join::default(),
+                start: 0,
+                damage: damage.collect(),
+            }));
+        }
+        Ok(reader)
+    }
+}
+
+fn open_input(path: &Path, text: &RecordingText, start: u64) -> io::Result<FileInput> {
+    let file = RecordingFile::open(path)?;
+    text.add(path, start, file.places());
+    Ok(BufReader::with_capacity(1 << 16, file))
 }
 
 impl<R: BufRead> RecordingReader<R> {
@@ -143,7 +202,27 @@ impl<R: BufRead> RecordingReader<R> {
             header,
             torn: None,
             is_over: false,
+            text: RecordingText::default(),
+            behind: None,
         })
+    }
+
+    /// The text of what is read, so that parts of it can be read again. It grows as files are read.
+    pub const fn text(&self) -> &RecordingText {
+        &self.text
+    }
+
+    /// What is missing of the recording as a whole, as far as it was read: files that are not there.
+    pub fn damage(&self) -> &[String] {
+        self.behind.as_deref().map_or(&[], |behind| &behind.damage)
+    }
+
+    /// How a line of the file that is being read is called: by its number, and by the file if there are several.
+    pub fn place(&self, line: u64) -> String {
+        match &self.behind {
+            Some(behind) if behind.is_several => format!("{}, line {line}", name_of(&self.path)),
+            _ => format!("line {line}"),
+        }
     }
 
     /// The first line.
@@ -156,9 +235,63 @@ impl<R: BufRead> RecordingReader<R> {
         Timestamp::from_micros(u64::try_from(self.header.created.as_microsecond()).unwrap_or(0))
     }
 
-    /// Bytes read so far.
-    pub const fn offset(&self) -> u64 {
-        self.lines.offset()
+    /// Bytes of text read so far.
+    pub fn offset(&self) -> u64 {
+        self.start() + self.lines.offset()
+    }
+
+    fn start(&self) -> u64 {
+        self.behind.as_deref().map_or(0, |behind| behind.start)
+    }
+
+    /// Goes on with the next file. False if there is none.
+    fn next_file(&mut self) -> bool {
+        let start = self.offset();
+        let torn = self.torn.map(|torn| self.place(torn.line));
+        let Some(behind) = &mut self.behind else {
+            return false;
+        };
+        for file in behind.files.by_ref() {
+            behind
+                .damage
+                .extend(file.missing_before.as_deref().map(missing_text));
+            match (behind.open)(&file.path, &self.text, start) {
+                Ok(input) => {
+                    let later = file.created().as_microsecond() - self.header.created.as_microsecond();
+                    behind.join.next_file(later);
+                    behind.start = start;
+                    behind
+                        .damage
+                        .extend(torn.map(|place| format!("{place}: the line is incomplete")));
+                    self.torn = None;
+                    self.path = file.path;
+                    self.lines = Lines::new(input, 1, 0);
+                    return true;
+                }
+                Err(error) => behind.damage.push(unreadable_text(&file.path, &error)),
+            }
+        }
+        false
+    }
+
+    /// The line as one of the whole recording, if it is new there.
+    fn joined(&mut self, record: Record) -> Option<Record> {
+        let Some(behind) = &mut self.behind else {
+            return Some(record);
+        };
+        let is_last = behind.files.len() == 0;
+        if let Line::End(end) = &record.line
+            && is_last
+        {
+            behind
+                .damage
+                .extend(end.continued_by.as_deref().map(missing_text));
+        }
+        if !behind.is_several {
+            return Some(record);
+        }
+        let line = behind.join.line(record.line, is_last)?;
+        Some(Record { line, ..record })
     }
 
     /// The incomplete last line, once the end was reached and if there is one.
@@ -180,7 +313,7 @@ impl<R: BufRead> RecordingReader<R> {
         match Line::parse(text) {
             Ok(line) => Ok(Some(Record {
                 number: raw.number,
-                offset: raw.offset,
+                offset: self.start() + raw.offset,
                 length: self.lines.offset() - raw.offset,
                 line,
             })),
@@ -249,12 +382,18 @@ impl<R: BufRead> Iterator for RecordingReader<R> {
     type Item = Result<Record, ReadRecordingError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
+        while !self.is_over {
+            match self.read() {
+                Ok(Some(record)) => {
+                    if let Some(record) = self.joined(record) {
+                        return Some(Ok(record));
+                    }
+                }
+                Ok(None) => self.is_over = !self.next_file(),
+                Err(error) => return Some(Err(error)),
+            }
         }
-        let next = self.read().transpose();
-        self.is_over |= next.is_none();
-        next
+        None
     }
 }
 

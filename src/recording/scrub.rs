@@ -16,9 +16,6 @@ const MAX_EXCHANGES: usize = 1 << 17;
 /// How each tag begins.
 const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
 
-/// Level of compression for a copy whose name ends in `.zst`.
-const LEVEL: i32 = 3;
-
 /// A recording could not be scrubbed. There is no copy then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +43,7 @@ pub enum ScrubError {
 }
 
 /// What became of a recording.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scrubbed {
     /// Lines of the copy.
     pub lines: u64,
@@ -56,6 +53,8 @@ pub struct Scrubbed {
     pub withheld: u64,
     /// Lines that were left out, because they are broken or of a type that this build does not know.
     pub left_out: u64,
+    /// Files of the recording that are missing, a sentence each.
+    pub damage: Vec<String>,
 }
 
 /// Copies what `reader` still has to read to the new file `path`, readable for its owner only, compressed if its name
@@ -78,10 +77,8 @@ pub fn scrub(
         _ => failed(path, source),
     })?;
     let outcome = copy(reader, path, file, tagger);
-    if outcome.is_err()
-        && let Err(error) = std::fs::remove_file(path)
-    {
-        tracing::warn!(path = %path.display(), %error, "an unfinished copy could not be removed");
+    if outcome.is_err() {
+        file::remove_unfinished(path);
     }
     outcome
 }
@@ -94,12 +91,12 @@ fn failed(path: &Path, source: io::Error) -> ScrubError {
 fn copy(
     reader: RecordingReader<FileInput>,
     path: &Path,
-    file: File,
+    out: File,
     tagger: Tagger,
 ) -> Result<Scrubbed, ScrubError> {
     let failed = |source| failed(path, source);
-    if path.extension().is_some_and(|extension| extension == "zst") {
-        let compressed = zstd::Encoder::new(file, LEVEL).map_err(failed)?;
+    if file::is_compressed(path) {
+        let compressed = zstd::Encoder::new(out, file::LEVEL).map_err(failed)?;
         let mut copy = Copy::new(BufWriter::new(compressed), tagger);
         copy.all(reader, path)?;
         let (scrubbed, out) = copy.finish().map_err(failed)?;
@@ -109,7 +106,7 @@ fn copy(
             .map_err(failed)?;
         return Ok(scrubbed);
     }
-    let mut copy = Copy::new(BufWriter::new(file), tagger);
+    let mut copy = Copy::new(BufWriter::new(out), tagger);
     copy.all(reader, path)?;
     copy.finish().map(|(scrubbed, _)| scrubbed).map_err(failed)
 }
@@ -121,6 +118,9 @@ struct Copy<W> {
     bytes: u64,
     /// By how much the numbers of lines differ from those of the recording.
     shift: i64,
+    /// Records that gaps tell of.
+    lost: u64,
+    damage: Vec<String>,
 }
 
 impl<W: Write> Copy<W> {
@@ -131,28 +131,32 @@ impl<W: Write> Copy<W> {
             scrubbed: Scrubbed::default(),
             bytes: 0,
             shift: 0,
+            lost: 0,
+            damage: Vec::new(),
         }
     }
 
-    fn all(&mut self, reader: RecordingReader<FileInput>, path: &Path) -> Result<(), ScrubError> {
+    fn all(&mut self, mut reader: RecordingReader<FileInput>, path: &Path) -> Result<(), ScrubError> {
         let failed = |source| failed(path, source);
         let header = HeaderLine {
             redacted: true,
             ..reader.header().clone()
         };
         self.write(&Line::Header(header)).map_err(failed)?;
-        for record in reader {
+        for record in reader.by_ref() {
             match record {
                 Ok(record) => self.line(record.line).map_err(failed)?,
                 Err(error @ ReadRecordingError::Io { .. }) => return Err(ScrubError::Read(error)),
                 Err(_) => self.broken(),
             }
         }
+        self.damage = reader.damage().to_vec();
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<(Scrubbed, W)> {
         self.out.flush()?;
+        self.scrubbed.damage = self.damage;
         Ok((self.scrubbed, self.out))
     }
 
@@ -169,7 +173,10 @@ impl<W: Write> Copy<W> {
                 self.shift -= 1;
                 return Ok(());
             }
-            Line::Gap(_) => self.mask.lose(),
+            Line::Gap(ref gap) => {
+                self.lost += gap.lost;
+                self.mask.lose();
+            }
             _ => {}
         }
         let seq = line.seq().unwrap_or_default();
@@ -198,6 +205,7 @@ impl<W: Write> Copy<W> {
                 counted = Line::End(EndLine {
                     lines: self.scrubbed.lines + 1,
                     bytes: self.bytes,
+                    lost: self.lost,
                     ..end.clone()
                 });
                 &counted

@@ -4,7 +4,7 @@ mod exchanges;
 mod problem;
 
 use std::io::{self, BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use super::format::{EndLine, HeaderLine, Line};
 use super::input::RecordingFile;
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
 use super::reader::{OpenRecordingError, read_header};
+use super::segments::{Extent, Segments, missing_text};
 
 /// Problems that are listed; further ones are counted.
 pub const MAX_PROBLEMS: usize = 1000;
@@ -36,6 +37,8 @@ pub struct Verified {
     pub messages: u64,
     /// It was ended in order: its last line is an `end`.
     pub is_ended: bool,
+    /// Name of the file in which the recording goes on, as its last line says.
+    pub continued_by: Option<String>,
     /// What was found, in the order of the lines; the first [`MAX_PROBLEMS`] of it.
     pub problems: Vec<Problem>,
     /// Damage beyond that.
@@ -73,6 +76,35 @@ pub fn verify(file: RecordingFile, path: &Path) -> Result<Verified, OpenRecordin
     Ok(verified)
 }
 
+/// Reads the file number `index` of a recording, and says which of its neighbours are not there.
+///
+/// # Errors
+/// As of [`verify`].
+pub fn verify_segment(segments: &Segments, index: usize) -> Result<Verified, OpenRecordingError> {
+    let Some(file) = segments.files().get(index) else {
+        return Err(OpenRecordingError::Read {
+            path: PathBuf::new(),
+            source: io::ErrorKind::NotFound.into(),
+        });
+    };
+    let input = RecordingFile::open(&file.path).map_err(|source| OpenRecordingError::Read {
+        path: file.path.clone(),
+        source,
+    })?;
+    let mut verified = verify(input, &file.path)?;
+    let is_last = index + 1 == segments.files().len() && segments.extent() == Extent::Whole;
+    let behind = verified.continued_by.as_deref().filter(|_| is_last);
+    let missing = |file: &str| Problem {
+        line: None,
+        kind: ProblemKind::MissingFile,
+        text: missing_text(file),
+    };
+    let before = file.missing_before.as_deref().map(missing);
+    verified.problems.splice(..0, before);
+    verified.problems.extend(behind.map(missing));
+    Ok(verified)
+}
+
 fn verify_text(input: impl BufRead, path: &Path) -> Result<Verified, OpenRecordingError> {
     let mut lines = Lines::new(input, 1, 0);
     let header = read_header(&mut lines, path)?;
@@ -95,6 +127,7 @@ fn verify_text(input: impl BufRead, path: &Path) -> Result<Verified, OpenRecordi
         sessions: check.sessions,
         messages: check.messages,
         is_ended: check.end.is_some(),
+        continued_by: check.end.and_then(|end| end.continued_by),
         problems: check.found.problems,
         more: check.found.more,
     })

@@ -1,5 +1,6 @@
 //! Recordings of what is known as a whole already.
 
+use std::io;
 use std::path::Path;
 
 use super::encode::{Encoder, Ending};
@@ -15,10 +16,11 @@ const WRITE_BYTES: usize = 1 << 20;
 /// Most exchanges that may be open at once in it.
 const MAX_EXCHANGES: usize = 65_536;
 
-/// Writes a new recording of `observations`, which are in order, as if it had been begun at `created`. Blocks.
+/// Writes a new recording of `observations`, which are in order, as if it had been begun at `created`. It is compressed if
+/// its name ends in `.zst`. Blocks.
 ///
 /// # Errors
-/// [`StartRecordingError`], as for a recorder; a file that could be written in part only is left as it is.
+/// [`StartRecordingError`], as for a recorder; a file that could be written in part only is removed.
 pub fn write_whole(
     path: &Path,
     created: Timestamp,
@@ -30,16 +32,35 @@ pub fn write_whole(
         Redaction::Off => None,
     };
     let (path, file) = file::create(Some(path.to_owned()), created)?;
-    let mut file = LineFile::new(Box::new(file));
-    let mut encoder = Encoder::new(created, tagger, MAX_EXCHANGES);
+    let encoder = Encoder::new(created, tagger, MAX_EXCHANGES);
+    let written = LineFile::at(&path, file)
+        .map_err(|source| failed(&path, source))
+        .and_then(|file| write(&path, file, created, encoder, observations));
+    if written.is_err() {
+        file::remove_unfinished(&path);
+    }
+    written
+}
+
+fn failed(path: &Path, source: io::Error) -> StartRecordingError {
+    StartRecordingError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn write(
+    path: &Path,
+    mut file: LineFile,
+    created: Timestamp,
+    mut encoder: Encoder,
+    observations: impl IntoIterator<Item = Observation>,
+) -> Result<FinishedRecording, StartRecordingError> {
     let mut append = |lines: &mut Vec<u8>| {
         let appended = file.append(lines);
         lines.clear();
-        appended.map_err(|error| StartRecordingError::Write {
-            path: path.clone(),
-            source: error.source,
-        })?;
-        Ok(file.bytes())
+        appended.map_err(|error| failed(path, error.source))?;
+        Ok((file.bytes(), file.text_bytes()))
     };
     let (mut lines, mut count, mut last) = (Vec::new(), 1, created);
     encoder.header(&mut lines);
@@ -52,7 +73,7 @@ pub fn write_whole(
             append(&mut lines)?;
         }
     }
-    let bytes = append(&mut lines)?;
+    let (_, bytes) = append(&mut lines)?;
     let ending = Ending {
         lines: count,
         bytes,
@@ -60,9 +81,9 @@ pub fn write_whole(
         continued_by: None,
     };
     encoder.end(last, ending, &mut lines);
-    let bytes = append(&mut lines)?;
+    let (bytes, _) = append(&mut lines)?;
     Ok(FinishedRecording {
-        path,
+        path: path.to_owned(),
         bytes,
         lines: count + 1,
         lost: 0,

@@ -8,6 +8,8 @@ pub(crate) mod body;
 pub(crate) mod changes;
 pub(crate) mod exchange;
 pub(crate) mod owner;
+pub(crate) mod packed;
+mod packing;
 pub(crate) mod row;
 pub(crate) mod store;
 pub(crate) mod stream;
@@ -26,6 +28,7 @@ use crate::session::latency::Latencies;
 use crate::session::tally::{ServerTally, Tally};
 use crate::snapshot::{SessionRow, Totals};
 use changes::Changes;
+use packed::Rows;
 
 /// Rows in order of arrival, found by place and by id.
 pub trait History {
@@ -33,7 +36,7 @@ pub trait History {
     fn count(&self) -> u64;
 
     /// The row at a place, counted from 0.
-    fn row(&self, position: u64) -> Option<&Arc<Row>>;
+    fn row(&self, position: u64) -> Option<Arc<Row>>;
 
     /// The place of a row: `Ok` if it is there, else `Err` with the place of the first row after it.
     ///
@@ -53,13 +56,13 @@ pub trait History {
     }
 
     /// The row with this id.
-    fn find(&self, id: MessageId) -> Option<&Arc<Row>> {
+    fn find(&self, id: MessageId) -> Option<Arc<Row>> {
         self.position(id).ok().and_then(|position| self.row(position))
     }
 
     /// The newest row.
-    fn newest(&self) -> Option<&Arc<Row>> {
-        self.segments().last().and_then(|segment| segment.rows().last())
+    fn newest(&self) -> Option<Arc<Row>> {
+        self.segments().last().and_then(|segment| segment.last())
     }
 }
 
@@ -117,7 +120,7 @@ impl HistoryView {
         let mut count = 0;
         let starts = segments.iter().map(|segment| {
             let start = count;
-            count += segment.rows().len() as u64;
+            count += segment.len() as u64;
             start
         });
         let starts = starts.collect();
@@ -170,25 +173,24 @@ impl HistoryView {
     }
 
     /// The rows from a place on, oldest first.
-    pub fn rows_from(&self, position: u64) -> impl Iterator<Item = &Arc<Row>> {
+    pub fn rows_from(&self, position: u64) -> impl Iterator<Item = Arc<Row>> {
         let (index, within) = self.locate(position);
-        let segments = self.segments.get(index..).unwrap_or_default();
-        segments.iter().flat_map(|segment| segment.rows()).skip(within)
+        let segments = self.segments.get(index..).unwrap_or_default().iter();
+        segments
+            .enumerate()
+            .flat_map(move |(later, segment)| in_order(segment.rows(), if later == 0 { within } else { 0 }))
     }
 
     /// The rows before a place, newest first.
-    pub fn rows_before(&self, position: u64) -> impl Iterator<Item = &Arc<Row>> {
+    pub fn rows_before(&self, position: u64) -> impl Iterator<Item = Arc<Row>> {
         let (index, within) = self.locate(position.min(self.count));
-        let here = self
-            .segments
-            .get(index)
-            .and_then(|segment| segment.rows().get(..within));
-        let before = self.segments.get(..index).unwrap_or_default();
-        let earlier = before
-            .iter()
-            .rev()
-            .flat_map(|segment| segment.rows().iter().rev());
-        here.unwrap_or_default().iter().rev().chain(earlier)
+        let here = self.segments.get(index).filter(|_| within > 0);
+        let here = here
+            .into_iter()
+            .flat_map(move |segment| backwards(segment.rows(), within));
+        let before = self.segments.get(..index).unwrap_or_default().iter().rev();
+        let earlier = before.flat_map(|segment| backwards(segment.rows(), segment.len()));
+        here.chain(earlier)
     }
 
     /// The segment of a place, and the place within it.
@@ -210,14 +212,26 @@ impl HistoryView {
     }
 }
 
+/// The rows from a place on, oldest first.
+fn in_order(rows: Rows, from: usize) -> impl Iterator<Item = Arc<Row>> {
+    (from..rows.len()).filter_map(move |place| rows.get(place).cloned())
+}
+
+/// The rows before a place, newest first.
+fn backwards(rows: Rows, before: usize) -> impl Iterator<Item = Arc<Row>> {
+    (0..before)
+        .rev()
+        .filter_map(move |place| rows.get(place).cloned())
+}
+
 impl History for HistoryView {
     fn count(&self) -> u64 {
         self.count
     }
 
-    fn row(&self, position: u64) -> Option<&Arc<Row>> {
+    fn row(&self, position: u64) -> Option<Arc<Row>> {
         let (index, within) = self.locate(position);
-        self.segments.get(index)?.rows().get(within)
+        self.segments.get(index)?.rows().get(within).cloned()
     }
 
     fn position(&self, id: MessageId) -> Result<u64, u64> {
@@ -230,7 +244,7 @@ impl History for HistoryView {
         let (Some(segment), Some(start)) = (self.segments.get(index), self.starts.get(index)) else {
             return Err(self.count);
         };
-        match segment.rows().binary_search_by_key(&id, |row| row.id()) {
+        match segment.place(id) {
             Ok(within) => Ok(start + within as u64),
             Err(within) => Err(start + within as u64),
         }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use run::{PUBLISH_INTERVAL, run};
 
 use crate::clock::Timestamp;
-use crate::ids::{ExchangeId, IdMap, MessageId, ProxySessionId, Side};
+use crate::ids::{ExchangeId, IdMap, ProxySessionId, Side};
 use crate::limits::ResourceLimits;
 use crate::resource::heap;
 use crate::resource::lag::Lag;
@@ -34,7 +34,7 @@ use crate::resource::queue::Sequenced;
 use crate::session::ended_call::CallObserver;
 use crate::session::history::changes::Changes;
 use crate::session::history::owner::Owner;
-use crate::session::history::store::Store;
+use crate::session::history::store::{PackedSegment, Store};
 use crate::session::history::{BodyLocator, BodySource, HistoryUsage, HistoryView, Row};
 use crate::session::latency::Latencies;
 use crate::session::observation::{Event, Observation, SessionOpened};
@@ -340,13 +340,13 @@ impl Ledger {
     }
 
     fn mark_changed(&mut self, row: &Row) {
-        self.mark_row(row.id());
+        self.mark_row(row.id().get());
     }
 
-    fn mark_row(&mut self, row: MessageId) {
+    fn mark_row(&mut self, row: u64) {
         // One above the most that is noted tells that something was left out.
         if self.changed.len() <= self.changes.max_numbers() {
-            self.changed.push(row.get());
+            self.changed.push(row);
         }
     }
 
@@ -359,6 +359,9 @@ impl Ledger {
     /// Brings the shelf that was touched, and history as a whole, back within their budgets.
     fn enforce(&mut self, owner: Option<Owner>) {
         self.shelves.set_fixed(self.fixed_bytes());
+        if self.source.is_some() {
+            self.pack();
+        }
         if let Some(owner) = owner {
             self.shelves.enforce(owner);
         }
@@ -377,7 +380,44 @@ impl Ledger {
             }
         }
         for row in lost.bodies {
-            self.mark_row(row);
+            self.mark_row(row.get());
+        }
+    }
+}
+
+/// Rows of a recording, whose bytes are in its file, are packed when nothing about them can change any more.
+impl Ledger {
+    fn pack(&mut self) {
+        let (exchanges, calls) = (&self.exchanges, &self.calls);
+        let is_live = |row: &Row| {
+            let is_going_on = || exchanges.contains_key(&row.exchange_id());
+            let may_get_more = row.session().is_none() || !row.kind().is_message();
+            row.is_open() || calls.goes_on_behind(row) || may_get_more && is_going_on()
+        };
+        if let Some(packed) = self.store.pack_next(is_live) {
+            self.shelves.pack(&packed.rows, &packed.open);
+            self.shelves.set_packed(self.store.packed_bytes());
+        }
+        while self.shelves.is_above_budget()
+            && let Some(gone) = self.store.drop_packed()
+        {
+            self.packed_rows_lost(&gone);
+        }
+    }
+
+    fn packed_rows_lost(&mut self, gone: &PackedSegment) {
+        self.shelves.set_packed(self.store.packed_bytes());
+        self.shelves.total_reached += 1;
+        self.totals.rows_evicted += gone.count;
+        gone.open
+            .iter()
+            .for_each(|exchange| self.shelves.release(exchange));
+        let (first, last) = gone.span;
+        for number in first.get()..=last.get() {
+            self.mark_row(number);
+        }
+        for session in &gone.sessions {
+            self.sessions.touch_row(*session);
         }
     }
 }

@@ -15,12 +15,12 @@ const MAX_CALL_STEPS: usize = 20_000;
 /// Everything about the row `id`; `None` if history no longer has it.
 pub(super) fn detail(history: &HistoryView, id: MessageId) -> Option<MessageDetail> {
     let row = history.find(id)?;
-    let (call, call_cut) = call_rows(history, row);
+    let (call, call_cut) = call_rows(history, &row);
     Some(MessageDetail {
         row: row.to_message_row(),
-        body: history.body(row).map(|bytes| body(row, bytes)),
-        sent: history.sent(row).map(|bytes| body(row, bytes)),
-        sse: sse(row),
+        body: history.body(&row).map(|bytes| body(&row, bytes)),
+        sent: history.sent(&row).map(|bytes| body(&row, bytes)),
+        sse: sse(&row),
         exchange: row.exchange().detail(),
         call,
         call_cut,
@@ -77,20 +77,20 @@ fn call_rows(history: &HistoryView, row: &Arc<Row>) -> (Vec<MessageRow>, u64) {
         return (Vec::new(), 0);
     }
     let follow = |next: fn(&Row) -> Option<MessageId>| {
-        let step = move |row: &&Arc<Row>| next(row).and_then(|id| history.find(id));
-        std::iter::successors(step(&row), step).take(MAX_CALL_STEPS)
+        let step = move |row: &Arc<Row>| next(row).and_then(|id| history.find(id));
+        std::iter::successors(step(row), step).take(MAX_CALL_STEPS)
     };
-    let mut rows: Vec<&Arc<Row>> = follow(|row| row.facts.previous_in_call).collect();
+    let mut rows: Vec<Arc<Row>> = follow(|row| row.facts.previous_in_call).collect();
     rows.reverse();
     let asked = rows.len();
-    rows.push(row);
+    rows.push(Arc::clone(row));
     rows.extend(follow(Row::next_in_call));
     let cut = rows.len().saturating_sub(MAX_CALL_ROWS);
     if cut > 0 {
         let half = MAX_CALL_ROWS / 2;
         let middle = rows
             .get(asked)
-            .copied()
+            .cloned()
             .filter(|_| (half..half + cut).contains(&asked));
         rows.drain(half..half + cut);
         if let (Some(middle), Some(place)) = (middle, rows.get_mut(half)) {

@@ -68,7 +68,7 @@ impl MatchList {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for number in changed.into_iter().filter(looked_at) {
             let row = MessageId::new(number).and_then(|id| history.find(id));
-            let is_match = row.is_some_and(|row| criteria.hold(history, row));
+            let is_match = row.is_some_and(|row| criteria.hold(history, &row));
             match (is_match, self.found.binary_search(&number).is_ok()) {
                 (true, false) => added.push(number),
                 (false, true) => removed.push(number),
@@ -85,7 +85,7 @@ impl MatchList {
                 return false;
             }
             self.from = row.id().get() + 1;
-            if criteria.hold(history, row) {
+            if criteria.hold(history, &row) {
                 self.found.push_back(row.id().get());
             }
         }
@@ -94,7 +94,7 @@ impl MatchList {
                 return false;
             }
             self.below = row.id().get();
-            if criteria.hold(history, row) {
+            if criteria.hold(history, &row) {
                 self.found.push_front(row.id().get());
             }
         }

@@ -29,14 +29,14 @@ impl Search {
         let criteria = self.criteria(filter, None);
         let limit = usize::from(limit.min(MAX_WINDOW_ROWS));
         let start = after.map_or(0, |after| self.place_after(after));
-        let mut rows: Vec<&Arc<Row>> = Vec::new();
+        let mut rows: Vec<Arc<Row>> = Vec::new();
         let mut slice = Slice::new(self.clock);
         for row in self.history.rows_from(start) {
             if rows.len() == limit {
                 break;
             }
             self.take_turns(&mut slice).await;
-            if criteria.hold(&*self.history, row) {
+            if criteria.hold(&*self.history, &row) {
                 rows.push(row);
             }
         }
@@ -70,15 +70,15 @@ impl Search {
         Reply::Found(found)
     }
 
-    async fn first_match<'a>(
+    async fn first_match(
         &self,
-        rows: impl Iterator<Item = &'a Arc<Row>>,
+        rows: impl Iterator<Item = Arc<Row>>,
         is_match: impl Fn(&Row) -> bool,
     ) -> Option<MessageId> {
         let mut slice = Slice::new(self.clock);
         for row in rows {
             self.take_turns(&mut slice).await;
-            if is_match(row) {
+            if is_match(&row) {
                 return Some(row.id());
             }
         }

@@ -1,15 +1,15 @@
 //! Recordings into files of other programs, and the other way round.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use shadowcat::interchange::{ExportFormat, ImportHarError, MAX_HAR_BYTES, export, read_har};
+use shadowcat::interchange::{ExportFormat, ImportHarError, MAX_HAR_BYTES, export, export_to_file, read_har};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::recording::redact::Redaction;
-use shadowcat::recording::{OpenRecordingError, write_whole};
-use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
+use shadowcat::recording::{Extent, write_whole};
+use shadowcat::replay::tape::{Tape, TapeOptions};
 
 use crate::console::say;
 use crate::format::plural;
@@ -19,6 +19,7 @@ use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
 #[derive(Debug)]
 pub(crate) struct ExportJob {
     pub(crate) file: PathBuf,
+    pub(crate) extent: Extent,
     pub(crate) format: ExportFormat,
     /// `None`: standard output.
     pub(crate) output: Option<PathBuf>,
@@ -37,14 +38,10 @@ pub(crate) struct ImportJob {
 /// # Errors
 /// What cannot be opened or written. A reader of standard output that goes away is none.
 pub(crate) fn run_export(job: &ExportJob, limits: &ResourceLimits) -> Result<(), Failure> {
-    let options = TapeOptions::as_the_client_saw_it().within(limits);
-    let tape = Tape::load(&job.file, &options).map_err(|error| {
-        let code = match error {
-            TapeError::Open(OpenRecordingError::Read { .. }) => CANNOT_OPEN,
-            _ => BAD_USAGE,
-        };
-        Failure::with_code(code, error)
-    })?;
+    let options = TapeOptions::as_the_client_saw_it()
+        .within(limits)
+        .reading(job.extent);
+    let tape = Tape::load(&job.file, &options).map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     tape.damage
         .iter()
         .for_each(|damage| say(format_args!("warning: {}: {damage}", job.file.display())));
@@ -55,7 +52,7 @@ pub(crate) fn run_export(job: &ExportJob, limits: &ResourceLimits) -> Result<(),
                 .into()),
             _ => Ok(()),
         },
-        Some(path) => write_to(path, &tape, job.format)
+        Some(path) => export_to_file(&tape, job.format, path)
             .with_context(|| {
                 format!(
                     "could not write {}; choose a file that is not there yet",
@@ -64,17 +61,6 @@ pub(crate) fn run_export(job: &ExportJob, limits: &ResourceLimits) -> Result<(),
             })
             .map_err(|error| Failure::with_code(CANNOT_OPEN, error)),
     }
-}
-
-/// For the user only, as recordings are.
-fn write_to(path: &Path, tape: &Tape, format: ExportFormat) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(path)?);
-    export(tape, format, &mut out)?;
-    out.flush()
 }
 
 /// Makes a recording of an archive.

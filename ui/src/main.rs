@@ -362,12 +362,19 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             let serving = replay_run::serve_stdio(server.limits(limits), format);
             runtime()?.block_on(serving).map_err(Failure::from)
         }
-        Job::Open { file, screen } => on_screen(Engine::open(&file, &limits, ring)?, screen, || ()),
+        Job::Open { file, extent, screen } => {
+            let engine = Engine::open_extent(&file, extent, &limits, ring)?;
+            on_screen(engine, screen, || ())
+        }
         Job::Show {
             file,
+            extent,
             lines,
             has_bodies,
-        } => show(Engine::open(&file, &limits, ring)?, &lines, has_bodies),
+        } => {
+            let engine = Engine::open_extent(&file, extent, &limits, ring)?;
+            show(engine, &lines, has_bodies)
+        }
         Job::Diff(job) => return compared(compare::diff(&job, &limits)?),
         Job::Drive(job) => return compared(compare::drive(&job, &limits)?),
         Job::Export(job) => interchange::run_export(&job, &limits),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use shadowcat::recording::scrub::{ScrubError, Scrubbed, scrub};
-use shadowcat::recording::{OpenRecordingError, RecordingReader, RedactPatterns};
+use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, RedactPatterns, Segments};
 
 use crate::console::say;
 use crate::format::plural;
@@ -13,6 +13,7 @@ use crate::format::plural;
 #[derive(Debug)]
 pub(crate) struct ScrubJob {
     pub(crate) file: PathBuf,
+    pub(crate) extent: Extent,
     pub(crate) output: Option<PathBuf>,
     pub(crate) redact: RedactPatterns,
 }
@@ -39,16 +40,21 @@ impl ScrubFailure {
 impl ScrubJob {
     /// Writes the copy and says on stderr what was done.
     pub(crate) fn run(&self) -> Result<(), ScrubFailure> {
-        let reader = RecordingReader::open(&self.file)?;
-        let output = self.output.clone().unwrap_or_else(|| beside(&self.file));
+        let segments = Segments::of(&self.file, self.extent)?;
+        let reader = RecordingReader::open_segments(&segments)?;
+        let first = segments.files().first().map_or(&*self.file, |first| &*first.path);
+        let output = self.output.clone().unwrap_or_else(|| beside(first));
         let scrubbed = scrub(reader, &output, self.redact.clone())?;
-        tell(&output, scrubbed);
+        tell(&output, &scrubbed);
         Ok(())
     }
 }
 
-fn tell(output: &Path, scrubbed: Scrubbed) {
+fn tell(output: &Path, scrubbed: &Scrubbed) {
     let output = output.display();
+    for damage in &scrubbed.damage {
+        say(format_args!("warning: {output}: {damage}"));
+    }
     let (lines, replaced) = (
         plural(scrubbed.lines, "line"),
         plural(scrubbed.replaced, "secret"),

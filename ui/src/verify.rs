@@ -1,12 +1,13 @@
 //! Whether recordings are whole, on stdout.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use shadowcat::recording::verify::{Problem, Verified, verify};
-use shadowcat::recording::{OpenRecordingError, RecordingFile};
+use shadowcat::recording::verify::{Problem, Verified, verify, verify_segment};
+use shadowcat::recording::{Extent, OpenRecordingError, RecordingFile, Segments};
 
 use crate::cli::Format;
 use crate::console::say;
@@ -17,6 +18,7 @@ use crate::text::Safe;
 #[derive(Debug)]
 pub(crate) struct VerifyJob {
     pub(crate) files: Vec<PathBuf>,
+    pub(crate) extent: Extent,
     pub(crate) format: Format,
 }
 
@@ -29,28 +31,54 @@ pub(crate) enum Outcome {
 }
 
 impl VerifyJob {
-    /// Checks one file after the other and hands what is to be printed to `print`. A file that cannot be opened is told
-    /// on stderr and does not keep the others from being checked.
+    /// Checks one file after the other, and with each the others of its recording, and hands what is to be printed to
+    /// `print`. A file that cannot be opened is told on stderr and does not keep the others from being checked.
     pub(crate) fn run<E>(&self, mut print: impl FnMut(&str) -> Result<(), E>) -> Result<Outcome, E> {
         let mut worst = Outcome::Whole;
+        let mut checked = BTreeSet::new();
         for path in &self.files {
-            let outcome = match open(path).and_then(|file| verify(file, path)) {
-                Ok(verified) => {
-                    print(&self.page(path, &verified))?;
-                    if verified.is_whole() {
-                        Outcome::Whole
-                    } else {
-                        Outcome::Damaged
-                    }
-                }
+            if path.as_os_str() == "-" {
+                worst = worst.max(self.tell(path, verify_input(path), &mut print)?);
+                continue;
+            }
+            let segments = match Segments::of(path, self.extent) {
+                Ok(segments) => segments,
                 Err(error) => {
-                    tell(&error);
-                    Outcome::NotOpened
+                    worst = worst.max(self.tell(path, Err(error), &mut print)?);
+                    continue;
                 }
             };
-            worst = worst.max(outcome);
+            for (index, file) in segments.files().iter().enumerate() {
+                // Whoever names all files of a recording gets each of them once.
+                if checked.insert(file.path.clone()) {
+                    let verified = verify_segment(&segments, index);
+                    worst = worst.max(self.tell(&file.path, verified, &mut print)?);
+                }
+            }
         }
         Ok(worst)
+    }
+
+    fn tell<E>(
+        &self,
+        path: &Path,
+        verified: Result<Verified, OpenRecordingError>,
+        print: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<Outcome, E> {
+        match verified {
+            Ok(verified) => {
+                print(&self.page(path, &verified))?;
+                Ok(if verified.is_whole() {
+                    Outcome::Whole
+                } else {
+                    Outcome::Damaged
+                })
+            }
+            Err(error) => {
+                tell(&error);
+                Ok(Outcome::NotOpened)
+            }
+        }
     }
 
     fn page(&self, path: &Path, verified: &Verified) -> String {
@@ -61,16 +89,12 @@ impl VerifyJob {
     }
 }
 
-fn open(path: &Path) -> Result<RecordingFile, OpenRecordingError> {
-    let opened = if path.as_os_str() == "-" {
-        RecordingFile::new(io::stdin())
-    } else {
-        RecordingFile::open(path)
-    };
-    opened.map_err(|source| OpenRecordingError::Read {
+fn verify_input(path: &Path) -> Result<Verified, OpenRecordingError> {
+    let input = RecordingFile::new(io::stdin()).map_err(|source| OpenRecordingError::Read {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    verify(input, path)
 }
 
 fn tell(error: &OpenRecordingError) {

@@ -154,5 +154,5 @@ fn what_cannot_be_read_is_refused() {
     home.run(&["import", "no.har", "-o", "a.jsonl"])
         .refused(2, &["no.har cannot be imported", "log.entries"]);
     home.run(&["export", "no.har", "--to", "har"])
-        .refused(2, &["not the header of a recording"]);
+        .refused(3, &["not the header of a recording"]);
 }

@@ -225,7 +225,7 @@ fn what_cannot_be_opened_or_sent_is_said_with_its_exit_code() {
     home.run(&["replay", RECORDING, "--yes", "--", "./none"])
         .refused(3, &["./none"]);
     home.run(&["replay", "server.sh", "--yes", "--", "sh", "server.sh"])
-        .refused(2, &["server.sh, line 1, is not the header of a recording"]);
+        .refused(3, &["server.sh, line 1, is not the header of a recording"]);
     home.run(&[
         "replay",
         RECORDING,
@@ -318,7 +318,7 @@ fn drift_of_tools_is_named_between_lists_and_recordings() {
     assert_eq!(tools, ["a", "b", "greet", "look"]);
     home.file("other.json", "{}");
     home.run(&["diff", "old.json", "other.json"])
-        .refused(2, &["other.json is neither"]);
+        .refused(3, &["other.json is neither"]);
     home.run(&["diff", "old.json", "none.json"])
         .refused(3, &["none.json"]);
 }

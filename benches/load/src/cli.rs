@@ -88,6 +88,9 @@ pub(crate) enum Job {
         /// Its size in MiB
         #[arg(long, value_name = "MIB", default_value_t = 1024)]
         size: u64,
+        /// Bytes of text in each answer
+        #[arg(long, value_name = "BYTES", default_value_t = 900)]
+        answer: usize,
     },
     /// The server that everything is measured against
     #[command(hide = true)]

@@ -58,8 +58,8 @@ fn run(Cli { job, common }: Cli) -> Result<bool> {
     limits::raise_open_files()?;
     match job {
         Job::Mock { tls } => one_thread()?.block_on(mock::run(tls.as_deref())).map(|()| true),
-        Job::Recording { file, size } => {
-            let calls = recording::write(&file, size << 20)?;
+        Job::Recording { file, size, answer } => {
+            let calls = recording::write(&file, size << 20, answer)?;
             progress(format_args!("{}: {calls} calls", file.display()));
             Ok(true)
         }

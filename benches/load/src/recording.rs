@@ -6,11 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// Bytes of text in each answer.
-const ANSWER_BYTES: usize = 900;
-
-/// Writes tool calls with an answer of about a kilobyte each to the new file `path` until it has `bytes`. Gives how many.
-pub(crate) fn write(path: &Path, bytes: u64) -> Result<u64> {
+/// Writes tool calls whose answers have so many bytes of text to the new file `path` until it has `bytes`. Gives how many.
+pub(crate) fn write(path: &Path, bytes: u64, answer: usize) -> Result<u64> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     let file = file.with_context(|| format!("could not create {}", path.display()))?;
     let mut recording = Recording {
@@ -19,7 +16,7 @@ pub(crate) fn write(path: &Path, bytes: u64) -> Result<u64> {
         seq: 0,
     };
     recording.begin()?;
-    let answer = "x".repeat(ANSWER_BYTES);
+    let answer = "x".repeat(answer);
     let mut calls = 0;
     while recording.bytes < bytes {
         calls += 1;
@@ -42,24 +39,32 @@ impl<W: Write> Recording<W> {
     }
 
     fn call(&mut self, number: u64, answer: &str) -> Result<()> {
-        let us = number * 100;
+        // Times that do not repeat, as in life.
+        let us = number * 100 + (number * 7919) % 61;
+        let took = 300 + (number * 104_729) % 997;
         let of = format!("\"session\":\"R1\",\"exchange\":{number}");
         let frame =
             format!("{of},\"transport\":\"http\",\"frame\":0,\"part\":0,\"last\":true,\"messages\":1");
         self.line("request", us, &format!(
-            "{of},\"connection\":3,\"client\":\"127.0.0.1:50412\",\"side\":\"reverse\",\"server\":\"everything\",\"kind\":\"message\",\"method\":\"POST\",\"target\":\"/mcp\",\"head\":{{\"line\":\"POST /mcp HTTP/1.1\",\"fields\":[[\"host\",\"127.0.0.1:8080\"],[\"content-type\",\"application/json\"]],\"exact\":true}}"
+            "{of},\"connection\":3,\"client\":\"127.0.0.1:50412\",\"side\":\"reverse\",\"server\":\"everything\",\"kind\":\"message\",\"method\":\"POST\",\"target\":\"/mcp\",\"head\":{{\"line\":\"POST /mcp HTTP/1.1\",\"fields\":[[\"host\",\"127.0.0.1:8080\"],[\"user-agent\",\"client/1.2.3\"],[\"accept\",\"application/json, text/event-stream\"],[\"mcp-session-id\",\"‹secret:5be1c0ffee01›\"],[\"mcp-protocol-version\",\"2025-11-25\"],[\"content-type\",\"application/json\"]],\"exact\":true}}"
         ))?;
         self.line("frame", us + 1, &format!(
             "{frame},\"direction\":\"client_to_server\",\"text\":\"{{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":{number},\\\"method\\\":\\\"tools/call\\\",\\\"params\\\":{{\\\"name\\\":\\\"echo\\\"}}}}\""
         ))?;
-        self.line("response", us + 2, &format!(
+        self.line("response", us + 40, &format!(
             "{of},\"status\":200,\"head\":{{\"line\":\"HTTP/1.1 200 OK\",\"fields\":[[\"content-type\",\"application/json\"]],\"exact\":true}},\"media_type\":\"application/json\""
         ))?;
-        self.line("frame", us + 3, &format!(
+        self.line("frame", us + 41, &format!(
             "{frame},\"direction\":\"server_to_client\",\"text\":\"{{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":{number},\\\"result\\\":{{\\\"content\\\":[{{\\\"type\\\":\\\"text\\\",\\\"text\\\":\\\"{answer}\\\"}}]}}}}\""
         ))?;
-        self.line("exchange_end", us + 4, &format!(
-            "{of},\"request_end\":\"complete\",\"response_end\":\"complete\",\"timing\":{{\"started\":{us}}},\"request_bytes\":71,\"response_bytes\":990"
+        self.line("exchange_end", us + 42, &format!(
+            "{of},\"request_end\":\"complete\",\"response_end\":\"complete\",\"timing\":{{\"started\":{us},\"request_done\":{},\"sent\":{},\"response_head\":{},\"handed_on\":{},\"first_byte\":{},\"done\":{}}},\"request_bytes\":71,\"response_bytes\":990",
+            us + 1,
+            us + 9 + took % 31,
+            us + took,
+            us + took + 12,
+            us + took + 15,
+            us + took + 20 + took % 7
         ))
     }
 

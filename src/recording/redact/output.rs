@@ -30,6 +30,11 @@ impl<'a> Output<'a> {
         Self::new(self.tagger)
     }
 
+    /// Makes room for what so many bytes will become, unless there are secrets in them.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     pub(super) fn pass(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -4,16 +4,18 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::support::{body, ended, event, frames, load, observe, opened, part, request, response};
+use super::support::{body, ended, event, frame, frames, load, observe, opened, part, request, response};
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
-use crate::recording::verify::{Verified, verify};
+use crate::recording::scrub::scrub;
+use crate::recording::verify::{ProblemKind, Verified, verify, verify_segment};
 use crate::recording::{
-    Recorder, RecorderSettings, RecorderTap, RecordingFile, RecordingReader, RecordingSettings, Redaction,
-    Rotation, recorder,
+    Extent, Loaded, Loader, Recorder, RecorderSettings, RecorderTap, RecordingFile, RecordingReader,
+    RecordingSettings, RecordingText, RedactPatterns, Redaction, Rotation, Segments, read_body_in, recorder,
 };
-use crate::session::observation::{Event, Observation};
-use crate::snapshot::{Direction, RecorderState};
+use crate::replay::tape::{Tape, TapeOptions};
+use crate::session::observation::{Event, Observation, Placement};
+use crate::snapshot::{Carrier, Direction, RecorderState};
 use crate::tasks::Tasks;
 
 const UP: Direction = Direction::ClientToServer;
@@ -258,4 +260,147 @@ async fn a_compressed_recording_can_be_read_while_it_is_written() {
             assert!(!verified.is_whole(), "{length}");
         }
     }
+}
+
+/// A recording in several files, and one stream that is open in all of them.
+async fn several(name: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = if name.ends_with("zst") { 300 } else { 20_000 };
+    let (recorder, tap, _tasks) = start(of_size(bytes), 1 << 40, Clock::start());
+    begin(&recorder, &directory.path().join(name)).await;
+    record_across(&tap, 40).await;
+    recorder.stop().await.unwrap();
+    let files = files(directory.path());
+    (directory, files)
+}
+
+/// What is loaded of a recording that is opened by one of its files.
+fn load_whole(path: &Path) -> (Vec<Loaded>, Vec<String>, RecordingText) {
+    let reader = RecordingReader::open_whole(path).unwrap();
+    let text = reader.text().clone();
+    let mut lines = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
+    let loaded = lines.by_ref().collect();
+    let damage = lines.damage();
+    (loaded, damage, text)
+}
+
+#[tokio::test]
+async fn all_files_are_read_as_one_recording_whichever_is_named() {
+    for name in ["a.jsonl", "a.jsonl.zst"] {
+        let (_directory, files) = several(name).await;
+        for path in [&files[0], files.last().unwrap()] {
+            let (loaded, damage, text) = load_whole(path);
+            assert_eq!(damage, Vec::<String>::new());
+            let frames = frames(&loaded);
+            let numbers: Vec<u32> = frames
+                .iter()
+                .filter(|frame| frame.exchange.get() == 1)
+                .map(|frame| frame.frame)
+                .collect();
+            assert_eq!(numbers, (0..40).collect::<Vec<u32>>());
+            let count = |is: fn(&Event) -> bool| {
+                let events = loaded.iter().map(|loaded| &loaded.observation.item.event);
+                events.filter(|event| is(event)).count()
+            };
+            assert_eq!(count(|event| matches!(event, Event::Session(_))), 1);
+            assert_eq!(count(|event| matches!(event, Event::Request(_))), 41);
+            assert_eq!(count(|event| matches!(event, Event::Response(_))), 1);
+            assert!(loaded.is_sorted_by_key(|loaded| loaded.observation.item.at));
+            for loaded in &loaded {
+                if let (Event::Frame(frame), Some(range)) = (&loaded.observation.item.event, &loaded.body) {
+                    assert_eq!(read_body_in(&text, range, 1 << 20).unwrap(), frame.wire);
+                }
+            }
+        }
+        let tape = Tape::load(&files[1], &TapeOptions::as_it_arrived()).unwrap();
+        assert_eq!(tape.damage, Vec::<String>::new());
+        assert_eq!(
+            tape.sessions
+                .iter()
+                .map(|session| session.exchanges.len())
+                .sum::<usize>(),
+            41
+        );
+        let one = TapeOptions::as_it_arrived().reading(Extent::OneFile);
+        let one = Tape::load(&files[0], &one).unwrap();
+        assert!(
+            one.sessions
+                .iter()
+                .map(|session| session.exchanges.len())
+                .sum::<usize>()
+                < 41
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_frame_in_two_files_is_whole_when_both_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (recorder, tap, _tasks) = start(of_size(1_000), 1 << 40, Clock::start());
+    begin(&recorder, &directory.path().join("a.jsonl")).await;
+    tap.record(now(request(1, "POST /mcp HTTP/1.1\r\n\r\n"))).await;
+    tap.record(now(part(1, UP, 0, br#"{"first":"#))).await;
+    tap.record(filler(2, 2_000)).await;
+    tap.record(now(part(1, UP, 1, b"1}"))).await;
+    let mut whole = frame(1, UP, Carrier::Http, 0, b"{\"first\":1}");
+    whole.parts = 2;
+    tap.record(now(Event::Frame(Box::new(whole)))).await;
+    tap.record(now(ended(1))).await;
+    recorder.stop().await.unwrap();
+    let (loaded, damage, text) = load_whole(&directory.path().join("a.jsonl"));
+    assert_eq!(damage, Vec::<String>::new());
+    let is_it = |loaded: &&Loaded| matches!(&loaded.observation.item.event, Event::Frame(frame) if frame.exchange.get() == 1);
+    let found = loaded.iter().find(is_it).unwrap();
+    let range = found.body.unwrap();
+    assert_eq!(read_body_in(&text, &range, 100).unwrap(), "{\"first\":1}");
+}
+
+#[tokio::test]
+async fn a_scrubbed_copy_of_several_files_is_one_that_is_whole() {
+    let (directory, files) = several("a.jsonl").await;
+    let copy = directory.path().join("copy/all.jsonl");
+    let reader = RecordingReader::open_whole(&files[2]).unwrap();
+    let scrubbed = scrub(reader, &copy, RedactPatterns::default()).unwrap();
+    assert_eq!((scrubbed.left_out, scrubbed.damage), (0, Vec::new()));
+    assert_eq!(verified(&copy).problems, []);
+    let (whole, ..) = load_whole(&files[0]);
+    let (copied, ..) = load_whole(&copy);
+    assert_eq!(whole.len(), copied.len());
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_told_by_all_that_read_and_the_rest_is_read() {
+    let (_directory, files) = several("a.jsonl").await;
+    std::fs::remove_file(&files[1]).unwrap();
+    std::fs::remove_file(files.last().unwrap()).unwrap();
+    let segments = Segments::of(&files[3], Extent::Whole).unwrap();
+    assert_eq!(segments.files().len(), files.len() - 2);
+    let gone = |place: usize| format!("{} is missing", files[place].file_name().unwrap().display());
+    let (first, last) = (gone(1), gone(files.len() - 1));
+    let (_, damage, _) = load_whole(&files[0]);
+    let says = |damage: &[String], what: &str| damage.iter().any(|sentence| sentence.starts_with(what));
+    assert!(says(&damage, &first) && says(&damage, &last), "{damage:?}");
+    let tape = Tape::load(&files[0], &TapeOptions::as_it_arrived()).unwrap();
+    assert!(
+        says(&tape.damage, &first) && says(&tape.damage, &last),
+        "{:?}",
+        tape.damage
+    );
+    let missing = (0..segments.files().len()).flat_map(|index| {
+        let problems = verify_segment(&segments, index).unwrap().problems;
+        problems
+            .into_iter()
+            .map(move |problem| (index, problem.kind, problem.text))
+    });
+    let missing: Vec<_> = missing.collect();
+    let kinds: Vec<_> = missing.iter().map(|(index, kind, _)| (*index, *kind)).collect();
+    let behind = segments.files().len() - 1;
+    assert_eq!(
+        kinds,
+        [(1, ProblemKind::MissingFile), (behind, ProblemKind::MissingFile)]
+    );
+    assert!(
+        missing[0].2.starts_with(&first) && missing[1].2.starts_with(&last),
+        "{missing:?}"
+    );
 }

@@ -49,6 +49,8 @@ pub enum ProblemKind {
     AfterEnd,
     /// There is no `end` line.
     NoEnd,
+    /// A file of a recording in several is not there.
+    MissingFile,
     /// A line has a type that this build does not know. No damage.
     UnknownType,
     /// An exchange was open when the recording was ended in order. No damage.

@@ -55,6 +55,7 @@ use self::http::HttpServer;
 use super::tape::{Tape, TapeError, TapeOptions};
 use crate::config::UpstreamConfig;
 use crate::limits::ResourceLimits;
+use crate::recording::Extent;
 use crate::session::observation::OWN_ERROR;
 use crate::tasks::{TaskFault, TaskKind, Tasks};
 
@@ -131,6 +132,8 @@ pub struct MockOptions {
     /// Bounds: `max_history_memory` for the recording, `max_connections`, `max_sessions`, `max_message_bytes`,
     /// `replay_buffer` and `replay_buffer_bytes` for a stream that can be resumed, `drain_timeout`.
     pub limits: ResourceLimits,
+    /// How much of a recording in several files it answers from.
+    pub extent: Extent,
 }
 
 /// A mock server could not be started.
@@ -189,6 +192,13 @@ impl MockServer {
     #[must_use]
     pub const fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// How much of a recording in several files it answers from; all of it unless told otherwise.
+    #[must_use]
+    pub const fn extent(mut self, extent: Extent) -> Self {
+        self.options.extent = extent;
         self
     }
 
@@ -272,7 +282,9 @@ impl MockServer {
     async fn load(self) -> Result<(Arc<Core>, Vec<String>), MockError> {
         let Self { path, options, .. } = self;
         let tasks = Tasks::within(&options.limits);
-        let taken = TapeOptions::as_the_client_saw_it().within(&options.limits);
+        let taken = TapeOptions::as_the_client_saw_it()
+            .within(&options.limits)
+            .reading(options.extent);
         let reading = {
             let path = path.clone();
             tasks.run_blocking(TaskKind::File, move || Tape::load(&path, &taken))

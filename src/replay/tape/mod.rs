@@ -37,7 +37,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use crate::limits::ResourceLimits;
-use crate::recording::{OpenRecordingError, RecordingReader};
+use crate::recording::{Extent, OpenRecordingError, RecordingReader, Segments};
 
 pub use model::{
     Tape, TapeCall, TapeCarrier, TapeEnd, TapeExchange, TapeFrame, TapeMessage, TapePart, TapeResponse,
@@ -63,6 +63,8 @@ pub struct TapeOptions {
     pub from_server: Taken,
     /// Bytes of bodies, lines and events that are kept at most; beyond, [`TapeError::TooLarge`].
     pub max_bytes: usize,
+    /// Whether the other files of a recording in several are read too.
+    pub extent: Extent,
 }
 
 impl TapeOptions {
@@ -72,6 +74,7 @@ impl TapeOptions {
             from_client: Taken::Arrived,
             from_server: Taken::Sent,
             max_bytes: ResourceLimits::default().max_history_memory,
+            extent: Extent::Whole,
         }
     }
 
@@ -89,6 +92,13 @@ impl TapeOptions {
     #[must_use]
     pub const fn within(mut self, limits: &ResourceLimits) -> Self {
         self.max_bytes = limits.max_history_memory;
+        self
+    }
+
+    /// With this much of a recording in several files.
+    #[must_use]
+    pub const fn reading(mut self, extent: Extent) -> Self {
+        self.extent = extent;
         self
     }
 }
@@ -114,14 +124,15 @@ pub enum TapeError {
 }
 
 impl Tape {
-    /// Reads the recording `path`. Blocks on the file system.
+    /// Reads the recording `path`, with all files of it unless the options say otherwise. Blocks on the file system.
     ///
     /// Broken lines, gaps and a torn tail are left out and told by [`Tape::damage`].
     ///
     /// # Errors
     /// [`TapeError`], which says what to do.
     pub fn load(path: &Path, options: &TapeOptions) -> Result<Self, TapeError> {
-        Self::read(RecordingReader::open(path)?, path, options)
+        let segments = Segments::of(path, options.extent)?;
+        Self::read(RecordingReader::open_segments(&segments)?, path, options)
     }
 
     /// Reads what `reader` still has to read; `path` is what errors call it.

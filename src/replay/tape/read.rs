@@ -31,9 +31,9 @@ pub(super) fn read<R: BufRead>(
     options: &TapeOptions,
 ) -> Result<Tape, TapeError> {
     let mut drafts = Drafts::new(options);
-    for record in reader.by_ref() {
+    while let Some(record) = reader.next() {
         match record {
-            Ok(record) => drafts.line(record.number, record.line),
+            Ok(record) => drafts.line(&|| reader.place(record.number), record.line),
             Err(error) => drafts.broken(&error),
         }
         if drafts.bytes > options.max_bytes {
@@ -44,8 +44,12 @@ pub(super) fn read<R: BufRead>(
         }
     }
     if let Some(torn) = reader.torn() {
-        drafts.damaged(format!("line {}: the last line is incomplete", torn.line));
+        drafts.damaged(format!(
+            "{}: the last line is incomplete",
+            reader.place(torn.line)
+        ));
     }
+    drafts.damage.splice(..0, reader.damage().iter().cloned());
     let created = reader.created();
     let is_redacted = reader.header().redacted;
     let (unpaired, damage) = drafts.finish();
@@ -118,21 +122,25 @@ impl<'a> Drafts<'a> {
         self.damaged(format!("{error}{cause}"));
     }
 
-    fn line(&mut self, number: u64, line: Line) {
-        self.order = number;
+    /// Takes a line; `place` names it.
+    fn line(&mut self, place: &dyn Fn() -> String, line: Line) {
+        self.order += 1;
         match line {
             Line::Session(line) => self.sessions.push(line),
             Line::Request(line) => self.request(line),
             Line::Response(line) => self.response(line),
-            Line::Frame(line) => self.frame(number, line),
+            Line::Frame(line) => self.frame(place, line),
             Line::Verdict(line) => {
+                let order = self.order;
                 let draft = self.draft(line.exchange, line.session);
-                draft.verdicts.push((number, line));
+                draft.verdicts.push((order, line));
             }
             Line::ExchangeEnd(line) => self.end(line),
             Line::Gap(gap) => self.damaged(format!(
-                "line {number}: {} records are missing, as {}",
-                gap.lost, gap.reason
+                "{}: {} records are missing, as {}",
+                place(),
+                gap.lost,
+                gap.reason
             )),
             Line::Header(_) | Line::SessionEnd(_) | Line::Rewrite(_) | Line::End(_) | Line::Unknown => {}
         }
@@ -190,15 +198,16 @@ impl<'a> Drafts<'a> {
         });
     }
 
-    fn frame(&mut self, number: u64, line: FrameLine) {
+    fn frame(&mut self, place: &dyn Fn() -> String, line: FrameLine) {
         if matches!(line.transport, Carrier::Tunnel | Carrier::Stderr) {
             return;
         }
         let size = line.text.as_ref().map_or(0, String::len) + line.base64.as_ref().map_or(0, Vec::len);
         self.bytes += size;
+        let order = self.order;
         let draft = self.draft(line.exchange, line.session);
-        if draft.frame(number, line) {
-            self.damaged(format!("line {number}: parts of its frame are missing before it"));
+        if draft.frame(order, line) {
+            self.damaged(format!("{}: parts of its frame are missing before it", place()));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What history knows of one HTTP exchange, shared by all rows that it carried.
 
+mod pack;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::clock::Timestamp;

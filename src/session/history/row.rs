@@ -1,5 +1,7 @@
 //! One row of history: what never changes of it, and the few things that do.
 
+pub(in crate::session::history) mod pack;
+
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::ids::MessageId;
+use crate::ids::{MessageId, ProxySessionId};
 use crate::resource::heap::{self, ARC_BYTES};
 
+use super::exchange::ExchangeRecord;
+use super::packed::{PackedRows, Rows, Unpacked};
 use super::row::Row;
 
 /// Rows in a full segment.
@@ -13,30 +15,93 @@ pub const SEGMENT_ROWS: usize = 256;
 const MAX_PENDING: usize = 4 * SEGMENT_ROWS;
 /// A segment with fewer rows is joined with its neighbour if both fit into one.
 const SMALL_SEGMENT: usize = SEGMENT_ROWS / 2;
+/// Full segments that are not packed, since answers and late messages still change them.
+const UNPACKED_SEGMENTS: usize = 8;
 
 /// Some rows in order, never empty, never changed.
 #[derive(Debug)]
-pub struct Segment {
-    rows: Box<[Arc<Row>]>,
+pub struct Segment(Form);
+
+#[derive(Debug)]
+enum Form {
+    Rows(Rows),
+    Packed(PackedRows),
 }
 
 impl Segment {
-    /// Its rows, oldest first.
-    pub fn rows(&self) -> &[Arc<Row>] {
-        &self.rows
+    /// Its rows, oldest first. Those of a large recording are made again from what is kept of them, which takes less than
+    /// a millisecond, unless they were looked at lately.
+    pub fn rows(&self) -> Arc<[Arc<Row>]> {
+        match &self.0 {
+            Form::Rows(rows) => Arc::clone(rows),
+            Form::Packed(packed) => packed.rows(),
+        }
+    }
+
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        match &self.0 {
+            Form::Rows(rows) => rows.len(),
+            Form::Packed(packed) => packed.len(),
+        }
+    }
+
+    /// The place of a row among them; `Err` with that of the first one behind it.
+    pub(super) fn place(&self, id: MessageId) -> Result<usize, usize> {
+        if let Form::Packed(packed) = &self.0
+            && packed.is_dense()
+        {
+            let place = id.get().checked_sub(packed.first().get()).ok_or(0_usize)?;
+            let place = usize::try_from(place).ok().filter(|place| *place < packed.len());
+            return place.ok_or(packed.len());
+        }
+        self.rows().binary_search_by_key(&id, |row| row.id())
+    }
+
+    /// The last of them.
+    pub(super) fn last(&self) -> Option<Arc<Row>> {
+        self.rows().last().cloned()
     }
 
     fn new(rows: Vec<Arc<Row>>) -> Option<Arc<Self>> {
-        (!rows.is_empty()).then(|| Arc::new(Self { rows: rows.into() }))
+        (!rows.is_empty()).then(|| Arc::new(Self(Form::Rows(rows.into()))))
     }
 
     pub(super) fn first(&self) -> Option<MessageId> {
-        self.rows.first().map(|row| row.id())
+        match &self.0 {
+            Form::Rows(rows) => rows.first().map(|row| row.id()),
+            Form::Packed(packed) => Some(packed.first()),
+        }
     }
 
     fn last_number(&self) -> u64 {
-        self.rows.last().map_or(0, |row| row.id().get())
+        match &self.0 {
+            Form::Rows(rows) => rows.last().map_or(0, |row| row.id().get()),
+            Form::Packed(packed) => packed.last().get(),
+        }
     }
+
+    fn without(&self, is_gone: impl Fn(&Arc<Row>) -> bool) -> Option<Arc<Self>> {
+        match &self.0 {
+            Form::Rows(rows) => Self::new(rows.iter().filter(|row| !is_gone(row)).cloned().collect()),
+            Form::Packed(packed) => Some(Arc::new(Self(Form::Packed(packed.without(is_gone))))),
+        }
+    }
+}
+
+/// Rows that were packed, or whose packed form went.
+#[derive(Debug)]
+pub(crate) struct PackedSegment {
+    /// The rows that are packed now; empty for those that went.
+    pub(crate) rows: Vec<Arc<Row>>,
+    /// How many they are.
+    pub(crate) count: u64,
+    /// The first and the last of them.
+    pub(crate) span: (MessageId, MessageId),
+    /// Exchanges that are held by them as they are.
+    pub(crate) open: Vec<Arc<ExchangeRecord>>,
+    /// Their sessions.
+    pub(crate) sessions: Vec<ProxySessionId>,
 }
 
 /// The rows as their one writer sees them.
@@ -46,6 +111,10 @@ pub(crate) struct Store {
     tail: Vec<Arc<Row>>,
     /// Numbers of evicted rows that still lie in their segments.
     pending: Vec<u64>,
+    /// Rows up to this number are packed, or were found not to be worth it.
+    packed_to: u64,
+    packed_bytes: usize,
+    unpacked: Unpacked,
 }
 
 impl Store {
@@ -58,6 +127,11 @@ impl Store {
             + heap::vector(&self.pending)
     }
 
+    /// Bytes of heap memory of packed rows.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        self.packed_bytes
+    }
+
     /// Appends a row; its id is above all others.
     pub(crate) fn push(&mut self, row: Arc<Row>) {
         self.tail.push(row);
@@ -65,6 +139,47 @@ impl Store {
             let full = std::mem::replace(&mut self.tail, Vec::with_capacity(SEGMENT_ROWS));
             self.sealed.extend(Segment::new(full));
         }
+    }
+
+    /// Packs the next segment that is old enough, but for its rows that are `is_live`. `None` if there is none.
+    pub(crate) fn pack_next(&mut self, is_live: impl Fn(&Row) -> bool) -> Option<PackedSegment> {
+        let last = self.sealed.len().checked_sub(UNPACKED_SEGMENTS + 1)?;
+        if self.sealed.get(last)?.last_number() <= self.packed_to {
+            return None;
+        }
+        self.clean_up();
+        let next = self
+            .sealed
+            .partition_point(|segment| segment.last_number() <= self.packed_to);
+        let segment = self.sealed.get_mut(next)?;
+        self.packed_to = segment.last_number();
+        let Form::Rows(rows) = &segment.0 else {
+            return None;
+        };
+        let packed = PackedRows::of(rows, is_live, &self.unpacked)?;
+        let is_packed = |row: &&Arc<Row>| !packed.live().iter().any(|live| Arc::ptr_eq(live, row));
+        let outcome = PackedSegment {
+            rows: rows.iter().filter(is_packed).cloned().collect(),
+            ..described(&packed)
+        };
+        self.packed_bytes += packed.heap_bytes();
+        *segment = Arc::new(Segment(Form::Packed(packed)));
+        Some(outcome)
+    }
+
+    /// Lets the oldest packed rows go. `None` if there are none.
+    pub(crate) fn drop_packed(&mut self) -> Option<PackedSegment> {
+        let is_packed = |segment: &Arc<Segment>| matches!(segment.0, Form::Packed(_));
+        let place = self.sealed.iter().position(is_packed)?;
+        let segment = self.sealed.remove(place);
+        let Form::Packed(packed) = &segment.0 else {
+            return None;
+        };
+        if let Some(live) = Segment::new(packed.live().to_vec()) {
+            self.sealed.insert(place, live);
+        }
+        self.packed_bytes = self.packed_bytes.saturating_sub(packed.heap_bytes());
+        Some(described(packed))
     }
 
     /// Takes a row out. Its place is cleaned up later, with others.
@@ -99,7 +214,7 @@ impl Store {
             let is_touched = here > next;
             next = here;
             let segment = if is_touched {
-                Segment::new(segment.rows.iter().filter(|row| !is_gone(row)).cloned().collect())
+                segment.without(is_gone)
             } else {
                 Some(segment)
             };
@@ -114,15 +229,25 @@ impl Store {
     }
 }
 
-fn append(kept: &mut Vec<Arc<Segment>>, segment: Arc<Segment>) {
-    let is_joinable = |last: &Arc<Segment>| {
-        last.rows.len().min(segment.rows.len()) < SMALL_SEGMENT
-            && last.rows.len() + segment.rows.len() <= SEGMENT_ROWS
-    };
-    match kept.pop_if(|last| is_joinable(last)) {
-        Some(last) => kept.extend(Segment::new(
-            last.rows.iter().chain(&segment.rows).cloned().collect(),
-        )),
-        None => kept.push(segment),
+fn described(packed: &PackedRows) -> PackedSegment {
+    PackedSegment {
+        rows: Vec::new(),
+        count: packed.packed_len() as u64,
+        span: packed.span(),
+        open: packed.open_exchanges().to_vec(),
+        sessions: packed.sessions().collect(),
     }
+}
+
+fn append(kept: &mut Vec<Arc<Segment>>, segment: Arc<Segment>) {
+    if let (Some(Form::Rows(last)), Form::Rows(rows)) = (kept.last().map(|last| &last.0), &segment.0)
+        && last.len().min(rows.len()) < SMALL_SEGMENT
+        && last.len() + rows.len() <= SEGMENT_ROWS
+    {
+        let joined = Segment::new(last.iter().chain(rows.iter()).cloned().collect());
+        kept.pop();
+        kept.extend(joined);
+        return;
+    }
+    kept.push(segment);
 }

@@ -102,6 +102,8 @@ pub(super) struct Shelves {
     pinned: IdMap<MessageId, (Owner, Arc<Row>)>,
     bytes: usize,
     fixed: usize,
+    /// Of rows that are on no shelf any more, since they are packed.
+    packed: usize,
     peak: usize,
     max_shelf: usize,
     max_bytes: usize,
@@ -118,6 +120,7 @@ impl Shelves {
             pinned: IdMap::default(),
             bytes: 0,
             fixed: 0,
+            packed: 0,
             peak: 0,
             max_shelf: limits.max_memory_per_session,
             max_bytes: limits.max_history_memory,
@@ -127,9 +130,56 @@ impl Shelves {
         }
     }
 
-    /// All bytes of history: what the owners hold and what is fixed.
+    /// All bytes of history: what the owners hold, what is packed and what is fixed.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.fixed
+        self.bytes + self.packed + self.fixed
+    }
+
+    /// Whether packed rows have to go.
+    pub(super) fn is_above_budget(&self) -> bool {
+        self.packed > 0 && self.bytes() > self.max_bytes
+    }
+
+    /// Notes what packed rows take.
+    pub(super) fn set_packed(&mut self, bytes: usize) {
+        self.packed = bytes;
+        self.peak = self.peak.max(self.bytes());
+    }
+
+    /// Takes rows, in order, off their shelves: they are packed, and cost what [`Shelves::set_packed`] says. `open` are
+    /// the exchanges that are held with them.
+    pub(super) fn pack(&mut self, rows: &[Arc<Row>], open: &[Arc<ExchangeRecord>]) {
+        let owner = |row: &Arc<Row>| Owner::of(row.session(), row.side());
+        let mut owners: Vec<Owner> = rows.iter().map(owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        for exchange in open {
+            let owner = exchange.charge.get().owner;
+            self.hold(owner.unwrap_or(Owner::Stray(exchange.side)), exchange);
+        }
+        for owner in owners {
+            for row in self.take_packed(owner, rows) {
+                self.shrink(owner, row.own_bytes(), row.body_bytes());
+                self.release(row.exchange());
+            }
+        }
+    }
+
+    fn take_packed(&mut self, owner: Owner, rows: &[Arc<Row>]) -> Vec<Arc<Row>> {
+        let (Some(held), Some(first), Some(last)) =
+            (self.by_owner.get_mut(&owner), rows.first(), rows.last())
+        else {
+            return Vec::new();
+        };
+        let start = held.rows.partition_point(|row| row.id() < first.id());
+        let end = held.rows.partition_point(|row| row.id() <= last.id());
+        let is_packed = |row: &Arc<Row>| rows.binary_search_by_key(&row.id(), |row| row.id()).is_ok();
+        let (packed, live): (Vec<_>, Vec<_>) = held.rows.drain(start..end).partition(is_packed);
+        for row in live.into_iter().rev() {
+            held.rows.insert(start, row);
+        }
+        held.stripped = held.stripped.min(start);
+        packed
     }
 
     /// Notes what history holds beside the shelves.
@@ -352,7 +402,7 @@ impl Shelves {
         let is_over = self.bytes_of(owner) > self.max_shelf;
         self.shelf_reached += u64::from(is_over);
         while self.bytes_of(owner) > self.max_shelf && self.give_up(owner) {}
-        let max = self.max_bytes.saturating_sub(self.fixed);
+        let max = self.max_bytes.saturating_sub(self.fixed + self.packed);
         let max = max.max(self.max_bytes / ROWS_SHARE);
         self.total_reached += u64::from(self.bytes > max);
         while self.bytes > max {

@@ -87,6 +87,12 @@ impl Calls {
         self.known.get(&call)?.open.as_ref()
     }
 
+    /// Whether the call of the row goes on, and the row is the last one of it so far.
+    pub(super) fn goes_on_behind(&self, row: &Row) -> bool {
+        let call = row.facts.call.and_then(|call| self.known.get(&call));
+        call.is_some_and(|known| known.open.is_some() && std::ptr::eq(known.last.as_ptr(), row))
+    }
+
     pub(super) fn last_row(&self, call: CallId) -> Option<Arc<Row>> {
         self.known.get(&call)?.last.upgrade()
     }

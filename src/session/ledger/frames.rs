@@ -410,7 +410,7 @@ impl Ledger {
             self.sessions.learnt(&before, &session.known());
             let rows: Vec<MessageId> = self.shelves.latest(session.id, LEARNT_ROWS).collect();
             for row in rows {
-                self.mark_row(row);
+                self.mark_row(row.get());
             }
             self.sessions.touch_row(session.id);
         }

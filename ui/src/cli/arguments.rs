@@ -19,7 +19,7 @@ use super::interchange_flags::{ExportArguments, ImportArguments};
 use super::limit_flags::LimitArguments;
 #[cfg(unix)]
 use super::paste::PasteFormat;
-use super::recording_flags::{ScrubArguments, VerifyArguments};
+use super::recording_flags::{ExtentArguments, ScrubArguments, VerifyArguments};
 use super::replay_flags::ReplayFlags;
 use super::values::{FileAge, FileSize, LogLevel, ThemeName};
 use crate::exec::ProxyPlace;
@@ -320,6 +320,8 @@ pub(super) struct OpenArguments {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     /// Show only messages that match; see docs/filters.md
     #[arg(
         long,
@@ -343,6 +345,8 @@ pub(super) struct ShowArguments {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     /// How a message is printed
     #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = "View")]
     pub(super) format: ShowFormat,

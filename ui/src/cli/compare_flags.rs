@@ -6,11 +6,12 @@ use clap::{Args, ValueEnum};
 use shadowcat::replay::compare::{CompareOptions, IgnorePath};
 
 use super::arguments::GeneralArguments;
+use super::recording_flags::ExtentArguments;
 
 const DIFF_HELP: &str = "\
 Calls are the same if their methods and parameters are, whatever their ids; see docs/compare.md.
 
-Exit codes: 0 nothing differs, 1 something does, 2 bad usage, or a file that cannot be compared, 3 a file could not be opened.";
+Exit codes: 0 nothing differs, 1 something does, 2 bad usage, or files that cannot be compared with each other, 3 a file cannot be opened as what it should be.";
 
 /// Two recordings, or two lists of tools.
 #[derive(Debug, Args)]
@@ -22,6 +23,8 @@ pub(super) struct DiffArguments {
     /// The same at another time, or of another server
     #[arg(value_name = "AFTER")]
     pub(super) after: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     #[command(flatten)]
     pub(super) compare: CompareArguments,
     /// How the result is printed

@@ -11,6 +11,7 @@ use shadowcat::config::UpstreamConfig;
 use shadowcat::config::forward::{HostPattern, ViaProxy};
 use shadowcat::intercept::filter::Filter;
 use shadowcat::outward::{OutwardConfig, StaticHeader};
+use shadowcat::recording::Extent;
 use shadowcat::replay::drive::{DEFAULT_TIMEOUT, DriveOptions, Target};
 
 use super::arguments::header_from_environment;
@@ -77,7 +78,13 @@ impl DriveArguments {
 
     /// What is to be done with `file`. The grammar asks for a server; without one, a command without a name cannot be
     /// started.
-    pub(super) fn job(self, file: PathBuf, speed: Option<f64>, format: Option<ReportFormat>) -> DriveJob {
+    pub(super) fn job(
+        self,
+        file: PathBuf,
+        extent: Extent,
+        speed: Option<f64>,
+        format: Option<ReportFormat>,
+    ) -> DriveJob {
         let only = Filter::parse(&self.only.0).unwrap_or_default();
         let options = DriveOptions {
             compare: self.compare.options(),
@@ -106,6 +113,7 @@ impl DriveArguments {
         };
         DriveJob {
             file,
+            extent,
             target,
             options,
             only,

@@ -6,11 +6,14 @@ use clap::{Args, ValueEnum};
 use shadowcat::interchange::ExportFormat;
 
 use super::arguments::GeneralArguments;
+use super::recording_flags::ExtentArguments;
 
 const EXPORT_HELP: &str = "\
 Secrets stay the tags that they are in the recording; see docs/export.md.
 
-Exit codes: 0 done, 2 bad usage, or no recording, 3 a file could not be opened or written.";
+A new file is compressed if its name ends in .zst.
+
+Exit codes: 0 done, 2 bad usage, 3 the recording cannot be opened or the file not be written.";
 
 /// A recording in another format.
 #[derive(Debug, Args)]
@@ -19,6 +22,8 @@ pub(super) struct ExportArguments {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     /// The format
     #[arg(long, value_name = "FORMAT")]
     pub(super) to: ExportChoice,
@@ -65,7 +70,7 @@ pub(super) struct ImportArguments {
     /// An HTTP Archive (HAR): of a browser, of mitmproxy, or of `export`
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// The new recording
+    /// The new recording, compressed if its name ends in .zst
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
     /// Write credentials and other secrets into the recording as they are

@@ -3,13 +3,31 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use shadowcat::recording::RedactPattern;
+use shadowcat::recording::{Extent, RedactPattern};
 
 use super::settings::Format;
 use crate::verify::VerifyJob;
 
+/// How much of a recording that was rotated is read.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct ExtentArguments {
+    /// Read only this file of a recording that goes on in others (NAME.2.jsonl, ...); otherwise all of them are read as one
+    #[arg(long)]
+    one_file: bool,
+}
+
+impl ExtentArguments {
+    pub(super) const fn extent(self) -> Extent {
+        if self.one_file {
+            Extent::OneFile
+        } else {
+            Extent::Whole
+        }
+    }
+}
+
 const VERIFY_HELP: &str = "\
-Every line is read. What is missing or broken is printed as FILE:LINE: WHAT; what is only remarkable, such as a line of a type that this \
+Every line is read, and of a recording in several files each of them, whichever is named. What is missing or broken is printed as FILE:LINE: WHAT; what is only remarkable, such as a line of a type that this \
 build does not know, is printed too and does not count.
 
 Exit codes: 0 all are whole, 1 one is damaged, 2 bad usage, 3 one cannot be opened as a recording.";
@@ -21,6 +39,8 @@ pub(super) struct VerifyArguments {
     /// The recordings; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    extent: ExtentArguments,
     /// How the result is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: OutputFormat,
@@ -39,6 +59,8 @@ pub(super) struct ScrubArguments {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     /// Where the copy goes: a new file, for its owner only [default: NAME.scrubbed.jsonl beside the recording]
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
@@ -63,6 +85,7 @@ impl From<VerifyArguments> for VerifyJob {
     fn from(arguments: VerifyArguments) -> Self {
         Self {
             files: arguments.files,
+            extent: arguments.extent.extent(),
             format: match arguments.format {
                 OutputFormat::Text => Format::Text,
                 OutputFormat::Json => Format::Json,

@@ -11,6 +11,7 @@ use shadowcat::replay::mock::{OnMiss, Pace};
 use super::arguments::{GeneralArguments, RecordArguments, TelemetryArguments, ViewArguments};
 use super::drive_flags::DriveArguments;
 use super::intercept_flags::InterceptArguments;
+use super::recording_flags::ExtentArguments;
 
 const AFTER_HELP: &str = "\
 With --listen the recording is a server over Streamable HTTP at /mcp and over HTTP+SSE at /sse, with a proxy in front of it that shows, \
@@ -30,6 +31,8 @@ pub(super) struct ReplayFlags {
     /// The recording
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) extent: ExtentArguments,
     /// Be the recorded server here; port 0 is a free one
     #[arg(long, value_name = "ADDR", group = "side", help_heading = "Server")]
     pub(super) listen: Option<ListenAddress>,

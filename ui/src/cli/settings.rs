@@ -8,7 +8,7 @@ use std::time::Duration;
 use shadowcat::config::{CommandServer, Config, ConfigError, ListenAddress, RecordConfig};
 use shadowcat::limits::{ResourceLimits, SetLimitError};
 use shadowcat::recording::redact::Redaction;
-use shadowcat::recording::{RecordingSettings, Rotation};
+use shadowcat::recording::{Extent, RecordingSettings, Rotation};
 use shadowcat::replay::MockServer;
 
 use super::arguments::{
@@ -88,10 +88,15 @@ pub(crate) enum Job {
     /// Be the server of a recording on standard input and output. Limits are still to be filled in.
     ReplayStdio { server: MockServer, format: Format },
     /// Browse a recording.
-    Open { file: PathBuf, screen: ScreenSettings },
+    Open {
+        file: PathBuf,
+        extent: Extent,
+        screen: ScreenSettings,
+    },
     /// Print a recording.
     Show {
         file: PathBuf,
+        extent: Extent,
         lines: Lines,
         has_bodies: bool,
     },
@@ -505,6 +510,7 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
         return drive(arguments);
     }
     let server = MockServer::from_recording(&arguments.file)
+        .extent(arguments.extent.extent())
         .pace(arguments.pace())
         .on_miss(arguments.on_miss.clone());
     let Some(listen) = arguments.listen else {
@@ -538,6 +544,7 @@ fn open(arguments: OpenArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(given, arguments.general)?;
     let job = Job::Open {
         file: arguments.file,
+        extent: arguments.extent.extent(),
         screen: screen(&arguments.screen, arguments.filter.0, &settings.layer),
     };
     Ok(settings.invocation(job))
@@ -551,6 +558,7 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(given, arguments.general)?;
     let job = Job::Show {
         file: arguments.file,
+        extent: arguments.extent.extent(),
         lines: Lines {
             format: match arguments.format {
                 ShowFormat::Text => Format::Text,
@@ -570,6 +578,7 @@ fn diff(arguments: DiffArguments) -> Result<Invocation, SettingsError> {
     let job = Job::Diff(DiffJob {
         before: arguments.before,
         after: arguments.after,
+        extent: arguments.extent.extent(),
         options: arguments.compare.options(),
         format,
     });
@@ -584,7 +593,8 @@ fn drive(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
         Some(HeadlessFormat::Json) => Some(ReportFormat::Json),
         Some(HeadlessFormat::Text) | None => Some(ReportFormat::Text),
     };
-    let job = arguments.drive.job(arguments.file, speed, format);
+    let extent = arguments.extent.extent();
+    let job = arguments.drive.job(arguments.file, extent, speed, format);
     Ok(settings.invocation(Job::Drive(Box::new(job))))
 }
 
@@ -592,6 +602,7 @@ fn export(arguments: ExportArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(Layer::default(), arguments.general)?;
     let job = Job::Export(ExportJob {
         file: arguments.file,
+        extent: arguments.extent.extent(),
         format: arguments.to.into(),
         output: arguments.output,
     });
@@ -661,6 +672,7 @@ fn scrub(arguments: ScrubArguments) -> Result<Invocation, SettingsError> {
     let settings = settings(given, general)?;
     let job = Job::Scrub(ScrubJob {
         file: arguments.file,
+        extent: arguments.extent.extent(),
         output: arguments.output,
         redact: recording_settings(&settings.layer).redact,
     });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shadowcat::limits::ResourceLimits;
-use shadowcat::recording::OpenRecordingError;
+use shadowcat::recording::{Extent, OpenRecordingError};
 use shadowcat::replay::compare::drift::{drift, tools_of};
 use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, tools_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
@@ -24,6 +24,7 @@ const MAX_LIST_BYTES: u64 = 64 << 20;
 pub(crate) struct DiffJob {
     pub(crate) before: PathBuf,
     pub(crate) after: PathBuf,
+    pub(crate) extent: Extent,
     pub(crate) options: CompareOptions,
     pub(crate) format: ReportFormat,
 }
@@ -50,8 +51,8 @@ enum DiffError {
 impl From<DiffError> for Failure {
     fn from(error: DiffError) -> Self {
         let code = match error {
-            DiffError::Read { .. } => CANNOT_OPEN,
-            _ => BAD_USAGE,
+            DiffError::Read { .. } | DiffError::Neither(_) | DiffError::Tape(_) => CANNOT_OPEN,
+            DiffError::NoTools(_) => BAD_USAGE,
         };
         Self::with_code(code, error)
     }
@@ -62,8 +63,8 @@ impl From<DiffError> for Failure {
 /// # Errors
 /// A file that cannot be opened or read, or is neither kind.
 pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
-    let before = open(&job.before, limits)?;
-    let after = open(&job.after, limits)?;
+    let before = open(&job.before, job.extent, limits)?;
+    let after = open(&job.after, job.extent, limits)?;
     let report = match (&before, &after) {
         (Side::Recording(one), Side::Recording(other)) => Some(compare_recordings(one, other, &job.options)),
         _ => None,
@@ -102,8 +103,8 @@ impl Side {
 }
 
 /// A recording is known by its first line; what has none may be a list.
-fn open(path: &Path, limits: &ResourceLimits) -> Result<Side, DiffError> {
-    let options = TapeOptions::as_it_arrived().within(limits);
+fn open(path: &Path, extent: Extent, limits: &ResourceLimits) -> Result<Side, DiffError> {
+    let options = TapeOptions::as_it_arrived().within(limits).reading(extent);
     match Tape::load(path, &options) {
         Ok(tape) => Ok(Side::Recording(Box::new(tape))),
         Err(TapeError::Open(OpenRecordingError::NotARecording { .. })) => list(path),

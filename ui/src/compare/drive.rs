@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::limits::ResourceLimits;
-use shadowcat::recording::OpenRecordingError;
+use shadowcat::recording::Extent;
 use shadowcat::replay::compare::Report;
 use shadowcat::replay::drive::{DriveError, DriveOptions, MissingSecret, Plan, Target, drive};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
@@ -24,6 +25,7 @@ use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
 #[derive(Debug)]
 pub(crate) struct DriveJob {
     pub(crate) file: PathBuf,
+    pub(crate) extent: Extent,
     pub(crate) target: Target,
     pub(crate) options: DriveOptions,
     pub(crate) only: Filter,
@@ -58,7 +60,7 @@ enum ReplayError {
 impl ReplayError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Tape(TapeError::Open(OpenRecordingError::Read { .. })) | Self::Drive(_) => CANNOT_OPEN,
+            Self::Tape(_) | Self::Drive(_) => CANNOT_OPEN,
             Self::Declined | Self::Stopped => crate::FAILED,
             _ => BAD_USAGE,
         }
@@ -86,7 +88,7 @@ fn missing_text(missing: &[MissingSecret]) -> String {
 /// # Errors
 /// What is wrong before anything is sent, and a target that cannot be reached at all.
 pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
-    let options = TapeOptions::as_it_arrived().within(limits);
+    let options = TapeOptions::as_it_arrived().within(limits).reading(job.extent);
     let tape = Tape::load(&job.file, &options).map_err(ReplayError::from)?;
     let plan = Plan::new(&tape, &job.only);
     if plan.is_empty() {
@@ -102,8 +104,7 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bo
     let is_same = report.is_same();
     if let Some(path) = &job.junit {
         let xml = junit::xml(&job.file.display().to_string(), &report);
-        let written =
-            std::fs::write(path, xml).with_context(|| format!("could not write {}", path.display()));
+        let written = write_report(path, &xml).with_context(|| format!("could not write {}", path.display()));
         written.map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     }
     let text = match job.format {
@@ -116,6 +117,20 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bo
         }
     };
     Ok((text, is_same))
+}
+
+/// Writes the file, and its folder; a report that was there is replaced, as those who read them expect. Nothing is left of
+/// one that could not be written to its end.
+fn write_report(path: &Path, xml: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = File::create(path)?;
+    file.write_all(xml.as_bytes()).inspect_err(|_| {
+        if let Err(error) = std::fs::remove_file(path) {
+            tracing::warn!(path = %path.display(), %error, "an unfinished file could not be removed");
+        }
+    })
 }
 
 fn check_secrets(job: &DriveJob, plan: &Plan) -> Result<(), ReplayError> {

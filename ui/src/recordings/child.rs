@@ -125,7 +125,7 @@ impl InFront {
 /// # Cancel safety
 /// A dropped future kills the child.
 pub(super) async fn check(path: &Path) -> Result<Checked, String> {
-    let words = ["verify", "--format", "json", "--"].map(OsStr::new);
+    let words = ["verify", "--one-file", "--format", "json", "--"].map(OsStr::new);
     let ran = run(words.into_iter().chain([path.as_os_str()])).await?;
     serde_json::from_slice(&ran.out).map_err(|_| ran.reason())
 }

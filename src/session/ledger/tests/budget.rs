@@ -55,7 +55,7 @@ fn one_message_cannot_take_more_than_its_share_of_a_session() {
     assert!(talk.row(3).has_body);
     let view = talk.view();
     assert_eq!(
-        view.body(view.find(message_id(3)).unwrap())
+        view.body(&view.find(message_id(3)).unwrap())
             .unwrap()
             .payload
             .len(),

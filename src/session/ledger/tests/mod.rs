@@ -1,4 +1,5 @@
 mod budget;
+mod packed;
 mod plain;
 mod rows;
 mod running;

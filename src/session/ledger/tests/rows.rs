@@ -25,7 +25,7 @@ fn each_member_of_a_batch_has_a_row_and_its_own_bytes() {
     );
     assert_eq!(rows[0].size, first.len() as u64);
     let view = talk.view();
-    let body = view.body(view.find(message_id(2)).unwrap()).unwrap();
+    let body = view.body(&view.find(message_id(2)).unwrap()).unwrap();
     assert_eq!(&body.payload[..], second.as_bytes());
     talk.respond(1, 200, None);
     talk.answers(1, &format!("[{}]", result(1)));
@@ -164,7 +164,7 @@ fn a_large_message_keeps_its_head_and_says_so() {
             .starts_with("cut for display: the first 256 of")
     );
     let view = talk.view();
-    let body = view.body(view.find(message_id(1)).unwrap()).unwrap();
+    let body = view.body(&view.find(message_id(1)).unwrap()).unwrap();
     assert_eq!(
         (body.payload.len(), body.is_cut, body.size),
         (256, true, row.size)
@@ -237,7 +237,7 @@ fn bodies_of_a_recording_stay_in_its_file() {
     }
     let view = in_file.view();
     let row = view.find(message_id(1)).unwrap();
-    assert_eq!(&view.body(row).unwrap().payload[..], b"frame at 77");
+    assert_eq!(&view.body(&row).unwrap().payload[..], b"frame at 77");
     assert!(in_memory.view().usage().bytes > view.usage().bytes + 19_000);
 }
 
