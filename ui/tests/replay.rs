@@ -79,6 +79,12 @@ fn a_recording_answers_and_each_request_is_a_line() {
     let found: Vec<&Value> = told.iter().map(|call| &call["found"]).collect();
     assert_eq!(found, ["same", "missed"]);
     assert_eq!(told[0]["recorded"]["exchange"], 3);
+    let at = told[0]["at"].as_str().unwrap();
+    assert!(at.starts_with("20") && at.ends_with('Z'), "{at}");
+    assert!(
+        ran.stderr.contains("clients of modern-http.jsonl use http://"),
+        "{ran:?}"
+    );
     assert!(
         told[1]["note"]
             .as_str()

@@ -110,16 +110,18 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Says everything, hears the answers, and compares them. `ended` gives the reason if the server ends the
-    /// conversation.
-    ///
-    /// # Errors
-    /// None: what fails becomes rows.
-    pub(super) async fn run(
+    /// Says everything, hears the answers, and compares them; what fails becomes rows.
+    pub(super) async fn run(self, input: impl AsyncRead + Unpin, output: impl AsyncWrite + Unpin) -> Told {
+        let said = self.say_all(input, output).await;
+        said.told(None)
+    }
+
+    /// Says everything and hears the answers. Dropped are input and output when it is done.
+    pub(super) async fn say_all(
         mut self,
         input: impl AsyncRead + Unpin,
         mut output: impl AsyncWrite + Unpin,
-    ) -> Told {
+    ) -> Said<'a> {
         let codec = AnyDelimiterCodec::new_with_max_length(
             b"\n".to_vec(),
             Vec::new(),
@@ -159,11 +161,7 @@ impl<'a> Talk<'a> {
                 () = sleep_until(deadline) => self.time_passed(),
             }
         }
-        Told {
-            has_ended_early: ended.is_some(),
-            unreachable: self.unreachable.take().filter(|_| !self.has_answered),
-            rows: self.rows(ended.as_deref()),
-        }
+        Said { talk: self, ended }
     }
 
     /// Takes every step whose turn it is.
@@ -508,6 +506,30 @@ impl<'a> Talk<'a> {
         rows.append(&mut self.extra);
         rows.extend(self.asks.rows(&self.plan.name));
         rows
+    }
+}
+
+/// A conversation that is over.
+pub(super) struct Said<'a> {
+    talk: Talk<'a>,
+    /// Why, if the server ended it.
+    ended: Option<String>,
+}
+
+impl Said<'_> {
+    /// Whether the server ended it.
+    pub(super) const fn has_ended_early(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What came of it. `why` is known better than from its pipes.
+    pub(super) fn told(mut self, why: Option<String>) -> Told {
+        let ended = self.ended.map(|ended| why.unwrap_or(ended));
+        Told {
+            has_ended_early: ended.is_some(),
+            unreachable: self.talk.unreachable.take().filter(|_| !self.talk.has_answered),
+            rows: self.talk.rows(ended.as_deref()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::codec::event::SseEvent;
 use crate::codec::rpc_id::RpcId;
 use crate::ids::ExchangeId;
 use crate::recording::format::RequestKind;
+use crate::replay::alike::TAG_START;
 use crate::replay::tape::{
     Tape, TapeCall, TapeCarrier, TapeExchange, TapeFrame, TapeMessage, TapePart, TapeSession,
 };
@@ -247,14 +248,11 @@ const OF_THE_MOMENT: [&str; 14] = [
     "upgrade",
 ];
 
-/// What a secret was replaced by in a recording begins so.
-pub(super) const SECRET_TAG: &str = "‹secret:";
-
 impl Shape {
     fn of(exchange: &TapeExchange, has_answer: bool) -> Option<Self> {
         let response = exchange.response.as_ref()?;
         let can_be_said = |(name, value): &&(String, String)| {
-            !OF_THE_MOMENT.contains(&name.to_ascii_lowercase().as_str()) && !value.contains(SECRET_TAG)
+            !OF_THE_MOMENT.contains(&name.to_ascii_lowercase().as_str()) && !value.contains(TAG_START)
         };
         let body = || {
             let frames = exchange.frames_of(Direction::ServerToClient);

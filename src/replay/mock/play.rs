@@ -197,7 +197,7 @@ fn is_same_answer(recorded: &[u8], heard: &[u8]) -> bool {
         }
         value
     };
-    super::likeness::is_same(&outcome(recorded), &outcome(heard))
+    crate::replay::alike::are_alike(&outcome(recorded), &outcome(heard))
 }
 
 /// An answer with an id as spelled.

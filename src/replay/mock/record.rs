@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
@@ -53,8 +53,8 @@ impl Found {
 pub struct MockCall {
     /// Counts up from 1.
     pub number: u64,
-    /// When it came.
-    #[serde(rename = "us")]
+    /// When it came; serialized as text, `2026-05-28T20:26:40.123456Z`.
+    #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
     /// The client's session: `S1`; empty for clients without sessions.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -74,6 +74,12 @@ pub struct MockCall {
     /// What is remarkable, in words: why there is no answer, what the nearest request is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    serializer.collect_str(&format_args!("{at:.6}"))
 }
 
 /// Where an answer comes from.

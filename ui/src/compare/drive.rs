@@ -49,7 +49,7 @@ enum ReplayError {
     Secrets(Vec<MissingSecret>),
     #[error("{0}; add --yes if they may be called, or choose others with --only")]
     Unasked(String),
-    #[error("nothing was sent")]
+    #[error("nothing was sent, since nobody agreed; --only leaves tools out, --yes agrees beforehand")]
     Declined,
     #[error("it was stopped before the end")]
     Stopped,
@@ -59,7 +59,7 @@ impl ReplayError {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Tape(TapeError::Open(OpenRecordingError::Read { .. })) | Self::Drive(_) => CANNOT_OPEN,
-            Self::Declined | Self::Stopped => crate::FAILED,
+            Self::Stopped => crate::FAILED,
             _ => BAD_USAGE,
         }
     }
