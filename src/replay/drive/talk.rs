@@ -14,7 +14,7 @@ use super::DriveOptions;
 use super::asks::Asks;
 use super::bind::Bindings;
 use super::message::{OwnFailure, failure_of_ours, fresh, status_of_task, with_id, with_request_id};
-use super::plan::{Act, SessionPlan};
+use super::plan::{Act, SessionPlan, Step};
 use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
@@ -45,6 +45,8 @@ pub(super) struct Talk<'a> {
     arrived: usize,
     /// The step that is to be taken next.
     next: usize,
+    /// What is said so far of a batch, which is one document.
+    batch: Option<Vec<Vec<u8>>>,
     /// Since when a cancellation waits, or everything is done.
     waiting_since: Option<Instant>,
     began: Instant,
@@ -100,6 +102,7 @@ impl<'a> Talk<'a> {
             open: BTreeSet::new(),
             arrived: 0,
             next: 0,
+            batch: None,
             waiting_since: None,
             began: Instant::now(),
             last_id: 0,
@@ -167,11 +170,13 @@ impl<'a> Talk<'a> {
     /// Takes every step whose turn it is.
     fn advance(&mut self) {
         while let Some(step) = self.plan.steps.get(self.next) {
-            // Anew for each step: a request that cannot be sent is settled at once, and nothing comes that would wake us.
-            self.count_arrived();
-            let is_ready = step.after_answers <= self.arrived;
-            if !is_ready || self.due(step.us) > Instant::now() || !self.has_heard_enough(&step.act) {
-                return;
+            let is_within = step.batch.is_some() && step.batch == self.batch_of_step_before();
+            if !is_within {
+                self.end_batch();
+                if !self.is_ready(step) {
+                    return;
+                }
+                self.batch = step.batch.map(|_| Vec::new());
             }
             self.waiting_since = None;
             self.next += 1;
@@ -184,6 +189,29 @@ impl<'a> Talk<'a> {
                 Act::Cancel { call, text, .. } => self.cancel(*call, text.as_deref()),
             }
         }
+        self.end_batch();
+    }
+
+    fn is_ready(&mut self, step: &Step) -> bool {
+        // Anew for each step: a request that cannot be sent is settled at once, and nothing comes that would wake us.
+        self.count_arrived();
+        step.after_answers <= self.arrived
+            && self.due(step.us) <= Instant::now()
+            && self.has_heard_enough(&step.act)
+    }
+
+    fn batch_of_step_before(&self) -> Option<(usize, usize)> {
+        self.plan.steps.get(self.next.checked_sub(1)?)?.batch
+    }
+
+    /// Says what was kept for one document.
+    fn end_batch(&mut self) {
+        let Some(batch) = self.batch.take().filter(|batch| !batch.is_empty()) else {
+            return;
+        };
+        self.outbox.extend_from_slice(b"[");
+        self.outbox.extend_from_slice(&batch.join(&b","[..]));
+        self.outbox.extend_from_slice(b"]\n");
     }
 
     fn count_arrived(&mut self) {
@@ -264,7 +292,11 @@ impl<'a> Talk<'a> {
     }
 
     fn say(&mut self, text: &[u8]) {
-        self.outbox.extend_from_slice(&crate::codec::json::compact(text));
+        let text = crate::codec::json::compact(text);
+        if let Some(batch) = &mut self.batch {
+            return batch.push(text);
+        }
+        self.outbox.extend_from_slice(&text);
         self.outbox.extend_from_slice(b"\n");
     }
 
