@@ -161,7 +161,11 @@ fn a_recording_survives_kill_9_under_live_streams_without_a_hole() {
                 .map(|count| count.load(Ordering::Acquire))
                 .collect::<Vec<_>>()
         };
-        wait_until(|| counts().iter().all(|count| *count > EVENTS * u64::from(round + 1)));
+        wait_until(|| {
+            counts()
+                .iter()
+                .all(|count| *count > EVENTS * u64::from(round + 1))
+        });
         // What has arrived is in the file soon, while more comes.
         let path = home.path().join(name);
         let before = counts();
