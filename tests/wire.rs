@@ -1,4 +1,4 @@
-//! With `--record-secrets` the frames of a recording are the bytes of the wire: HTTP+SSE and WebSockets. Commands behind
+//! With `--record-secrets` the frames of a recording are the bytes of the wire: HTTP+SSE and web sockets. Commands behind
 //! HTTP are in `tests/bridge`, HTTPS in `tests/intercept`, pipes in the tests of the program.
 
 #![expect(
@@ -50,8 +50,8 @@ async fn http_sse_is_recorded_byte_for_byte() {
         BODY.len()
     );
     // It reads the body, too, as long as it was sent.
-    let (mut poster, mut posted) = begin(&engine, &server, &post).await;
-    posted
+    let (mut poster, mut handler) = begin(&engine, &server, &post).await;
+    handler
         .send("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
         .await;
     assert!(poster.read_head().await.starts_with("HTTP/1.1 202 "));
