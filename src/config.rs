@@ -293,6 +293,8 @@ pub struct UpstreamConfig {
     pub headers: AddedHeaders,
     /// It is said to speak the older HTTP+SSE, which clients have to be told.
     pub speaks_sse: bool,
+    /// What is shown in the place of its host and URL, which nobody would know; such as the name of a recording.
+    pub shown_as: Option<String>,
 }
 
 impl UpstreamConfig {
@@ -330,14 +332,16 @@ impl UpstreamConfig {
         format!("{scheme}://{}{}", self.authority, self.path)
     }
 
-    /// The full URL as it can be shown: with `***` for the secrets in its query.
+    /// The full URL as it can be shown: with `***` for the secrets in its query, or [`Self::shown_as`].
     pub fn shown_url(&self) -> String {
-        hide_url_secrets(&self.url())
+        let shown = self.shown_as.clone();
+        shown.unwrap_or_else(|| hide_url_secrets(&self.url()))
     }
 
     /// What it is called on screen.
     pub fn label(&self) -> Arc<str> {
-        self.name.as_deref().unwrap_or(self.authority.as_str()).into()
+        let shown = self.shown_as.as_deref().unwrap_or(self.authority.as_str());
+        self.name.as_deref().unwrap_or(shown).into()
     }
 }
 
@@ -401,6 +405,7 @@ impl FromStr for UpstreamConfig {
             path,
             headers: AddedHeaders::default(),
             speaks_sse: false,
+            shown_as: None,
         })
     }
 }

@@ -2,7 +2,7 @@
 //
 //     SHADOWCAT_BIN=shadowcat-tui node --test mock-server.test.mjs
 //
-// With vitest it is the same but for the first import: `import { expect, test } from 'vitest'`.
+// With vitest it is the same but for the first import: `import { test } from 'vitest'`.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

@@ -1,5 +1,6 @@
 //! Recordings that are used as a peer: what is on them as conversations, a server made of one, a client made of one, and how two compare.
 
+mod alike;
 pub mod compare;
 pub mod drive;
 pub mod mock;

@@ -11,6 +11,8 @@ mod http_sse;
 mod legacy;
 mod modern;
 mod peer;
+#[path = "../support/recorded.rs"]
+mod recorded;
 #[path = "../sdk/mod.rs"]
 #[expect(dead_code, reason = "this program looks at less of it than another")]
 mod sdk;
@@ -18,3 +20,4 @@ mod sdks;
 mod stops;
 #[path = "../support/mod.rs"]
 mod support;
+mod wire;

@@ -9,6 +9,8 @@
     reason = "the helpers of this program are public to its parts only"
 )]
 
+#[path = "../support/recorded.rs"]
+mod recorded;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -17,6 +19,7 @@ mod certificates;
 mod peers;
 mod tunnels;
 mod via;
+mod wire;
 
 use bytes::Bytes;
 use http::Request;

@@ -15,6 +15,7 @@ mod again;
 mod clients;
 mod misses;
 mod peer;
+mod refusals;
 mod same;
 mod streams;
 

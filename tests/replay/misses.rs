@@ -123,8 +123,10 @@ async fn a_client_of_the_other_era_learns_it_in_the_words_of_the_protocol() {
     let heard = ask(&mut peer, "server/discover", meta).await;
     assert_eq!(
         (heard.status, &heard.answer["error"]["code"]),
-        (400, &json!(MISSED))
+        (400, &json!(-32601))
     );
+    assert_eq!(legacy.calls()[0].found, Found::Refused);
+    legacy.assert_no_misses();
 
     let modern = started("modern-http.jsonl", OnMiss::Error).await;
     let mut peer = Peer::Streamable(Streamable::new(modern.url()));

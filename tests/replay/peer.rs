@@ -89,6 +89,9 @@ impl Streamable {
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);
         }
+        for (name, value) in repeated(message) {
+            request = request.header(name, value);
+        }
         request.send().await.unwrap()
     }
 
@@ -111,6 +114,11 @@ impl Streamable {
 
     async fn ask(&mut self, request: &Value, answers: Answers<'_>) -> Heard {
         let response = self.post(request).await;
+        self.heard(response, answers).await
+    }
+
+    /// What came of a request that was posted already.
+    pub(crate) async fn heard(&mut self, response: reqwest::Response, answers: Answers<'_>) -> Heard {
         let mut heard = Heard {
             status: response.status().as_u16(),
             ..Heard::default()
@@ -143,6 +151,27 @@ impl Streamable {
         }
         heard
     }
+}
+
+/// What a client of 2026-07-28 repeats in its headers.
+fn repeated(message: &Value) -> Vec<(&'static str, String)> {
+    let params = &message["params"];
+    let Some(revision) = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str() else {
+        return Vec::new();
+    };
+    let method = message["method"].as_str().unwrap_or_default();
+    let mut fields = vec![
+        ("mcp-protocol-version", revision.to_owned()),
+        ("mcp-method", method.to_owned()),
+    ];
+    let named = ["tools/call", "prompts/get", "resources/read", "tasks/get"];
+    let name = ["name", "uri", "taskId"]
+        .iter()
+        .find_map(|key| params[key].as_str());
+    if let Some(name) = name.filter(|_| named.contains(&method)) {
+        fields.push(("mcp-name", name.to_owned()));
+    }
+    fields
 }
 
 /// One event.

@@ -131,6 +131,8 @@ fn clients_of(upstream: &UpstreamRow) -> Safe {
         .unwrap_or_default();
     // Arguments of a command may be secrets, and this line ends up in logs.
     let instead = match kind {
+        // A recording, which has no URL.
+        ServerKind::Http if url == name => String::new(),
         ServerKind::Http => format!(" in place of {url}"),
         ServerKind::Command => " for a command that is started here".to_owned(),
     };

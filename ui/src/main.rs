@@ -476,7 +476,7 @@ fn replay(job: ReplayJob) -> Result<(), Failure> {
         View::Headless(None) => Told::Nowhere,
     };
     let replay = Replay::start(server, told)?;
-    let engine = Engine::start(replay.upstream_of(config)?)?;
+    let engine = Engine::start(replay.upstream_of(config, &file)?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), addresses = ?engine.addresses(), "replaying");
     let outcome = match view {
         View::Screen(screen) => on_screen(engine, screen, || replay.stop()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use shadowcat::config::{Config, ConfigError};
+use shadowcat::config::{Config, ConfigError, UpstreamConfig};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
@@ -93,13 +93,18 @@ impl Replay {
         Ok(Self { runtime, tasks, mock })
     }
 
-    /// `config` with the mock server as the one upstream.
+    /// `config` with the mock server as the one upstream, which is called as its recording `file`.
     ///
     /// # Errors
     /// [`ReplayError`] if its URL cannot be an upstream.
-    pub(crate) fn upstream_of(&self, config: Config) -> Result<Config, ReplayError> {
+    pub(crate) fn upstream_of(&self, config: Config, file: &Path) -> Result<Config, ReplayError> {
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        let upstream = UpstreamConfig {
+            shown_as: Some(name.to_string_lossy().into_owned()),
+            ..self.mock.url().parse()?
+        };
         Ok(Config {
-            upstreams: vec![self.mock.url().parse()?],
+            upstreams: vec![upstream],
             ..config
         })
     }

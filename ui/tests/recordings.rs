@@ -210,6 +210,91 @@ fn with_secrets_the_lines_of_a_wrapped_command_are_recorded_byte_for_byte() {
     assert_eq!(errors, output.stderr);
 }
 
+/// A server that answers each request over Streamable HTTP in plain JSON, and what was posted to it.
+#[cfg(unix)]
+fn answering() -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let posted = std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default();
+    let kept = std::sync::Arc::clone(&posted);
+    let serve = move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let (method, body) = read_request(&mut connection);
+            let id = serde_json::from_str::<serde_json::Value>(&body).unwrap_or_default()["id"].clone();
+            let result = format!(
+                "{{\"jsonrpc\":\"2.0\", \"id\":{id},\"result\":{{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{{}},\"serverInfo\":{{\"name\":\"s\",\"version\":\"1\"}},\"access_token\":\"s3cr3t-9\"}}}}"
+            );
+            let (status, kind, answer) = match (method.as_str(), id.is_null()) {
+                ("POST", false) => (
+                    "200 OK",
+                    "Content-Type: application/json\r\nMcp-Session-Id: s3cr3t-8\r\n",
+                    result,
+                ),
+                ("POST", true) => ("202 Accepted", "", String::new()),
+                _ => ("405 Method Not Allowed", "", String::new()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\n{kind}Connection: close\r\nContent-Length: {}\r\n\r\n",
+                answer.len()
+            );
+            connection.write_all((head + &answer).as_bytes()).unwrap();
+            if !body.is_empty() {
+                kept.lock().unwrap().push(body);
+            }
+        }
+    };
+    std::thread::Builder::new().spawn(serve).unwrap();
+    (url, posted)
+}
+
+#[cfg(unix)]
+fn read_request(connection: &mut TcpStream) -> (String, String) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        connection.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse().unwrap())
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    connection.read_exact(&mut body).unwrap();
+    let method = head.split(' ').next().unwrap().to_owned();
+    (method, String::from_utf8(body).unwrap())
+}
+
+#[cfg(unix)]
+#[test]
+fn with_secrets_the_lines_in_front_of_an_http_server_are_recorded_byte_for_byte() {
+    let home = Home::new();
+    let (url, posted) = answering();
+    let mut command = home.command(&["wrap", "--record=o.jsonl", "--record-secrets", "--upstream", &url]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let lines = [
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0", "id":1,"method":"tools/call","params":{"name":"login","arguments":{"password":"s3cr3t-7"}}}"#,
+    ];
+    let sent = lines.map(|line| format!("{line}\n")).concat();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(sent.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(*posted.lock().unwrap(), lines);
+    let came = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(came.matches("s3cr3t-9").count(), 2, "{came}");
+    let path = home.path().join("o.jsonl");
+    let up = bytes_of(&path, Carrier::Stdio, Direction::ClientToServer);
+    let down = bytes_of(&path, Carrier::Stdio, Direction::ServerToClient);
+    assert_eq!(String::from_utf8(up).unwrap(), sent);
+    assert_eq!(String::from_utf8(down).unwrap(), came);
+}
+
 #[cfg(unix)]
 #[test]
 fn of_a_tunnel_that_nobody_looks_into_the_recording_counts_the_bytes() {

@@ -152,6 +152,26 @@ fn a_recording_is_served_at_the_address_shown_and_ends_with_its_key_and_with_the
 }
 
 #[test]
+fn a_recording_is_sent_to_a_live_server_and_what_comes_back_is_compared() {
+    let home = home_with(&["legacy-http.jsonl"]);
+    let mut tui = on_the_screen(command(home.path(), &["--listen", "127.0.0.1:0"]));
+    // A server that answers as it did: the recording itself.
+    tui.press("r");
+    tui.wait_for("the address", PATIENCE, |text| address(text).is_some());
+    let url = format!("http://{}/mcp", address(&tui.text()).unwrap());
+    tui.press(&format!(":replay-to {url}\r"));
+    tui.wait_for("what has to be agreed to", PATIENCE, |text| {
+        text.contains("without-secrets")
+    });
+    tui.press(&format!(":replay-to {url} yes without-secrets\r"));
+    tui.wait_for("the rows", PATIENCE, |text| {
+        text.contains("tools/call echo") && text.contains("10 calls: 10 same")
+    });
+    tui.press("Q");
+    assert_eq!(tui.finish(PATIENCE).exit_code(), 0);
+}
+
+#[test]
 fn an_opened_recording_is_played_to_its_end() {
     let home = home_with(&["legacy-http.jsonl"]);
     let open = ["open", "recordings/legacy-http.jsonl"];

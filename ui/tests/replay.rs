@@ -45,7 +45,7 @@ fn call(address: &str, name: &str, arguments: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n",
+         MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {name}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     socket.write_all((head + &body).as_bytes()).unwrap();
@@ -79,6 +79,12 @@ fn a_recording_answers_and_each_request_is_a_line() {
     let found: Vec<&Value> = told.iter().map(|call| &call["found"]).collect();
     assert_eq!(found, ["same", "missed"]);
     assert_eq!(told[0]["recorded"]["exchange"], 3);
+    let at = told[0]["at"].as_str().unwrap();
+    assert!(at.starts_with("20") && at.ends_with('Z'), "{at}");
+    assert!(
+        ran.stderr.contains("clients of modern-http.jsonl use http://"),
+        "{ran:?}"
+    );
     assert!(
         told[1]["note"]
             .as_str()

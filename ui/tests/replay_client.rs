@@ -258,10 +258,28 @@ fn a_server_that_ends_early_is_told_with_its_last_words() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
         ran.stdout
-            .contains("missing  F1  initialize\n           (the server ended the connection)"),
+            .contains("missing  F1  initialize\n           (the command ended by itself)"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("the server said: no database"), "{ran:?}");
+    let ran = home.run(&["replay", RECORDING, "--yes", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("missing  F1  initialize\n           (the command ended: exit code 3)"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_flag_of_the_recording_as_a_server_is_refused_for_one_that_is_the_client() {
+    let home = recorded();
+    let more = ["--latency", "1s", "--", "sh", "server.sh"];
+    let ran = home.run(&[&["replay", RECORDING, "--yes"], &more[..]].concat());
+    ran.refused(
+        2,
+        &["--latency has no effect with a COMMAND", "--listen or --stdio"],
+    );
 }
 
 #[test]

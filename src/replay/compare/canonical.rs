@@ -7,12 +7,10 @@ use regex::Regex;
 use super::ignore::{At, IgnorePath};
 use crate::codec::json::{elements, members, string_value};
 use crate::intercept::edit::MAX_NESTING;
+use crate::replay::alike::SECRET_MASK;
 
 /// What stands for a value that is another one each time.
 const ANY: &str = "\"‹any›\"";
-
-/// What stands for a secret, whichever tag it had.
-pub(super) const SECRET_MASK: &str = "‹secret›";
 
 /// How a message is written.
 pub(super) struct Task<'a> {

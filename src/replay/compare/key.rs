@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
-use super::canonical::{Canonical, SECRET_MASK, Task};
-use super::fits;
+use super::canonical::{Canonical, Task};
 use super::ignore::IgnorePath;
+use crate::replay::alike::{SECRET_MASK, are_alike};
 
 /// Most comparisons of calls that have no partner, for those with secrets in them; the rest stays alone.
 const MAX_TRIES: usize = 1 << 22;
@@ -87,25 +87,6 @@ fn pair_hidden(
     }
     let taken: HashSet<usize> = pairs.iter().filter_map(|(_, partner)| *partner).collect();
     left.retain(|index| !taken.contains(index));
-}
-
-/// Whether two values are equal where neither hides a secret.
-fn are_alike(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Object(one), Value::Object(other)) => {
-            let is_alike =
-                |(key, value): (&String, &Value)| other.get(key).is_some_and(|other| are_alike(value, other));
-            one.len() == other.len() && one.iter().all(is_alike)
-        }
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_alike(one, other))
-        }
-        (Value::String(one), Value::String(other)) => one == other || fits(one, other) || fits(other, one),
-        (Value::String(text), Value::Number(_)) | (Value::Number(_), Value::String(text)) => {
-            text == SECRET_MASK
-        }
-        _ => one == other,
-    }
 }
 
 #[cfg(test)]

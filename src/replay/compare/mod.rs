@@ -17,7 +17,8 @@ pub use report::{Outcome, Report, Row, RowDifference};
 use crate::codec::json::{PathStep, find_path};
 use crate::intercept::edit::{Difference, DifferenceKind, diff};
 
-use canonical::{Canonical, SECRET_MASK, Task};
+use super::alike::{fits, is_one_tag};
+use canonical::{Canonical, Task};
 
 /// Most differences that a row lists; the rest is counted.
 pub const MAX_LISTED: usize = 20;
@@ -116,32 +117,8 @@ fn is_hidden_secret(difference: &Difference) -> bool {
     else {
         return false;
     };
-    fits(before, after) || fits(after, before)
-}
-
-/// Whether `text` is `pattern` with something in the place of each secret.
-fn fits(pattern: &str, text: &str) -> bool {
-    if !pattern.contains(SECRET_MASK) {
-        return false;
-    }
-    if pattern.trim_matches('"') == SECRET_MASK {
-        return true;
-    }
-    let mut parts = pattern.split(SECRET_MASK);
-    let Some(mut rest) = parts.next().and_then(|head| text.strip_prefix(head)) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((tail, between)) = parts.split_last() else {
-        return false;
-    };
-    for part in between {
-        let Some((_, after)) = rest.split_once(part) else {
-            return false;
-        };
-        rest = after;
-    }
-    rest.ends_with(tail)
+    let hides = |one: &str, other: &str| is_one_tag(one.trim_matches('"')) || fits(one, other);
+    hides(before, after) || hides(after, before)
 }
 
 /// The text at a path of names, decoded; `None` if there is no text.

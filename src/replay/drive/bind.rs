@@ -4,16 +4,12 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::codec::json::{elements, members, string_value};
+use crate::replay::alike::{TAG_END, TAG_START};
 
 /// Deeper is not looked for handles.
 const MAX_DEPTH: usize = 64;
 /// Most handles that are remembered; further ones stay as they were recorded.
 const MAX_HANDLES: usize = 65_536;
-
-/// The start of a tag that stands for a secret.
-pub(super) const TAG_START: &str = "\u{2039}secret:";
-/// Its end.
-pub(super) const TAG_END: char = '\u{203a}';
 
 /// Recorded handles and what they are now.
 #[derive(Debug, Default)]

@@ -16,14 +16,10 @@ use crate::session::describe::error_code;
 use crate::session::observation::CallRole;
 use crate::session::pairing::subject;
 use crate::snapshot::{Direction, EndKind, Era};
+use crate::transport::bridge::agreement::HEADER_MISMATCH;
 
 /// The revision of a handshake that a recording lacks and does not name either.
 const USUAL_REVISION: &str = "2025-06-18";
-
-/// The error of a modern server whose client's headers and body differ.
-///
-/// Source: MCP 2026-07-28, Transports, "Standard request headers".
-const HEADER_MISMATCH: i64 = -32_020;
 
 /// The client side of a recording, ready to be sent.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +52,8 @@ pub(super) struct Step {
     pub(super) act: Act,
     /// How many of the answers in [`SessionPlan::answer_order`] had come before.
     pub(super) after_answers: usize,
+    /// Steps that follow each other with the same batch were said in one document: exchange and frame.
+    pub(super) batch: Option<(usize, usize)>,
 }
 
 #[derive(Debug, Clone)]
@@ -283,6 +281,7 @@ impl<'a> Draft<'a> {
                 us,
                 act,
                 after_answers,
+                batch: None,
             });
         }
     }
@@ -302,10 +301,13 @@ impl<'a> Draft<'a> {
                 _ => None,
             };
             if let Some(act) = act {
+                let frame = self.session.frame_of(message);
+                let is_batch = frame.payload.trim_ascii_start().starts_with(b"[");
                 self.plan.steps.push(Step {
                     us: message.us,
                     act,
                     after_answers: self.plan.answer_order.len(),
+                    batch: is_batch.then_some((message.exchange, message.frame)),
                 });
             }
         }
@@ -363,6 +365,7 @@ impl<'a> Draft<'a> {
                     us,
                     act,
                     after_answers,
+                    batch: None,
                 },
             );
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::bind::{TAG_END, TAG_START, each_named_string, tags};
+use super::bind::{each_named_string, tags};
 use super::plan::{Act, Plan, SessionPlan};
+use crate::replay::alike::{TAG_END, TAG_START};
 
 /// Head fields that each connection makes for itself.
 const OF_THE_CONNECTION: [&str; 3] = ["mcp-session-id", "referer", "origin"];

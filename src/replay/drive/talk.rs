@@ -14,7 +14,7 @@ use super::DriveOptions;
 use super::asks::Asks;
 use super::bind::Bindings;
 use super::message::{OwnFailure, failure_of_ours, fresh, status_of_task, with_id, with_request_id};
-use super::plan::{Act, SessionPlan};
+use super::plan::{Act, SessionPlan, Step};
 use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
@@ -45,6 +45,8 @@ pub(super) struct Talk<'a> {
     arrived: usize,
     /// The step that is to be taken next.
     next: usize,
+    /// What is said so far of a batch, which is one document.
+    batch: Option<Vec<Vec<u8>>>,
     /// Since when a cancellation waits, or everything is done.
     waiting_since: Option<Instant>,
     began: Instant,
@@ -100,6 +102,7 @@ impl<'a> Talk<'a> {
             open: BTreeSet::new(),
             arrived: 0,
             next: 0,
+            batch: None,
             waiting_since: None,
             began: Instant::now(),
             last_id: 0,
@@ -110,16 +113,18 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Says everything, hears the answers, and compares them. `ended` gives the reason if the server ends the
-    /// conversation.
-    ///
-    /// # Errors
-    /// None: what fails becomes rows.
-    pub(super) async fn run(
+    /// Says everything, hears the answers, and compares them; what fails becomes rows.
+    pub(super) async fn run(self, input: impl AsyncRead + Unpin, output: impl AsyncWrite + Unpin) -> Told {
+        let said = self.say_all(input, output).await;
+        said.told(None)
+    }
+
+    /// Says everything and hears the answers. Dropped are input and output when it is done.
+    pub(super) async fn say_all(
         mut self,
         input: impl AsyncRead + Unpin,
         mut output: impl AsyncWrite + Unpin,
-    ) -> Told {
+    ) -> Said<'a> {
         let codec = AnyDelimiterCodec::new_with_max_length(
             b"\n".to_vec(),
             Vec::new(),
@@ -159,21 +164,19 @@ impl<'a> Talk<'a> {
                 () = sleep_until(deadline) => self.time_passed(),
             }
         }
-        Told {
-            has_ended_early: ended.is_some(),
-            unreachable: self.unreachable.take().filter(|_| !self.has_answered),
-            rows: self.rows(ended.as_deref()),
-        }
+        Said { talk: self, ended }
     }
 
     /// Takes every step whose turn it is.
     fn advance(&mut self) {
         while let Some(step) = self.plan.steps.get(self.next) {
-            // Anew for each step: a request that cannot be sent is settled at once, and nothing comes that would wake us.
-            self.count_arrived();
-            let is_ready = step.after_answers <= self.arrived;
-            if !is_ready || self.due(step.us) > Instant::now() || !self.has_heard_enough(&step.act) {
-                return;
+            let is_within = step.batch.is_some() && step.batch == self.batch_of_step_before();
+            if !is_within {
+                self.end_batch();
+                if !self.is_ready(step) {
+                    return;
+                }
+                self.batch = step.batch.map(|_| Vec::new());
             }
             self.waiting_since = None;
             self.next += 1;
@@ -186,6 +189,29 @@ impl<'a> Talk<'a> {
                 Act::Cancel { call, text, .. } => self.cancel(*call, text.as_deref()),
             }
         }
+        self.end_batch();
+    }
+
+    fn is_ready(&mut self, step: &Step) -> bool {
+        // Anew for each step: a request that cannot be sent is settled at once, and nothing comes that would wake us.
+        self.count_arrived();
+        step.after_answers <= self.arrived
+            && self.due(step.us) <= Instant::now()
+            && self.has_heard_enough(&step.act)
+    }
+
+    fn batch_of_step_before(&self) -> Option<(usize, usize)> {
+        self.plan.steps.get(self.next.checked_sub(1)?)?.batch
+    }
+
+    /// Says what was kept for one document.
+    fn end_batch(&mut self) {
+        let Some(batch) = self.batch.take().filter(|batch| !batch.is_empty()) else {
+            return;
+        };
+        self.outbox.extend_from_slice(b"[");
+        self.outbox.extend_from_slice(&batch.join(&b","[..]));
+        self.outbox.extend_from_slice(b"]\n");
     }
 
     fn count_arrived(&mut self) {
@@ -266,7 +292,11 @@ impl<'a> Talk<'a> {
     }
 
     fn say(&mut self, text: &[u8]) {
-        self.outbox.extend_from_slice(&crate::codec::json::compact(text));
+        let text = crate::codec::json::compact(text);
+        if let Some(batch) = &mut self.batch {
+            return batch.push(text);
+        }
+        self.outbox.extend_from_slice(&text);
         self.outbox.extend_from_slice(b"\n");
     }
 
@@ -508,6 +538,30 @@ impl<'a> Talk<'a> {
         rows.append(&mut self.extra);
         rows.extend(self.asks.rows(&self.plan.name));
         rows
+    }
+}
+
+/// A conversation that is over.
+pub(super) struct Said<'a> {
+    talk: Talk<'a>,
+    /// Why, if the server ended it.
+    ended: Option<String>,
+}
+
+impl Said<'_> {
+    /// Whether the server ended it.
+    pub(super) const fn has_ended_early(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What came of it. `why` is known better than from its pipes.
+    pub(super) fn told(mut self, why: Option<String>) -> Told {
+        let ended = self.ended.map(|ended| why.unwrap_or(ended));
+        Told {
+            has_ended_early: ended.is_some(),
+            unreachable: self.talk.unreachable.take().filter(|_| !self.talk.has_answered),
+            rows: self.talk.rows(ended.as_deref()),
+        }
     }
 }
 

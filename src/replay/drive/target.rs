@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::DriveOptions;
 use super::plan::SessionPlan;
 use super::talk::{Talk, Told};
-use crate::child::{ChildProcess, CommandConfig, EndGraces, StartChildError};
+use crate::child::{ChildEnd, ChildProcess, CommandConfig, EndGraces, StartChildError};
 use crate::outward::{self, OutwardConfig, OutwardEnd, OutwardError, StaticHeader};
 use crate::replay::compare::Row;
 
@@ -23,6 +23,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const MAX_NOTES: usize = 10;
 /// Longest of these, in bytes.
 const MAX_NOTE_BYTES: u64 = 4096;
+/// How long after its pipes a command ends that does so by itself.
+const OWN_END: Duration = Duration::from_millis(300);
 /// How long a command may take to end.
 const GRACES: EndGraces = EndGraces {
     after_end_of_input: Duration::from_secs(2),
@@ -138,7 +140,7 @@ async fn over_http(
 fn own_headers(plan: &SessionPlan, config: &OutwardConfig) -> Vec<StaticHeader> {
     let is_own = |name: &str| name.starts_with("x-") && !name.starts_with("x-forwarded-");
     let fields = plan.fields.iter().filter(|(name, value)| {
-        is_own(name) && !value.contains(super::bind::TAG_START) && !config.headers.contains_key(name)
+        is_own(name) && !value.contains(crate::replay::alike::TAG_START) && !config.headers.contains_key(name)
     });
     fields
         .filter_map(|(name, value)| StaticHeader::new(name, value).ok())
@@ -153,11 +155,25 @@ async fn with_command(
     let (mut process, pipes) = ChildProcess::start(config)?;
     let talking = async {
         // Dropping the pipes is what tells the command to end.
-        let told = Talk::new(plan, options).run(pipes.output, pipes.input).await;
+        let said = Talk::new(plan, options).say_all(pipes.output, pipes.input).await;
+        let why = if said.has_ended_early() {
+            own_end(&mut process).await
+        } else {
+            None
+        };
         process.end(GRACES).await;
-        told
+        said.told(why)
     };
     Ok(tokio::join!(talking, last_lines(pipes.errors)))
+}
+
+/// How a command ended that was not told to; that a pipe broke says less. `None` if it runs on without its pipes.
+async fn own_end(process: &mut ChildProcess) -> Option<String> {
+    let ended = tokio::time::timeout(OWN_END, process.ended()).await.ok()?;
+    Some(match ended {
+        ChildEnd::Code(0) => "the command ended by itself".to_owned(),
+        ended => format!("the command ended: {ended}"),
+    })
 }
 
 /// The last lines of what is not messages, until its end.

@@ -177,6 +177,51 @@ async fn the_same_server_gives_the_same_and_another_one_a_changed_row() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_is_sent_as_the_batch_that_it_was() {
+    let mut lines = handshake();
+    let progress = json!({"jsonrpc": "2.0", "method": "notifications/roots/list_changed"});
+    let batch = json!([
+        call(1, "a", &json!({"x": 1})).1,
+        progress,
+        call(2, "b", &json!({"x": 2})).1
+    ]);
+    let answers = [1, 2].map(|x| result(x, &json!({"content": [{"x": x}]})).1);
+    lines.extend([
+        ('>', batch),
+        ('<', json!(answers)),
+        call(3, "c", &json!({"x": 3})),
+        result(3, &json!({"content": [{"x": 3}]})),
+    ]);
+    let (rows, heard) = replayed(&tape(&lines), "", |message| {
+        let Some(batch) = message.as_array() else {
+            return echo(message);
+        };
+        vec![batch.iter().flat_map(echo).collect()]
+    })
+    .await;
+    assert_eq!(
+        outcomes(&rows),
+        [
+            "same initialize",
+            "same tools/call a",
+            "same tools/call b",
+            "same tools/call c"
+        ]
+    );
+    let methods: Vec<&Value> = heard[2]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| &part["method"])
+        .collect();
+    assert_eq!(
+        methods,
+        ["tools/call", "notifications/roots/list_changed", "tools/call"]
+    );
+    assert_eq!((heard.len(), &heard[3]["params"]["name"]), (4, &json!("c")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn ids_are_fresh_and_handles_are_those_of_the_live_server() {
     let mut lines = handshake();
     lines.extend([

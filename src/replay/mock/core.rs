@@ -13,7 +13,7 @@ use super::library::Library;
 use super::pass::Passer;
 use super::plan::{Plan, Request};
 use super::play::{Stage, answer};
-use super::record::Journal;
+use super::record::{Journal, MockCall};
 use super::session::LiveSession;
 use crate::clock::Clock;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
@@ -190,18 +190,42 @@ impl Core {
         plan: &Plan,
         stage: Stage<'_>,
     ) {
+        tokio::time::sleep(self.options.pace.before()).await;
         let said = match plan {
             Plan::Play(script) => {
                 let script = &self.library.scripts[*script];
                 return self.play(session, request, script, stage).await;
             }
-            Plan::Pass => self.passer.pass(self, session, request, &stage).await,
+            Plan::Pass(call) => self.passed(session, request, call.as_deref(), &stage).await,
             Plan::Result(result) => answer(&request.id, "result", result),
             Plan::Error { error, .. } => answer(&request.id, "error", error),
         };
         match stage {
             Stage::Lane(lane) => self.say(lane, said, None).await,
             Stage::Answer(answer) => *answer = Some(said),
+        }
+    }
+}
+
+impl Core {
+    /// The live server's answer, or an error that says why there is none. The call is taken down before it is told.
+    async fn passed(
+        self: &Arc<Self>,
+        session: &Arc<LiveSession>,
+        request: &Request,
+        call: Option<&MockCall>,
+        stage: &Stage<'_>,
+    ) -> Bytes {
+        let mut row = call.map(|call| self.journal.later(call.clone()));
+        match self.passer.pass(self, session, request, stage).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                tracing::warn!(method = %request.method, "{failure}");
+                if let Some(row) = &mut row {
+                    row.fail(failure.to_string());
+                }
+                failure.answer(&request.id)
+            }
         }
     }
 }

@@ -3,12 +3,16 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::heads::Heads;
 use super::likeness::salient_params;
+use super::needs::Need;
+use super::said::Said;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::codec::event::SseEvent;
 use crate::codec::rpc_id::RpcId;
 use crate::ids::ExchangeId;
 use crate::recording::format::RequestKind;
+use crate::replay::alike::TAG_START;
 use crate::replay::tape::{
     Tape, TapeCall, TapeCarrier, TapeExchange, TapeFrame, TapeMessage, TapePart, TapeSession,
 };
@@ -31,6 +35,8 @@ pub(super) struct Library {
     pub(super) modern_revisions: Vec<String>,
     /// Revision of a legacy session.
     pub(super) legacy_revision: Option<String>,
+    /// What heads of modern requests have to say.
+    pub(super) heads: Heads,
 }
 
 /// What a server said on its own in a session, counted from the end of the handshake.
@@ -57,6 +63,9 @@ pub(super) struct Script {
     pub(super) token: Option<RpcId>,
     pub(super) steps: Vec<Step>,
     pub(super) ending: Ending,
+    pub(super) said: Said,
+    /// What a client has to have declared for the questions in the answer.
+    pub(super) needs: Vec<Need>,
     /// How it was answered over HTTP, if it was.
     pub(super) shape: Option<Shape>,
 }
@@ -136,6 +145,7 @@ impl Library {
             has_modern: false,
             modern_revisions: Vec::new(),
             legacy_revision: None,
+            heads: Heads::default(),
         };
         for (place, session) in tape.sessions.iter().enumerate() {
             library.add(place, session);
@@ -162,6 +172,7 @@ impl Library {
             self.scripts.push(Script::new(place, session, call));
             if call.is_modern {
                 self.has_modern = true;
+                self.heads.learn(session, call);
                 let request = &session.messages[call.request];
                 let stated = request.envelope.fields.get(Field::MetaProtocolVersion);
                 self.modern_revisions.extend(stated.map(str::to_owned));
@@ -184,6 +195,8 @@ impl Script {
         let exchange = session.exchange_of(request);
         let is_http = exchange.method == "POST";
         let steps = Steps::of_call(session, call).steps;
+        let answer = call.answer.map(|answer| &session.messages[answer].text);
+        let subject = subject(&request.envelope);
         let answer_is_here = call
             .answer
             .is_some_and(|answer| session.messages[answer].exchange == request.exchange);
@@ -197,13 +210,15 @@ impl Script {
             exchange: exchange.id,
             us: request.us,
             method: call.method.clone(),
-            subject: subject(&request.envelope).map(str::to_owned),
+            subject: subject.map(str::to_owned),
             is_modern: call.is_modern,
             params: salient_params(&call.method, &request.text),
             id: request.envelope.id.clone(),
             token: request.envelope.fields.id(Field::MetaProgressToken).cloned(),
             steps,
             ending: ending(call, exchange, is_http),
+            said: answer.map_or_else(Said::default, |answer| Said::of(answer, subject)),
+            needs: answer.map_or_else(Vec::new, |answer| Need::in_answer(answer)),
             shape,
         }
     }
@@ -247,14 +262,11 @@ const OF_THE_MOMENT: [&str; 14] = [
     "upgrade",
 ];
 
-/// What a secret was replaced by in a recording begins so.
-pub(super) const SECRET_TAG: &str = "‹secret:";
-
 impl Shape {
     fn of(exchange: &TapeExchange, has_answer: bool) -> Option<Self> {
         let response = exchange.response.as_ref()?;
         let can_be_said = |(name, value): &&(String, String)| {
-            !OF_THE_MOMENT.contains(&name.to_ascii_lowercase().as_str()) && !value.contains(SECRET_TAG)
+            !OF_THE_MOMENT.contains(&name.to_ascii_lowercase().as_str()) && !value.contains(TAG_START)
         };
         let body = || {
             let frames = exchange.frames_of(Direction::ServerToClient);

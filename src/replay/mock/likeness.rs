@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::library::{SECRET_TAG, Script};
+use super::library::Script;
 use crate::codec::json::{PathStep, find_path};
 use crate::intercept::edit::{Difference, diff};
+use crate::replay::alike::are_alike;
 
 /// Differences that are told of the nearest request; further ones are counted.
 pub(super) const TOLD_DIFFERENCES: usize = 5;
@@ -47,7 +48,7 @@ pub(super) enum Likeness {
 
 /// Whether `asked` is the request that was `recorded`.
 pub(super) fn likeness(recorded: &Value, asked: &Value) -> Option<Likeness> {
-    if is_same(recorded, asked) {
+    if are_alike(recorded, asked) {
         return Some(Likeness::Same);
     }
     // A client may answer the questions of a server in its own way: then it is the round that counts.
@@ -59,7 +60,7 @@ pub(super) fn likeness(recorded: &Value, asked: &Value) -> Option<Likeness> {
         Some(keys)
     };
     let is_round = keys(recorded)? == keys(asked)?;
-    (is_round && is_same(&without_round(recorded), &without_round(asked))).then_some(Likeness::Round)
+    (is_round && are_alike(&without_round(recorded), &without_round(asked))).then_some(Likeness::Round)
 }
 
 const ANSWERS: &str = "inputResponses";
@@ -69,26 +70,6 @@ fn without_round(params: &Map<String, Value>) -> Value {
     let is_other = |(name, _): &(&String, &Value)| *name != ANSWERS && *name != STATE;
     let rest = params.iter().filter(is_other);
     Value::Object(rest.map(|(name, value)| (name.clone(), value.clone())).collect())
-}
-
-/// Equal values; where a secret was recorded as a tag, any text or number is equal to it.
-pub(super) fn is_same(recorded: &Value, asked: &Value) -> bool {
-    match (recorded, asked) {
-        (Value::String(tag), Value::String(_) | Value::Number(_)) if tag.contains(SECRET_TAG) => true,
-        (Value::Object(recorded), Value::Object(asked)) => {
-            recorded.len() == asked.len()
-                && recorded
-                    .iter()
-                    .all(|(name, value)| asked.get(name).is_some_and(|asked| is_same(value, asked)))
-        }
-        (Value::Array(recorded), Value::Array(asked)) => {
-            recorded.len() == asked.len()
-                && recorded.iter().zip(asked).all(|(one, other)| is_same(one, other))
-        }
-        // SDKs spell the same number as 2 and as 2.0.
-        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
-        _ => recorded == asked,
-    }
 }
 
 /// The recorded request that is most like the asked one, of the same method, and how it differs.

@@ -29,14 +29,18 @@
 mod body;
 mod core;
 mod event;
+mod heads;
 mod http;
 mod lane;
 mod library;
 mod likeness;
+mod needs;
 mod pass;
 mod plan;
 mod play;
 mod record;
+mod refusal;
+mod said;
 mod session;
 mod stdio;
 
@@ -61,7 +65,7 @@ use crate::tasks::{TaskFault, TaskKind, Tasks};
 
 pub use record::{Found, MAX_CALLS, MockCall, Recorded};
 
-/// JSON-RPC code of a request that is not in the recording.
+/// JSON-RPC code of a request that is not in the recording, also if the live server that was to answer cannot.
 pub const MISSED: i64 = OWN_ERROR;
 
 /// What happens to a request that is not in the recording.
@@ -72,7 +76,7 @@ pub enum OnMiss {
     Error,
     /// The most similar request of the same method is taken; an error if there is none.
     Nearest,
-    /// A live server answers.
+    /// A live server answers; an error that names it and the reason if it cannot be reached.
     Pass(Box<UpstreamConfig>),
 }
 

@@ -1,6 +1,8 @@
 //! Requests that were not recorded, answered by a live server: for each session of a client one of its own there.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +20,10 @@ use super::play::{Stage, answer};
 use super::session::LiveSession;
 use super::{MISSED, MockOptions, OnMiss};
 use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
+use crate::codec::json::{PathStep, find_path, string_value};
 use crate::codec::rpc_id::RpcId;
 use crate::config::UpstreamConfig;
-use crate::outward::{OutwardConfig, run};
+use crate::outward::{OutwardConfig, OutwardEnd, OutwardError, run};
 use crate::tasks::TaskKind;
 use crate::transport::bridge::ids::{IdPlace, respelled};
 
@@ -30,6 +33,8 @@ const LINES: usize = 64;
 const PIPE_BYTES: usize = 64 * 1024;
 /// How long a live server may take to agree on a session.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Why there is no answer if nothing else is known.
+const ENDED: &str = "the connection to it has ended";
 /// What our own handshake is called there.
 const OWN_ID: &str = "\"shadowcat-replay\"";
 
@@ -56,7 +61,8 @@ struct Shared {
     waiting: HashMap<RpcId, Waiting>,
     /// Requests of the live server by our own ids.
     asked: HashMap<RpcId, RpcId>,
-    is_gone: bool,
+    /// Why nothing more can be said.
+    gone: Option<String>,
 }
 
 #[derive(Debug)]
@@ -87,27 +93,39 @@ impl Passer {
     }
 
     /// Lets the live server answer.
+    ///
+    /// # Errors
+    /// [`PassFailure`] if it does not.
     pub(super) async fn pass(
         &self,
         core: &Arc<Core>,
         session: &Arc<LiveSession>,
         request: &Request,
         stage: &Stage<'_>,
-    ) -> Bytes {
+    ) -> Result<Bytes, PassFailure> {
         let lane = match stage {
             Stage::Lane(lane) => Some(Arc::clone(lane)),
             Stage::Answer(_) => None,
         };
+        let url = || {
+            self.server
+                .as_deref()
+                .map(UpstreamConfig::shown_url)
+                .unwrap_or_default()
+        };
         let passed = if request.is_modern {
             // Ids of different clients without sessions may be the same, so each request has a way of its own.
-            match self.open(core, session) {
+            let link = self.open(core, session);
+            match &link {
                 Some(link) => link.ask(request.envelope.id.clone(), &request.text, lane).await,
-                None => None,
+                None => Err(String::new()),
             }
         } else {
             self.in_session(core, session, request, lane).await
         };
-        passed.unwrap_or_else(|| unreachable(&request.id))
+        passed
+            .and_then(|answer| own_failure(&answer).map_or(Ok(answer), Err))
+            .map_err(|reason| PassFailure { url: url(), reason })
     }
 
     async fn in_session(
@@ -116,16 +134,20 @@ impl Passer {
         session: &Arc<LiveSession>,
         request: &Request,
         lane: Option<Arc<Lane>>,
-    ) -> Option<Bytes> {
+    ) -> Result<Bytes, String> {
         let link = {
             let mut passed = session.passed.lock().await;
-            if passed.as_ref().is_none_or(|link| lock(&link.shared).is_gone) {
-                let mut link = self.open(core, session)?;
-                link.is_shaken = request.method != "initialize";
-                let is_ready = !link.is_shaken || link.shake_hands(&session.handshake()).await;
-                *passed = is_ready.then(|| Arc::new(link));
+            match &*passed {
+                Some(link) if lock(&link.shared).gone.is_none() => Arc::clone(link),
+                _ => {
+                    let mut link = self.open(core, session).ok_or_else(String::new)?;
+                    link.is_shaken = request.method != "initialize";
+                    if link.is_shaken {
+                        link.shake_hands(&session.handshake()).await?;
+                    }
+                    Arc::clone(passed.insert(Arc::new(link)))
+                }
             }
-            passed.clone()?
         };
         link.ask(request.envelope.id.clone(), &request.text, lane).await
     }
@@ -149,11 +171,19 @@ impl Passer {
         };
         let (to, session) = (Arc::clone(core), Arc::clone(session));
         core.tasks.spawn(TaskKind::ClientStream, async move {
-            let speaking = run(config, theirs_in, theirs_out, tokio::io::sink(), stop);
+            let speaking = async {
+                let ended = run(config, theirs_in, theirs_out, tokio::io::sink(), stop).await;
+                lock(&shared).gone = Some(why(&ended));
+            };
             let listening = listen(&to, &session, ours_out, &shared);
-            let (ended, (), ()) = tokio::join!(speaking, listening, write(ours_in, queue));
-            if let Err(error) = ended {
-                tracing::warn!(%error, "requests that were not recorded cannot be passed on");
+            // Its queue may never end, since whoever holds the link may yet have something to say.
+            let writing = async {
+                write(ours_in, queue).await;
+                std::future::pending::<Infallible>().await
+            };
+            tokio::select! {
+                ((), ()) = async { tokio::join!(speaking, listening) } => {}
+                never = writing => match never {},
             }
         });
         Some(link)
@@ -174,34 +204,49 @@ impl Passer {
 }
 
 impl Link {
-    async fn ask(&self, id: Option<RpcId>, text: &Bytes, lane: Option<Arc<Lane>>) -> Option<Bytes> {
+    /// # Errors
+    /// Why there is no answer.
+    async fn ask(&self, id: Option<RpcId>, text: &Bytes, lane: Option<Arc<Lane>>) -> Result<Bytes, String> {
         let (sender, answer) = oneshot::channel();
-        let id = id?;
+        let id = id.ok_or("the request has no id")?;
         {
             let mut shared = lock(&self.shared);
-            if shared.is_gone {
-                return None;
+            if let Some(reason) = &shared.gone {
+                return Err(reason.clone());
             }
             shared.waiting.insert(id, Waiting { answer: sender, lane });
         }
-        self.lines.send(one_line(text)).await.ok()?;
-        answer.await.ok()
+        let is_sent = self.lines.send(one_line(text)).await.is_ok();
+        let heard = if is_sent { answer.await.ok() } else { None };
+        heard.ok_or_else(|| {
+            lock(&self.shared)
+                .gone
+                .clone()
+                .unwrap_or_else(|| ENDED.to_owned())
+        })
     }
 
     /// Begins a session there in the words of the client.
-    async fn shake_hands(&self, params: &Value) -> bool {
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn shake_hands(&self, params: &Value) -> Result<(), String> {
         let hello =
             format!("{{\"jsonrpc\":\"2.0\",\"id\":{OWN_ID},\"method\":\"initialize\",\"params\":{params}}}");
         let hello = hello.into();
         let asked = self.ask(RpcId::parse(OWN_ID), &hello, None);
-        let Ok(Some(answer)) = tokio::time::timeout(HANDSHAKE, asked).await else {
-            return false;
-        };
+        let answer = tokio::time::timeout(HANDSHAKE, asked).await;
+        let answer = answer.map_err(|_| format!("no answer to `initialize` within {HANDSHAKE:?}"))??;
         let is_agreed = scan(&answer)
             .single()
             .is_some_and(|answer| answer.kind == MessageKind::Result);
+        if !is_agreed {
+            let said = message_of_error(&answer).unwrap_or_default();
+            return Err(own_failure(&answer).unwrap_or_else(|| format!("it refused `initialize`: {said}")));
+        }
         let initialized = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-        is_agreed && self.lines.send(initialized).await.is_ok()
+        let sent = self.lines.send(initialized).await;
+        sent.map_err(|_| ENDED.to_owned())
     }
 
     fn hear(&self, text: &Bytes, envelope: &Envelope) {
@@ -244,7 +289,7 @@ async fn listen(core: &Core, session: &LiveSession, pipe: DuplexStream, shared: 
         heard(core, session, shared, line.into()).await;
     }
     let mut shared = lock(shared);
-    shared.is_gone = true;
+    shared.gone.get_or_insert_with(|| ENDED.to_owned());
     shared.waiting.clear();
 }
 
@@ -283,12 +328,53 @@ async fn heard(core: &Core, session: &LiveSession, shared: &Mutex<Shared>, text:
     }
 }
 
-/// What a client gets if the live server does not answer.
-fn unreachable(id: &str) -> Bytes {
-    let error = json!({
-        "code": MISSED,
-        "message": "Not in the recording, and the live server it was passed on to did not answer; look at the log, or leave out --on-miss",
-        "data": {"origin": "shadowcat", "reason": "upstream_failed"},
-    });
-    answer(id, "error", &error)
+/// Why the way to the live server is at its end.
+fn why(ended: &Result<OutwardEnd, OutwardError>) -> String {
+    match ended {
+        Ok(OutwardEnd::SessionLost { cause }) => cause.clone(),
+        Ok(_) => ENDED.to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// What our own side says in the place of an answer, because none came.
+fn own_failure(answer: &[u8]) -> Option<String> {
+    let origin = ["error", "data", "origin"].map(PathStep::Key);
+    let is_ours = find_path(answer, &origin).is_some_and(|origin| origin == b"\"shadowcat\"");
+    is_ours.then(|| message_of_error(answer)).flatten()
+}
+
+fn message_of_error(answer: &[u8]) -> Option<String> {
+    let message = find_path(answer, &["error", "message"].map(PathStep::Key))?;
+    Some(string_value(message).into_owned())
+}
+
+/// The live server did not answer.
+#[derive(Debug)]
+pub(super) struct PassFailure {
+    url: String,
+    reason: String,
+}
+
+impl fmt::Display for PassFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, reason } = self;
+        if reason.contains(url.as_str()) {
+            f.write_str(reason)
+        } else {
+            write!(f, "{url} did not answer: {reason}")
+        }
+    }
+}
+
+impl PassFailure {
+    /// What the client gets.
+    pub(super) fn answer(&self, id: &str) -> Bytes {
+        let error = json!({
+            "code": MISSED,
+            "message": format!("Not in the recording, and {self}"),
+            "data": {"origin": "shadowcat", "reason": "upstream_failed", "upstream": self.url},
+        });
+        answer(id, "error", &error)
+    }
 }

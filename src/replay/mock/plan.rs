@@ -1,23 +1,22 @@
 //! What is answered to a request.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::core::Core;
-use super::library::{Ending, Script};
+use super::library::{Ending, Library, Script};
 use super::likeness::{Likeness, TOLD_DIFFERENCES, likeness, nearest, salient_params};
 use super::record::{Found, MockCall, Recorded};
+use super::refusal::contradiction;
 use super::session::LiveSession;
 use super::{MISSED, OnMiss};
 use crate::codec::envelope::{Envelope, Field};
 use crate::codec::json::{PathStep, find_path};
 use crate::intercept::edit::Difference;
-use crate::mcp::era;
 use crate::session::pairing::subject;
+use crate::transport::bridge::agreement::Disagreement;
 use crate::transport::bridge::ids::{IdPlace, spelled_at};
-
-/// What the protocol has for a revision that a server does not speak (MCP 2026-07-28, "Error codes").
-const UNSUPPORTED_VERSION: i64 = -32_022;
 
 /// A request of a live client.
 #[derive(Debug)]
@@ -30,6 +29,10 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) is_modern: bool,
     pub(super) params: Value,
+    /// What the client said that it can be asked, where each request says so.
+    pub(super) capabilities: Value,
+    /// What its headers say otherwise than its body: the code of that, and the words.
+    pub(super) contradiction: Option<Disagreement>,
 }
 
 impl Request {
@@ -42,8 +45,22 @@ impl Request {
             params: salient_params(&method, &text),
             method,
             is_modern,
+            capabilities: capabilities(&text),
+            contradiction: None,
             envelope,
             text,
+        }
+    }
+
+    /// The request as it came with `headers`, which repeat what it says (2026-07-28).
+    pub(super) fn with_head(self, headers: &HeaderMap, library: &Library) -> Self {
+        let is_checked = self.is_modern && library.has_modern;
+        let contradiction = is_checked
+            .then(|| library.heads.contradiction(headers, &self.text, &self.envelope))
+            .flatten();
+        Self {
+            contradiction,
+            ..self
         }
     }
 
@@ -56,6 +73,16 @@ impl Request {
     }
 }
 
+fn capabilities(text: &[u8]) -> Value {
+    let path = [
+        PathStep::Key("params"),
+        PathStep::Key("_meta"),
+        PathStep::Key("io.modelcontextprotocol/clientCapabilities"),
+    ];
+    let declared = find_path(text, &path).and_then(|declared| serde_json::from_slice(declared).ok());
+    declared.unwrap_or_default()
+}
+
 /// What is answered to a request.
 #[derive(Debug)]
 pub(super) enum Plan {
@@ -65,8 +92,38 @@ pub(super) enum Plan {
     Result(Value),
     /// With this `error`; the status is for HTTP.
     Error { error: Value, status: u16 },
-    /// By the live server.
-    Pass,
+    /// By the live server; what is taken down of the request once that has answered.
+    Pass(Option<Box<MockCall>>),
+}
+
+/// What is answered, and why.
+pub(super) struct Decision {
+    pub(super) plan: Plan,
+    pub(super) found: Found,
+    pub(super) recorded: Option<Recorded>,
+    pub(super) note: Option<String>,
+}
+
+impl Decision {
+    const fn new(plan: Plan, found: Found, note: Option<String>) -> Self {
+        Self {
+            plan,
+            found,
+            recorded: None,
+            note,
+        }
+    }
+}
+
+impl From<Fit> for Decision {
+    fn from(fit: Fit) -> Self {
+        Self {
+            plan: Plan::Play(fit.script),
+            found: fit.found,
+            recorded: Some(fit.recorded),
+            note: fit.note,
+        }
+    }
 }
 
 /// A script that fits.
@@ -80,27 +137,30 @@ struct Fit {
 impl Core {
     /// Decides what is answered, and takes it down.
     pub(super) fn plan(&self, session: &LiveSession, request: &Request) -> Plan {
-        let (plan, found, recorded, note) = match self.fit(session, request) {
-            Some(fit) => (Plan::Play(fit.script), fit.found, Some(fit.recorded), fit.note),
-            None => self.unrecorded(session, request),
-        };
-        self.journal.note(MockCall {
+        let decision = self
+            .fit(session, request)
+            .unwrap_or_else(|| self.unrecorded(session, request));
+        let call = MockCall {
             number: 0,
             at: self.clock.now(),
             session: session.label.clone(),
             method: request.method.clone(),
             subject: subject(&request.envelope).map(str::to_owned),
             params: request.said_params(),
-            found,
-            recorded,
-            note,
-        });
-        plan
+            found: decision.found,
+            recorded: decision.recorded,
+            note: decision.note,
+        };
+        if matches!(decision.plan, Plan::Pass(_)) {
+            return Plan::Pass(Some(Box::new(call)));
+        }
+        self.journal.note(call);
+        decision.plan
     }
 
-    fn fit(&self, session: &LiveSession, request: &Request) -> Option<Fit> {
+    fn fit(&self, session: &LiveSession, request: &Request) -> Option<Decision> {
         if request.method == "initialize" && !request.is_modern {
-            return self.handshake(session, request);
+            return self.handshake(session, request).map(Decision::from);
         }
         let recorded = session.recorded();
         let all: Vec<(usize, Likeness)> = self
@@ -109,14 +169,18 @@ impl Core {
             .collect();
         let best = all.iter().map(|(_, likeness)| *likeness).max()?;
         let alike = all.iter().filter(|(_, likeness)| *likeness == best);
-        let alike: Vec<usize> = alike.map(|(place, _)| *place).collect();
+        let alike = match self.playable(request, alike.map(|(place, _)| *place).collect()) {
+            Ok(alike) => alike,
+            Err(refusal) => return Some(*refusal),
+        };
         let found = match best {
             Likeness::Same => Found::Same,
             Likeness::Round => Found::Round,
         };
         let of_session = |place: &usize| Some(self.library.scripts[*place].session) == recorded;
         let own: Vec<usize> = alike.iter().copied().filter(of_session).collect();
-        Some(self.next_of(session, if own.is_empty() { alike } else { own }, found))
+        let fit = self.next_of(session, if own.is_empty() { alike } else { own }, found);
+        Some(fit.into())
     }
 
     /// The next of equal requests: each has its turn, then the last one stays.
@@ -178,58 +242,36 @@ impl Core {
         self.revisions.get(&self.library.scripts[script].session).cloned()
     }
 
-    fn unrecorded(
-        &self,
-        session: &LiveSession,
-        request: &Request,
-    ) -> (Plan, Found, Option<Recorded>, Option<String>) {
+    fn unrecorded(&self, session: &LiveSession, request: &Request) -> Decision {
         if !request.is_modern && request.method == "ping" {
-            return (Plan::Result(json!({})), Found::MadeUp, None, None);
+            return Decision::new(Plan::Result(json!({})), Found::MadeUp, None);
         }
         if let OnMiss::Pass(_) = &self.options.on_miss {
             if request.method == "initialize" {
                 session.begin(None, request.said_params());
             }
-            return (Plan::Pass, Found::Passed, None, None);
+            return Decision::new(Plan::Pass(None), Found::Passed, None);
         }
-        if let Some((plan, note)) = self.other_era(request) {
-            return (plan, Found::Missed, None, Some(note));
+        if let Some(refusal) = self.other_era(request).or_else(|| contradiction(request)) {
+            return refusal;
         }
         if let Some((result, note)) = self.made_up(session, request) {
-            return (Plan::Result(result), Found::MadeUp, None, Some(note));
+            return Decision::new(Plan::Result(result), Found::MadeUp, Some(note));
         }
         let near = nearest(self.scripts_of(request), &request.params);
         if self.options.on_miss == OnMiss::Nearest
             && let Some((script, differences)) = &near
         {
-            let mut fit = self.next_of(session, vec![*script], Found::Nearest);
-            fit.note = Some(told(differences));
-            return (Plan::Play(fit.script), fit.found, Some(fit.recorded), fit.note);
+            return match self.playable(request, vec![*script]) {
+                Ok(alike) => {
+                    let mut fit = self.next_of(session, alike, Found::Nearest);
+                    fit.note = Some(told(differences));
+                    fit.into()
+                }
+                Err(refusal) => *refusal,
+            };
         }
         self.missed(request, near.as_ref())
-    }
-
-    /// A client of the era that was not recorded learns it in the way of that era, so that it can fall back.
-    fn other_era(&self, request: &Request) -> Option<(Plan, String)> {
-        if request.is_modern && !self.library.has_modern {
-            let message = "The recording has no traffic of 2026-07-28 or later; begin with `initialize`.";
-            let error = json!({"code": MISSED, "message": message, "data": {"origin": "shadowcat", "reason": "other_era"}});
-            let plan = Plan::Error { error, status: 400 };
-            return Some((plan, "a modern request to a recording without any".to_owned()));
-        }
-        if era::is_legacy_handshake(&request.envelope) && !self.library.has_legacy {
-            let asked = request.envelope.fields.get(Field::ParamsProtocolVersion);
-            let supported = &self.library.modern_revisions;
-            let message = format!(
-                "Unsupported protocol version; the recording has {} only, which knows no `initialize`",
-                supported.join(", ")
-            );
-            let data = json!({"supported": supported, "requested": asked});
-            let error = json!({"code": UNSUPPORTED_VERSION, "message": message, "data": data});
-            let plan = Plan::Error { error, status: 400 };
-            return Some((plan, "a handshake, of which the recording has none".to_owned()));
-        }
-        None
     }
 
     /// What any server would answer, where the recording says nothing about it at all.
@@ -279,6 +321,8 @@ impl Core {
             .scripts
             .iter()
             .filter(|script| &*script.method == method && script.is_modern == request.is_modern)
+            // The recorded server did not know it.
+            .filter(|script| !script.said.is_unknown)
             .filter_map(|script| script.subject.as_deref())
             .collect();
         names.sort_unstable();
@@ -315,11 +359,7 @@ impl Core {
         capabilities
     }
 
-    fn missed(
-        &self,
-        request: &Request,
-        near: Option<&(usize, Vec<Difference>)>,
-    ) -> (Plan, Found, Option<Recorded>, Option<String>) {
+    fn missed(&self, request: &Request, near: Option<&(usize, Vec<Difference>)>) -> Decision {
         let about = subject(&request.envelope).map_or_else(String::new, |subject| format!(" `{subject}`"));
         let (note, nearest) = if let Some((place, differences)) = near {
             let script = &self.library.scripts[*place];
@@ -351,12 +391,7 @@ impl Core {
         let message = format!("Not in the recording: {}{about}; {note}", request.method);
         let data = json!({"origin": "shadowcat", "reason": "not_recorded", "nearest": nearest});
         let error = json!({"code": MISSED, "message": message, "data": data});
-        (
-            Plan::Error { error, status: 200 },
-            Found::Missed,
-            None,
-            Some(note),
-        )
+        Decision::new(Plan::Error { error, status: 200 }, Found::Missed, Some(note))
     }
 
     fn methods(&self, is_modern: bool) -> Vec<&str> {

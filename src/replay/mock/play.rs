@@ -38,7 +38,6 @@ impl Core {
         mut stage: Stage<'_>,
     ) {
         let pace = self.options.pace;
-        tokio::time::sleep(pace.before()).await;
         let last = script.steps.len().saturating_sub(1);
         for (place, step) in script.steps.iter().enumerate() {
             self.wait(pace.scaled(step.delay_us)).await;
@@ -86,7 +85,7 @@ impl Core {
                     Stage::Lane(_) => true,
                     Stage::Answer(_) => session.own_lane.has_reader(),
                 };
-                if request.is_modern || !can_be_heard || !session.can_be_asked(method) {
+                if request.is_modern || !can_be_heard || !session.can_be_asked(method, text) {
                     tracing::info!(%method, "a recorded request of the server is left out: this client cannot be asked it");
                     return;
                 }
@@ -150,7 +149,7 @@ impl Core {
             self.wait(pace.scaled(step.delay_us)).await;
             let text = match &step.deed {
                 Deed::Say(text) => text.clone(),
-                Deed::Ask { text, id, method, .. } if session.can_be_asked(method) => {
+                Deed::Ask { text, id, method, .. } if session.can_be_asked(method, text) => {
                     let (live, _) = session.ask();
                     id.as_ref()
                         .map_or_else(|| text.clone(), |id| respelled(text, &[IdPlace::Id], id, &live))
@@ -197,7 +196,7 @@ fn is_same_answer(recorded: &[u8], heard: &[u8]) -> bool {
         }
         value
     };
-    super::likeness::is_same(&outcome(recorded), &outcome(heard))
+    crate::replay::alike::are_alike(&outcome(recorded), &outcome(heard))
 }
 
 /// An answer with an id as spelled.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
@@ -30,6 +30,9 @@ pub enum Found {
     Nearest,
     /// It was not recorded, and a live server answered.
     Passed,
+    /// A server like the recorded one would refuse it too: its headers contradict its body, it asks for a later revision
+    /// of the protocol, or the recorded answer asks the client what it has not declared.
+    Refused,
     /// It was not recorded and was answered with an error.
     Missed,
 }
@@ -43,6 +46,7 @@ impl Found {
             Self::MadeUp => "made up",
             Self::Nearest => "nearest request",
             Self::Passed => "passed on",
+            Self::Refused => "refused",
             Self::Missed => "NOT RECORDED",
         }
     }
@@ -53,8 +57,8 @@ impl Found {
 pub struct MockCall {
     /// Counts up from 1.
     pub number: u64,
-    /// When it came.
-    #[serde(rename = "us")]
+    /// When it came; serialized as text, `2026-05-28T20:26:40.123456Z`.
+    #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
     /// The client's session: `S1`; empty for clients without sessions.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -74,6 +78,16 @@ pub struct MockCall {
     /// What is remarkable, in words: why there is no answer, what the nearest request is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields over by reference"
+)]
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+    serializer.collect_str(&format_args!("{at:.6}"))
 }
 
 /// Where an answer comes from.
@@ -154,11 +168,44 @@ impl Journal {
         let _ = self.news.send(call);
     }
 
+    /// Takes a call down when the result is dropped: at its end, however that comes.
+    pub(super) const fn later(&self, call: MockCall) -> Later<'_> {
+        Later {
+            journal: self,
+            call: Some(call),
+        }
+    }
+
     pub(super) fn calls(&self) -> Vec<MockCall> {
         self.kept().calls.iter().cloned().collect()
     }
 
     pub(super) fn watch(&self) -> broadcast::Receiver<MockCall> {
         self.news.subscribe()
+    }
+}
+
+/// A call whose answer is not there yet.
+#[derive(Debug)]
+pub(super) struct Later<'a> {
+    journal: &'a Journal,
+    call: Option<MockCall>,
+}
+
+impl Later<'_> {
+    /// There is no answer, for this reason.
+    pub(super) fn fail(&mut self, reason: String) {
+        if let Some(call) = &mut self.call {
+            call.found = Found::Missed;
+            call.note = Some(reason);
+        }
+    }
+}
+
+impl Drop for Later<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.journal.note(call);
+        }
     }
 }

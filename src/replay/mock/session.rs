@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Lane;
+use super::needs::Need;
 use super::pass::Link;
+use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
 
 /// Streams of a session that can be resumed; the oldest goes first.
@@ -106,14 +108,11 @@ impl LiveSession {
     }
 
     /// Whether the client said that it can be asked this.
-    pub(super) fn can_be_asked(&self, method: &str) -> bool {
-        let needed = match method {
-            "sampling/createMessage" => "sampling",
-            "elicitation/create" => "elicitation",
-            "roots/list" => "roots",
-            _ => return true,
-        };
-        self.state().handshake["capabilities"].get(needed).is_some()
+    pub(super) fn can_be_asked(&self, method: &str, request: &[u8]) -> bool {
+        let params = find_path(request, &[PathStep::Key("params")]);
+        let params = params.and_then(|params| serde_json::from_slice(params).ok());
+        let need = Need::of(method, &params.unwrap_or_default());
+        need.is_none_or(|need| need.is_met(&self.state().handshake["capabilities"]))
     }
 
     /// An id for a request of ours, and where its answer will come.

@@ -12,15 +12,15 @@ use crate::mcp::tool_headers::{PARAM_PREFIX, ToolHeader, meant, says};
 use crate::session::pairing::subject;
 
 /// A header is missing or says something else than the body.
-pub(super) const HEADER_MISMATCH: i64 = -32_020;
+pub(crate) const HEADER_MISMATCH: i64 = -32_020;
 /// The parameters are wrong.
-pub(super) const INVALID_PARAMS: i64 = -32_602;
+pub(crate) const INVALID_PARAMS: i64 = -32_602;
 
 /// Why a message is not taken: JSON-RPC code and what is wrong.
-pub(super) type Disagreement = (i64, String);
+pub(crate) type Disagreement = (i64, String);
 
 /// Checks a message against the head that it came with.
-pub(super) fn check(headers: &HeaderMap, line: &[u8], message: &Envelope) -> Result<(), Disagreement> {
+pub(crate) fn check(headers: &HeaderMap, line: &[u8], message: &Envelope) -> Result<(), Disagreement> {
     let is_request = message.kind == MessageKind::Request;
     let revision = era::stated_revision(message);
     if is_request {
@@ -33,7 +33,7 @@ pub(super) fn check(headers: &HeaderMap, line: &[u8], message: &Envelope) -> Res
 }
 
 /// The tool that a message calls.
-pub(super) fn called_tool(message: &Envelope) -> Option<&str> {
+pub(crate) fn called_tool(message: &Envelope) -> Option<&str> {
     let is_call = message.kind == MessageKind::Request && message.method.as_deref() == Some("tools/call");
     is_call.then(|| message.fields.get(Field::ParamsName)).flatten()
 }
@@ -41,7 +41,7 @@ pub(super) fn called_tool(message: &Envelope) -> Option<&str> {
 /// Checks a call of a tool whose arguments are `repeated` in headers.
 ///
 /// Source: MCP 2026-07-28, Transports, "Server behavior for custom headers".
-pub(super) fn check_params(
+pub(crate) fn check_params(
     headers: &HeaderMap,
     line: &[u8],
     repeated: &[ToolHeader],

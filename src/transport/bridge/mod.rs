@@ -4,7 +4,7 @@
 //! program's end; so has one of the older transport HTTP+SSE, as long as its stream is open. Clients without sessions (from 2026-07-28) share one. Only our configuration names what is started.
 
 mod accept;
-mod agreement;
+pub(crate) mod agreement;
 mod body;
 mod child_link;
 mod compact;

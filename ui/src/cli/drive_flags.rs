@@ -21,14 +21,11 @@ use crate::compare::DriveJob;
 
 const HEADING: &str = "Against a live server";
 
-/// Flags that mean something for a recording as a server only.
-const OF_THE_SERVER: [&str; 4] = ["latency", "on_miss", "intercept", "record"];
-
 /// Whom a recording is sent to, and how.
 #[derive(Debug, Args)]
 pub(super) struct DriveArguments {
     /// Send the client's side to this MCP server (HTTP, or the older HTTP+SSE) and compare the answers
-    #[arg(long, value_name = "URL", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, help_heading = HEADING)]
+    #[arg(long, value_name = "URL", groups = ["side", "live", "plain"], help_heading = HEADING)]
     upstream: Option<UpstreamConfig>,
     /// A header for every request to it; repeatable, for a secret rather --header-env
     #[arg(long, value_name = "'NAME: VALUE'", help_heading = HEADING, requires = "upstream")]
@@ -66,7 +63,7 @@ pub(super) struct DriveArguments {
     #[command(flatten)]
     compare: CompareArguments,
     /// The same for a server that speaks on its standard input and output: started here, once for each session
-    #[arg(last = true, value_name = "COMMAND", groups = ["side", "live", "plain"], conflicts_with_all = OF_THE_SERVER, help_heading = HEADING)]
+    #[arg(last = true, value_name = "COMMAND", groups = ["side", "live", "plain"], help_heading = HEADING)]
     command: Vec<OsString>,
 }
 

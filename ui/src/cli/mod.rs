@@ -16,12 +16,13 @@ mod paste;
 mod print;
 mod recording_flags;
 mod replay_flags;
+mod replay_side;
 mod servers_file;
 mod settings;
 mod values;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
@@ -35,8 +36,18 @@ pub(crate) use values::LogLevel;
 /// # Errors
 /// [`UsageError::CommandLine`] also for `--help` and `--version`: clap hands out its text that way.
 pub(crate) fn parse() -> Result<Invocation, UsageError> {
-    let line = CommandLine::try_parse().map_err(with_better_tips)?;
-    Ok(settings::resolve(line)?)
+    Ok(settings::resolve(command_line().map_err(with_better_tips)?)?)
+}
+
+fn command_line() -> Result<CommandLine, clap::Error> {
+    let mut grammar = CommandLine::command();
+    let mut matches = grammar.try_get_matches_from_mut(std::env::args_os())?;
+    if let (Some(("replay", of_replay)), Some(replay)) =
+        (matches.subcommand(), grammar.find_subcommand("replay"))
+    {
+        replay_side::check(of_replay, replay)?;
+    }
+    CommandLine::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut grammar))
 }
 
 /// Tips of ours in place of those that lead nowhere here.

@@ -37,7 +37,7 @@ pub(super) struct ReplayFlags {
     #[arg(long, value_name = "ADDR", group = "side", help_heading = "Server")]
     pub(super) listen: Option<ListenAddress>,
     /// Be the recorded server on standard input and output, for a client that starts it
-    #[arg(long, groups = ["side", "plain"], conflicts_with_all = ["headless", "rules", "intercept", "record", "metrics", "otlp"], help_heading = "Server")]
+    #[arg(long, groups = ["side", "plain"], help_heading = "Server")]
     pub(super) stdio: bool,
     /// Answer with the recorded times, or send at the recorded pace, N times as fast, such as 1 or 2.5; `max` waits for nothing
     #[arg(long, value_name = "N|max", default_value = "max", help_heading = "Pace")]

@@ -51,7 +51,7 @@ enum ReplayError {
     Secrets(Vec<MissingSecret>),
     #[error("{0}; add --yes if they may be called, or choose others with --only")]
     Unasked(String),
-    #[error("nothing was sent")]
+    #[error("nothing was sent, since nobody agreed; --only leaves tools out, --yes agrees beforehand")]
     Declined,
     #[error("it was stopped before the end")]
     Stopped,
@@ -61,7 +61,7 @@ impl ReplayError {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Tape(_) | Self::Drive(_) => CANNOT_OPEN,
-            Self::Declined | Self::Stopped => crate::FAILED,
+            Self::Stopped => crate::FAILED,
             _ => BAD_USAGE,
         }
     }

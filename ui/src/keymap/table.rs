@@ -156,7 +156,7 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Recordings, &["enter"], A::OpenRecording, &["open-recording"], "open", "show it on this terminal; q there comes back, and traffic goes on meanwhile", 9),
     row(Recordings, &["V"], A::VerifyRecording, &["verify"], "verify", "read it to its end: what it holds, and what is missing or broken in which line", 8),
     row(Recordings, &["space"], A::MarkRecording, &["mark-recording"], "mark", "mark it, or take its mark away", 6),
-    row(Recordings, &["D"], A::CompareRecordings, &["compare-recordings"], "compare", "what differs between the two that are marked, or the one and that under the cursor", 6),
+    row(Recordings, &["D"], A::CompareRecordings, &["compare-recordings"], "compare", "what differs between the two that are marked, or the one and that under the cursor; `:replay-to URL` asks a live server anew", 6),
     row(Recordings, &["r"], A::ServeRecording, &["serve-recording"], "serve", "answer clients from it, at an address of its own; again to end that", 7),
     row(Recordings, &["u"], A::CopyMockUrl, &["copy-mock-url"], "", "copy the address at which it is served", 0),
     row(Recordings, &["y"], A::CopyPath, &["copy-path"], "copy path", "copy its path", 4),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::{Checked, Compared, MOST_LINES};
+use super::{Agreed, Checked, Compared, MOST_LINES};
 
 /// Bytes of what a child prints; more than a thousand problems need.
 const MOST_PRINTED: usize = 4 << 20;
@@ -144,12 +144,50 @@ pub(super) async fn compare(before: &Path, after: &Path) -> Result<Compared, Str
     if ran.out.is_empty() {
         return Err(ran.reason());
     }
-    let text = String::from_utf8_lossy(&ran.out);
+    Ok(lines_of(&ran.out))
+}
+
+/// Sends the client's side of a recording to a live server, and tells how its answers differ.
+///
+/// # Errors
+/// Why that was not possible, in words; also that something has to be agreed to before.
+///
+/// # Cancel safety
+/// A dropped future kills the child.
+pub(super) async fn replay_to(path: &Path, url: &str, agreed: Agreed) -> Result<Compared, String> {
+    // What stands behind `--` would be a command there, so a name that looks like a flag is called by its folder.
+    let file = if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    };
+    let flags = [
+        (agreed.calls_tools, "--yes"),
+        (agreed.sends_tags, "--without-secrets"),
+    ];
+    let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+    let words = ["--upstream", url].into_iter().chain(flags.map(|(_, flag)| flag));
+    let arguments = [OsStr::new("replay"), file.as_os_str()].into_iter();
+    let ran = run(arguments.chain(words.map(OsStr::new))).await?;
+    if ran.out.is_empty() {
+        return Err(in_words_of_a_prompt(&ran.all_said()));
+    }
+    Ok(lines_of(&ran.out))
+}
+
+/// What stands for a flag in the prompt.
+fn in_words_of_a_prompt(said: &str) -> String {
+    said.replace("--without-secrets", "`without-secrets` behind the address")
+        .replace("--yes", "`yes` behind the address")
+}
+
+fn lines_of(out: &[u8]) -> Compared {
+    let text = String::from_utf8_lossy(out);
     let mut lines = text.lines().map(ToOwned::to_owned);
-    Ok(Compared {
+    Compared {
         lines: lines.by_ref().take(MOST_LINES).collect(),
         is_cut: lines.next().is_some(),
-    })
+    }
 }
 
 /// What a child has printed.
@@ -159,6 +197,18 @@ struct Ran {
 }
 
 impl Ran {
+    /// Everything that it said, in one line.
+    fn all_said(&self) -> String {
+        let said = String::from_utf8_lossy(&self.said);
+        let lines: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let said = lines.join(" ");
+        said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+    }
+
     fn reason(&self) -> String {
         reason(&self.said).unwrap_or_else(|| "it ended without a word".to_owned())
     }

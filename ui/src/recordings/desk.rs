@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::mock::{self, Mock};
-use super::{Errand, Listing, Outcome, child, folder};
+use super::{Agreed, Errand, Listing, Outcome, child, folder};
 
 /// Where errands are run: one of each kind at a time, and the recordings that are served. Dropping it ends them.
 #[derive(Default)]
@@ -32,6 +32,9 @@ impl Desk {
             Errand::Check { path } => self.reading = Some(check(path).boxed()),
             Errand::StopReading => self.reading = None,
             Errand::Compare { before, after } => self.comparing = Some(compare(before, after).boxed()),
+            Errand::ReplayTo { path, url, agreed } => {
+                self.comparing = Some(replay_to(path, url, agreed).boxed());
+            }
             Errand::StopComparing => self.comparing = None,
             Errand::Serve { path } => self.serve(path),
             Errand::EndServing { path } => {
@@ -97,6 +100,15 @@ async fn compare(before: PathBuf, after: PathBuf) -> Outcome {
     Outcome::Compared {
         before,
         after,
+        outcome,
+    }
+}
+
+async fn replay_to(path: PathBuf, url: String, agreed: Agreed) -> Outcome {
+    let outcome = child::replay_to(&path, &url, agreed).await;
+    Outcome::Compared {
+        before: path,
+        after: url.into(),
         outcome,
     }
 }

@@ -33,12 +33,28 @@ pub(crate) enum Errand {
     StopReading,
     /// Tell what differs between two recordings. Takes the place of whatever was compared before.
     Compare { before: PathBuf, after: PathBuf },
+    /// Send the client's side of a recording to a live server, and tell how its answers differ. Takes the place of
+    /// whatever was compared before.
+    ReplayTo {
+        path: PathBuf,
+        url: String,
+        agreed: Agreed,
+    },
     /// Compare no further.
     StopComparing,
     /// Serve this one on a port of its own, until that is to end, or we do.
     Serve { path: PathBuf },
     /// Serve it no longer.
     EndServing { path: PathBuf },
+}
+
+/// What may be sent to a live server without being asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// Calls of tools that may change something.
+    pub(crate) calls_tools: bool,
+    /// Tags in the place of secrets.
+    pub(crate) sends_tags: bool,
 }
 
 /// What came of an errand.

@@ -27,6 +27,7 @@ pub(crate) mod recordings;
 #[cfg(test)]
 mod recordings_tests;
 mod repeat;
+mod replay_to;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -220,7 +220,7 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
         .get(state.chosen)
         .and_then(|position| TABLE.get(*position));
     match action {
-        Action::Accept if super::rules::typed(model, state.line.text().trim_start_matches(':'), effects) => {
+        Action::Accept if typed_out(model, state.line.text().trim_start_matches(':'), effects) => {
             return;
         }
         Action::Accept => {
@@ -241,6 +241,11 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
         _ => {}
     }
     model.mode = Mode::Palette(state);
+}
+
+/// Commands that are typed with what they are about; `false` if it is none of them.
+fn typed_out(model: &mut Model, text: &str, effects: &mut Vec<Effect>) -> bool {
+    super::rules::typed(model, text, effects) || super::replay_to::typed(model, text, effects)
 }
 
 /// Finds the commands that match what was typed, best first; exact names before all.

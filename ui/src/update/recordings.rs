@@ -130,15 +130,20 @@ fn compare(model: &mut Model, effects: &mut Vec<Effect>) {
         Ok(pair) => pair,
         Err(reason) => return model.say(Role::Warn, reason),
     };
+    show_comparison(model, before.clone(), after.clone());
+    effects.push(Effect::Recordings(Errand::Compare { before, after }));
+}
+
+/// Makes room for what will be known soon.
+pub(super) fn show_comparison(model: &mut Model, before: PathBuf, after: PathBuf) {
     model.recordings.show_card();
     model.recordings.comparison = Some(Comparison {
-        before: before.clone(),
-        after: after.clone(),
+        before,
+        after,
         outcome: None,
     });
     model.recordings.is_comparing = true;
     model.focus(Pane::Recording);
-    effects.push(Effect::Recordings(Errand::Compare { before, after }));
 }
 
 /// Begins to serve the recording, or ends that.
@@ -287,6 +292,11 @@ fn folders(model: &Model) -> Vec<PathBuf> {
 
 /// The last part of a path, as text.
 pub(crate) fn name_of(path: &Path) -> String {
+    let whole = path.to_string_lossy();
+    // A live server, as it was called.
+    if whole.contains("://") {
+        return whole.into_owned();
+    }
     path.file_name()
         .unwrap_or(path.as_os_str())
         .to_string_lossy()

@@ -6,7 +6,7 @@ use super::Event;
 use crate::effect::Effect;
 use crate::fake::{Fake, recordings};
 use crate::model::{Pane, Screen};
-use crate::recordings::{Compared, Errand, Listing, MockState, Outcome};
+use crate::recordings::{Agreed, Compared, Errand, Listing, MockState, Outcome};
 use crate::stage::Stage;
 
 /// The screen with its list.
@@ -234,6 +234,60 @@ fn comparing_ends_when_nobody_waits_for_it() {
     );
     compared(&mut stage, "killed.jsonl", "session-0.jsonl", "too late");
     assert!(!stage.text().contains("too late"));
+}
+
+fn replay_to(url: &str, agreed: Agreed) -> Effect {
+    let path = path("session-1.jsonl");
+    let url = url.to_owned();
+    Effect::Recordings(Errand::ReplayTo { path, url, agreed })
+}
+
+#[test]
+fn the_recording_under_the_cursor_is_sent_to_a_live_server() {
+    let mut stage = listed();
+    stage.keys(":replay-to<space>http://127.0.0.1:9/mcp<enter>");
+    assert_eq!(
+        stage.effects,
+        [replay_to("http://127.0.0.1:9/mcp", Agreed::default())]
+    );
+    assert!(
+        stage
+            .text()
+            .contains("Compared session-1.jsonl with http://127.0.0.1:9/mcp"),
+        "{}",
+        stage.text()
+    );
+    stage.event(Event::Recordings(Outcome::Compared {
+        before: path("session-1.jsonl"),
+        after: "http://127.0.0.1:9/mcp".into(),
+        outcome: Err("this tool may change something: greet; add `yes` behind the address".to_owned()),
+    }));
+    assert!(stage.text().contains("this tool may change something"));
+    stage.keys(":replay-to<space>http://127.0.0.1:9/mcp<space>yes<space>without-secrets<enter>");
+    let agreed = Agreed {
+        calls_tools: true,
+        sends_tags: true,
+    };
+    assert_eq!(
+        stage.effects.last(),
+        Some(&replay_to("http://127.0.0.1:9/mcp", agreed))
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_to_a_live_server_says_why() {
+    let mut stage = listed();
+    for (typed, said) in [
+        ("replay-to", "write :replay-to URL"),
+        ("replay-to<space>nobody", "neither a URL nor a server here"),
+        ("replay-to<space>http://h/<space>maybe", "`maybe` is neither"),
+    ] {
+        stage.keys(&format!(":{typed}<enter>"));
+        assert!(stage.text().contains(said), "{typed}: {}", stage.text());
+    }
+    stage.keys("1:replay-to<space>http://h/<enter>");
+    assert!(stage.text().contains("choose a recording"), "{}", stage.text());
+    assert_eq!(stage.effects, []);
 }
 
 fn told(stage: &mut Stage, to: Option<MockState>) {

@@ -41,7 +41,7 @@ pub(super) async fn post(core: &Arc<Core>, headers: &HeaderMap, posted: Posted) 
     let mut planned = Vec::new();
     for (text, envelope) in posted.messages() {
         if envelope.kind == MessageKind::Request {
-            let request = Request::new(text, envelope.clone(), is_modern);
+            let request = Request::new(text, envelope.clone(), is_modern).with_head(headers, &core.library);
             let plan = core.plan(&session, &request);
             planned.push((request, plan));
         } else {
@@ -127,6 +127,7 @@ async fn respond(
         && let Some(body) = &shape.body
         && !has_answer(core, &planned)
     {
+        tokio::time::sleep(core.options.pace.before()).await;
         return shaped(shape, body.clone());
     }
     if takes_events && (is_told_in_events(core, &planned, shape.as_ref()) || !takes_documents) {
@@ -184,7 +185,7 @@ fn is_told_in_events(core: &Core, planned: &[Planned], shape: Option<&Shape>) ->
             let script = &core.library.scripts[*script];
             script.steps.len() > 1 || script.ending != Ending::Answered
         }
-        Plan::Pass => true,
+        Plan::Pass(_) => true,
         Plan::Result(_) | Plan::Error { .. } => false,
     };
     shape.is_some_and(|shape| shape.is_stream) || planned.iter().any(has_more)
