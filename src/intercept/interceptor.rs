@@ -284,11 +284,9 @@ impl Interceptor {
                 ..InterceptView::default()
             };
         }
-        let mut rows = self.holds.rows();
-        rows.truncate(MAX_ROWS);
         InterceptView {
             summary: self.holds.summary(),
-            rows,
+            rows: self.holds.rows(MAX_ROWS),
             rules: self.armory.list(),
             is_on: self.armory.is_intercepting(),
         }
@@ -301,7 +299,7 @@ impl Interceptor {
     pub fn obey(&self, command: InterceptCommand, actor: Actor) -> Result<InterceptReply, String> {
         match command {
             InterceptCommand::List => Ok(InterceptReply::Held {
-                rows: self.holds.rows(),
+                rows: self.holds.rows(usize::MAX),
             }),
             InterceptCommand::Events { after } => Ok(InterceptReply::Events(self.holds.events(after))),
             InterceptCommand::Show { id } => self.show(id),

@@ -128,8 +128,13 @@ impl Exchange {
         let kind = exchange_kind(&beginning, &stated);
         let mut exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
         if exchange.asks_rules() {
+            // HTTP/2 has no first line, so that of one is as it is shown.
+            let version = match beginning.head {
+                ObservedHead::Raw(_) => "HTTP/1.1",
+                ObservedHead::Fields(_) => "HTTP/2.0",
+            };
             exchange.request_head = Some(Head {
-                line: format!("{} {}", beginning.method, beginning.target),
+                line: format!("{} {} {version}", beginning.method, beginning.target),
                 fields: field_list(beginning.headers),
             });
         }
@@ -348,7 +353,7 @@ impl Exchange {
         let interceptor = &self.hub.interceptor;
         let version = interceptor.armory.version();
         let before = std::mem::replace(seen, version);
-        before != version || interceptor.holds.has_steps()
+        before != version || interceptor.holds.has_wishes()
     }
 
     /// The head of its request, if rules were armed when it came.

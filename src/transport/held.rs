@@ -43,7 +43,7 @@ pub(super) async fn request(
     let asks_rules = exchange.asks_rules();
     // On a stream that was asked for with GET, rules may be armed long after it has begun.
     if asks_rules || parts.method == Method::GET {
-        exchange.came(Way::of(connection, &parts.uri, &parts.headers));
+        exchange.came(Way::of(connection, parts));
     }
     if !asks_rules {
         return Fate::Onward(Box::new(relay));

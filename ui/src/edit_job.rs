@@ -91,15 +91,19 @@ impl EditJob {
     /// For a request that is sent again.
     pub(crate) fn of_copy(repeat: Repeat) -> Self {
         let (masked, secrets) = mask(repeat.body.as_bytes());
-        let front = FrontMatter::of(&repeat.head.fields, &[]);
-        let mut text = front.text().into_bytes();
+        let has_head = !repeat.head.line.is_empty();
+        let front = has_head.then(|| FrontMatter::of(&repeat.head.fields, &[]));
+        let mut text = front
+            .as_ref()
+            .map_or_else(String::new, FrontMatter::text)
+            .into_bytes();
         text.extend(laid_out(&masked));
         Self {
             original: repeat.original.clone().into(),
             current: repeat.body.clone().into(),
             secrets,
             schema: None,
-            front: Some(front),
+            front,
             fields: Vec::new(),
             shown: text.clone(),
             text,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::envelope::MessageKind;
+use crate::codec::envelope::{Field, MessageKind};
 use crate::ids::{CallId, HoldId};
 use crate::intercept::hold::{Actor, HeldFacts};
 use crate::intercept::rule::{OnExpire, Verdict};
@@ -21,15 +21,10 @@ impl Lane {
             && holds.cancel(call)
         {
             // The request goes nowhere, so its cancel has nobody to reach.
-            return Fate::Do {
-                rule: Chosen {
-                    name: "cancelled while held".into(),
-                    verdict: Verdict::Drop { is_silent: true },
-                    on_expire: None,
-                    delay: Duration::ZERO,
-                },
-                is_due: None,
-            };
+            return left_out("cancelled while held");
+        }
+        if self.is_for_us(noted) {
+            return left_out("sent again");
         }
         let Some(rule) = self.step(noted).or_else(|| self.choose(noted)) else {
             return Fate::Pass;
@@ -39,6 +34,33 @@ impl Lane {
             Verdict::Hold => self.hold(noted, rule, self.queue.is_empty()),
             _ => Fate::Do { rule, is_due: None },
         }
+    }
+
+    /// Whether it belongs to a request of our own in this session, of which its client knows nothing.
+    fn is_for_us(&self, noted: &Noted) -> bool {
+        let holds = &self.exchange.hub.interceptor.holds;
+        if self.direction == Direction::ClientToServer || !holds.has_wishes() {
+            return false;
+        }
+        let [message] = &noted.messages[..] else {
+            return false;
+        };
+        let envelope = &message.envelope;
+        let is_answer = matches!(envelope.kind, MessageKind::Result | MessageKind::Error);
+        let id = if is_answer {
+            envelope.id.as_ref().and_then(|id| id.token())
+        } else {
+            let token = envelope.fields.id(Field::ParamsProgressToken);
+            token.and_then(|token| token.token())
+        };
+        let (Some(session), Some(id)) = (self.exchange.session(), id) else {
+            return false;
+        };
+        let is_ours = holds.awaits(session.id, id);
+        if is_ours && is_answer {
+            holds.end_wait(session.id, id);
+        }
+        is_ours
     }
 
     /// Puts a frame into the table of held messages and tells of it, if anything is held at all.
@@ -189,6 +211,19 @@ impl Lane {
             sent: None,
         }));
         self.exchange.tell_now(event);
+    }
+}
+
+/// Nobody hears of it.
+fn left_out(why: &'static str) -> Fate {
+    Fate::Do {
+        rule: Chosen {
+            name: why.into(),
+            verdict: Verdict::Drop { is_silent: true },
+            on_expire: None,
+            delay: Duration::ZERO,
+        },
+        is_due: None,
     }
 }
 
