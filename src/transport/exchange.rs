@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio::sync::mpsc;
 
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
+use crate::intercept::edit::STATUS_FIELD;
 use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
@@ -48,6 +49,8 @@ struct State {
     /// What that address should be on a stream that is passed on as it is.
     endpoint_map: Option<Box<EndpointMap>>,
     status: Option<u16>,
+    /// The head of a response of which something may have to be held.
+    response_head: Option<Head>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
     /// How its request came, where another one may have to come the same way.
@@ -359,6 +362,25 @@ impl Exchange {
     /// The head of its request, if rules were armed when it came.
     pub(crate) fn request_head(&self) -> Head {
         self.request_head.clone().unwrap_or_default()
+    }
+
+    /// Keeps the head of its response, with the status among the fields.
+    pub(crate) fn keep_response_head(&self, status: StatusCode, fields: &HeaderMap) {
+        let mut head = Head {
+            line: format!(
+                "{} {}",
+                status.as_u16(),
+                status.canonical_reason().unwrap_or_default()
+            ),
+            fields: vec![(STATUS_FIELD.to_owned(), status.as_u16().to_string())],
+        };
+        head.fields.extend(field_list(fields));
+        self.lock().response_head = Some(head);
+    }
+
+    /// That head.
+    pub(crate) fn response_head(&self) -> Option<Head> {
+        self.lock().response_head.clone()
     }
 
     /// The status of its response.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
+use crate::intercept::edit::STATUS_FIELD;
 use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
@@ -62,7 +63,7 @@ pub(super) async fn request(
         return Fate::Answered(closed());
     }
     apply(&relay, &outcome, &mut parts.headers);
-    tell_fields(exchange, &outcome);
+    tell_fields(exchange, Direction::ClientToServer, &outcome);
     Fate::Onward(Box::new(relay))
 }
 
@@ -87,15 +88,20 @@ pub(super) async fn response(
         }
         return relay.with_rules(Form::Events);
     }
+    exchange.keep_response_head(*status, fields);
     let mut relay = relay.with_rules(Form::Document);
     let outcome = relay.decided().await;
     if outcome.is_silent {
         return std::future::pending().await;
     }
-    if let Some(code) = outcome.status.and_then(|code| StatusCode::from_u16(code).ok()) {
+    let by_hand = outcome.fields.iter().find(|(name, _)| name == STATUS_FIELD);
+    let by_hand = by_hand.and_then(|(_, code)| code.as_deref()?.parse().ok());
+    let code = by_hand.or(outcome.status);
+    if let Some(code) = code.and_then(|code| StatusCode::from_u16(code).ok()) {
         *status = code;
     }
     apply(&relay, &outcome, fields);
+    tell_fields(exchange, Direction::ServerToClient, &outcome);
     relay
 }
 
@@ -122,8 +128,8 @@ fn apply(relay: &Relay, outcome: &Outcome, fields: &mut HeaderMap) {
     }
 }
 
-/// Tells which fields of a request are other ones than came. Their values may be secrets, so that only names are told.
-fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
+/// Tells which fields of a head are other ones than came. Their values may be secrets, so that only names are told.
+fn tell_fields(exchange: &Exchange, direction: Direction, outcome: &Outcome) {
     if outcome.fields.is_empty() {
         return;
     }
@@ -134,7 +140,7 @@ fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
     exchange.tell_now(Event::Rewritten(Box::new(RewrittenObserved {
         exchange: exchange.id,
         session: exchange.session().map(|session| session.id),
-        direction: Direction::ClientToServer,
+        direction,
         rewrites: lines.collect(),
         findings: Vec::new(),
     })));

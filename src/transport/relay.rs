@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
@@ -169,11 +169,31 @@ impl Relay {
     /// Asks the rules about what passes, from the first byte on.
     pub(crate) fn with_rules(mut self, form: Form) -> Self {
         let mut lane = Lane::new(Arc::clone(&self.exchange), self.direction, form, false);
+        let read = if form == Form::Document {
+            self.take_read()
+        } else {
+            Bytes::new()
+        };
+        if !read.is_empty() {
+            lane.push(&read, None);
+        }
         if self.is_done {
-            lane.finish(None);
+            lane.finish((!read.is_empty()).then(|| Noted::of_document(read)));
         }
         self.lane = Some(Box::new(lane));
         self
+    }
+
+    /// What was read of a document before anybody was asked, since something in it was changed.
+    fn take_read(&mut self) -> Bytes {
+        let mut read = BytesMut::new();
+        while let Some(Ok(frame)) = self.waiting.front()
+            && let Some(data) = frame.data_ref()
+        {
+            read.extend_from_slice(data);
+            self.waiting.pop_front();
+        }
+        read.freeze()
     }
 
     /// How many bytes go on, if that is known.

@@ -9,6 +9,7 @@ mod asked;
 mod bytes;
 mod crowd;
 mod ends;
+mod http;
 mod order;
 mod peers;
 mod recorded;

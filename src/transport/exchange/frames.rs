@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::codec::envelope::{Envelope, Field};
+use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::Side;
 use crate::mcp::era;
 use crate::session::observation::{
@@ -72,7 +72,13 @@ impl Exchange {
                 Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             if let (Some(notes), Event::Frame(frame)) = (&mut notes, &event) {
-                notes.push(Noted::of(frame));
+                let mut noted = Noted::of(frame);
+                // JSON that is no JSON-RPC is the body of what is no MCP.
+                if self.kind == ExchangeKind::Http && carrier == Carrier::Http {
+                    let is_rpc = |placed: &PlacedMessage| placed.envelope.kind != MessageKind::Malformed;
+                    noted.messages.retain(is_rpc);
+                }
+                notes.push(noted);
             }
             outbox.put(Observation { at: now, event });
         }

@@ -7,8 +7,9 @@ use crate::codec::envelope::{Field, MessageKind};
 use crate::ids::{CallId, HoldId};
 use crate::intercept::hold::{Actor, HeldFacts};
 use crate::intercept::rule::{OnExpire, Verdict};
+use crate::recording::hide_url_secrets;
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
-use crate::snapshot::{Direction, RowKind};
+use crate::snapshot::{Direction, Head, RowKind};
 
 use super::subject::OnItsWay;
 use super::{Chosen, Fate, Form, Lane, Noted};
@@ -147,6 +148,7 @@ impl Lane {
         let subject = self.subject(noted, placed);
         let client = subject.client();
         let budget = hub.interceptor.patience.of(client.as_deref());
+        let kind = subject.kind();
         HeldFacts {
             id: HoldId::from(std::num::NonZeroU64::MIN),
             at: hub.clock.now(),
@@ -158,9 +160,9 @@ impl Lane {
             direction: self.direction,
             carrier: noted.carrier,
             lane: self.number(),
-            kind: subject.kind(),
+            kind,
             method: subject.method().map(str::to_owned),
-            name: subject.name().map(str::to_owned),
+            name: subject.name().map(str::to_owned).or_else(|| self.http_name(kind)),
             rpc_id: subject.rpc_id().map(str::to_owned),
             server: self.exchange.server.to_string(),
             client: client.map(|client| client.to_string()),
@@ -168,7 +170,7 @@ impl Lane {
             address: self.exchange.client().to_string(),
             is_answerable: self.is_answerable(),
             payload: noted.payload.clone(),
-            head: self.head(),
+            head: self.head(kind),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
             budget: budget.time,
@@ -185,10 +187,21 @@ impl Lane {
         }
     }
 
-    /// The HTTP head that the frame came with, where it is the only one.
-    fn head(&self) -> Option<crate::snapshot::Head> {
-        let is_alone = self.form == Form::Document && self.direction == Direction::ClientToServer;
-        is_alone.then(|| self.exchange.request_head())
+    /// The HTTP head that the frame came with, where it is the only one. The head of an answer that is MCP follows from it.
+    fn head(&self, kind: RowKind) -> Option<Head> {
+        match (self.form, self.direction) {
+            (Form::Document, Direction::ClientToServer) => Some(self.exchange.request_head()),
+            (Form::Document, _) if kind == RowKind::HttpResponse => self.exchange.response_head(),
+            _ => None,
+        }
+    }
+
+    /// What an exchange that is no MCP is about: `GET /.well-known/oauth-protected-resource`.
+    fn http_name(&self, kind: RowKind) -> Option<String> {
+        let is_http = matches!(kind, RowKind::Http | RowKind::HttpResponse);
+        let line = is_http.then(|| self.exchange.request_head().line)?;
+        let words: Vec<&str> = line.split(' ').take(2).collect();
+        (words.len() == 2).then(|| hide_url_secrets(&words.join(" ")))
     }
 
     /// Both directions of an exchange are lanes of their own.

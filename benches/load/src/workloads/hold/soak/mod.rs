@@ -1,34 +1,31 @@
-//! Random traffic over several carriers, all of it held, and random decisions about it through the control door.
+//! Random traffic over every carrier, all of it held, and random decisions about it: through the control door and with keys.
+
+mod clients;
+mod deciding;
 
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use anyhow::{Context as _, Result};
+use tokio::io::BufReader;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use crate::client::{Link, Session, Target};
-use crate::clock::{after, now_ns};
-use crate::events::Spec;
-use crate::message;
+use crate::clock::after;
 use crate::proxies::{Desk, Kind, Mock, Proxy, Setup};
 use crate::report::{Bar, Cell, Table, mib, progress};
 
 use super::super::Context;
 use super::super::idle::Idle;
 
+use clients::Client;
+use deciding::{Keys, decide};
+
 /// Clients of each carrier.
-const CLIENTS: usize = 6;
+const CLIENTS: u64 = 4;
 /// What is held: calls, their answers, and some of the events before these.
 const BREAKPOINT: &str = "method:tools/call | method:notifications/message";
-/// Longest wait for the end of one call. Whoever waits longer hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Pauses between two calls of a client are random, up to this.
-const PAUSE: u64 = 200;
 
 /// Random numbers of a run that can be had again.
 #[derive(Debug)]
@@ -42,6 +39,11 @@ impl Dice {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below.max(1)
+    }
+
+    fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        let place = self.roll(all.len() as u64);
+        all.get(usize::try_from(place).unwrap_or_default())
     }
 }
 
@@ -60,7 +62,8 @@ impl Ends {
     }
 }
 
-/// Runs for `time`. In the end nothing is held, no client hangs, and the proxy has what it had before.
+/// Runs for `time`, through a proxy with a screen. In the end nothing is held, no client hangs, no message has overtaken
+/// another one of its lane, and the proxy has what it had before.
 ///
 /// # Errors
 /// A process failed.
@@ -68,24 +71,18 @@ pub(crate) async fn soak(context: &mut Context, time: Duration) -> Result<()> {
     let mut mock = Mock::start().await?;
     let setup = Setup {
         metrics: true,
-        limits: [
-            "--wait",
-            "--intercept",
-            BREAKPOINT,
-            "--max-history-memory",
-            "16MiB",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
+        limits: ["--intercept", BREAKPOINT, "--max-history-memory", "16MiB"]
+            .map(str::to_owned)
+            .to_vec(),
         ..Setup::default()
     };
-    let mut proxy = Proxy::start_with(Kind::Headless, &context.programs, mock.address, &setup).await?;
+    let mut proxy = Proxy::start_with(Kind::Tui, &context.programs, mock.address, &setup).await?;
     let desk = proxy.desk(&context.programs).await?;
     // Memory that is needed once counts as there from the start.
-    let warm = run(context, &proxy, &desk, time / 4).await?;
+    let warm = run(context, &mut proxy, &desk, time / 4).await?;
     let before = settled(&mut proxy).await?;
     progress(format_args!("hold-soak: {} s", time.as_secs()));
-    let done = run(context, &proxy, &desk, time).await?;
+    let done = run(context, &mut proxy, &desk, time).await?;
     mock.check()?;
     mock.hang_up().await?;
     let after = before.cooled_down(&mut proxy).await?;
@@ -104,6 +101,7 @@ pub(crate) async fn soak(context: &mut Context, time: Duration) -> Result<()> {
             "cut off",
             "left",
             "decided",
+            "keys",
             "RSS before MiB",
             "after MiB",
             "after ÷ before",
@@ -119,6 +117,7 @@ pub(crate) async fn soak(context: &mut Context, time: Duration) -> Result<()> {
         Cell::count(cut),
         Cell::count(left),
         Cell::count(done.decided),
+        Cell::count(done.keys),
         Cell::mib(before.sample.rss),
         Cell::mib(after.sample.rss),
         Cell::ratio(mib(after.sample.rss) / mib(before.sample.rss)).barred(Bar::AtMost(1.1)),
@@ -126,7 +125,9 @@ pub(crate) async fn soak(context: &mut Context, time: Duration) -> Result<()> {
         super::super::known(after.tasks),
     ]);
     table.note(format_args!(
-        "After a warm-up with {} decisions. {CLIENTS} clients each of documents, event streams and a command behind the shim.",
+        "After a warm-up with {} decisions. {CLIENTS} clients each of documents, event streams, HTTP+SSE, WebSocket and a command \
+         behind the shim; decisions by a script, and keys pressed at random on the Held screen. No client hung, no message overtook another \
+         one of its lane, and {held} were held in the end.",
         warm.decided
     ));
     context.report.table(table);
@@ -142,9 +143,10 @@ async fn settled(proxy: &mut Proxy) -> Result<Idle> {
 struct Done {
     ends: [u64; 4],
     decided: u64,
+    keys: u64,
 }
 
-async fn run(context: &mut Context, proxy: &Proxy, desk: &Desk, time: Duration) -> Result<Done> {
+async fn run(context: &mut Context, proxy: &mut Proxy, desk: &Desk, time: Duration) -> Result<Done> {
     let ends = Arc::<Ends>::default();
     let deadline = after(time);
     let mut watch = desk.watch()?;
@@ -152,29 +154,32 @@ async fn run(context: &mut Context, proxy: &Proxy, desk: &Desk, time: Duration) 
     let mut deciding = JoinSet::new();
     deciding.spawn(decide(desk.clone(), BufReader::new(output)));
     let mut clients = JoinSet::new();
-    for number in 0..CLIENTS as u64 {
-        clients.spawn(over_http(
-            Arc::clone(&proxy.target),
-            number,
+    for number in 0..CLIENTS {
+        let client = |kind: u64| Client {
+            target: Arc::clone(&proxy.target),
+            seed: kind * 100 + number,
             deadline,
-            false,
-            Arc::clone(&ends),
-        ));
-        clients.spawn(over_http(
-            Arc::clone(&proxy.target),
-            100 + number,
-            deadline,
-            true,
-            Arc::clone(&ends),
-        ));
-        let command = shim(context, desk)?;
-        clients.spawn(over_pipes(command, 200 + number, deadline, Arc::clone(&ends)));
+            ends: Arc::clone(&ends),
+        };
+        clients.spawn(client(0).over_documents());
+        clients.spawn(client(1).over_streams());
+        clients.spawn(client(2).over_pipes(shim(context, desk)?));
+        clients.spawn(client(3).over_sse());
+        clients.spawn(client(4).over_socket());
     }
-    while let Some(ended) = clients.join_next().await {
-        if let Err(error) = ended? {
-            context.report.failure(format!("hold-soak: {error:#}"));
+    let mut keys = Keys::default();
+    loop {
+        tokio::select! {
+            ended = clients.join_next() => match ended {
+                None => break,
+                Some(ended) => if let Err(error) = ended? {
+                    context.report.failure(format!("hold-soak: {error:#}"));
+                },
+            },
+            () = keys.pause() => keys.press(proxy)?,
         }
     }
+    keys.leave(proxy).await?;
     watch.kill().await?;
     let decided = deciding.join_next().await.context("nobody decided")???;
     // What those left behind that have gone.
@@ -182,6 +187,7 @@ async fn run(context: &mut Context, proxy: &Proxy, desk: &Desk, time: Duration) 
     Ok(Done {
         ends: ends.count(),
         decided,
+        keys: keys.pressed(),
     })
 }
 
@@ -193,160 +199,4 @@ fn shim(context: &Context, desk: &Desk) -> Result<Command> {
         .arg("stdio-mock")
         .env("SHADOWCAT_DOOR_DIR", desk.door());
     Ok(command)
-}
-
-/// Decides about each message that comes up, until the watching ends; how many there were.
-async fn decide(desk: Desk, mut news: BufReader<tokio::process::ChildStdout>) -> Result<u64> {
-    let (mut dice, mut decided, mut line) = (Dice(7), 0, String::new());
-    while news.read_line(&mut line).await? > 0 {
-        let event: Value = serde_json::from_str(&line)?;
-        line.clear();
-        if event["gap"].is_number() {
-            // What came up meanwhile would wait for ever.
-            desk.held(&["forward", "--all"]).await?;
-        }
-        if event["event"] != "held" {
-            continue;
-        }
-        let id = event["id"].to_string();
-        let is_call = event["kind"] == "request";
-        decide_one(&desk, &id, is_call, dice.roll(100)).await?;
-        decided += 1;
-    }
-    Ok(decided)
-}
-
-/// Most messages go on; the others are spread over all that can be done. What has gone meanwhile is nothing to decide about.
-async fn decide_one(desk: &Desk, id: &str, is_call: bool, dice: u64) -> Result<()> {
-    let arguments: &[&str] = match (dice, is_call) {
-        (0..10, true) => &["answer", id, "--result", "{\"content\":[]}"],
-        (10..15, true) => &["refuse", id, "--code", "-32050", "--message", "no"],
-        (15..20, true) => &["refuse", id, "--tool-error", "no"],
-        (20..25, _) => &["drop", id],
-        (25..35, _) => {
-            desk.held(&["edit", id, "--set", "$.by=\"hand\""]).await?;
-            &["forward", id]
-        }
-        _ => &["forward", id],
-    };
-    if desk.held(arguments).await?.is_none() {
-        // What cannot be done with this message can be left undone.
-        desk.held(&["forward", id]).await?;
-    }
-    Ok(())
-}
-
-/// Calls over HTTP; some are answered with event streams, and some are left by their client.
-async fn over_http(
-    target: Arc<Target>,
-    seed: u64,
-    deadline: u64,
-    streams: bool,
-    ends: Arc<Ends>,
-) -> Result<()> {
-    let mut dice = Dice(seed + 1);
-    let mut opening = Link::open(&target).await?;
-    let session = Session::open(&mut opening).await?;
-    let mut link = Link::open(&target).await?;
-    for call in 1.. {
-        if now_ns() > deadline {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(dice.roll(PAUSE))).await;
-        let id = seed * 1_000_000 + call;
-        let fields = if streams {
-            format!(
-                "{}X-Load: {}\r\n",
-                session.fields(),
-                Spec::new(id, dice.roll(4)).to_field()
-            )
-        } else {
-            session.fields().to_owned()
-        };
-        let mut body = Vec::new();
-        message::call(id, 300, 300, &mut body);
-        let patience = if dice.roll(20) == 0 {
-            Duration::from_millis(dice.roll(100))
-        } else {
-            PATIENCE
-        };
-        let answer = timeout(patience, link.post(&fields, &body)).await;
-        let is_open = match &answer {
-            Err(_) if patience < PATIENCE => {
-                ends.left.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            Err(_) => bail!("call {id} has no end after {patience:?}"),
-            Ok(Err(_)) => {
-                ends.cut.fetch_add(1, Ordering::Relaxed);
-                false
-            }
-            Ok(Ok(head)) => {
-                let is_own = has_id(link.body(), id);
-                if head.status() == 200 && !is_own && !streams {
-                    bail!("call {id} got {:?}", String::from_utf8_lossy(link.body()));
-                }
-                count_answer(link.body(), &ends);
-                true
-            }
-        };
-        if !is_open {
-            link = Link::open(&target).await?;
-        }
-    }
-    session.handle().close(&mut opening).await
-}
-
-fn has_id(body: &[u8], id: u64) -> bool {
-    String::from_utf8_lossy(body).contains(&format!("\"id\":{id},"))
-}
-
-fn count_answer(body: &[u8], ends: &Ends) {
-    let is_error = String::from_utf8_lossy(body).contains("\"error\":");
-    let end = if is_error { &ends.refused } else { &ends.answered };
-    end.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Calls over the pipes of a command; each has to be answered under its id.
-async fn over_pipes(command: Command, seed: u64, deadline: u64, ends: Arc<Ends>) -> Result<()> {
-    let mut dice = Dice(seed + 1);
-    let mut command = tokio::process::Command::from(command);
-    command
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true);
-    let mut child = command.spawn().context("the shim cannot be started")?;
-    let mut input = child.stdin.take().context("no pipe to the shim")?;
-    let mut output = BufReader::new(child.stdout.take().context("no pipe from the shim")?);
-    let mut line = Vec::new();
-    for call in 1.. {
-        if now_ns() > deadline {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(dice.roll(PAUSE))).await;
-        let id = seed * 1_000_000 + call;
-        let mut body = Vec::new();
-        message::call(id, 300, 300, &mut body);
-        body.push(b'\n');
-        input.write_all(&body).await?;
-        line.clear();
-        let read = timeout(PATIENCE, output.read_until(b'\n', &mut line)).await;
-        let read = read.with_context(|| format!("call {id} over pipes has no end after {PATIENCE:?}"))??;
-        if read == 0 {
-            bail!("the shim ended in the middle of call {id}");
-        }
-        if !has_id(&line, id) {
-            bail!("call {id} got {:?}", String::from_utf8_lossy(&line));
-        }
-        count_answer(&line, &ends);
-    }
-    drop(input);
-    let status = timeout(PATIENCE, child.wait())
-        .await
-        .context("the shim does not end")??;
-    if !status.success() {
-        bail!("the shim ended with {status}");
-    }
-    Ok(())
 }
