@@ -187,8 +187,13 @@ fn http_head(text: &HeldText) -> Vec<Line> {
         return Vec::new();
     };
     let front = FrontMatter::of(&head.fields, &text.head_edit.fields);
-    let fields = front.lines().map(|line| Line::of(Role::Text, &line));
-    let about = Line::of(Role::Strong, &head.line);
+    let fields = front.lines().map(|line| Line::default().say(Role::Text, &line));
+    // The line of a request may have secrets in its query, which its name has not.
+    let about = match (text.row.kind, &text.row.name) {
+        (RowKind::Http, Some(name)) => name,
+        _ => &head.line,
+    };
+    let about = Line::default().say(Role::Strong, about);
     let gap = Line::default();
     std::iter::once(about).chain(fields).chain([gap]).collect()
 }

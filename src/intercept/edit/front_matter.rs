@@ -320,6 +320,24 @@ mod tests {
         assert!(told("---\naccept: a\n{}")[0].1.contains("there is none"));
     }
 
+    #[test]
+    fn the_status_of_a_response_is_changed_like_a_field_and_a_request_has_none() {
+        let response = vec![
+            (STATUS_FIELD.to_owned(), "200".to_owned()),
+            ("x-a".to_owned(), "1".to_owned()),
+        ];
+        let front = FrontMatter::of(&response, &[]);
+        assert_eq!(front.text(), "---\n:status: 200\nx-a: 1\n---\n");
+        let split = front.split(b"---\n:status: 404\nx-a: 1\n---\n");
+        assert_eq!(split.fields, [change(STATUS_FIELD, Some("404"))]);
+        for wrong in [":status: 99", ":status: many", ":status"] {
+            let text = format!("---\n{wrong}\n---\n");
+            assert_eq!(front.split(text.as_bytes()).problems.len(), 1, "{wrong}");
+        }
+        let request = FrontMatter::of(&head(), &[]);
+        assert_eq!(request.split(b"---\n:status: 404\n---\n").problems.len(), 1);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_text_is_taken_apart_without_a_fault(text: Vec<u8>) {

@@ -94,7 +94,8 @@ impl Lane {
     fn step(&self, noted: &Noted) -> Option<Chosen> {
         let holds = &self.exchange.hub.interceptor.holds;
         let call = noted.messages.iter().find_map(|placed| placed.placement.call)?;
-        holds.takes_step(call).then(|| Chosen {
+        // Known without the lock, which is somebody's who looks at the table.
+        (holds.has_wishes() && holds.takes_step(call)).then(|| Chosen {
             name: "step".into(),
             verdict: Verdict::Hold,
             on_expire: None,
