@@ -10,6 +10,9 @@ use crate::buffered::Buffered;
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const MASKED: u8 = 0x80;
+/// In place of a length: that follows in two bytes, or in eight.
+const LONG: u8 = 0x7E;
+const VERY_LONG: u8 = 0x7F;
 /// A mask need not be random where nobody is protected by it.
 const MASK: [u8; 4] = [7, 77, 177, 207];
 /// Longest message that is taken.
@@ -37,7 +40,7 @@ async fn send(wire: &mut Buffered, first: u8, payload: &[u8], is_client: bool) -
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
         (Ok(length @ ..=125), _) => frame.push(masked | length),
         (_, Ok(length)) => {
-            frame.push(masked | 126);
+            frame.push(masked | LONG);
             frame.extend(length.to_be_bytes());
         }
         _ => bail!("a message of {} bytes is too long for this load", payload.len()),
@@ -80,8 +83,8 @@ pub(crate) async fn hear(wire: &mut Buffered) -> Result<Option<Vec<u8>>> {
 
 async fn payload(wire: &mut Buffered, second: u8) -> Result<Vec<u8>> {
     let length = match second & 0x7F {
-        126 => u64::from_be_bytes(padded(&wire.exactly(2).await?)),
-        127 => u64::from_be_bytes(padded(&wire.exactly(8).await?)),
+        LONG => u64::from_be_bytes(padded(&wire.exactly(2).await?)),
+        VERY_LONG => u64::from_be_bytes(padded(&wire.exactly(8).await?)),
         length => u64::from(length),
     };
     if length > MAX_BYTES {

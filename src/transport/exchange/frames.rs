@@ -72,16 +72,20 @@ impl Exchange {
                 Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             if let (Some(notes), Event::Frame(frame)) = (&mut notes, &event) {
-                let mut noted = Noted::of(frame);
-                // JSON that is no JSON-RPC is the body of what is no MCP.
-                if self.kind == ExchangeKind::Http && carrier == Carrier::Http {
-                    let is_rpc = |placed: &PlacedMessage| placed.envelope.kind != MessageKind::Malformed;
-                    noted.messages.retain(is_rpc);
-                }
-                notes.push(noted);
+                notes.push(self.noted(frame));
             }
             outbox.put(Observation { at: now, event });
         }
+    }
+
+    /// What a lane hears of a frame. JSON that is no JSON-RPC is the body of what is no MCP.
+    fn noted(&self, frame: &FrameObserved) -> Noted {
+        let mut of_frame = Noted::of(frame);
+        if self.kind == ExchangeKind::Http && frame.carrier == Carrier::Http {
+            let is_rpc = |placed: &PlacedMessage| placed.envelope.kind != MessageKind::Malformed;
+            of_frame.messages.retain(is_rpc);
+        }
+        of_frame
     }
 
     /// What carries the messages of a direction.

@@ -85,7 +85,6 @@ impl Keys {
     }
 
     /// Until the next key is due.
-    #[expect(clippy::unused_self, reason = "reads as what it waits for")]
     pub(super) async fn pause(&self) {
         tokio::time::sleep(PAUSE).await;
     }
