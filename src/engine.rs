@@ -410,6 +410,7 @@ fn start_parts(
         ports,
         door: DoorNotes::default(),
         interceptor: interceptor(config, clock),
+        runs: Arc::default(),
         room: Arc::new(Semaphore::new(
             config.limits.max_connections.min(Semaphore::MAX_PERMITS),
         )),

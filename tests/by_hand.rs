@@ -64,6 +64,8 @@ async fn a_copy_of_a_held_call_goes_to_its_server_and_nobody_but_us_hears_the_an
     let id = held_one(&mut stage.frontend).await;
     let text = text_of(&stage, id).await;
     let repeat = Repeat {
+        exchange: text.row.exchange,
+        target: "/mcp".to_owned(),
         head: text.head.clone().unwrap(),
         side: text.side,
         server: text.row.server.clone(),

@@ -151,7 +151,9 @@ async fn an_answered_call_never_reaches_the_server_and_its_client_gets_the_answe
     // The server is in the middle of a message.
     let note = answers(r#"{"jsonrpc":"2.0","method":"notifications/message"}"#);
     let (head, tail) = note.split_at(10);
-    wire.server.send(head).await;
+    // In one piece with a whole one, so that the proxy has seen where it begins when the client has that.
+    wire.server.send([&note, head].concat()).await;
+    wire.reaches_client(&note).await;
     let result = r#"{"ok":true}"#.to_owned();
     wire.decide(InterceptCommand::Answer { id, result }).await;
     wire.client.send(says(&call(2, "free"))).await;

@@ -16,6 +16,7 @@ use crate::recording::redact::secret_of_argument;
 use crate::snapshot::Severity;
 use crate::transport::hub::Hub;
 use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap, Settled};
+use crate::transport::runs::Listening;
 
 /// How often it is looked whether rules were armed, and a shim behind a gate hears that we are there.
 const TICK: Duration = Duration::from_millis(200);
@@ -61,6 +62,8 @@ struct Observed {
     writer: FrameWriter,
     /// The shim asks about lines.
     has_gate: bool,
+    /// What is to be said to the command in the place of its client.
+    words: Option<Listening>,
 }
 
 impl Observed {
@@ -68,7 +71,9 @@ impl Observed {
         let facts = facts(begin);
         let name = Arc::clone(&facts.server);
         let run = Run::begin(hub, facts, None).await;
+        let session = run.session_id();
         Self {
+            words: session.map(|session| hub.runs.listen(run.exchange_id(), session)),
             hub: Arc::clone(hub),
             name,
             taps: RunPipe::ALL.map(|pipe| run.tap(stream(pipe))),
@@ -88,6 +93,7 @@ impl Observed {
             tokio::select! {
                 _ = ticks.tick() => self.keep_gate()?,
                 (pipe, settled) = settled(&mut self.taps) => self.settle(pipe, settled).await?,
+                message = next(&mut self.words) => self.say_as_client(&message).await?,
                 frame = reader.next() => match frame? {
                     None => return Ok(RunEnd::Unknown),
                     Some(frame) => match read_message(&frame)? {
@@ -138,10 +144,7 @@ impl Observed {
         {
             self.writer.put(&FromProxy::Onward { stream }, piece)?;
         }
-        let back: Vec<Bytes> = settled.back.iter().map(with_end).collect();
-        for piece in back.iter().flat_map(|line| line.chunks(MAX_PAYLOAD_BYTES)) {
-            self.writer.put(&FromProxy::Back { stream }, piece)?;
-        }
+        let back = self.put_back(stream, &settled.back)?;
         if settled.bytes > 0 {
             let bytes = settled.bytes as u64;
             self.writer.put(&FromProxy::Settled { stream, bytes }, b"")?;
@@ -150,13 +153,37 @@ impl Observed {
             self.writer.put(&FromProxy::Close, b"")?;
         }
         self.make_up(&settled.synthetic).await?;
+        self.tell_back(stream, &back).await;
+        Ok(())
+    }
+
+    /// Gives whoever speaks in `stream` these messages, each as a line. They go on with what is settled next.
+    fn put_back(&mut self, stream: RunPipe, messages: &[Bytes]) -> Result<Vec<Bytes>, LinkError> {
+        let lines: Vec<Bytes> = messages.iter().map(with_end).collect();
+        for piece in lines.iter().flat_map(|line| line.chunks(MAX_PAYLOAD_BYTES)) {
+            self.writer.put(&FromProxy::Back { stream }, piece)?;
+        }
+        Ok(lines)
+    }
+
+    async fn tell_back(&mut self, stream: RunPipe, lines: &[Bytes]) {
         let other = match stream {
             RunPipe::In => RunPipe::Out,
             RunPipe::Out | RunPipe::Err => RunPipe::In,
         };
-        if !back.is_empty() && !self.taps[other as usize].is_within_line() {
-            self.tap(other).says(&back).await;
+        if !lines.is_empty() && !self.taps[other as usize].is_within_line() {
+            self.tap(other).says(lines).await;
         }
+    }
+
+    /// Says a message to the command. Its client hears neither of it nor of the answer, so the shim has to ask about lines
+    /// from before on.
+    async fn say_as_client(&mut self, message: &Bytes) -> Result<(), LinkError> {
+        self.keep_gate()?;
+        let stream = RunPipe::Out;
+        let lines = self.put_back(stream, std::slice::from_ref(message))?;
+        self.writer.put(&FromProxy::Settled { stream, bytes: 0 }, b"")?;
+        self.tell_back(stream, &lines).await;
         Ok(())
     }
 
@@ -165,11 +192,8 @@ impl Observed {
         if messages.is_empty() {
             return Ok(());
         }
-        let lines: Vec<Bytes> = messages.iter().map(with_end).collect();
         let stream = RunPipe::In;
-        for line in &lines {
-            self.writer.put(&FromProxy::Back { stream }, line)?;
-        }
+        let lines = self.put_back(stream, messages)?;
         self.writer.put(&FromProxy::Settled { stream, bytes: 0 }, b"")?;
         if !self.tap(RunPipe::Out).is_within_line() {
             self.tap(RunPipe::Out).makes_up(&lines).await;
@@ -256,6 +280,18 @@ async fn settled(taps: &mut [RunTap; RunPipe::ALL.len()]) -> (RunPipe, Settled) 
         Poll::Pending
     })
     .await
+}
+
+/// The next message for the command; never where there is no way to say it.
+async fn next(words: &mut Option<Listening>) -> Bytes {
+    let message = match words {
+        Some(words) => words.next().await,
+        None => None,
+    };
+    match message {
+        Some(message) => message,
+        None => std::future::pending().await,
+    }
 }
 
 /// A message as a line.

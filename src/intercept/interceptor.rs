@@ -102,7 +102,8 @@ pub enum InterceptCommand {
     Answer {
         /// Which.
         id: HoldId,
-        /// The JSON text of the result; may have places such as `{{$.params.arguments.x}}`.
+        /// The JSON text of the result; may have places such as `{{$.params.arguments.x}}`. For a request that is no MCP the
+        /// body of a response with status 200.
         result: String,
     },
     /// It is refused.
@@ -289,11 +290,9 @@ impl Interceptor {
                 ..InterceptView::default()
             };
         }
-        let mut rows = self.holds.rows();
-        rows.truncate(MAX_ROWS);
         InterceptView {
             summary: self.holds.summary(),
-            rows,
+            rows: self.holds.rows(MAX_ROWS),
             rules: self.armory.list(),
             is_on: self.armory.is_intercepting(),
             mistake,
@@ -307,7 +306,7 @@ impl Interceptor {
     pub fn obey(&self, command: InterceptCommand, actor: Actor) -> Result<InterceptReply, String> {
         match command {
             InterceptCommand::List => Ok(InterceptReply::Held {
-                rows: self.holds.rows(),
+                rows: self.holds.rows(usize::MAX),
             }),
             InterceptCommand::Events { after } => Ok(InterceptReply::Events(self.holds.events(after))),
             InterceptCommand::Show { id } => self.show(id),
@@ -428,9 +427,14 @@ impl Interceptor {
                 Ok(done(format!("{id} was forwarded; the rule `{rule}` is off")))
             }
             InterceptCommand::Answer { id, result } => {
-                let request = holds.detail(id).map_err(words)?.original;
-                let result = template::fill(&result, &request).map_err(|error| error.to_string())?;
-                let message = template::answer(&request, &result).into();
+                let held = holds.detail(id).map_err(words)?;
+                let message = if held.row.kind == RowKind::Http {
+                    Bytes::from(result)
+                } else {
+                    let result = template::fill(&result, &held.original);
+                    let result = result.map_err(|error| error.to_string())?;
+                    template::answer(&held.original, &result).into()
+                };
                 holds
                     .decide(id, Decision::Answer(message), actor)
                     .map_err(words)?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use super::MAX_WINDOW_ROWS;
 use super::{Head, MessageDetail, MessageRow, RecorderState};
-use crate::ids::{MessageId, ProxySessionId, Side};
+use crate::ids::{ExchangeId, MessageId, ProxySessionId, Side};
 use crate::intercept::hold::{Actor, HeadEdit};
 use crate::intercept::interceptor::{InterceptCommand, InterceptReply};
 
@@ -70,8 +70,12 @@ pub enum Command {
 /// A request that is sent again: what came, and what is to go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeat {
-    /// Its first line (`POST /mcp HTTP/1.1`) and fields, as they came.
+    /// The exchange that it came in.
+    pub exchange: ExchangeId,
+    /// Its first line (`POST /mcp HTTP/1.1`) and fields, as they came; empty for a line of a command.
     pub head: Head,
+    /// Where it went: path and query, or a URL if its client said so or it came through a tunnel.
+    pub target: String,
     /// Who chose the destination.
     pub side: Side,
     /// Name of the upstream, or authority of the destination.

@@ -78,6 +78,9 @@ pub struct ExchangeDetail {
     /// It is the run of a command, whose head is the command line.
     #[serde(default)]
     pub is_run: bool,
+    /// Where the request went: path and query, or a URL if its client said so or it came through a tunnel.
+    #[serde(default)]
+    pub target: String,
     /// Request as the client sent it.
     pub request: Head,
     /// What we changed in its head before sending it on: one line a change, `Host: a → b`.

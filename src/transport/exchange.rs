@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio::sync::mpsc;
 
 use crate::ids::{ConnectionId, ExchangeId, Side, StreamId};
+use crate::intercept::edit::STATUS_FIELD;
 use crate::resource::meters::Meters;
 use crate::resource::queue::Reserved;
 use crate::session::observation::{
@@ -48,6 +49,8 @@ struct State {
     /// What that address should be on a stream that is passed on as it is.
     endpoint_map: Option<Box<EndpointMap>>,
     status: Option<u16>,
+    /// The head of a response of which something may have to be held.
+    response_head: Option<Head>,
     upstream: Option<Arc<Reuse>>,
     place: Option<StreamPlace>,
     /// How its request came, where another one may have to come the same way.
@@ -132,8 +135,13 @@ impl Exchange {
         let kind = exchange_kind(&beginning, &stated);
         let mut exchange = Self::new(hub, peer, kind, (beginning.side, beginning.server), stated, now);
         if exchange.asks_rules() {
+            // HTTP/2 has no first line, so that of one is as it is shown.
+            let version = match beginning.head {
+                ObservedHead::Raw(_) => "HTTP/1.1",
+                ObservedHead::Fields(_) => "HTTP/2.0",
+            };
             exchange.request_head = Some(Head {
-                line: format!("{} {}", beginning.method, beginning.target),
+                line: format!("{} {} {version}", beginning.method, beginning.target),
                 fields: field_list(beginning.headers),
             });
         }
@@ -377,12 +385,31 @@ impl Exchange {
         let interceptor = &self.hub.interceptor;
         let version = interceptor.armory.version();
         let before = std::mem::replace(seen, version);
-        before != version || interceptor.holds.has_steps()
+        before != version || interceptor.holds.has_wishes()
     }
 
     /// The head of its request, if rules were armed when it came.
     pub(crate) fn request_head(&self) -> Head {
         self.request_head.clone().unwrap_or_default()
+    }
+
+    /// Keeps the head of its response, with the status among the fields.
+    pub(crate) fn keep_response_head(&self, status: StatusCode, fields: &HeaderMap) {
+        let mut head = Head {
+            line: format!(
+                "{} {}",
+                status.as_u16(),
+                status.canonical_reason().unwrap_or_default()
+            ),
+            fields: vec![(STATUS_FIELD.to_owned(), status.as_u16().to_string())],
+        };
+        head.fields.extend(field_list(fields));
+        self.lock().response_head = Some(head);
+    }
+
+    /// That head.
+    pub(crate) fn response_head(&self) -> Option<Head> {
+        self.lock().response_head.clone()
     }
 
     /// The status of its response.

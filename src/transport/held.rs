@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
+use crate::intercept::edit::STATUS_FIELD;
 use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
@@ -55,7 +56,7 @@ pub(super) async fn request(
     let asks_rules = exchange.asks_rules();
     // On a stream that was asked for with GET, rules may be armed long after it has begun.
     if asks_rules || parts.method == Method::GET {
-        exchange.came(Way::of(connection, &parts.uri, &parts.headers));
+        exchange.came(Way::of(connection, parts));
     }
     if !asks_rules {
         return Progress::Decided(Fate::Onward(Box::new(relay)));
@@ -95,7 +96,7 @@ async fn carried_out(exchange: &Arc<Exchange>, relay: Relay, outcome: Outcome, p
         exchange.owe(outcome.joins.clone());
     }
     apply(&relay, &outcome, &mut parts.headers);
-    tell_fields(exchange, &outcome);
+    tell_fields(exchange, Direction::ClientToServer, &outcome);
     Fate::Onward(Box::new(relay))
 }
 
@@ -126,7 +127,9 @@ pub(super) async fn response(
         }
         return relay.with_rules(Form::Events);
     }
-    document(relay.with_rules(Form::Document), status, fields).await
+    exchange.keep_response_head(*status, fields);
+    let relay = relay.with_rules(Form::Document);
+    document(exchange, relay, status, fields).await
 }
 
 /// As [`response`], and brings our answers to some entries of a batch with the server's answer to the rest.
@@ -153,7 +156,7 @@ async fn joined(
             relay
         };
     }
-    let mut relay = document(relay.with_rules_joining(Form::Document, owed), status, fields).await;
+    let mut relay = document(exchange, relay.with_rules_joining(Form::Document, owed), status, fields).await;
     if relay.has_unjoined() {
         relay.warn(UNJOINED);
     }
@@ -161,15 +164,24 @@ async fn joined(
 }
 
 /// Waits for what is held of a document.
-async fn document(mut relay: Relay, status: &mut StatusCode, fields: &mut HeaderMap) -> Relay {
+async fn document(
+    exchange: &Arc<Exchange>,
+    mut relay: Relay,
+    status: &mut StatusCode,
+    fields: &mut HeaderMap,
+) -> Relay {
     let outcome = relay.decided().await;
     if outcome.is_silent {
         return std::future::pending().await;
     }
-    if let Some(code) = outcome.status.and_then(|code| StatusCode::from_u16(code).ok()) {
+    let by_hand = outcome.fields.iter().find(|(name, _)| name == STATUS_FIELD);
+    let by_hand = by_hand.and_then(|(_, code)| code.as_deref()?.parse().ok());
+    let code = by_hand.or(outcome.status);
+    if let Some(code) = code.and_then(|code| StatusCode::from_u16(code).ok()) {
         *status = code;
     }
     apply(&relay, &outcome, fields);
+    tell_fields(exchange, Direction::ServerToClient, &outcome);
     relay
 }
 
@@ -196,8 +208,8 @@ fn apply(relay: &Relay, outcome: &Outcome, fields: &mut HeaderMap) {
     }
 }
 
-/// Tells which fields of a request are other ones than came. Their values may be secrets, so that only names are told.
-fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
+/// Tells which fields of a head are other ones than came. Their values may be secrets, so that only names are told.
+fn tell_fields(exchange: &Exchange, direction: Direction, outcome: &Outcome) {
     if outcome.fields.is_empty() {
         return;
     }
@@ -208,7 +220,7 @@ fn tell_fields(exchange: &Exchange, outcome: &Outcome) {
     exchange.tell_now(Event::Rewritten(Box::new(RewrittenObserved {
         exchange: exchange.id,
         session: exchange.session().map(|session| session.id),
-        direction: Direction::ClientToServer,
+        direction,
         rewrites: lines.collect(),
         findings: Vec::new(),
     })));

@@ -20,6 +20,7 @@ use super::bridge::BridgeServer;
 use super::gate::Gate;
 use super::oauth::Oauth;
 use super::route::{Routes, ServerPlace};
+use super::runs::Runs;
 use super::tls::Interception;
 use super::upstream::Clients;
 use super::watchers::Watchers;
@@ -118,6 +119,8 @@ pub(crate) struct Hub {
     pub(crate) interception: Interception,
     pub(crate) door: DoorNotes,
     pub(crate) interceptor: Interceptor,
+    /// Commands behind shims that can be spoken to.
+    pub(crate) runs: Arc<Runs>,
     /// The `max_connections` places of clients.
     pub(crate) room: Arc<Semaphore>,
     /// The addresses at which all servers are.
@@ -129,7 +132,7 @@ pub(crate) struct Hub {
 impl Hub {
     /// Whether a rule may act on what comes next.
     pub(crate) fn is_intercepting(&self) -> bool {
-        !self.interceptor.armory.load().is_empty() || self.interceptor.holds.has_steps()
+        !self.interceptor.armory.load().is_empty() || self.interceptor.holds.has_wishes()
     }
 
     /// How a direction ends whose exchange is dropped although `peer` was expected to take more of it.

@@ -30,6 +30,7 @@ pub(crate) mod resend;
 pub(crate) mod rewrite;
 pub(crate) mod route;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod serve;
 mod stated;
 mod stead;

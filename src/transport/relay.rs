@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
@@ -176,8 +176,16 @@ impl Relay {
     pub(crate) fn with_rules_joining(mut self, form: Form, answers: Vec<Bytes>) -> Self {
         let mut lane = Lane::new(Arc::clone(&self.exchange), self.direction, form, false);
         lane.join(answers);
+        let read = if form == Form::Document {
+            self.take_read()
+        } else {
+            Bytes::new()
+        };
+        if !read.is_empty() {
+            lane.push(&read, None);
+        }
         if self.is_done {
-            lane.finish(None);
+            lane.finish((!read.is_empty()).then(|| Noted::of_document(read)));
         }
         self.lane = Some(Box::new(lane));
         self
@@ -192,6 +200,18 @@ impl Relay {
     /// Whether what came was no document that answers could be joined to.
     pub(crate) fn has_unjoined(&self) -> bool {
         self.lane.as_ref().is_some_and(|lane| lane.has_unjoined())
+    }
+
+    /// What was read of a document before anybody was asked, since something in it was changed.
+    fn take_read(&mut self) -> Bytes {
+        let mut read = BytesMut::new();
+        while let Some(Ok(frame)) = self.waiting.front()
+            && let Some(data) = frame.data_ref()
+        {
+            read.extend_from_slice(data);
+            self.waiting.pop_front();
+        }
+        read.freeze()
     }
 
     /// How many bytes go on, if that is known.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::ca::CERTIFICATE_FILE;
 use crate::config::forward::ForwardConfig;
@@ -52,6 +52,8 @@ pub(crate) struct Within {
     pub(crate) scheme: Scheme,
     /// Where it goes, without a port that the scheme implies.
     pub(crate) authority: Authority,
+    /// What its client speaks, for a request that we make in its place.
+    pub(crate) spoken: Option<Version>,
 }
 
 /// What the routing needs to know of a request.

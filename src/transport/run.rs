@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::ids::{ConnectionId, Side};
+use crate::ids::{ConnectionId, ExchangeId, Side};
 use crate::recording::redact::masked_argument;
 use crate::resource::meters::Share;
 use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, Observation, SHIM_GONE};
@@ -214,6 +214,11 @@ impl Run {
     /// The session that it belongs to.
     pub fn session_id(&self) -> Option<crate::ids::ProxySessionId> {
         self.exchange.session().map(|session| session.id)
+    }
+
+    /// The exchange that stands for it.
+    pub(crate) fn exchange_id(&self) -> ExchangeId {
+        self.exchange.id
     }
 
     /// What tells of the bytes of one of its pipes.

@@ -125,7 +125,7 @@ pub(super) fn exchange_kind(beginning: &Beginning<'_>, stated: &Stated) -> Excha
 }
 
 /// Path and query of a URL or of a target in absolute form; any other text is that already.
-fn path_of(text: &str) -> &str {
+pub(super) fn path_of(text: &str) -> &str {
     match text.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
             let start = rest.find(['/', '?']).unwrap_or(rest.len());

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
@@ -39,15 +40,19 @@ pub(crate) struct Way {
 
 impl Way {
     /// That of a request which came on `connection`.
-    pub(crate) fn of(connection: &ClientConnection, uri: &Uri, fields: &HeaderMap) -> Self {
+    pub(crate) fn of(connection: &ClientConnection, parts: &Parts) -> Self {
+        let within = connection.within.clone().map(|within| Within {
+            spoken: Some(parts.version),
+            ..within
+        });
         Self {
             peer: connection.peer.clone(),
             local: connection.local,
             place: Arc::clone(&connection.place),
             only: connection.only,
-            within: connection.within.clone(),
-            uri: uri.clone(),
-            fields: fields.clone(),
+            within,
+            uri: parts.uri.clone(),
+            fields: parts.headers.clone(),
         }
     }
 

@@ -132,6 +132,7 @@ fn not_reached_text(authority: &Authority, error: &ConnectError) -> String {
 
 /// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.
 pub(super) fn spoken_within(within: Option<&Within>, version: Version) -> Speaks {
+    let version = within.and_then(|within| within.spoken).unwrap_or(version);
     match within {
         Some(within) if version == Version::HTTP_2 && within.scheme == Scheme::HTTP => Speaks::PriorH2,
         Some(_) if version < Version::HTTP_2 => Speaks::Http1,
@@ -393,6 +394,7 @@ impl Tunnel {
             within: Some(Within {
                 authority: without_port(&self.authority, default),
                 scheme,
+                spoken: None,
             }),
         };
         drive_boxed(Arc::clone(self.hub()), stream, accepted).await

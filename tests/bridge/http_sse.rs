@@ -6,7 +6,7 @@ use crate::peer::*;
 use crate::support::*;
 
 /// A session, through its handshake.
-struct Session {
+pub struct Session {
     client: Client,
     stream: RawPeer,
     endpoint: String,
@@ -14,7 +14,7 @@ struct Session {
 }
 
 impl Session {
-    async fn begin(client: Client) -> Self {
+    pub async fn begin(client: Client) -> Self {
         let request = at(
             "/sse",
             &client.request("GET", "Accept: text/event-stream\r\n", ""),
@@ -50,12 +50,12 @@ impl Session {
         answer_at(&self.client, &self.endpoint, body).await
     }
 
-    async fn post(&self, body: &str) {
+    pub async fn post(&self, body: &str) {
         let answer = self.answer(body).await;
         assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     }
 
-    async fn hear(&mut self) -> Value {
+    pub async fn hear(&mut self) -> Value {
         next_event(&mut self.stream).await.1
     }
 }

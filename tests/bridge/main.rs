@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod again;
 mod hold;
 mod http_sse;
 mod legacy;

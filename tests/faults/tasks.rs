@@ -4,11 +4,11 @@ use shadowcat::snapshot::Severity;
 use shadowcat::tasks::TaskKind;
 
 use crate::house::{house, while_others_go_on};
-use crate::support::snapshot_when;
+use crate::support::{PATIENCE, snapshot_when};
 
 #[tokio::test]
 async fn a_task_that_panics_is_shown_and_counted_and_stops_nothing() {
-    let mut house = house(|_| {}).await;
+    let mut house = house(|config| config.limits.drain_timeout = PATIENCE).await;
     let host = house.address();
     let (mut client, mut upstream) = house.begin(1).await;
     while_others_go_on(host, async {

@@ -11,6 +11,7 @@ mod bytes;
 mod crowd;
 mod early;
 mod ends;
+mod http;
 mod order;
 mod peers;
 mod recorded;

@@ -36,6 +36,7 @@ async fn act(stage: &mut Stage) {
         .send(json(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#))
         .await;
     client.read_to_end().await;
+    held(stage, 0).await;
     let mut client = RawPeer::connect(address(&stage.engine)).await;
     client.send(stage.request("POST", "", &call(2, "refused"))).await;
     client.read_to_end().await;

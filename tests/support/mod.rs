@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+pub mod again;
 pub mod holding;
 pub mod openmetrics;
 pub mod stage;

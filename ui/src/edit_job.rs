@@ -6,7 +6,7 @@ use shadowcat::intercept::edit::{
     Expectation, FieldChanges, FrontMatter, Placeholders, Problem, check, mask, unmask, value_at,
 };
 use shadowcat::intercept::interceptor::HeldText;
-use shadowcat::snapshot::{Repeat, Severity};
+use shadowcat::snapshot::{Repeat, RowKind, Severity};
 
 /// Largest message that is laid out for the editor, in bytes; larger ones are edited as they are.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
@@ -28,6 +28,8 @@ pub(crate) struct EditJob {
     fields: FieldChanges,
     /// The message as an editor shows it.
     shown: Vec<u8>,
+    /// It is no MCP, so that nothing is known of what is right.
+    is_http: bool,
     /// What the editor begins with: that, or what was typed before.
     pub(crate) text: Vec<u8>,
 }
@@ -84,6 +86,7 @@ impl EditJob {
             front,
             fields,
             shown: text.clone(),
+            is_http: matches!(message.row.kind, RowKind::Http | RowKind::HttpResponse),
             text,
         }
     }
@@ -91,17 +94,22 @@ impl EditJob {
     /// For a request that is sent again.
     pub(crate) fn of_copy(repeat: Repeat) -> Self {
         let (masked, secrets) = mask(repeat.body.as_bytes());
-        let front = FrontMatter::of(&repeat.head.fields, &[]);
-        let mut text = front.text().into_bytes();
+        let has_head = !repeat.head.line.is_empty();
+        let front = has_head.then(|| FrontMatter::of(&repeat.head.fields, &[]));
+        let mut text = front
+            .as_ref()
+            .map_or_else(String::new, FrontMatter::text)
+            .into_bytes();
         text.extend(laid_out(&masked));
         Self {
             original: repeat.original.clone().into(),
             current: repeat.body.clone().into(),
             secrets,
             schema: None,
-            front: Some(front),
+            front,
             fields: Vec::new(),
             shown: text.clone(),
+            is_http: false,
             text,
             target: Target::Copy(Box::new(repeat)),
         }
@@ -114,14 +122,16 @@ impl EditJob {
         }
         let (body, fields, mut told) = self.without_head(text);
         let typed = unmask(body.text, &self.secrets);
-        let mut problems = check(
-            &typed,
-            &Expectation {
-                original: &self.original,
-                // Of another tool nothing is known here.
-                schema: self.schema.as_deref().filter(|_| self.is_same_tool(&typed)),
-            },
-        );
+        let expected = Expectation {
+            original: &self.original,
+            // Of another tool nothing is known here.
+            schema: self.schema.as_deref().filter(|_| self.is_same_tool(&typed)),
+        };
+        let mut problems = if self.is_http {
+            Vec::new()
+        } else {
+            check(&typed, &expected)
+        };
         problems.retain(|problem| problem.severity >= Severity::Warning);
         for problem in &mut problems {
             problem.line += body.lines_before;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{Fixup, diff};
+use shadowcat::intercept::edit::{DifferenceKind, Fixup, FrontMatter, diff};
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{HeldText, Remedy};
+use shadowcat::snapshot::RowKind;
 
 use crate::document::{difference_lines, headers, pretty};
 use crate::edit_job::EditJob;
@@ -132,7 +133,8 @@ impl Held {
         self.lines = match &self.text {
             Some(text) if self.shows_difference => difference(text, theme),
             Some(text) => {
-                let mut lines = head(text, theme);
+                let mut lines = http_head(text);
+                lines.extend(head(text, theme));
                 lines.extend(whole(text.edited.as_ref().unwrap_or(&text.original)));
                 lines
             }
@@ -179,6 +181,24 @@ fn whole(text: &str) -> Vec<Line> {
         layout.lines.push(Line::of(Role::Warn, "the rest is not shown"));
     }
     layout.lines
+}
+
+/// The head of what is no MCP, as it would go on.
+fn http_head(text: &HeldText) -> Vec<Line> {
+    let is_http = matches!(text.row.kind, RowKind::Http | RowKind::HttpResponse);
+    let Some(head) = text.head.as_ref().filter(|_| is_http) else {
+        return Vec::new();
+    };
+    let front = FrontMatter::of(&head.fields, &text.head_edit.fields);
+    let fields = front.lines().map(|line| Line::default().say(Role::Text, &line));
+    // The line of a request may have secrets in its query, which its name has not.
+    let about = match (text.row.kind, &text.row.name) {
+        (RowKind::Http, Some(name)) => name,
+        _ => &head.line,
+    };
+    let about = Line::default().say(Role::Strong, about);
+    let gap = Line::default();
+    std::iter::once(about).chain(fields).chain([gap]).collect()
 }
 
 /// What is done to the head that goes on with it: by hand, and because it says the same as the message.

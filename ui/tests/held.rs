@@ -539,3 +539,35 @@ fn nothing_of_a_peer_reaches_the_terminal_as_it_is() {
         assert!(said.contains("title"), "{arguments:?}: {said:?}");
     }
 }
+
+#[test]
+fn http_that_is_no_mcp_is_shown_with_its_head_and_without_its_secrets() {
+    let scene = Scene::start(&["--wait", "--intercept", "kind:http"]);
+    let mut client = TcpStream::connect(&scene.proxy.address).unwrap();
+    let body = "grant_type=client_credentials";
+    write!(
+        client,
+        "POST /token?code=s3cr3t-c0de HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer s3cr3t-t0ken\r\nX-Mine: 1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        scene.proxy.address,
+        body.len()
+    )
+    .unwrap();
+    let rows = loop {
+        let rows = scene.list();
+        if !rows.is_empty() {
+            break rows;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(rows[0]["kind"], "http");
+    let shown = scene.done(&["show", "1"]);
+    for part in ["http POST /token", "x-mine: 1", body] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert!(!shown.contains("s3cr3t"), "{shown}");
+    scene.done(&["refuse", "1", "--status", "503"]);
+    let mut answer = [0; 13];
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503 ");
+}

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "wrap/again.rs"]
+mod again;
 #[path = "support/binary.rs"]
 mod binary;
 #[path = "wrap/ends.rs"]

@@ -77,6 +77,21 @@ impl Buffered {
         Ok(())
     }
 
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// The connection broke or was closed before.
+    pub(crate) async fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.rest().len() < length {
+            if !self.fill().await? {
+                bail!("the connection was closed inside a frame");
+            }
+        }
+        let bytes = self.rest().get(..length).unwrap_or_default().to_vec();
+        self.taken += length;
+        Ok(bytes)
+    }
+
     /// Waits until the peer has left and tells how; what it sends before is kept.
     ///
     /// # Cancel safety

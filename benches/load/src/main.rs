@@ -27,6 +27,7 @@ mod report;
 mod shared;
 mod socket;
 mod stats;
+mod websocket;
 mod wire;
 mod workloads;
 

@@ -1,4 +1,4 @@
-//! The fields of an HTTP request as lines between `---` before its body, and what they say when somebody has changed them.
+//! The fields of an HTTP head as lines between `---` before its body, and what they say when somebody has changed them.
 
 use http::{HeaderName, HeaderValue};
 
@@ -22,6 +22,9 @@ const OF_THE_CONNECTION: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Stands for the status among the fields of a response; no field of HTTP can have this name.
+pub const STATUS_FIELD: &str = ":status";
 
 /// Changes of a head: a field and its new value, or none if it goes.
 pub type FieldChanges = Vec<(String, Option<String>)>;
@@ -76,15 +79,22 @@ impl FrontMatter {
     /// The lines for the editor, the fences too.
     pub fn text(&self) -> String {
         let mut text = format!("{FENCE}\n");
-        for (name, value) in &self.current {
+        for line in self.lines() {
+            text.extend([&line, "\n"]);
+        }
+        text + FENCE + "\n"
+    }
+
+    /// The fields as they would go on, one a line, without their secrets.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.current.iter().map(|(name, value)| {
             let place = self.secrets.iter().position(|secret| secret == value);
             let shown = match place.filter(|_| is_secret(name, value)) {
                 Some(place) => placeholder(place),
                 None => value.clone(),
             };
-            text.extend([name.as_str(), ": ", &shown, "\n"]);
-        }
-        text + FENCE + "\n"
+            format!("{name}: {shown}")
+        })
     }
 
     /// Takes an edited text apart. One without fences says nothing of the head: it stays as it was.
@@ -177,6 +187,9 @@ impl FrontMatter {
             return Ok(None);
         }
         let text = std::str::from_utf8(line).map_err(|_| "this line is no UTF-8".to_owned())?;
+        if let Some(code) = text.strip_prefix(STATUS_FIELD) {
+            return self.status(code).map(Some);
+        }
         let (name, value) = text
             .split_once(':')
             .ok_or_else(|| "a field is a name, a colon and a value".to_owned())?;
@@ -193,6 +206,18 @@ impl FrontMatter {
             ));
         }
         Ok(Some((name.to_owned(), value)))
+    }
+
+    fn status(&self, text: &str) -> Result<(String, String), String> {
+        let is_response = self.original.iter().any(|(name, _)| name == STATUS_FIELD);
+        let code = text.strip_prefix(':').map(str::trim);
+        let number: Option<u16> = code.and_then(|code| code.parse().ok());
+        match number.filter(|number| is_response && (200..=599).contains(number)) {
+            Some(number) => Ok((STATUS_FIELD.to_owned(), number.to_string())),
+            None => Err(format!(
+                "`{STATUS_FIELD}` is a number from 200 to 599, and only in a response"
+            )),
+        }
     }
 
     fn with_secrets(&self, value: &str) -> String {
@@ -366,6 +391,24 @@ mod tests {
             "{told}"
         );
         assert_eq!(split.fields, [("accept".to_owned(), None)]);
+    }
+
+    #[test]
+    fn the_status_of_a_response_is_changed_like_a_field_and_a_request_has_none() {
+        let response = vec![
+            (STATUS_FIELD.to_owned(), "200".to_owned()),
+            ("x-a".to_owned(), "1".to_owned()),
+        ];
+        let front = FrontMatter::of(&response, &[]);
+        assert_eq!(front.text(), "---\n:status: 200\nx-a: 1\n---\n");
+        let split = front.split(b"---\n:status: 404\nx-a: 1\n---\n");
+        assert_eq!(split.fields, [change(STATUS_FIELD, Some("404"))]);
+        for wrong in [":status: 99", ":status: many", ":status"] {
+            let text = format!("---\n{wrong}\n---\n");
+            assert_eq!(front.split(text.as_bytes()).problems.len(), 1, "{wrong}");
+        }
+        let request = FrontMatter::of(&head(), &[]);
+        assert_eq!(request.split(b"---\n:status: 404\n---\n").problems.len(), 1);
     }
 
     proptest::proptest! {

@@ -32,7 +32,7 @@ pub use diff::{Difference, DifferenceKind, MAX_DIFFERENCES, diff};
 pub use error::{EditError, EditedText, MAX_OPERATIONS, MAX_RESULT_BYTES};
 pub use fields::{FieldKind, FieldLine, MAX_FIELDS, MAX_PATH_BYTES, fields, value_at};
 pub use fixups::{Fixup, fixups};
-pub use front_matter::{FieldChanges, FrontMatter, Split};
+pub use front_matter::{FieldChanges, FrontMatter, STATUS_FIELD, Split};
 pub use mask::{Placeholders, mask, unmask};
 pub use patch::check_patch;
 pub(crate) use path::quoted_name;

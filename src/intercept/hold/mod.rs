@@ -11,9 +11,11 @@ mod events;
 mod order;
 mod row;
 mod ticket;
+mod view;
+mod wishes;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -179,14 +181,20 @@ pub struct Holds {
     held: Level,
     bytes: Level,
     ended: AtomicU64,
+    /// Messages that are waited for though no rule means them.
+    wishes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     items: BTreeMap<HoldId, Item>,
     bytes: usize,
+    /// How many are at the head of their lanes, and how many wait behind those.
+    tally: view::Tally,
     /// Calls whose next message is to be held.
     steps: Vec<CallId>,
+    /// Answers that are not for the client of their session.
+    awaited: Vec<wishes::Awaited>,
     /// Messages that are to change their places, by their lanes: whether towards the head.
     moves: Vec<(u64, HoldId, bool)>,
     log: events::EventLog,
@@ -233,6 +241,7 @@ impl Holds {
             held: Level::default(),
             bytes: Level::default(),
             ended: AtomicU64::new(0),
+            wishes: AtomicUsize::new(0),
         }
     }
 
@@ -295,19 +304,13 @@ impl Holds {
             decision: None,
             waker: None,
         };
+        inner.tally.add(&item);
         inner.items.insert(id, item);
         inner.note_place(id, self.clock.now());
         self.held.set(inner.items.len() as u64);
         drop(inner);
         self.tell();
         Some(Ticket::new(Arc::clone(self), facts))
-    }
-
-    /// All of them, oldest first.
-    pub fn rows(&self) -> Vec<HeldRow> {
-        let now = self.clock.now();
-        let inner = self.lock();
-        inner.items.values().map(|item| item.row(now)).collect()
     }
 
     /// One of them with its bytes.
@@ -330,26 +333,6 @@ impl Holds {
         })
     }
 
-    /// How many are held and queued, and how long the oldest has been.
-    pub fn summary(&self) -> HeldSummary {
-        let now = self.clock.now();
-        let inner = self.lock();
-        let mut summary = HeldSummary::default();
-        for item in inner.items.values() {
-            if item.is_head && !item.waits_for_batch() {
-                summary.held += 1;
-                let is_first = summary.oldest_at.is_none();
-                if is_first {
-                    summary.oldest_at = Some(item.facts.at);
-                    summary.oldest_age = now.since(item.facts.at);
-                    summary.oldest_budget = item.facts.budget;
-                }
-            }
-            summary.queued += item.queued + usize::from(!item.is_head);
-        }
-        summary
-    }
-
     /// Decides about one.
     ///
     /// # Errors
@@ -370,10 +353,10 @@ impl Holds {
             });
         }
         item.facts.fits(&decision)?;
-        let waker = inner.items.get_mut(&id).and_then(|item| {
-            item.decision = Some((decision, actor));
-            item.waker.take()
-        });
+        let Inner { items, tally, .. } = &mut *inner;
+        let waker = items
+            .get_mut(&id)
+            .and_then(|item| tally.change(item, |item| item.settle(decision, actor)));
         drop(inner);
         wake(waker);
         self.tell();
@@ -422,45 +405,6 @@ impl Holds {
     /// [`HoldError::Gone`].
     pub fn keep(&self, id: HoldId) -> Result<(), HoldError> {
         self.change(id, |item| item.is_kept = true)
-    }
-
-    /// Forwards one, and holds the next message of its call whatever the rules say.
-    ///
-    /// # Errors
-    /// As [`Holds::decide`]; [`HoldError::Unfit`] if it belongs to no call.
-    pub fn step(&self, id: HoldId, actor: Actor) -> Result<(), HoldError> {
-        let call = {
-            let inner = self.lock();
-            inner.items.get(&id).ok_or(HoldError::Gone(id))?.facts.call
-        };
-        let Some(call) = call else {
-            return Err(HoldError::Unfit {
-                id,
-                what: "no part of a call",
-                why: "there is no next message to hold",
-            });
-        };
-        self.decide(id, Decision::Forward, actor)?;
-        let mut inner = self.lock();
-        if !inner.steps.contains(&call) {
-            // Calls that never went on are forgotten in favour of newer ones.
-            let excess = (inner.steps.len() + 1).saturating_sub(self.max_messages);
-            inner.steps.drain(..excess);
-            inner.steps.push(call);
-        }
-        Ok(())
-    }
-
-    /// Whether the next message of `call` was to be held; true once for each step.
-    pub(crate) fn takes_step(&self, call: CallId) -> bool {
-        let mut inner = self.lock();
-        let place = inner.steps.iter().position(|step| *step == call);
-        place.map(|place| inner.steps.remove(place)).is_some()
-    }
-
-    /// Whether a step is waited for.
-    pub(crate) fn has_steps(&self) -> bool {
-        !self.lock().steps.is_empty()
     }
 
     /// The sender of the held request that opened `call` has cancelled it. Returns whether it was held.
@@ -513,18 +457,23 @@ impl Holds {
     /// What its lane says of it.
     fn note(&self, id: HoldId, change: impl FnOnce(&mut Item)) {
         let mut inner = self.lock();
-        if let Some(item) = inner.items.get_mut(&id) {
-            change(item);
+        if inner.change_place(id, change) {
             drop(inner);
             self.tell();
         }
     }
 
+    /// What happens by itself when its time is over; nothing if it has left.
+    fn on_expire(&self, id: HoldId) -> OnExpire {
+        let inner = self.lock();
+        inner.items.get(&id).map_or(OnExpire::Wait, Item::on_expire)
+    }
+
     /// It is at the head of its lane now.
     fn come_up(&self, id: HoldId) {
         let mut inner = self.lock();
-        if let Some(item) = inner.items.get_mut(&id).filter(|item| !item.is_head) {
-            item.is_head = true;
+        let is_behind = inner.items.get(&id).is_some_and(|item| !item.is_head);
+        if is_behind && inner.change_place(id, |item| item.is_head = true) {
             inner.note_place(id, self.clock.now());
             drop(inner);
             self.tell();
@@ -534,6 +483,7 @@ impl Holds {
     fn take_out(&self, id: HoldId) {
         let mut inner = self.lock();
         if let Some(item) = inner.items.remove(&id) {
+            inner.tally.remove(&item);
             inner.bytes -= item.facts.payload.len();
             inner.note_end(&item, self.clock.now());
             self.bytes.set(inner.bytes as u64);
@@ -570,28 +520,19 @@ impl Item {
         matches!(self.decision, None | Some((Decision::Delay(_), _)))
     }
 
+    /// Notes what was decided, and gives whoever waits for that.
+    fn settle(&mut self, decision: Decision, actor: Actor) -> Option<Waker> {
+        self.decision = Some((decision, actor));
+        self.waker.take()
+    }
+
     /// It is decided about, and goes on once the rest of its batch does.
     fn waits_for_batch(&self) -> bool {
         self.facts.batch.is_some() && !self.is_open()
     }
 
     fn row(&self, now: Timestamp) -> HeldRow {
-        let facts = &self.facts;
-        let state = match (self.is_head, self.is_editing) {
-            (false, _) => HeldState::Queued,
-            (true, _) if self.waits_for_batch() => HeldState::Decided,
-            (true, true) => HeldState::Editing,
-            (true, false) => HeldState::Held,
-        };
-        HeldRow {
-            state,
-            age: now.since(facts.at),
-            is_edited: self.is_edited(),
-            is_kept: self.is_kept,
-            queued_behind: self.queued,
-            queued_bytes: self.queued_bytes as u64,
-            ..facts.row()
-        }
+        self.stand().row(now)
     }
 
     /// What happens by itself when its time is over; nothing if somebody said so.

@@ -15,16 +15,16 @@ impl Holds {
     ) -> (usize, Option<HoldError>) {
         let mut inner = self.lock();
         let (mut wakers, mut count, mut problem) = (Vec::new(), 0, None);
+        let Inner { items, tally, .. } = &mut *inner;
         for id in ids {
-            let item = inner.items.get_mut(id).filter(|item| item.is_open());
+            let item = items.get_mut(id).filter(|item| item.is_open());
             let fits = match &item {
                 Some(item) => item.facts.fits(decision),
                 None => Err(HoldError::Gone(*id)),
             };
             match (item, fits) {
                 (Some(item), Ok(())) => {
-                    item.decision = Some((decision.clone(), actor));
-                    wakers.extend(item.waker.take());
+                    wakers.extend(tally.change(item, |item| item.settle(decision.clone(), actor)));
                     count += 1;
                 }
                 (_, outcome) => problem = problem.or(outcome.err()),
@@ -62,15 +62,15 @@ impl Holds {
         let mut inner = self.lock();
         let mut wakers = Vec::new();
         let mut count = 0;
-        for item in inner.items.values_mut().filter(|item| wanted(&item.facts)) {
+        let Inner { items, tally, .. } = &mut *inner;
+        for item in items.values_mut().filter(|item| wanted(&item.facts)) {
             if item.is_open() {
-                item.decision = Some((Decision::Forward, actor));
+                wakers.extend(tally.change(item, |item| item.settle(Decision::Forward, actor)));
                 if actor == Actor::Release {
                     // An edit that nobody has sent is nobody's wish.
                     item.edited = None;
                     item.head = HeadEdit::default();
                 }
-                wakers.extend(item.waker.take());
                 count += 1;
             }
         }

@@ -238,12 +238,14 @@ impl HeldFacts {
                 why,
             })
         };
-        let is_batch = self.payload.trim_ascii_start().starts_with(b"[");
+        let is_http = self.kind == RowKind::Http;
+        let is_batch = !is_http && self.payload.trim_ascii_start().starts_with(b"[");
         match (decision, self.kind) {
             (Decision::Answer(_), _) if is_batch => unfit(
                 "a batch",
                 "it could not be taken apart; edit it, forward it or refuse it as a whole",
             ),
+            (Decision::Answer(_), RowKind::Http) => Ok(()),
             (Decision::Answer(_), RowKind::Request) if self.is_answerable => Ok(()),
             (Decision::Answer(_), RowKind::Request) => unfit("a request of the server", NO_WAY_BACK),
             (Decision::Answer(_), _) => unfit("no request", "only requests can be answered"),

@@ -58,9 +58,7 @@ impl Ticket {
 
     /// Its time is over: what its rule wants happens, unless somebody said otherwise.
     pub(crate) fn expire(&self) {
-        let mut policy = OnExpire::Wait;
-        self.holds.note(self.facts.id, |item| policy = item.on_expire());
-        let decision = match policy {
+        let decision = match self.holds.on_expire(self.facts.id) {
             OnExpire::Wait => return,
             OnExpire::Forward => Decision::Forward,
             OnExpire::Error => Decision::Refuse(expired(&self.facts)),

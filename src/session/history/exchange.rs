@@ -287,6 +287,7 @@ impl ExchangeRecord {
             side: self.side,
             server: self.server.to_string(),
             is_run: matches!(self.kind, ExchangeKind::Run | ExchangeKind::BridgedRun),
+            target: self.target.to_string(),
             request: self
                 .request
                 .as_ref()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::codec::envelope::{Envelope, Field};
+use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::Side;
 use crate::mcp::era;
 use crate::session::observation::{
@@ -72,7 +72,7 @@ impl Exchange {
                 Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             if let (Some(notes), Event::Frame(frame)) = (&mut notes, &event) {
-                notes.push(Noted::of(frame));
+                notes.push(self.noted(frame));
             }
             outbox.put(Observation { at: now, event });
         }
@@ -94,6 +94,16 @@ impl Exchange {
             }
             outbox.put(Observation { at: now, event });
         }
+    }
+
+    /// What a lane hears of a frame. JSON that is no JSON-RPC is the body of what is no MCP.
+    fn noted(&self, frame: &FrameObserved) -> Noted {
+        let mut of_frame = Noted::of(frame);
+        if self.kind == ExchangeKind::Http && frame.carrier == Carrier::Http {
+            let is_rpc = |placed: &PlacedMessage| placed.envelope.kind != MessageKind::Malformed;
+            of_frame.messages.retain(is_rpc);
+        }
+        of_frame
     }
 
     /// What carries the messages of a direction.

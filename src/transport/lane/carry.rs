@@ -663,6 +663,11 @@ impl Lane {
                 self.outcome.status = Some(*status);
                 self.outcome.is_changed = true;
             }
+            (Form::Document, Direction::ServerToClient, _) => {
+                // Its client waits for a response: it hears that there is none.
+                self.outcome.status = Some(502);
+                self.outcome.is_changed = true;
+            }
             (Form::Document, Direction::ClientToServer, _) => {
                 // Accepted is what a server says to a notification; other requests failed.
                 let status = if is_message { 202 } else { 502 };

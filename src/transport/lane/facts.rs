@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::envelope::MessageKind;
+use crate::codec::envelope::{Field, MessageKind};
 use crate::ids::{CallId, HoldId};
 use crate::intercept::hold::{Actor, Effect, HeldFacts};
 use crate::intercept::rule::{OnExpire, Verdict, WhileHeld};
+use crate::recording::hide_url_secrets;
 use crate::session::observation::{CallRole, Event, PlacedMessage, VerdictObserved};
-use crate::snapshot::{Direction, RowKind};
+use crate::snapshot::{Direction, Head, RowKind};
 
 use super::subject::OnItsWay;
 use super::{Chosen, Entry, Fate, Form, Lane, Noted};
@@ -36,13 +37,10 @@ impl Lane {
             && holds.cancel(call)
         {
             // The request goes nowhere, so its cancel has nobody to reach.
-            return Some(Chosen {
-                name: "cancelled while held".into(),
-                verdict: Verdict::Drop { is_silent: true },
-                on_expire: None,
-                while_held: WhileHeld::default(),
-                delay: Duration::ZERO,
-            });
+            return Some(left_out("cancelled while held"));
+        }
+        if self.is_for_us(noted) {
+            return Some(left_out("sent again"));
         }
         self.step(noted).or_else(|| self.choose(noted))
     }
@@ -70,6 +68,33 @@ impl Lane {
         let is_request = facts.kind == RowKind::Request && facts.direction == Direction::ClientToServer;
         let is_handshake = facts.method.as_deref() == Some("initialize");
         facts.while_held.early_stream && is_request && !is_handshake
+    }
+
+    /// Whether it belongs to a request of our own in this session, of which its client knows nothing.
+    fn is_for_us(&self, noted: &Noted) -> bool {
+        let holds = &self.exchange.hub.interceptor.holds;
+        if self.direction == Direction::ClientToServer || !holds.has_wishes() {
+            return false;
+        }
+        let [message] = &noted.messages[..] else {
+            return false;
+        };
+        let envelope = &message.envelope;
+        let is_answer = matches!(envelope.kind, MessageKind::Result | MessageKind::Error);
+        let id = if is_answer {
+            envelope.id.as_ref().and_then(|id| id.token())
+        } else {
+            let token = envelope.fields.id(Field::ParamsProgressToken);
+            token.and_then(|token| token.token())
+        };
+        let (Some(session), Some(id)) = (self.exchange.session(), id) else {
+            return false;
+        };
+        let is_ours = holds.awaits(session.id, id);
+        if is_ours && is_answer {
+            holds.end_wait(session.id, id);
+        }
+        is_ours
     }
 
     /// Puts a frame into the table of held messages and tells of it, if anything is held at all.
@@ -102,7 +127,8 @@ impl Lane {
     fn step(&self, noted: &Noted) -> Option<Chosen> {
         let holds = &self.exchange.hub.interceptor.holds;
         let call = noted.messages.iter().find_map(|placed| placed.placement.call)?;
-        holds.takes_step(call).then(|| Chosen {
+        // Known without the lock, which is somebody's who looks at the table.
+        (holds.has_wishes() && holds.takes_step(call)).then(|| Chosen {
             name: "step".into(),
             verdict: Verdict::Hold,
             on_expire: None,
@@ -158,6 +184,7 @@ impl Lane {
         let subject = self.subject(noted, placed);
         let client = subject.client();
         let budget = hub.interceptor.patience.of(client.as_deref());
+        let kind = subject.kind();
         HeldFacts {
             id: HoldId::from(std::num::NonZeroU64::MIN),
             at: hub.clock.now(),
@@ -169,9 +196,9 @@ impl Lane {
             direction: self.direction,
             carrier: noted.carrier,
             lane: self.number(),
-            kind: subject.kind(),
+            kind,
             method: subject.method().map(str::to_owned),
-            name: subject.name().map(str::to_owned),
+            name: subject.name().map(str::to_owned).or_else(|| self.http_name(kind)),
             rpc_id: subject.rpc_id().map(str::to_owned),
             server: self.exchange.server.to_string(),
             client: client.map(|client| client.to_string()),
@@ -180,7 +207,7 @@ impl Lane {
             batch: noted.batch,
             is_answerable: self.is_answerable(),
             payload: noted.payload.clone(),
-            head: self.head().filter(|_| noted.batch.is_none()),
+            head: self.head(kind).filter(|_| noted.batch.is_none()),
             rule: rule.name.to_string(),
             on_expire: rule.on_expire.unwrap_or(OnExpire::Wait),
             while_held: rule.while_held,
@@ -198,10 +225,21 @@ impl Lane {
         }
     }
 
-    /// The HTTP head that the frame came with, where it is the only one.
-    fn head(&self) -> Option<crate::snapshot::Head> {
-        let is_alone = self.form == Form::Document && self.direction == Direction::ClientToServer;
-        is_alone.then(|| self.exchange.request_head())
+    /// The HTTP head that the frame came with, where it is the only one. The head of an answer that is MCP follows from it.
+    fn head(&self, kind: RowKind) -> Option<Head> {
+        match (self.form, self.direction) {
+            (Form::Document, Direction::ClientToServer) => Some(self.exchange.request_head()),
+            (Form::Document, _) if kind == RowKind::HttpResponse => self.exchange.response_head(),
+            _ => None,
+        }
+    }
+
+    /// What an exchange that is no MCP is about: `GET /.well-known/oauth-protected-resource`.
+    fn http_name(&self, kind: RowKind) -> Option<String> {
+        let is_http = matches!(kind, RowKind::Http | RowKind::HttpResponse);
+        let line = is_http.then(|| self.exchange.request_head().line)?;
+        let words: Vec<&str> = line.split(' ').take(2).collect();
+        (words.len() == 2).then(|| hide_url_secrets(&words.join(" ")))
     }
 
     /// Both directions of an exchange are lanes of their own.
@@ -231,6 +269,17 @@ impl Lane {
             held_for: Duration::ZERO,
             sent: None,
         }))
+    }
+}
+
+/// Nobody hears of it.
+fn left_out(why: &'static str) -> Chosen {
+    Chosen {
+        name: why.into(),
+        verdict: Verdict::Drop { is_silent: true },
+        on_expire: None,
+        while_held: WhileHeld::default(),
+        delay: Duration::ZERO,
     }
 }
 

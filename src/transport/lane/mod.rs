@@ -190,6 +190,21 @@ impl Noted {
         }
     }
 
+    /// A document of which nothing else is known.
+    pub(crate) fn of_document(payload: Bytes) -> Self {
+        Self {
+            frame: 0,
+            carrier: Carrier::Http,
+            messages: Vec::new(),
+            size: payload.len() as u64,
+            payload,
+            is_cut: false,
+            coding: None,
+            sse: None,
+            batch: None,
+        }
+    }
+
     /// A comment, or a blank line: nothing that anybody could want to hold.
     fn is_silent(&self) -> bool {
         let says_nothing = |sse: &SseObserved| sse.event.is_none() && sse.id.is_none() && sse.retry.is_none();
@@ -279,22 +294,8 @@ impl Lane {
         let is_empty = !std::mem::replace(&mut self.is_over, true) && pieces.is_empty();
         self.take(&mut pieces);
         if is_empty && self.form == Form::Document && self.cutting.is_untouched() {
-            self.put(Bytes::new(), Some(Self::bare()));
-        }
-    }
-
-    /// A request or response without a body.
-    fn bare() -> Noted {
-        Noted {
-            frame: 0,
-            carrier: Carrier::Http,
-            messages: Vec::new(),
-            payload: Bytes::new(),
-            size: 0,
-            is_cut: false,
-            coding: None,
-            sse: None,
-            batch: None,
+            // A request or response without a body.
+            self.put(Bytes::new(), Some(Noted::of_document(Bytes::new())));
         }
     }
 

@@ -272,6 +272,7 @@ fn inside_a_tunnel_nobody_gets_anywhere_else() {
     let within = Within {
         scheme: Scheme::HTTPS,
         authority: "x.dev".parse().unwrap(),
+        spoken: None,
     };
     let go = |method: &str, target: &str| {
         shown(routes(&["http://up:3001/mcp"]).route(Asked {

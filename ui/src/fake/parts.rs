@@ -122,6 +122,7 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
         side: Side::Reverse,
         server: row.server.clone(),
         is_run: false,
+        target: "/mcp?api_key=s3cret".to_owned(),
         request: Head {
             line: "POST /mcp?api_key=s3cret HTTP/1.1".to_owned(),
             fields: vec![

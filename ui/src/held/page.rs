@@ -6,7 +6,7 @@ use serde::Serialize;
 use shadowcat::intercept::edit::{self, Difference, DifferenceKind, Expectation, Problem};
 use shadowcat::intercept::hold::{HeldRow, HeldState};
 use shadowcat::intercept::interceptor::HeldText;
-use shadowcat::snapshot::Severity;
+use shadowcat::snapshot::{RowKind, Severity};
 
 use crate::document;
 use crate::format;
@@ -104,12 +104,26 @@ pub(super) fn message(message: &HeldText) -> String {
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(page, "  {name:<10} {}", Safe::of(value).as_str());
     }
+    head(&mut page, message);
     body(&mut page, "as it came", message.original.as_bytes());
     if let Some(edited) = &message.edited {
         body(&mut page, "goes on as", edited.as_bytes());
         page.push_str(&difference(message, edited));
     }
     page
+}
+
+/// The head of what is no MCP; secrets are placeholders.
+fn head(page: &mut String, message: &HeldText) {
+    let is_http = matches!(message.row.kind, RowKind::Http | RowKind::HttpResponse);
+    let Some(head) = message.head.as_ref().filter(|_| is_http) else {
+        return;
+    };
+    let _ = writeln!(page, "head:");
+    let front = edit::FrontMatter::of(&head.fields, &message.head_edit.fields);
+    for line in front.lines() {
+        let _ = writeln!(page, "    {}", Safe::of(&line).as_str());
+    }
 }
 
 fn body(page: &mut String, title: &str, bytes: &[u8]) {

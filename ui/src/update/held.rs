@@ -134,7 +134,9 @@ fn unfit(row: &HeldRow, action: Action) -> Option<&'static str> {
         Action::MoveLater if row.state != HeldState::Queued && row.queued_behind == 0 => {
             Some("nothing waits behind it")
         }
-        Action::AnswerHeld if !is_request => Some("only requests can be answered"),
+        Action::AnswerHeld if !is_request && row.kind != RowKind::Http => {
+            Some("only requests can be answered")
+        }
         Action::Refuse if row.kind == RowKind::Notification => {
             Some("nobody waits for an answer to a notification; drop it instead")
         }

@@ -55,9 +55,6 @@ fn of_row(message: &MessageDetail) -> Result<Repeat, &'static str> {
         .exchange
         .as_ref()
         .ok_or("history no longer has its exchange")?;
-    if exchange.is_run {
-        return Err("a line of a wrapped command is not sent again; its input is the client's");
-    }
     let body = message.body.as_ref().filter(|body| !body.is_cut);
     let body = body.ok_or("history does not have all of it")?;
     let text = std::str::from_utf8(&body.bytes).map_err(|_| "it is not all UTF-8")?;
@@ -65,8 +62,12 @@ fn of_row(message: &MessageDetail) -> Result<Repeat, &'static str> {
         .client
         .rsplit_once(':')
         .map_or(&*exchange.client, |(host, _)| host);
+    // The head of a run is its command line.
+    let head = (!exchange.is_run).then(|| exchange.request.clone());
     Ok(Repeat {
-        head: exchange.request.clone(),
+        exchange: exchange.id,
+        head: head.unwrap_or_default(),
+        target: exchange.target.clone(),
         side: exchange.side,
         server: exchange.server.clone(),
         client: host.trim_matches(['[', ']']).to_owned(),
@@ -82,11 +83,12 @@ pub(super) fn held(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
     let Some(text) = text else {
         return model.say(Role::Warn, "its text has not come yet");
     };
-    let Some(head) = &text.head else {
-        return model.say(Role::Warn, "only requests that came by HTTP are sent again");
-    };
+    let head = text.head.clone().unwrap_or_default();
+    let target = head.line.split_ascii_whitespace().nth(1);
     let repeat = Repeat {
-        head: head.clone(),
+        exchange: text.row.exchange,
+        target: target.unwrap_or_default().to_owned(),
+        head,
         side: text.side,
         server: text.row.server.clone(),
         client: text.address.clone(),

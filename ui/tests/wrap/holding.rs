@@ -24,7 +24,7 @@ use super::binary::Headless;
 use super::*;
 
 /// A proxy in this process, whose rule holds calls of the tool `held`.
-struct Holding {
+pub(super) struct Holding {
     frontend: Frontend,
     _engine: EngineHandle,
     runtime: tokio::runtime::Runtime,
@@ -57,6 +57,10 @@ impl Holding {
                 Verdict::Hold,
             ),
         ];
+        Self::with(home, rules)
+    }
+
+    pub(super) fn with(home: &Home, rules: Vec<Rule>) -> Self {
         let engine = Engine::start(Config {
             door: Some(home.path().join("door")),
             can_hold: true,
@@ -78,14 +82,15 @@ impl Holding {
         }
     }
 
+    pub(super) fn command(&self, command: EngineCommand) -> Reply {
+        let asked = self.frontend.commands.ask(command);
+        self.runtime.block_on(asked).unwrap()
+    }
+
     fn ask(&self, what: InterceptCommand) -> InterceptReply {
         let actor = Actor::Key;
-        let asked = self
-            .frontend
-            .commands
-            .ask(EngineCommand::Intercept { what, actor });
-        match self.runtime.block_on(asked) {
-            Ok(Reply::Intercept(reply)) => reply,
+        match self.command(EngineCommand::Intercept { what, actor }) {
+            Reply::Intercept(reply) => reply,
             other => panic!("{other:?}"),
         }
     }
@@ -107,7 +112,7 @@ impl Holding {
     }
 }
 
-fn call(id: u32, tool: &str, argument: &str) -> String {
+pub(super) fn call(id: u32, tool: &str, argument: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{{"text":"{argument}"}}}}}}"#
     )

@@ -68,6 +68,15 @@ impl Legacy {
         Ok(())
     }
 
+    /// Says a message and gives the next event; the message need not reach the server.
+    ///
+    /// # Errors
+    /// The session is over.
+    pub(crate) async fn ask(&mut self, message: &[u8]) -> Result<Vec<u8>> {
+        self.say(message).await?;
+        self.event().await
+    }
+
     async fn say(&mut self, message: &[u8]) -> Result<()> {
         let head = self.post.post("", message).await?;
         if head.status() != 202 {
@@ -81,7 +90,10 @@ impl Legacy {
         loop {
             if let Some(end) = memmem::find(&self.events, b"\n\n") {
                 let event: Vec<u8> = self.events.drain(..end + 2).collect();
-                let data = memmem::find(&event, b"data: ").context("an event without data")?;
+                let Some(data) = memmem::find(&event, b"data: ") else {
+                    // A comment that keeps the connection.
+                    continue;
+                };
                 return Ok(event.get(data + 6..end).unwrap_or_default().to_vec());
             }
             if !self.stream.part(&mut self.body, &mut self.events).await? {

@@ -200,6 +200,21 @@ impl Link {
         Ok(head)
     }
 
+    /// Makes a WebSocket of it.
+    ///
+    /// # Errors
+    /// The server does not want that.
+    pub(crate) async fn into_socket(mut self) -> Result<Buffered> {
+        let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mcp\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZC1sb2FkLWxvYWQtbA==\r\n";
+        self.send("GET", fields).await?;
+        let head = self.answer_head().await?;
+        if head.status() != 101 {
+            bail!("no WebSocket: `{}`", head.line);
+        }
+        Ok(self.wire)
+    }
+
     pub(super) async fn answer_head(&mut self) -> Result<Head> {
         let Some(head) = self.wire.head().await? else {
             bail!("the connection was closed before the answer")

@@ -6,6 +6,7 @@ use crate::buffered::Buffered;
 use crate::events::Spec;
 use crate::message::{self, put};
 use crate::socket::Socket;
+use crate::websocket;
 use crate::wire::Head;
 use anyhow::{Result, bail};
 use memchr::memmem;
@@ -16,6 +17,9 @@ use super::state::State;
 use super::stream::{Ending, HEAD, Sender, append_chunk, send_plain};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"logging":{}},"serverInfo":{"name":"load-mock","version":"1"}}}"#;
+
+const SWITCHED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 /// Serves one connection until its peer leaves. A peer that breaks the rules is cut off: its end sees that.
 pub(super) async fn serve(stream: impl Into<Socket>, state: Arc<State>) {
@@ -65,6 +69,7 @@ impl Connection {
             ("GET", Some(spec)) => self.stream(head, spec).await,
             ("GET", None) if head.line.contains(" /sse ") => self.legacy_stream().await,
             ("POST", None) if head.line.contains(" /messages?") => self.legacy_post(head).await,
+            ("GET", None) if head.line.contains(" /ws ") => self.socket().await,
             ("GET", None) if head.line.contains(" /begun ") => {
                 self.answer = self.state.take_begun().into_bytes();
                 self.json("").await
@@ -136,6 +141,31 @@ impl Connection {
                     .await
             }
             None => self.json("").await,
+        }
+    }
+
+    /// A WebSocket: each call is answered in a message of its own.
+    async fn socket(&mut self) -> Result<()> {
+        self.wire.stream.write_all(SWITCHED).await?;
+        let mut nth = 0;
+        loop {
+            let message = tokio::select! {
+                message = websocket::hear(&mut self.wire) => message?,
+                () = self.state.hung_up() => None,
+            };
+            let Some(message) = message else {
+                websocket::close(&mut self.wire, false).await?;
+                bail!("the connection is a WebSocket's, and that has ended");
+            };
+            let Some(id) = message::number(&message, "id") else {
+                continue;
+            };
+            nth += 1;
+            match message::checked_call(id, &message) {
+                Some(bytes) => message::answer(id, nth, bytes, &mut self.answer),
+                None => message::damaged(id, &mut self.answer),
+            }
+            websocket::say(&mut self.wire, &self.answer, false).await?;
         }
     }
 

@@ -230,6 +230,17 @@ impl Proxy {
         Ok(desk)
     }
 
+    /// Presses keys, if it has a screen.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(crate) fn press(&mut self, keys: &[u8]) -> Result<()> {
+        match &mut self.running {
+            Running::Shadowcat(shadowcat) => shadowcat.press(keys),
+            Running::Bare(_) | Running::Nginx(_) => Ok(()),
+        }
+    }
+
     /// Bytes of the recording so far.
     pub(crate) fn recorded_bytes(&self) -> u64 {
         match &self.running {

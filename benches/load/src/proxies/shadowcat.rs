@@ -1,7 +1,7 @@
 //! The proxy under test, with or without its screen.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +19,8 @@ use super::nginx::free_address;
 use super::{Kind, Programs, Setup};
 
 const RECORDING: &str = "recording.jsonl";
+/// Where metrics are told.
+const ANY_PORT: &str = "127.0.0.1:0";
 
 const SIZE: PtySize = PtySize {
     rows: 50,
@@ -64,10 +66,14 @@ impl Shadowcat {
         let arguments = arguments(kind, home.path(), upstream, setup);
         let door = setup.door.clone().unwrap_or_else(|| home.path().join("door"));
         if kind == Kind::Tui {
-            let (screen, address) = Screen::start(programs, home.path(), arguments).await?;
+            let place = Place {
+                home: home.path(),
+                door: &door,
+            };
+            let (screen, address, metrics) = Screen::start(programs, &place, arguments).await?;
             return Ok(Self {
                 address,
-                metrics: None,
+                metrics,
                 door,
                 running: Running::Screen(screen),
                 home,
@@ -86,6 +92,18 @@ impl Shadowcat {
             running: Running::Headless(process),
             home,
         })
+    }
+
+    /// Presses keys, if it has a screen.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) fn press(&mut self, keys: &[u8]) -> Result<()> {
+        if let Running::Screen(screen) = &mut self.running {
+            screen.keys.write_all(keys)?;
+            screen.keys.flush()?;
+        }
+        Ok(())
     }
 
     /// Bytes of the recording so far.
@@ -130,7 +148,7 @@ fn arguments(kind: Kind, home: &Path, upstream: SocketAddr, setup: &Setup) -> Ve
         arguments.push(format!("--record={}", path_in(home, RECORDING)));
     }
     if setup.metrics {
-        arguments.extend(["--metrics".to_owned(), "127.0.0.1:0".to_owned()]);
+        arguments.extend(["--metrics".to_owned(), ANY_PORT.to_owned()]);
     }
     arguments.extend(setup.limits.iter().cloned());
     if !setup.command.is_empty() {
@@ -185,7 +203,14 @@ async fn headless(
 struct Screen {
     child: Box<dyn Child + Send + Sync>,
     pid: u32,
+    keys: Box<dyn io::Write + Send>,
     _terminal: Box<dyn MasterPty + Send>,
+}
+
+/// Where a proxy keeps what it needs.
+struct Place<'a> {
+    home: &'a Path,
+    door: &'a Path,
 }
 
 impl std::fmt::Debug for Screen {
@@ -198,15 +223,33 @@ impl std::fmt::Debug for Screen {
 }
 
 impl Screen {
-    async fn start(programs: &Programs, home: &Path, arguments: Vec<String>) -> Result<(Self, SocketAddr)> {
+    async fn start(
+        programs: &Programs,
+        Place { home, door }: &Place<'_>,
+        mut arguments: Vec<String>,
+    ) -> Result<(Self, SocketAddr, Option<SocketAddr>)> {
         let address = free_address()?;
+        // What it would say of a port that it chose is on the screen.
+        let any = arguments.iter_mut().find(|argument| *argument == ANY_PORT);
+        let metrics = match any {
+            Some(argument) => {
+                let metrics = free_address()?;
+                *argument = metrics.to_string();
+                Some(metrics)
+            }
+            None => None,
+        };
         let pair = native_pty_system().openpty(SIZE)?;
         let mut command = CommandBuilder::new(&programs.shadowcat);
         command.args(["--listen", &address.to_string()]);
         command.args(arguments);
-        command.cwd(home);
-        command.env("XDG_CONFIG_HOME", home);
+        command.cwd(*home);
+        command.env("XDG_CONFIG_HOME", *home);
         command.env("TERM", "xterm-256color");
+        command.env("SHADOWCAT_DOOR_DIR", door);
+        // It leaves every text as it is.
+        command.env("EDITOR", "true");
+        command.env_remove("VISUAL");
         let child = pair.slave.spawn_command(command)?;
         drop(pair.slave);
         let pid = child
@@ -216,10 +259,11 @@ impl Screen {
         let mut screen = Self {
             child,
             pid,
+            keys: pair.master.take_writer()?,
             _terminal: pair.master,
         };
         screen.wait_for(address).await?;
-        Ok((screen, address))
+        Ok((screen, address, metrics))
     }
 
     async fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
