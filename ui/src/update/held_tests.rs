@@ -186,24 +186,6 @@ fn an_editor_that_fails_changes_nothing() {
 }
 
 #[test]
-fn an_edit_that_may_be_wrong_stays_when_the_editor_is_left_with_an_error() {
-    let mut stage = at_the_oldest();
-    stage.keys("e");
-    let broken = b"{\"id\":7".to_vec();
-    stage.event(Event::Edited(Some(id(1)), Ok(Some(broken.clone()))));
-    stage.keys("e");
-    stage.event(Event::Edited(Some(id(1)), Ok(None)));
-    assert!(
-        stage.text().contains("This edit may be wrong"),
-        "{}",
-        stage.text()
-    );
-    stage.keys("r");
-    let text = Some("{\"id\":7".to_owned());
-    assert_eq!(asked(&mut stage), [InterceptCommand::Edit { id: id(1), text }]);
-}
-
-#[test]
 fn a_field_is_typed_without_quotes_and_its_neighbours_keep_their_spelling() {
     let mut stage = at_the_oldest();
     stage.keys("E");
@@ -342,22 +324,6 @@ fn a_range_goes_with_the_cursor_and_dropping_it_is_asked_about() {
     let deed = Deed::Drop { is_silent: false };
     let ids = vec![id(1), id(2)];
     assert_eq!(asked(&mut stage), [InterceptCommand::Together { ids, deed }]);
-}
-
-#[test]
-fn a_range_is_seen_and_ends_with_the_next_key_that_is_no_move() {
-    let mut stage = at_the_oldest();
-    stage.keys("vj");
-    assert!(
-        stage.text().contains("range from h1: v keeps it"),
-        "{}",
-        stage.text()
-    );
-    stage.keys("W");
-    asked(&mut stage);
-    assert!(!stage.text().contains("range from"), "{}", stage.text());
-    stage.keys("jj");
-    assert_eq!(stage.model.held.marks.iter().copied().collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod actions;
 mod any_keys;
 mod by_hand;
 mod copy;
+#[cfg(test)]
+mod edit_tests;
 mod edits;
 mod fields;
 mod head;
