@@ -15,6 +15,10 @@ fn header(second: u32, more: &str) -> String {
 const SESSION: &str =
     "\"session\":\"R1\",\"server\":\"everything\",\"basis\":\"session_header\",\"client\":\"127.0.0.1\"";
 
+fn session() -> String {
+    format!("{{\"type\":\"session\",\"seq\":1,\"us\":-5,{SESSION}}}\n")
+}
+
 /// A call and its answer, from this number on.
 fn call(seq: u64, exchange: u64) -> String {
     let of = format!("\"session\":\"R1\",\"exchange\":{exchange}");
@@ -45,16 +49,14 @@ fn call(seq: u64, exchange: u64) -> String {
 
 fn file(header: &str, exchange: u64, continued_by: Option<&str>) -> String {
     let mut text = header.to_owned();
-    text.push_str(&format!(
-        "{{\"type\":\"session\",\"seq\":1,\"us\":-5,{SESSION}}}\n"
-    ));
+    text.push_str(&session());
     text.push_str(&call(2, exchange));
     let (lines, bytes) = (text.lines().count() + 1, text.len());
     let continued = continued_by.map_or_else(String::new, |name| format!(",\"continued_by\":\"{name}\""));
-    text.push_str(&format!(
+    let end = format!(
         "{{\"type\":\"end\",\"seq\":7,\"us\":900,\"lines\":{lines},\"bytes\":{bytes},\"lost\":0{continued}}}\n"
-    ));
-    text
+    );
+    text + &end
 }
 
 /// `a.jsonl`, `a.2.jsonl`, `a.3.jsonl` with a call each.
@@ -194,9 +196,7 @@ fn what_is_written_is_compressed_by_its_name_and_its_folder_is_made() {
 fn nothing_is_left_of_a_file_that_could_not_be_written_to_its_end() {
     let home = Home::new();
     let mut text = header(1, "");
-    text.push_str(&format!(
-        "{{\"type\":\"session\",\"seq\":1,\"us\":-5,{SESSION}}}\n"
-    ));
+    text.push_str(&session());
     for number in 0..2000 {
         text.push_str(&call(2 + number * 5, 1 + number));
     }
