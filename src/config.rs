@@ -1,5 +1,6 @@
 //! What an engine is to do, read from text with errors that say what to write instead.
 
+mod allowed;
 pub mod forward;
 mod servers;
 
@@ -146,6 +147,19 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// Two servers that both get everything.
+    #[error("two servers without a NAME: write NAME=URL")]
+    Unnamed,
+    /// A name that takes the paths at which the server without one is served.
+    #[error(
+        "a server called `{name}` takes the path /{name}, at which clients look for {other}; give it another NAME"
+    )]
+    HiddenServer {
+        /// The name.
+        name: String,
+        /// What cannot be reached beside it.
+        other: String,
+    },
     /// A header field that cannot be added to requests.
     #[error("cannot add the header `{name}` to requests: {problem}")]
     Header {
@@ -180,6 +194,22 @@ pub enum ConfigError {
     OpenRelay {
         /// The address that others can reach.
         address: String,
+    },
+    /// A name that no `Host` can have.
+    #[error(
+        "`{text}` can be no Host of a request; write --allow-host NAME or NAME:PORT, without http:// and without a path"
+    )]
+    AllowedHost {
+        /// What was given.
+        text: String,
+    },
+    /// A text that no `Origin` can be.
+    #[error(
+        "`{text}` can be no Origin of a request; write --allow-origin SCHEME://HOST or SCHEME://HOST:PORT such as http://app.example:3000, without a path"
+    )]
+    AllowedOrigin {
+        /// What was given.
+        text: String,
     },
     /// An upstream that is this proxy itself.
     #[error(
@@ -452,18 +482,11 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice, for an upstream or a proxy on the way that is a listener of ours, for a relay of
+    /// [`ConfigError`] for names used twice or in the way of another server, for a `Host` or an `Origin` that cannot be, for an upstream or a proxy on the way that is a listener of ours, for a relay of
     /// authorization servers that other machines could use, and for ports that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let commands = self.commands.iter().map(|command| &command.name);
-        let names = self.upstreams.iter().map(|upstream| &upstream.name);
-        let mut seen = std::collections::HashSet::new();
-        for name in names.chain(commands) {
-            if !seen.insert(name) {
-                let name = name.clone().unwrap_or_else(|| "(unnamed)".to_owned());
-                return Err(ConfigError::DuplicateUpstream { name });
-            }
-        }
+        servers::check_names(&self.upstreams, &self.commands)?;
+        allowed::check(&self.allowed_hosts, &self.allowed_origins)?;
         let open = self.listen.iter().find(|address| address.is_open_to_others());
         if let Some(open) = open.filter(|_| self.oauth == OauthMode::Relay) {
             return Err(ConfigError::OpenRelay {
@@ -617,5 +640,53 @@ mod tests {
             twice.check(),
             Err(ConfigError::DuplicateUpstream { name: "a".to_owned() })
         );
+    }
+
+    #[test]
+    fn a_name_in_the_way_of_the_server_without_one_is_refused() {
+        let cat = CommandServer {
+            name: None,
+            program: "/bin/cat".to_owned(),
+            args: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+        };
+        let refusal = |upstreams: &[&str], commands: &[&CommandServer]| {
+            let config = Config {
+                upstreams: upstreams.iter().map(|text| upstream(text)).collect(),
+                commands: commands.iter().map(|command| (*command).clone()).collect(),
+                ..Config::default()
+            };
+            config.check().err().map(|error| error.to_string())
+        };
+        for name in ["mcp", "sse", "messages"] {
+            let refused = refusal(&[&format!("{name}=http://x/")], &[&cat]).unwrap();
+            assert!(
+                refused.contains(&format!("/{name}")) && refused.contains("`cat`"),
+                "{refused}"
+            );
+        }
+        assert!(
+            refusal(&["cat=http://x/"], &[&cat])
+                .unwrap()
+                .contains("two servers are called `cat`")
+        );
+        assert_eq!(refusal(&["dog=http://x/"], &[&cat]), None);
+        assert_eq!(refusal(&["mcp=http://x/"], &[]), None);
+        assert!(
+            refusal(&["http://x/a/b", "a=http://y/"], &[])
+                .unwrap()
+                .contains("http://x/a/b")
+        );
+        assert_eq!(
+            refusal(&["http://x/ab", "a=http://y/", "b=http://z/ab"], &[]),
+            None
+        );
+        for two in [
+            refusal(&["http://x/", "http://y/"], &[]),
+            refusal(&["http://x/"], &[&cat]),
+        ] {
+            assert_eq!(two.as_deref(), Some("two servers without a NAME: write NAME=URL"));
+        }
     }
 }

@@ -96,7 +96,8 @@ pub enum StartError {
     Config(#[from] ConfigError),
     /// An address cannot be listened on.
     #[error(
-        "cannot listen on {address}; is another program using the port? Choose another with --listen, or port 0 for any free one"
+        "cannot listen on {address}; {}",
+        binding::advice(.source, "is another program using the port? Choose another with --listen, or port 0 for any free one")
     )]
     Bind {
         /// The address.
@@ -106,7 +107,8 @@ pub enum StartError {
     },
     /// The port of one server cannot be listened on.
     #[error(
-        "cannot listen on {address} for the server `{server}`; is another program using the port? Choose another first port with --ports BASE, or --ports alone for free ones"
+        "cannot listen on {address} for the server `{server}`; {}",
+        binding::advice(.source, "is another program using the port? Choose another first port with --ports BASE, or --ports alone for free ones")
     )]
     BindPort {
         /// The server.
@@ -118,7 +120,8 @@ pub enum StartError {
     },
     /// The address for metrics cannot be listened on.
     #[error(
-        "cannot serve metrics on {address}; is another program using the port? Choose another with --metrics, or port 0 for any free one"
+        "cannot serve metrics on {address}; {}",
+        binding::advice(.source, "is another program using the port? Choose another with --metrics, or port 0 for any free one")
     )]
     BindMetrics {
         /// The address.

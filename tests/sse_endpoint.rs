@@ -19,7 +19,7 @@ use shadowcat::engine::{Engine, EngineHandle};
 use shadowcat::frontend::Frontend;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::resource::log_ring::LogRing;
-use shadowcat::snapshot::{Command, MessageDetail, Reply, RowKind, SessionBasis, Source};
+use shadowcat::snapshot::{Command, MessageDetail, Reply, RowKind, SessionBasis, SessionState, Source};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"old","version":"1"}}}"#;
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-11-05","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}"#;
@@ -278,4 +278,41 @@ async fn a_recording_has_what_arrived_and_what_was_made_of_it() {
     let event = endpoint_event(&mut frontend).await;
     let rewrites = event.exchange.unwrap().response_body_rewrites;
     assert!(rewrites[0].starts_with("endpoint: "), "{rewrites:?}");
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_its_stream_is_gone_whoever_ends_it() {
+    let server = RawServer::bind().await;
+    let engine = engine_with(&[&format!("http://{}/sse", server.address())], |_| {});
+    let mut frontend = engine.frontend().unwrap();
+    // The second gets the same address, as from a server that tells sessions apart by other means.
+    for (ended, is_by_server) in [(1, true), (2, false)] {
+        let (mut client, mut stream, _) = open_stream(&engine, &server, "/sse").await;
+        let first = "event: endpoint\ndata: /messages\n\n";
+        stream.send(first).await;
+        client.read_head().await;
+        client.read_chunked(first.len()).await;
+        let is_ended = |state: &SessionState| *state == SessionState::Ended;
+        snapshot_when(&mut frontend, "a session that goes on", |snapshot| {
+            let states: Vec<_> = snapshot.sessions.rows.iter().map(|row| row.state).collect();
+            states.len() == ended && !states.last().is_some_and(is_ended)
+        })
+        .await;
+        if is_by_server {
+            drop(stream);
+            client.read_all_chunks().await;
+        } else {
+            drop(client);
+        }
+        snapshot_when(&mut frontend, "the end of the session", |snapshot| {
+            snapshot
+                .sessions
+                .rows
+                .iter()
+                .filter(|row| is_ended(&row.state))
+                .count()
+                == ended
+        })
+        .await;
+    }
 }

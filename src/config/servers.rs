@@ -1,10 +1,12 @@
 //! What is said of a server beside where it is: fields that are added to its requests, a port of its own.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::ConfigError;
+use super::{CommandServer, ConfigError, UpstreamConfig};
 
 /// Fields that frame a message or name its receiver: to set them would break what is sent.
 const NOT_TO_BE_SET: [HeaderName; 9] = [
@@ -88,6 +90,57 @@ impl ServerPorts {
                 .and_then(|place| base.checked_add(place)),
         }
     }
+}
+
+/// First segments of the paths at which a command without a name is served.
+const OF_COMMANDS: [&str; 3] = ["mcp", "sse", "messages"];
+
+/// Checks that every server can be told from the others, on screen and by its paths.
+///
+/// # Errors
+/// [`ConfigError`] for two without a name, for two called the same, and for a name that takes the paths of the server that
+/// has none.
+pub(super) fn check_names(
+    upstreams: &[UpstreamConfig],
+    commands: &[CommandServer],
+) -> Result<(), ConfigError> {
+    let names = upstreams.iter().map(|server| (&server.name, server.label()));
+    let names = names.chain(commands.iter().map(|server| (&server.name, server.label())));
+    let (mut labels, mut has_unnamed) = (HashSet::new(), false);
+    for (name, label) in names {
+        if name.is_none() && std::mem::replace(&mut has_unnamed, true) {
+            return Err(ConfigError::Unnamed);
+        }
+        if !labels.insert(Arc::clone(&label)) {
+            let name = label.to_string();
+            return Err(ConfigError::DuplicateUpstream { name });
+        }
+    }
+    let names = upstreams.iter().map(|server| &server.name);
+    let mut names = names.chain(commands.iter().map(|server| &server.name)).flatten();
+    let Some((paths, other)) = paths_of_unnamed(upstreams, commands) else {
+        return Ok(());
+    };
+    match names.find(|name| paths.contains(&name.as_str())) {
+        Some(name) => Err(ConfigError::HiddenServer {
+            name: name.clone(),
+            other,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// First segments of the paths that clients use of the server without a name, and what that is, for people.
+fn paths_of_unnamed<'a>(
+    upstreams: &'a [UpstreamConfig],
+    commands: &'a [CommandServer],
+) -> Option<(Vec<&'a str>, String)> {
+    if let Some(command) = commands.iter().find(|command| command.name.is_none()) {
+        return Some((OF_COMMANDS.to_vec(), format!("the command `{}`", command.label())));
+    }
+    let upstream = upstreams.iter().find(|upstream| upstream.name.is_none())?;
+    let first = upstream.path.path().split('/').nth(1)?;
+    Some((vec![first], upstream.shown_url()))
 }
 
 #[cfg(test)]

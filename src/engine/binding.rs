@@ -121,6 +121,15 @@ pub(super) fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, 
     Ok(listeners)
 }
 
+/// What to do about an address that cannot be listened on; `otherwise` unless the system's answer says more.
+pub(super) fn advice(source: &io::Error, otherwise: &'static str) -> &'static str {
+    if source.kind() == io::ErrorKind::AddrNotAvailable {
+        "this machine has no such address: write one of its own, such as 127.0.0.1, or 0.0.0.0 for all it has"
+    } else {
+        otherwise
+    }
+}
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()

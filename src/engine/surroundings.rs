@@ -37,9 +37,15 @@ impl Notices {
         notices.add_metrics(config, now);
         notices.add_insecure(config, now);
         for address in config.listen.iter().filter(|address| address.is_open_to_others()) {
+            let forward = if config.forward.proxy_auth.is_some() {
+                ""
+            } else {
+                " Forward requests from there are refused: they need --proxy-auth USER:PASSWORD."
+            };
             let text = format!(
-                "{address} can be reached from other machines: everyone there can use the upstreams and is seen here. Listen on 127.0.0.1 if that is not wanted."
+                "{address} can be reached from other machines: everyone there can use the upstreams and is seen here.{forward} Listen on 127.0.0.1 if that is not wanted."
             );
+            tracing::warn!("{text}");
             notices.add(Notice {
                 at: now,
                 severity: Severity::Warning,

@@ -59,7 +59,7 @@ impl Outward {
     async fn attempt(self: &Arc<Self>, post: &Post, body: reqwest::Body) -> Result<Done, Failure> {
         let sending = self.client.post(self.target()).headers(post.headers.clone());
         let sent = sending.body(body).send().await;
-        let response = sent.map_err(|error| Failure::unreachable(&self.place(), error))?;
+        let response = sent.map_err(|error| self.unreachable(error))?;
         if !response.status().is_success() {
             return self.refused(post, response).await;
         }
@@ -108,7 +108,7 @@ impl Outward {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = some_of_body(response, MAX_REFUSAL_BYTES).await;
         let is_answered = self.pass_refusal(post, &body).await;
-        let failure = Failure::refused(&self.place(), status, &headers, &body);
+        let failure = Failure::refused(&self.place(), self.via.as_ref(), status, &headers, &body);
         if status == StatusCode::NOT_FOUND && post.headers.contains_key(SESSION_ID) {
             let text = format!("the session is gone: {}", failure.text);
             self.lose(&text);

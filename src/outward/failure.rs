@@ -4,9 +4,10 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use crate::codec::json::{PathStep, find_path, string_value};
+use crate::config::forward::ViaProxy;
 use crate::session::observation::head_text;
 use crate::transport::answer::RPC_CODE;
-use crate::transport::relay::describe;
+use crate::transport::relay::{describe, is_no_http};
 use crate::transport::tls::trust::advice;
 
 use super::line::one_line;
@@ -41,21 +42,44 @@ impl Failure {
         }
     }
 
-    /// No response came.
-    pub(super) fn unreachable(place: &str, error: reqwest::Error) -> Self {
+    /// No response came. `via` is the proxy on the way, if there is one.
+    pub(super) fn unreachable(place: &str, via: Option<&ViaProxy>, error: reqwest::Error) -> Self {
         let is_connect = error.is_connect();
-        let advice = advice(&error).map_or("Check that the server runs there", |advice| {
-            advice.trim_end_matches('.')
-        });
+        let advice = advice(&error).map(|advice| advice.trim_end_matches('.'));
+        let is_no_http = is_no_http(&error) && place.starts_with("http://");
         let cause = describe(&error.without_url());
-        if is_connect {
-            let text = format!("{place} could not be reached: {cause}. {advice}");
-            return Self::new("unreachable", text);
+        match via {
+            // A certificate is the server's, so the proxy has done its part.
+            Some(via) if is_connect && advice.is_none() => return Self::by_proxy(place, via, &cause),
+            _ if is_connect => {
+                let advice = advice.unwrap_or("Check that the server runs there");
+                let text = format!("{place} could not be reached: {cause}. {advice}");
+                return Self::new("unreachable", text);
+            }
+            _ => {}
         }
+        let hint = if is_no_http {
+            ". What answers there speaks no HTTP; if it speaks TLS, write https:// in the URL"
+        } else {
+            ""
+        };
         let text = format!(
-            "the connection to {place} broke before an answer: {cause}. It may have been carried out"
+            "the connection to {place} broke before an answer: {cause}. It may have been carried out{hint}"
         );
         Self::new("connection_broke", text)
+    }
+
+    /// The proxy on the way cannot be reached, or opens no tunnel.
+    fn by_proxy(place: &str, via: &ViaProxy, cause: &str) -> Self {
+        // What the library says of an answer 407.
+        let text = if cause.contains("proxy authorization required") {
+            wants_credentials(place, via)
+        } else {
+            format!(
+                "{place} could not be reached through the proxy {via}: {cause}. Check that this proxy runs, and that --via has its host and port"
+            )
+        };
+        Self::new("unreachable", text)
     }
 
     /// The body of a response broke off.
@@ -85,11 +109,21 @@ impl Failure {
     }
 
     /// A status that is no success. `body` is the beginning of what came with it.
-    pub(super) fn refused(place: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    /// `via` is the proxy on the way, if there is one.
+    pub(super) fn refused(
+        place: &str,
+        via: Option<&ViaProxy>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Self {
         let challenges: Vec<String> = texts(headers, &header::WWW_AUTHENTICATE);
         let said = excerpt(body);
-        let (reason, text) = match status {
-            StatusCode::UNAUTHORIZED => ("unauthorized", unauthorized(place, &challenges)),
+        let (reason, text) = match (status, via) {
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(via)) => {
+                ("http_status", wants_credentials(place, via))
+            }
+            (StatusCode::UNAUTHORIZED, _) => ("unauthorized", unauthorized(place, &challenges)),
             _ if status.is_redirection() => {
                 let to = texts(headers, &header::LOCATION).join(", ");
                 let text =
@@ -119,6 +153,13 @@ impl Failure {
         let error = json!({"code": RPC_CODE, "message": self.text, "data": data});
         with_id(raw_id, error.to_string().as_bytes())
     }
+}
+
+fn wants_credentials(place: &str, via: &ViaProxy) -> String {
+    format!(
+        "the proxy {via} on the way to {place} asks for credentials (407). Give them with --via http://USER:PASSWORD@{}",
+        via.authority()
+    )
 }
 
 /// An error message with an id and an error as they are spelled.

@@ -51,7 +51,7 @@ fn made(config: &OutwardConfig, trust: &Trust) -> Result<(Client, Url), String> 
     let mut builder = own_client::trusting_builder(&url, host, trust)?
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE);
-    let via = config.via.as_ref().filter(|via| is_on_the_way(via, host));
+    let via = on_the_way(config);
     if server.protocol == UpstreamProtocol::H2c {
         if via.is_some() {
             return Err("h2c:// does not go through another proxy here; leave out --via".to_owned());
@@ -63,6 +63,12 @@ fn made(config: &OutwardConfig, trust: &Trust) -> Result<(Client, Url), String> 
     }
     let client = builder.build().map_err(|error| describe(&error))?;
     Ok((client, parsed))
+}
+
+/// The proxy through which the server is reached.
+pub(super) fn on_the_way(config: &OutwardConfig) -> Option<&ViaProxy> {
+    let host = config.server.authority.host();
+    config.via.as_ref().filter(|via| is_on_the_way(via, host))
 }
 
 /// Gets requests for `http:` with their whole URL, and opens tunnels for `https:`.

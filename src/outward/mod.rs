@@ -147,6 +147,9 @@ pub async fn run(
             () = beside => Ok(OutwardEnd::Stopped),
         }
     };
+    if let Ok(OutwardEnd::SessionLost { cause }) = &ended {
+        outward.note(format!("{cause}. A client has to begin anew, so this ends here"));
+    }
     if matches!(ended, Ok(OutwardEnd::OutputClosed) | Err(OutwardError::Output(_))) {
         // Nobody is left to tell; the writer must not be polled again.
         let _ = tokio::time::timeout(FAREWELL, outward.leave()).await;

@@ -234,14 +234,14 @@ impl Outward {
                     return Ok(response);
                 }
                 Ok(response) => {
-                    let failure = refusal(&response);
+                    let failure = self.refusal(&response);
                     if response.status() == StatusCode::NOT_FOUND {
                         self.lose(&format!("the session is gone: {}", failure.text));
                     }
                     return Err(failure);
                 }
                 Err(error) if cursor.failures >= MAX_ATTEMPTS => {
-                    return Err(Failure::unreachable(&self.place(), error));
+                    return Err(self.unreachable(error));
                 }
                 Err(_) => {}
             }
@@ -279,7 +279,7 @@ impl Outward {
                 Ok(response) => return self.stop_listening(&response, was_open),
                 Err(error) => {
                     if cursor.failures == 0 {
-                        let failure = Failure::unreachable(&self.place(), error);
+                        let failure = self.unreachable(error);
                         self.note(format!(
                             "the server's own messages cannot be heard: {}",
                             failure.text
@@ -292,8 +292,21 @@ impl Outward {
         }
     }
 
+    /// Why a response to a GET is no event stream.
+    fn refusal(&self, response: &Response) -> Failure {
+        let place = place(response.url());
+        if response.status().is_success() {
+            return Failure::new(
+                "not_mcp",
+                format!("{place} answered a GET without an event stream"),
+            );
+        }
+        let via = self.via.as_ref();
+        Failure::refused(&place, via, response.status(), response.headers(), b"")
+    }
+
     fn stop_listening(&self, response: &Response, was_open: bool) {
-        let failure = refusal(response);
+        let failure = self.refusal(response);
         match response.status() {
             // It has none.
             StatusCode::METHOD_NOT_ALLOWED => {}
@@ -336,7 +349,7 @@ impl Outward {
         let response = self.get(None).await;
         let response = response.map_err(|error| describe(&error.without_url()))?;
         if !is_stream(&response) {
-            return Err(refusal(&response).text);
+            return Err(self.refusal(&response).text);
         }
         let mut events = Events::new(response, self.max_bytes);
         let named = timeout(ENDPOINT, first_event(&mut events)).await;
@@ -380,15 +393,4 @@ async fn first_event(events: &mut Events) -> Result<SseEvent, String> {
 
 fn is_stream(response: &Response) -> bool {
     response.status() == StatusCode::OK && BodyKind::of_fields(response.headers()) == BodyKind::Events
-}
-
-fn refusal(response: &Response) -> Failure {
-    let place = place(response.url());
-    if response.status().is_success() {
-        return Failure::new(
-            "not_mcp",
-            format!("{place} answered a GET without an event stream"),
-        );
-    }
-    Failure::refused(&place, response.status(), response.headers(), b"")
 }

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codec::envelope::{Envelope, Field, MessageKind, Scan, scan};
 use crate::codec::json::{PathStep, find_path};
+use crate::config::forward::ViaProxy;
 use crate::mcp::era;
 
 use super::failure::Failure;
-use super::http::{ToldBody, client, place};
+use super::http::{ToldBody, client, on_the_way, place};
 use super::line::{Input, Line};
 use super::pending::{Pending, Request, Ticket};
 use super::room::Room;
@@ -33,6 +34,8 @@ const ROOM: usize = 16;
 pub(super) struct Outward {
     pub(super) client: Client,
     pub(super) url: Url,
+    /// The proxy on the way, if there is one.
+    pub(super) via: Option<ViaProxy>,
     fixed: HeaderMap,
     max_requests: usize,
     pub(super) max_bytes: usize,
@@ -88,6 +91,7 @@ impl Outward {
         let outward = Self {
             client,
             url,
+            via: on_the_way(&config).cloned(),
             fixed: config.headers,
             max_requests: config.max_requests,
             max_bytes: config.max_message_bytes,
@@ -125,6 +129,11 @@ impl Outward {
 
     pub(super) fn place(&self) -> String {
         place(&self.target())
+    }
+
+    /// No response came.
+    pub(super) fn unreachable(&self, error: reqwest::Error) -> Failure {
+        Failure::unreachable(&self.place(), self.via.as_ref(), error)
     }
 
     /// The fixed headers and which answers are understood.

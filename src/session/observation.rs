@@ -48,7 +48,7 @@ pub struct Observation {
 pub enum Event {
     /// A session was met for the first time. Comes before anything that names it.
     Session(Box<SessionOpened>),
-    /// A session is over: deleted by its client, or no longer known to its server.
+    /// A session is over: deleted by its client, no longer known to its server, or gone with its stream or connection.
     SessionEnded {
         /// Which.
         session: ProxySessionId,

@@ -119,6 +119,8 @@ pub struct Talk {
     pub revision: Option<Arc<str>>,
     /// What is to be said in the event stream of an HTTP+SSE session beside what its server says, while that is open.
     pub words: Option<mpsc::Sender<Bytes>>,
+    /// Event streams that are open in an HTTP+SSE session: with the last of them it is over.
+    pub streams: u32,
 }
 
 impl Session {
@@ -147,7 +149,8 @@ impl Session {
         heap::ARC_BYTES + size_of::<Self>() + talk.pairing.heap_bytes() + talk.events.heap_bytes()
     }
 
-    fn is_ended(&self) -> bool {
+    /// Whether it is over.
+    pub fn is_ended(&self) -> bool {
         self.is_ended.load(Ordering::Relaxed)
     }
 }
@@ -320,6 +323,7 @@ impl Registry {
             client: None,
             revision: None,
             words: None,
+            streams: 0,
         };
         Arc::new(Session {
             id,

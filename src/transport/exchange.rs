@@ -570,6 +570,10 @@ impl Drop for Exchange {
         if let Some(session) = state.session.as_ref().filter(|_| state.is_modern) {
             session.talk().pairing.end_exchange(self.id);
         }
+        let ended_with_stream = state.session.as_deref().filter(|_| state.post_target.is_some());
+        if let Some(event) = ended_with_stream.and_then(Self::end_of_stream) {
+            self.hub.watchers.tell_beyond(Observation { at: now, event });
+        }
         let vanished = self.hub.end_of_dropped(EndKind::ClientAborted);
         let mut timing = state.timing;
         timing.done.get_or_insert(now);

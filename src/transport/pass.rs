@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -26,11 +27,12 @@ use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
-use super::relay::{Relay, ReplyBody, RequestBody, chain};
+use super::relay::{Relay, ReplyBody, RequestBody, chain, is_no_http};
 use super::reply::relay_response;
 use super::serve::ClientConnection;
 use super::tls::trust;
 use super::tunnel;
+use super::upstream::ConnectError;
 use super::via;
 use super::watchers::Outbox;
 use super::websocket;
@@ -160,6 +162,7 @@ impl Passing {
                 attempt.answered();
                 note_contact(hub, &destination, None);
                 drop(body);
+                note_other_proxy(&exchange, response.status(), &destination);
                 match socket.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
                     Some(switch) => switch.carry_out(&exchange, response).await,
                     None => relay_response(&exchange, asked, response, &destination).await,
@@ -282,14 +285,35 @@ fn failure_text(destination: &Destination, error: &SendError) -> String {
         || destination.target.to_string(),
         |(upstream, ..)| upstream.config.shown_url(),
     );
-    let advice = trust::advice(error).unwrap_or(if error.is_connect() {
+    let (server, cause) = (&destination.server, root_cause(error));
+    let connect = chain(error).find_map(|error| error.downcast_ref::<ConnectError>());
+    if let Some(advice) = connect.and_then(via::advice) {
+        return format!("Upstream {server} ({target}) was not reached: {cause}. {advice}");
+    }
+    let is_tls = destination.target.scheme() == Some(&Scheme::HTTPS);
+    let advice = trust::advice(error).unwrap_or_else(|| advice_for(error, is_tls));
+    format!("Upstream {server} ({target}) failed: {cause}. {advice}")
+}
+
+/// An answer 407 is the other proxy's, which our client did not choose; it passes as it is.
+fn note_other_proxy(exchange: &Exchange, status: StatusCode, destination: &Destination) {
+    let way = (&destination.target, destination.speaks);
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        && destination.side == Side::Reverse
+        && let Some(text) = via::wants_credentials(&exchange.hub, way)
+    {
+        exchange.fail(text);
+    }
+}
+
+fn advice_for(error: &SendError, is_tls: bool) -> &'static str {
+    if error.is_connect() {
         "Check that the server runs and that the URL is right."
-    } else {
+    } else if is_tls {
         "The server accepted the connection and then failed; its own log may say why."
-    });
-    let cause = root_cause(error);
-    format!(
-        "Upstream {} ({target}) failed: {cause}. {advice}",
-        destination.server
-    )
+    } else if is_no_http(error) {
+        "What answers there speaks no HTTP; if it speaks TLS, write https:// in the URL."
+    } else {
+        "The server accepted the connection and then failed; its own log may say why. If it speaks TLS there, write https:// in the URL."
+    }
 }

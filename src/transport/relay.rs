@@ -674,6 +674,15 @@ pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// Whether what came back was something else than HTTP, as from a server that speaks TLS.
+pub(crate) fn is_no_http(error: &(dyn std::error::Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(|error| error.is_parse() && !error.is_parse_too_large())
+    })
+}
+
 /// `client error (Connect)`, `error sending request`: what matters is behind them.
 fn is_only_a_part(error: &(dyn std::error::Error + 'static)) -> bool {
     let is_part = error.is::<hyper_util::client::legacy::Error>()

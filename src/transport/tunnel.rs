@@ -29,8 +29,9 @@ use super::route::Within;
 use super::serve::ClientConnection;
 use super::tls::first::{First, FirstBytes, Hello};
 use super::tls::prefixed::Prefixed;
-use super::tls::refusal;
+use super::tls::{refusal, trust};
 use super::upstream::{ConnectError, Speaks, Stream};
+use super::via;
 use super::watchers::Outbox;
 
 /// How long a client is waited for before its destination is asked to speak first.
@@ -127,7 +128,9 @@ fn opened() -> Response<ReplyBody> {
 
 fn not_reached_text(authority: &Authority, error: &ConnectError) -> String {
     let cause = describe(error);
-    format!("The tunnel to {authority} could not be opened: {cause}. Check host and port.")
+    let advice = via::advice(error).or_else(|| trust::advice(error));
+    let advice = advice.unwrap_or("Check host and port.");
+    format!("The tunnel to {authority} could not be opened: {cause}. {advice}")
 }
 
 /// In a tunnel the server hears what the client speaks: HTTP/1.1, or HTTP/2 if it still does.

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::forward::{ProxyCredentials, ViaProxy, plain_host};
+use crate::config::forward::{ViaProxy, plain_host};
 use crate::limits::ResourceLimits;
 use crate::resource::meters::Meters;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
@@ -586,11 +586,10 @@ impl Clients {
         }
     }
 
-    /// What a request for `uri` has to prove to the proxy that forwards it.
-    pub(crate) fn forwarder_proof(&self, uri: &Uri, speaks: Speaks) -> Option<&str> {
+    /// The proxy that forwards a request for `uri`, if one does.
+    pub(crate) fn forwarder(&self, uri: &Uri, speaks: Speaks) -> Option<&ViaProxy> {
         let is_forwarded = speaks != Speaks::PriorH2;
-        let via = self.dialler.forwarder_of(uri).filter(|_| is_forwarded)?;
-        via.credentials().map(ProxyCredentials::field)
+        self.dialler.forwarder_of(uri).filter(|_| is_forwarded)
     }
 }
 

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::config::forward::{ViaProxy, is_loopback};
+use crate::config::forward::{ProxyCredentials, ViaProxy, is_loopback};
 
 use super::headers;
 use super::hub::Hub;
-use super::upstream::Speaks;
+use super::upstream::{ConnectError, Speaks};
 
 /// The other proxy did not open a tunnel.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,32 @@ pub(crate) enum ViaError {
     NoHttp,
     #[error("it closed the connection or broke it off")]
     Broken(#[from] io::Error),
+}
+
+/// What to do about a connection that did not come about because of the proxy on the way. `None` if that was not the cause.
+pub(crate) fn advice(error: &ConnectError) -> Option<&'static str> {
+    match error {
+        ConnectError::NoVia { .. } => {
+            Some("Check that this proxy runs, and that --via has its host and port.")
+        }
+        ConnectError::Via {
+            source: ViaError::Refused(line),
+            ..
+        } if line.split(' ').nth(1) == Some("407") => {
+            Some("It asks for credentials: start with --via http://USER:PASSWORD@HOST:PORT.")
+        }
+        ConnectError::Via { .. } => Some("The proxy decides that; its own log may say why."),
+        _ => None,
+    }
+}
+
+/// What is said about an answer 407 of the proxy on the way to `uri`, if there is one that is ours to convince.
+pub(super) fn wants_credentials(hub: &Hub, (uri, speaks): (&Uri, Speaks)) -> Option<String> {
+    let via = hub.clients.forwarder(uri, speaks)?;
+    Some(format!(
+        "The proxy {via} on the way asks for credentials (407): start with --via http://USER:PASSWORD@{}.",
+        via.authority()
+    ))
 }
 
 /// Whether connections to `host` go through `via`. A proxy elsewhere cannot reach this machine's loopback addresses.
@@ -42,7 +68,10 @@ pub(super) fn prove(
     if is_for_us && hub.routes.takes_proxy_authorization() {
         fields = headers::without_proxy_authorization(&fields).unwrap_or(fields);
     }
-    let proof = hub.clients.forwarder_proof(target, speaks);
+    let forwarder = hub.clients.forwarder(target, speaks);
+    let proof = forwarder
+        .and_then(ViaProxy::credentials)
+        .map(ProxyCredentials::field);
     if let Some(mut proof) = proof.and_then(|proof| HeaderValue::from_str(proof).ok()) {
         proof.set_sensitive(true);
         fields.insert(header::PROXY_AUTHORIZATION, proof);

@@ -99,13 +99,34 @@ async fn what_the_other_proxy_refuses_is_a_502_that_names_it_without_its_passwor
     };
     let (answer, ()) = tokio::join!(asking, refusing);
     assert!(
-        answer.starts_with("HTTP/1.1 502 ") && answer.contains("407 Who are you"),
+        answer.starts_with("HTTP/1.1 502 ")
+            && answer.contains("407 Who are you")
+            && answer.contains("--via http://USER:PASSWORD@HOST:PORT"),
         "{answer}"
     );
     assert!(
         answer.contains(&format!("http://me:***@{}", proxy.address())),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_named_and_the_server_is_not_blamed() {
+    let nobody = RawServer::bind().await.address();
+    let house = House::new(|config| {
+        config.forward.via = Some(format!("http://{nobody}").parse().unwrap());
+    });
+    let mut client = RawPeer::connect(address(&house.engine)).await;
+    client
+        .send("GET http://mcp.test/x HTTP/1.1\r\nHost: mcp.test\r\nConnection: close\r\n\r\n")
+        .await;
+    let answer = String::from_utf8(client.read_to_end().await.0).unwrap();
+    assert!(
+        answer.contains(&format!("the proxy http://{nobody} on the way"))
+            && answer.contains("Check that this proxy runs"),
+        "{answer}"
+    );
+    assert!(!answer.contains("the server runs"), "{answer}");
 }
 
 #[tokio::test]

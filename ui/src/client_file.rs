@@ -1,6 +1,11 @@
 //! The shape of the files in which clients keep their servers, for those who read them and those who change them.
 
-use crate::jsonc::{Mistake, Node};
+use std::collections::HashSet;
+
+use crate::jsonc::{Member, Mistake, Node};
+
+/// Keys that lead to the servers.
+const SERVERS_KEYS: [&str; 3] = ["mcpServers", "servers", "mcp"];
 
 /// Names under which clients write the transports.
 const HTTP_TYPES: [&str; 5] = [
@@ -12,7 +17,16 @@ const HTTP_TYPES: [&str; 5] = [
 ];
 
 /// The object whose members are the servers.
+///
+/// # Errors
+/// [`Mistake`] if there is none, or if it or one of them is there twice: readers differ in which one they take.
 pub(crate) fn servers_of(root: &Node) -> Result<&Node, Mistake> {
+    for object in [Some(root), root.get("mcp")].into_iter().flatten() {
+        let is_about_servers = |member: &&Member| SERVERS_KEYS.contains(&member.key.as_str());
+        if let Some(member) = repeated(object.members()).find(is_about_servers) {
+            return Err(there_twice(member, "put all servers into one of them"));
+        }
+    }
     let in_settings = root.get("mcp").and_then(|mcp| mcp.get("servers"));
     let found = root
         .get("mcpServers")
@@ -31,7 +45,24 @@ pub(crate) fn servers_of(root: &Node) -> Result<&Node, Mistake> {
         );
         return Err(Mistake::new(servers.span.start, message));
     }
-    Ok(servers)
+    match repeated(servers.members()).next() {
+        Some(member) => Err(there_twice(member, "rename or remove one of the two servers")),
+        None => Ok(servers),
+    }
+}
+
+/// Members whose key was there before.
+pub(crate) fn repeated(members: &[Member]) -> impl Iterator<Item = &Member> {
+    let mut known = HashSet::new();
+    members
+        .iter()
+        .filter(move |member| !known.insert(member.key.as_str()))
+}
+
+/// What is wrong with a [`repeated`] member.
+pub(crate) fn there_twice(member: &Member, advice: &str) -> Mistake {
+    let message = format!("\"{}\" is there twice; {advice}", member.key.escape_debug());
+    Mistake::new(member.key_span.start, message)
 }
 
 /// How a server is reached.

@@ -1,7 +1,6 @@
 //! The demonstration around the proxy: its server before the engine starts, its clients once it accepts them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use shadowcat::config::{Config, ConfigError};
@@ -9,6 +8,7 @@ use shadowcat::engine::EngineHandle;
 use shadowcat::tasks::{TaskKind, Tasks};
 use tokio::runtime::Runtime;
 
+use crate::address::dialled;
 use crate::demo::{DemoServer, Pace, run_clients};
 
 /// The name of the built-in server on screen, and its place behind the proxy.
@@ -100,18 +100,4 @@ impl Demo {
     pub(crate) fn stop(&self) {
         self.tasks.stop();
     }
-}
-
-/// An address to dial for one that is bound: nobody can dial `0.0.0.0` everywhere.
-fn dialled(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            address.set_ip(std::net::Ipv6Addr::LOCALHOST.into());
-        }
-        _ => {}
-    }
-    address
 }

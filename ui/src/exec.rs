@@ -1,6 +1,7 @@
 //! Runs a client with the environment that sends its HTTP and HTTPS through the proxy and lets it believe the proxy.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -34,12 +35,17 @@ const ON_NODE: [&str; 10] = [
 /// Where a proxy is, and what it asks for.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyPlace {
-    /// `USER:PASSWORD`, as it stands in a URL.
+    /// `USER:PASSWORD`, spelled as in a URL.
     credentials: Option<String>,
     address: String,
 }
 
 impl ProxyPlace {
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The URL for clients, with credentials.
     fn url(&self) -> String {
         match &self.credentials {
@@ -59,24 +65,59 @@ impl FromStr for ProxyPlace {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let place = text.strip_prefix("http://").unwrap_or(text);
+        let url = text.strip_prefix("http://");
+        let place = url.unwrap_or(text);
         let place = place.strip_suffix('/').unwrap_or(place);
         let (credentials, address) = match place.rsplit_once('@') {
-            Some((credentials, address)) => (Some(credentials.to_owned()), address),
+            Some((credentials, address)) => (Some(in_url(credentials, url.is_some())), address),
             None => (None, place),
         };
         let address = match address.strip_prefix(':') {
             Some(port) => format!("127.0.0.1:{port}"),
             None => address.to_owned(),
         };
-        let has_port = address
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let has_port = address.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
+        });
         if !has_port {
             return Err("write HOST:PORT such as 127.0.0.1:8080".to_owned());
         }
         Ok(Self { credentials, address })
     }
+}
+
+/// `USER:PASSWORD` as it is spelled in a URL (RFC 3986 §3.2.1). In one that is written as a URL already, what is encoded
+/// there stays so; elsewhere every character stands for itself.
+fn in_url(credentials: &str, may_be_encoded: bool) -> String {
+    let (user, password) = match credentials.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (credentials, None),
+    };
+    let mut text = percent_encoded(user, may_be_encoded);
+    if let Some(password) = password {
+        text.push(':');
+        text.push_str(&percent_encoded(password, may_be_encoded));
+    }
+    text
+}
+
+fn percent_encoded(text: &str, may_be_encoded: bool) -> String {
+    let bytes = text.as_bytes();
+    let is_encoding = |at: usize| {
+        let digits = bytes.get(at + 1..at + 3);
+        may_be_encoded && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let mut encoded = String::with_capacity(text.len());
+    for (at, byte) in bytes.iter().enumerate() {
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        if is_plain || *byte == b'%' && is_encoding(at) {
+            encoded.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// Becomes the client; returns only if that fails (elsewhere than on Unix: when the client has ended).
@@ -292,9 +333,18 @@ mod tests {
         let place: ProxyPlace = "http://me:secret@localhost:8080/".parse().unwrap();
         assert_eq!(place.url(), "http://me:secret@localhost:8080");
         assert_eq!(format!("{place:?}"), "localhost:8080");
+        for (given, url) in [
+            ("me:p@ss/w%d ü@h:1", "http://me:p%40ss%2Fw%25d%20%C3%BC@h:1"),
+            ("me:a:b@h:1", "http://me:a%3Ab@h:1"),
+            ("me:p%40s@h:1", "http://me:p%2540s@h:1"),
+            ("http://me:p%40s%zz@h:1", "http://me:p%40s%25zz@h:1"),
+            ("me@h:1", "http://me@h:1"),
+        ] {
+            assert_eq!(given.parse::<ProxyPlace>().unwrap().url(), url, "{given}");
+        }
         let place: ProxyPlace = ":9000".parse().unwrap();
         assert_eq!(place.url(), "http://127.0.0.1:9000");
-        for text in ["", "8080", "localhost", "x:y", ":"] {
+        for text in ["", "8080", "localhost", "x:y", ":", "https://x:1"] {
             assert!(text.parse::<ProxyPlace>().is_err(), "{text}");
         }
     }

@@ -12,6 +12,7 @@ use shadowcat::recording::{UrlMask, hide_url_secrets};
 use shadowcat::snapshot::{Command, Reply, ServerKind, Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
+use crate::address::dialled_text;
 use crate::cli::Lines;
 use crate::console::say;
 use crate::lines::LineWriter;
@@ -105,6 +106,7 @@ async fn say_upstreams(frontend: &mut Frontend) {
     } = &snapshot.source
     {
         if let (true, Some(address)) = (upstreams.is_empty(), listen.first()) {
+            let address = dialled_text(address);
             say(format_args!(
                 "no --upstream: clients reach their servers through HTTP_PROXY=http://{address}"
             ));

@@ -1,5 +1,6 @@
 //! A terminal debugger for Model Context Protocol traffic.
 
+mod address;
 mod app;
 mod ca;
 mod cli;

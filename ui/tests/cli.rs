@@ -455,6 +455,24 @@ fn a_mistake_in_a_clients_file_is_named_with_its_place() {
         "a=http://127.0.0.1:9/x",
     ])
     .refused(2, &["two servers are called `a`"]);
+    let repeated = r#"{"mcpServers": {"a": {"command": "cat", "env": {"K": "1", "K": "2"}}}}"#;
+    let file = home.file("repeated.json", repeated);
+    home.run(&["--headless", "--config", &file])
+        .refused(2, &["repeated.json:1:59: ", "\"K\" is there twice"]);
+}
+
+#[test]
+fn a_server_that_could_not_be_reached_beside_another_is_refused() {
+    let home = Home::new();
+    for (name, words) in [
+        ("mcp", "/mcp"),
+        ("sse", "/sse"),
+        ("cat", "two servers are called `cat`"),
+    ] {
+        let upstream = format!("{name}=http://127.0.0.1:9/");
+        home.run(&["--headless", "--upstream", &upstream, "--", "cat"])
+            .refused(2, &[words, "NAME"]);
+    }
 }
 
 #[test]
@@ -535,4 +553,22 @@ fn a_command_behind_two_dashes_is_served_and_does_not_outlive_a_killed_proxy() {
         is_gone
     });
     assert!(gone, "the program outlived the proxy");
+}
+
+#[test]
+fn who_forgot_the_dashes_before_a_command_is_told() {
+    let home = Home::new();
+    for words in [
+        &["cat"][..],
+        &["wrap", "ls"],
+        &["wrap", "--name", "x", "ls", "-l"],
+        &["exec", "curl", "http://x/"],
+    ] {
+        home.run(words).refused(2, &["put -- before the command"]);
+    }
+    for words in [&["show", "a", "b"][..], &["ca", "x"]] {
+        let ran = home.run(words);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(!ran.stderr.contains("put -- before"), "{ran:?}");
+    }
 }

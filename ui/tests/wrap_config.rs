@@ -177,37 +177,93 @@ fn a_dry_run_says_what_would_be_and_changes_nothing() {
 }
 
 #[test]
-fn what_was_changed_since_is_named_and_only_undone_by_force_which_keeps_it() {
+fn what_was_changed_since_stays_when_the_servers_are_taken_back() {
+    let home = Home::new();
+    let file = home.file("mcp.json", FILE);
+    done(&home.run(&["wrap-config", &file]), &[]);
+    let now = fs::read_to_string(&file)
+        .unwrap()
+        .replace("\"dark\"", "\"light\"");
+    fs::write(&file, &now).unwrap();
+    done(
+        &home.run(&["wrap-config", &file, "--undo"]),
+        &["changed since", "echo: as it was", "docs: as it was"],
+    );
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        FILE.replace("\"dark\"", "\"light\"")
+    );
+    assert_eq!(names(&home), ["mcp.json"]);
+}
+
+#[test]
+fn a_server_that_was_changed_since_is_left_and_named_and_the_old_file_comes_back_by_force() {
     let home = Home::new();
     let file = home.file("mcp.json", FILE);
     done(&home.run(&["wrap-config", &file]), &[]);
     let wrapped = fs::read_to_string(&file).unwrap();
-    let changed = wrapped.replace("\"dark\"", "\"light\"").replace("s3cret", "n3w");
-    fs::write(&file, &changed).unwrap();
+    fs::write(&file, wrapped.replace("s3cret", "n3w")).unwrap();
     let ran = home.run(&["wrap-config", &file, "--undo"]);
-    ran.refused(
-        2,
+    done(
+        &ran,
         &[
-            "\"theme\" beside the servers has changed",
-            "`echo` has another \"env\"",
+            "docs: as it was before",
+            "echo: left as it is, it has another \"env\"",
+            "before-wrap",
             "--force",
         ],
     );
     assert!(
-        !ran.stderr.contains("n3w") && !ran.stderr.contains("s3cret"),
-        "{}",
-        ran.stderr
+        !ran.stdout.contains("n3w") && !ran.stdout.contains("s3cret"),
+        "{ran:?}"
     );
-    assert_eq!(fs::read_to_string(&file).unwrap(), changed);
+    let left = fs::read_to_string(&file).unwrap();
+    assert!(
+        left.contains("\"--name\", \"echo\"") && left.contains("n3w"),
+        "{left}"
+    );
+    assert!(!left.contains("\"--name\", \"docs\""), "{left}");
+
+    home.run(&["wrap-config", &file, "--undo"])
+        .refused(2, &["`echo` has another \"env\"", "--force"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), left);
     done(
         &home.run(&["wrap-config", &file, "--undo", "--force"]),
         &["mcp.json.before-undo"],
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), FILE);
     let aside = home.path().join("mcp.json.before-undo");
+    assert_eq!((fs::read_to_string(&aside).unwrap(), mode(&aside)), (left, 0o600));
+}
+
+#[test]
+fn a_read_only_file_is_refused_whoever_asks_and_nothing_is_left_beside_it() {
+    let home = Home::new();
+    let file = home.file("mcp.json", FILE);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    home.run(&["wrap-config", &file])
+        .refused(3, &["mcp.json", "read-only", "chmod u+w"]);
     assert_eq!(
-        (fs::read_to_string(&aside).unwrap(), mode(&aside)),
-        (changed, 0o600)
+        (fs::read_to_string(&file).unwrap(), mode(&file)),
+        (FILE.to_owned(), 0o444)
+    );
+    assert_eq!(names(&home), ["mcp.json"]);
+}
+
+#[test]
+fn the_program_is_written_as_it_was_called_so_that_a_link_survives_an_upgrade() {
+    let home = Home::new();
+    let file = home.file("mcp.json", FILE);
+    let link = home.path().join("bin/shadowcat-tui");
+    fs::create_dir(home.path().join("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shadowcat-tui"), &link).unwrap();
+    let ran = home.run_as(&link, &["wrap-config", &file]);
+    done(&ran, &["is changed"]);
+    let root = fs::read_to_string(&file).unwrap();
+    assert!(root.contains(&format!("\"{}\"", link.display())), "{root}");
+    done(
+        &home.run(&["wrap-config", &file, "--undo"]),
+        &["as it was before"],
     );
 }
 
@@ -220,6 +276,12 @@ fn a_file_that_cannot_be_used_is_refused_with_the_place_or_the_cause() {
     let file = home.file("broken.json", "{\"mcpServers\": {\"a\" {}}}");
     home.run(&["wrap-config", &file])
         .refused(2, &["broken.json:1:21: ", "`:`"]);
+    let file = home.file(
+        "twice.json",
+        "{\"mcpServers\": {\"a\": {\"command\": \"x\"},\n\"a\": {}}}",
+    );
+    home.run(&["wrap-config", &file])
+        .refused(2, &["twice.json:2:1: ", "\"a\" is there twice"]);
     home.run(&["wrap-config", "none.json"])
         .refused(3, &["none.json", "because: "]);
     let folder = home.path().display().to_string();

@@ -8,6 +8,9 @@ use super::tag::Secret;
 /// since no host is that long.
 const MAX_AUTHORITY_BYTES: usize = 2048;
 
+/// What stands for a user and a password in our own advice, and is nobody's secret.
+const PLACEHOLDER: &[u8] = b"USER:PASSWORD";
+
 /// Redacts text that comes in parts of any size.
 ///
 /// A value is taken for a secret by the name before its `=`; a name starts after `?`, `&` or `#`, in a form also at
@@ -167,6 +170,9 @@ impl Value {
 
 fn write_authority(held: &[u8], out: &mut Output<'_>) {
     if let Some(at) = memchr::memrchr(b'@', held) {
+        if held[..at] == *PLACEHOLDER {
+            return out.pass(held);
+        }
         out.replace(&held[..at]);
         out.pass(&held[at..]);
     } else {
@@ -254,6 +260,14 @@ mod tests {
 
     fn tag(secret: &str) -> String {
         Tagger::fixed().tag(secret.as_bytes())
+    }
+
+    #[test]
+    fn what_stands_for_credentials_in_advice_is_no_secret() {
+        let advice = "use it as http://USER:PASSWORD@127.0.0.1:8080.";
+        assert_eq!(redacted(advice, false), advice);
+        let given = redacted("http://USER:PASSWORDS@h/", false);
+        assert_eq!(given, format!("http://{}@h/", tag("USER:PASSWORDS")));
     }
 
     #[test]

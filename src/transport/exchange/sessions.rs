@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::codec::envelope::{Envelope, Field};
 use crate::mcp::era;
 use crate::session::observation::{Event, ExchangeKind, Observation};
-use crate::session::registry::{Found, SessionKey};
+use crate::session::registry::{Found, Session, SessionKey};
 use crate::snapshot::SessionBasis;
 
 use super::super::stated::resolve;
@@ -17,6 +17,8 @@ use super::Exchange;
 
 /// Messages that wait to be said in an HTTP+SSE stream beside what its server says.
 const WORDS: usize = 64;
+/// Why an HTTP+SSE session is over.
+const STREAM_GONE: &str = "its event stream ended";
 
 impl Exchange {
     pub(super) fn join_by_head(&self, kind: ExchangeKind, outbox: &mut Outbox) {
@@ -148,20 +150,41 @@ impl Exchange {
     /// Joins the HTTP+SSE session whose messages go to `endpoint`.
     pub(crate) fn join_as_endpoint(&self, endpoint: &str, outbox: &mut Outbox) {
         let target = resolve(&self.stated.target, endpoint);
-        self.lock().post_target = Some(target.to_string());
+        let is_counted = self.lock().post_target.replace(target.to_string()).is_some();
         let key = SessionKey::Endpoint {
             server: Arc::clone(&self.server),
             target,
         };
-        let now = self.hub.clock.now();
-        let found =
-            self.hub
-                .registry
-                .find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
+        let (now, registry) = (self.hub.clock.now(), &self.hub.registry);
+        // A server may give everybody the same address: a stream that comes after the end begins a session.
+        if registry
+            .find(self.side, &key)
+            .is_some_and(|session| session.is_ended())
+        {
+            registry.unbind(self.side, &key);
+        }
+        let found = registry.find_or_open(self.side, key, SessionBasis::SseEndpoint, &self.address, now);
         let (words, inbox) = mpsc::channel(WORDS);
-        found.session.talk().words = Some(words);
+        {
+            let mut talk = found.session.talk();
+            talk.words = Some(words);
+            talk.streams += u32::from(!is_counted);
+        }
         self.lock().inbox = Some(inbox);
         self.join(found, outbox);
+    }
+
+    /// An event stream is gone. Its session, if it is one of HTTP+SSE and has no other stream, is over with it: what the
+    /// server says has no way to the client any more (MCP 2024-11-05, Transports, "HTTP with SSE").
+    pub(super) fn end_of_stream(session: &Session) -> Option<Event> {
+        let mut talk = session.talk();
+        talk.streams = talk.streams.saturating_sub(1);
+        let is_last = talk.streams == 0;
+        drop(talk);
+        (is_last && session.end()).then_some(Event::SessionEnded {
+            session: session.id,
+            reason: STREAM_GONE,
+        })
     }
 
     /// What is to be said in its stream beside what its server says; once, and only in that of an HTTP+SSE session.

@@ -11,7 +11,10 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 
 use crate::ca::validity;
@@ -79,14 +82,25 @@ impl Trust {
     }
 }
 
-/// What to do about a connection that did not come about because the server's certificate is not believed. `None` if that
-/// was not the cause.
+/// What to do about a connection that did not come about because the server's certificate is not believed, or because it
+/// speaks no TLS. `None` if that was not the cause.
 pub(crate) fn advice(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let refusal = chain(error).filter_map(of_tls).find_map(|cause| match cause {
-        Error::InvalidCertificate(refusal) => Some(refusal),
+    chain(error).filter_map(of_tls).find_map(|cause| match cause {
+        Error::InvalidCertificate(refusal) if is_self_signed(refusal) => Some(
+            "The certificate is self-signed. To believe it, start with --upstream-ca FILE, where FILE (PEM) is that certificate; or do without with --insecure HOST.",
+        ),
+        Error::InvalidCertificate(refusal) => Some(advice_for(refusal)),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some("The server speaks no TLS there; write http:// in place of https://.")
+        }
         _ => None,
-    })?;
-    Some(advice_for(refusal))
+    })
+}
+
+/// Whether a server shows the certificate of an authority, which is one that was made for itself. The word is of the
+/// library below, which hands out no type for it.
+fn is_self_signed(refusal: &CertificateError) -> bool {
+    matches!(refusal, CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity"))
 }
 
 /// The error of TLS in an error of a connection, which may stand in several layers.

@@ -281,10 +281,10 @@ pub(super) struct WrapConfigArguments {
     /// Say what would be changed, and change nothing
     #[arg(long, requires = "file", conflicts_with = "undo")]
     pub(super) dry_run: bool,
-    /// Put the file back as it was before the last time
+    /// Put the file back as it was before the last time; of one that was changed since only the wrapped servers
     #[arg(long, requires = "file")]
     pub(super) undo: bool,
-    /// Undo even if the file was changed since; what it is now is kept beside it
+    /// Put all of it back even if it was changed since; what it is now is kept beside it
     #[arg(long, requires = "undo")]
     pub(super) force: bool,
     /// Print what to paste into a client instead, so that it reaches the servers of --upstream and --config by HTTP

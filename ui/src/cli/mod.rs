@@ -52,6 +52,11 @@ fn command_line() -> Result<CommandLine, clap::Error> {
 
 /// Tips of ours in place of those that lead nowhere here.
 fn with_better_tips(mut error: clap::Error) -> clap::Error {
+    if let Some(word) = forgot_dashes(&error) {
+        let tip = format!("put -- before the command: `-- {word} …`");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
+    }
     match error.kind() {
         ErrorKind::UnknownArgument => {
             // `-- --upstrem` would start a program of that name.
@@ -71,6 +76,18 @@ fn with_better_tips(mut error: clap::Error) -> clap::Error {
         _ => {}
     }
     error
+}
+
+/// A word that is no option and may be the command, where one is taken behind `--`.
+fn forgot_dashes(error: &clap::Error) -> Option<String> {
+    let word = match error.kind() {
+        ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg)?.to_string(),
+        ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand)?.to_string(),
+        _ => return None,
+    };
+    let usage = error.get(ContextKind::Usage)?.to_string();
+    let takes_command = usage.contains("-- <") || usage.contains("-- [");
+    (takes_command && !word.starts_with('-')).then_some(word)
 }
 
 /// Only `wrap` cannot do without one.

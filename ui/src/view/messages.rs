@@ -8,6 +8,7 @@ use shadowcat::snapshot::MessageRow;
 
 use super::sessions::title_role;
 use super::{follow_sign, prose, scroll_mark};
+use crate::address::dialled_text;
 use crate::format::{self, cells};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
@@ -234,7 +235,7 @@ fn waiting(model: &Model, width: usize) -> Vec<Line> {
     else {
         return vec![Line::of(Role::Dim, "this recording has no messages")];
     };
-    let address = listen.first().map_or("", String::as_str);
+    let address = dialled_text(listen.first().map_or("", String::as_str));
     let mut lines = vec![Line::of(Role::Strong, "nothing has passed yet")];
     if upstreams.is_empty() {
         lines.push(Line::of(Role::Text, "start your client with"));
@@ -254,7 +255,7 @@ fn waiting(model: &Model, width: usize) -> Vec<Line> {
             ways.find(|line| line.width() <= width).unwrap_or(url)
         }));
     }
-    lines.extend(other_ways(address));
+    lines.extend(other_ways(&address));
     lines
 }
 

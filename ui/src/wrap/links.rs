@@ -1,13 +1,14 @@
 //! Finding who wants to know, telling them, and finding them again.
 
+use std::error::Error;
+use std::fmt::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use shadowcat::door::message::{FromProxy, RunBegin, SHIM, ToProxy, read_message};
-use shadowcat::door::{
-    ConnectDoorError, DoorLink, FrameReader, FrameWriter, LinkError, connect, greet, place,
-};
+use shadowcat::door::place::{self, PlaceError};
+use shadowcat::door::{ConnectDoorError, DoorLink, FrameReader, FrameWriter, LinkError, connect, greet};
 use tokio::time::timeout;
 
 use super::Connect;
@@ -43,17 +44,23 @@ impl Goal {
         }
     }
 
-    async fn find(&mut self) -> Option<DoorLink> {
+    /// The proxy, or why there is none, in words.
+    async fn find(&mut self) -> Result<DoorLink, String> {
         match self {
-            Self::Newest => among_all(|_| true).await,
+            Self::Newest => among_all("no proxy of this user runs", |_| true).await,
             Self::Address(address) => {
-                among_all(|link| link.welcome.listen.iter().any(|listen| listen == address)).await
+                let nobody = format!("no proxy of this user accepts clients at {address}");
+                among_all(&nobody, |link| link.welcome.listen.contains(address)).await
             }
-            Self::Socket(path) => noted(connect(path, SHIM).await),
+            Self::Socket(path) => connect(path, SHIM).await.map_err(|error| in_full(&error)),
             Self::Recorder(socket) => {
-                let socket = socket.take()?;
-                socket.set_nonblocking(true).ok()?;
-                noted(greet(tokio::net::UnixStream::from_std(socket).ok()?, SHIM).await)
+                let gone = || "the recording has ended".to_owned();
+                let socket = socket.take().ok_or_else(gone)?;
+                let socket = socket
+                    .set_nonblocking(true)
+                    .and_then(|()| tokio::net::UnixStream::from_std(socket));
+                let socket = socket.map_err(|error| in_full(&error))?;
+                greet(socket, SHIM).await.map_err(|error| in_full(&error))
             }
         }
     }
@@ -64,38 +71,75 @@ impl Goal {
     }
 }
 
-async fn among_all(fits: impl Fn(&DoorLink) -> bool) -> Option<DoorLink> {
-    for path in place::sockets(&place::directory()) {
-        let link = noted(connect(&path, SHIM).await);
-        if let Some(link) = link.filter(|link| fits(link)) {
-            return Some(link);
+/// The first proxy that `fits`, those that started last first. `nobody` says that there is none, unless there is more to say.
+async fn among_all(nobody: &str, fits: impl Fn(&DoorLink) -> bool) -> Result<DoorLink, String> {
+    let directory = place::directory();
+    if let Err(error @ PlaceError::NotOurs { .. }) = place::check(&directory) {
+        return Err(format!("{nobody}, since {}", in_full(&error)));
+    }
+    let mut why = nobody.to_owned();
+    for path in place::sockets(&directory) {
+        match connect(&path, SHIM).await {
+            Ok(link) if fits(&link) => return Ok(link),
+            Ok(_) => {}
+            // Left behind, or about to end.
+            Err(error @ ConnectDoorError::Connect { .. }) => tracing::debug!(%error, "no proxy here"),
+            Err(error) => why = format!("{nobody}, and of one that runs: {}", in_full(&error)),
         }
     }
-    None
+    Err(why)
 }
 
-fn noted(came: Result<DoorLink, ConnectDoorError>) -> Option<DoorLink> {
-    came.inspect_err(|error| tracing::debug!(%error, "no proxy here"))
-        .ok()
+/// An error with its causes.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Says why there is no proxy, once as long as that is the reason.
+#[derive(Debug, Default)]
+struct Absence(Option<String>);
+
+impl Absence {
+    fn note(&mut self, why: String) {
+        if self.0.as_ref() != Some(&why) {
+            tracing::warn!("{why}; looking again each second");
+            self.0 = Some(why);
+        }
+    }
+
+    fn is_over(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Tells what is in `queue` to whoever `goal` is, as long as the command runs. Ends when its end was told, or when the
 /// command has ended and nobody is there. What waits for it in `gates` passes when it has gone.
 pub(super) async fn keep(mut goal: Goal, begin: &RunBegin, queue: &Queue, gates: Option<&Gates>) {
     let mut pause = FIRST_PAUSE;
+    let mut absence = Absence::default();
     loop {
-        if let Some(link) = goal.find().await {
-            tracing::info!(proxy = link.welcome.pid, "a proxy listens");
-            pause = FIRST_PAUSE;
-            let told = tell_all(link, begin, queue, gates).await;
-            queue.idle();
-            if let Some(gates) = gates {
-                gates.release();
+        match goal.find().await {
+            Ok(link) => {
+                tracing::info!(proxy = link.welcome.pid, "a proxy listens");
+                absence.is_over();
+                pause = FIRST_PAUSE;
+                let told = tell_all(link, begin, queue, gates).await;
+                queue.idle();
+                if let Some(gates) = gates {
+                    gates.release();
+                }
+                match told {
+                    Ok(()) => return,
+                    Err(error) => tracing::info!(%error, "the proxy has gone"),
+                }
             }
-            match told {
-                Ok(()) => return,
-                Err(error) => tracing::info!(%error, "the proxy has gone"),
-            }
+            Err(why) => absence.note(why),
         }
         queue.idle();
         if !goal.can_come_back() || rest(pause, queue).await {

@@ -31,6 +31,7 @@ use shadowcat::outward::OutwardError;
 use shadowcat::recording::RecordingSettings;
 use tokio::time::timeout;
 
+use crate::exec::ProxyPlace;
 use crate::guard;
 use gate::Gates;
 use links::Goal;
@@ -71,17 +72,22 @@ pub(crate) enum Connect {
 }
 
 impl std::str::FromStr for Connect {
-    type Err = std::convert::Infallible;
+    type Err = String;
 
-    /// What has a `/` is a path, anything else an address; `:PORT` stands for the loopback address.
+    /// `HOST:PORT`, with or without `http://`, is an address, as for `exec`; `:PORT` stands for the loopback address. What
+    /// else has a `/` is a path.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(if text.contains('/') {
-            Self::Socket(PathBuf::from(text))
-        } else if text.starts_with(':') {
-            Self::Address(format!("127.0.0.1{text}"))
-        } else {
-            Self::Address(text.replacen("localhost:", "127.0.0.1:", 1))
-        })
+        if text.contains('/') && !text.contains("://") {
+            return Ok(Self::Socket(PathBuf::from(text)));
+        }
+        let place: ProxyPlace = text.parse().map_err(|_| {
+            "write HOST:PORT such as 127.0.0.1:8080, or the path of a socket, which has a `/`".to_owned()
+        })?;
+        Ok(Self::Address(place.address().replacen(
+            "localhost:",
+            "127.0.0.1:",
+            1,
+        )))
     }
 }
 
@@ -285,6 +291,45 @@ impl<'a> Links<'a> {
             if timeout(patience, ended).await.is_err() {
                 tracing::warn!("not all of what passed could be told before the end");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_named_by_its_address_its_url_or_its_socket_and_nothing_else_is_taken_for_one() {
+        let read = |text: &str| text.parse::<Connect>();
+        let address = |address: &str| Ok(Connect::Address(address.to_owned()));
+        for text in [
+            "127.0.0.1:24000",
+            ":24000",
+            "localhost:24000",
+            "http://127.0.0.1:24000",
+            "http://localhost:24000/",
+            "me:s3cret@127.0.0.1:24000",
+        ] {
+            assert_eq!(read(text), address("127.0.0.1:24000"), "{text}");
+        }
+        assert_eq!(read("http://[::1]:80"), address("[::1]:80"));
+        for text in ["/tmp/d/1.sock", "./1.sock", "d/1.sock"] {
+            assert_eq!(read(text), Ok(Connect::Socket(text.into())));
+        }
+        for text in [
+            "nonsense",
+            "24000",
+            "http://127.0.0.1",
+            "https://127.0.0.1:1",
+            "http://x:1/mcp",
+            "",
+        ] {
+            let refused = read(text).unwrap_err();
+            assert!(
+                refused.contains("HOST:PORT") && refused.contains("socket"),
+                "{text}"
+            );
         }
     }
 }

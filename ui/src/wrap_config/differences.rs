@@ -10,8 +10,10 @@ pub(super) fn between(then: &str, now: &str) -> Vec<String> {
         (_, Err(mistake)) => return vec![format!("it can no longer be read: {}", mistake.message)],
         (Err(_), _) => return vec!["the backup cannot be read".to_owned()],
     };
-    let (Ok(old), Ok(new)) = (servers_of(&then), servers_of(&now)) else {
-        return vec!["its servers are no longer where they were".to_owned()];
+    let (old, new) = match (servers_of(&then), servers_of(&now)) {
+        (Ok(old), Ok(new)) => (old, new),
+        (_, Err(mistake)) => return vec![mistake.message],
+        (Err(_), _) => return vec!["the servers of the backup cannot be read".to_owned()],
     };
     let mut said = Vec::new();
     for member in old.members() {
@@ -43,7 +45,7 @@ pub(super) fn between(then: &str, now: &str) -> Vec<String> {
 }
 
 /// Keys whose values differ, in quotes.
-fn changed_keys(then: &Node, now: &Node) -> Vec<String> {
+pub(super) fn changed_keys(then: &Node, now: &Node) -> Vec<String> {
     let mut keys: Vec<&str> = then.members().iter().map(|member| member.key.as_str()).collect();
     keys.extend(now.members().iter().map(|member| member.key.as_str()));
     keys.sort_unstable();
@@ -59,7 +61,7 @@ fn changed_keys(then: &Node, now: &Node) -> Vec<String> {
 }
 
 /// The same values, wherever they stand.
-fn is_same(one: &Node, other: &Node) -> bool {
+pub(super) fn is_same(one: &Node, other: &Node) -> bool {
     match (&one.value, &other.value) {
         (Value::List(one), Value::List(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))

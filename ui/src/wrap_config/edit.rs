@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::client_file::{Transport, servers_of, transport_of};
+use crate::client_file::{Transport, repeated, servers_of, transport_of};
 use crate::jsonc::{self, Member, Mistake, Node, Value};
 
 /// The name of our program; of a path its last part.
@@ -66,26 +66,35 @@ pub(super) fn names(text: &str) -> Result<Vec<(String, Option<String>)>, Mistake
     let root = jsonc::parse(text)?;
     let servers = servers_of(&root)?.members().iter();
     Ok(servers
-        .map(|member| (member.key.clone(), wrapper_of(&member.value)))
+        .map(|member| (member.key.clone(), wrapper_of(member)))
         .collect())
 }
 
-/// Our program, if that entry starts it.
-fn wrapper_of(entry: &Node) -> Option<String> {
-    let program = entry.get("command")?.text()?;
+/// Our program, if that entry starts it: by its name, or, under another name, by all that we write.
+fn wrapper_of(server: &Member) -> Option<String> {
+    let program = server.value.get("command")?.text()?;
     let file = program.rsplit(['/', '\\']).next().unwrap_or(program);
     let is_ours = file == PROGRAM || file.strip_suffix(".exe") == Some(PROGRAM);
-    let Value::List(arguments) = &entry.get("args")?.value else {
+    let Value::List(arguments) = &server.value.get("args")?.value else {
         return None;
     };
-    let does_wrap = arguments.first().and_then(Node::text) == Some("wrap");
-    (is_ours && does_wrap).then(|| program.to_owned())
+    let mut words = arguments.iter().map(|word| word.text().unwrap_or_default());
+    let does_wrap = words.next() == Some("wrap");
+    let mut is_named = || {
+        let name = words.next();
+        let name = name
+            .and_then(|word| word.strip_prefix("--name="))
+            .or_else(|| words.next());
+        name == Some(&server.key) && matches!(words.next(), Some("--" | "--upstream"))
+    };
+    (does_wrap && (is_ours || is_named())).then(|| program.to_owned())
 }
 
 /// A stretch of the text, and what comes in its place.
-type Edit = (Range<usize>, String);
+pub(super) type Edit = (Range<usize>, String);
 
-fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+/// The text with the edits made; none may overlap another.
+pub(super) fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let mut changed = String::with_capacity(text.len() + 256);
     let mut at = 0;
@@ -100,14 +109,12 @@ fn apply(text: &str, mut edits: Vec<Edit>) -> String {
 
 fn wrap_server(text: &str, member: &Member, program: &str) -> Result<(Changed, Vec<Edit>), String> {
     let (name, entry) = (&member.key, &member.value);
-    if wrapper_of(entry).is_some() {
+    if wrapper_of(member).is_some() {
         return Err("it is wrapped already".to_owned());
     }
-    let repeated = entry.members().iter().enumerate().find(|(place, member)| {
-        let before = entry.members().iter().take(*place);
-        before.map(|member| &member.key).any(|key| *key == member.key)
-    });
-    if let Some((_, member)) = repeated {
+    let inside = [Some(entry), entry.get("env"), entry.get("headers")];
+    let mut objects = inside.into_iter().flatten();
+    if let Some(member) = objects.find_map(|object| repeated(object.members()).next()) {
         return Err(format!("\"{}\" is there twice", member.key.escape_debug()));
     }
     let mut arguments = vec!["\"wrap\"".to_owned()];
@@ -131,7 +138,8 @@ fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn raw<'a>(text: &'a str, node: &Node) -> &'a str {
+/// The text of a value as it is spelled.
+pub(super) fn raw<'a>(text: &'a str, node: &Node) -> &'a str {
     text.get(node.span.clone()).unwrap_or_default()
 }
 

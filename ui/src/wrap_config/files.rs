@@ -95,6 +95,7 @@ impl ClientFile {
     /// # Errors
     /// [`WrapConfigError`] if it cannot be written, or if somebody else has written to the file since it was read.
     pub(super) fn replace(&self, text: &str) -> Result<(), WrapConfigError> {
+        self.check_writable()?;
         let failed = |source| WrapConfigError::Write {
             path: self.path.clone(),
             source,
@@ -111,6 +112,24 @@ impl ClientFile {
             let _ = fs::remove_file(&new);
         }
         outcome
+    }
+
+    /// Checks that the file's own permissions allow to write it. They hold for everybody, although a user who may do
+    /// anything, or may write to the folder, could put another file in its place.
+    ///
+    /// # Errors
+    /// [`WrapConfigError`] if nobody may write it, or if that cannot be found out.
+    pub(super) fn check_writable(&self) -> Result<(), WrapConfigError> {
+        match fs::metadata(&self.path) {
+            Ok(facts) if facts.permissions().readonly() => Err(WrapConfigError::ReadOnly {
+                path: self.path.clone(),
+            }),
+            Ok(_) => Ok(()),
+            Err(source) => Err(WrapConfigError::Write {
+                path: self.path.clone(),
+                source,
+            }),
+        }
     }
 
     fn check_unchanged(&self) -> Result<(), WrapConfigError> {

@@ -3,8 +3,10 @@
 mod differences;
 mod edit;
 mod files;
+mod program;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::fmt::Write as _;
 use std::io;
@@ -14,6 +16,7 @@ use crate::jsonc;
 use crate::text::Safe;
 use edit::Plan;
 use files::ClientFile;
+use undo::{Parts, Undoing};
 
 /// What to do with which file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(crate) enum WrapConfigTask {
     /// Say what would be done.
     DryRun,
     Undo {
-        /// Even if the file was changed since; what it is now is set aside.
+        /// All of the file, even if it was changed since; what it is now is set aside.
         is_forced: bool,
     },
 }
@@ -43,6 +46,11 @@ pub(crate) enum WrapConfigError {
     Read { path: PathBuf, source: io::Error },
     #[error("could not write {}; check the permissions and the space on the disk", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "{} may not be written: its permissions are read-only; nothing was done: allow writing (chmod u+w) if it is meant to be changed",
+        .path.display()
+    )]
+    ReadOnly { path: PathBuf },
     #[error("{}:{line}:{column}: {message}", .path.display())]
     Content {
         path: PathBuf,
@@ -63,7 +71,7 @@ pub(crate) enum WrapConfigError {
     #[error("{} was changed by somebody else at this moment; nothing was done: try again", .path.display())]
     Busy { path: PathBuf },
     #[error(
-        "{} was changed since it was wrapped: {what}. Undo those changes first, or add --force, which sets the present file aside",
+        "{} was changed since it was wrapped, and nothing of it can be taken back alone: {what}. Undo those changes first, or add --force, which sets the present file aside",
         .path.display()
     )]
     Changed { path: PathBuf, what: String },
@@ -75,7 +83,11 @@ impl WrapConfigError {
     /// 2 for what the user has to change, 3 for what cannot be opened.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Read { .. } | Self::Write { .. } | Self::TooManyBackups { .. } | Self::Program(_) => 3,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::ReadOnly { .. }
+            | Self::TooManyBackups { .. }
+            | Self::Program(_) => 3,
             Self::Content { .. }
             | Self::NoSuchServer { .. }
             | Self::NoBackup { .. }
@@ -99,12 +111,15 @@ pub(crate) fn run(options: &WrapConfigOptions) -> Result<String, WrapConfigError
 }
 
 fn wrap(file: &ClientFile, wanted: &[String], is_dry: bool) -> Result<String, WrapConfigError> {
-    let program = std::env::current_exe().map_err(WrapConfigError::Program)?;
+    let program = program::place().map_err(WrapConfigError::Program)?;
     let program = program.display().to_string();
     check_names(file, wanted)?;
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     let plan = edit::wrap(&file.text, &|name| is_wanted(name).then(|| program.clone()));
     let plan = plan.map_err(|mistake| content(&file.path, &file.text, mistake))?;
+    if !plan.changed.is_empty() {
+        file.check_writable()?;
+    }
     if plan.changed.is_empty() || is_dry {
         return Ok(said(&plan, &file.path, None));
     }
@@ -180,45 +195,74 @@ fn said(plan: &Plan, path: &Path, backup: Option<&Path>) -> String {
 
 fn undo(file: &ClientFile, is_forced: bool) -> Result<String, WrapConfigError> {
     let (backup, before) = file.latest_backup()?;
-    let changed = changes_since(&before, &file.text);
-    if let (Some(what), false) = (&changed, is_forced) {
+    let (what, parts) = match undo::undoing(&before, &file.text) {
+        Undoing::Whole => {
+            file.replace(&before)?;
+            let done = format!("{} is as it was before\n", file.path.display());
+            return Ok(without_backup(done, &backup));
+        }
+        Undoing::Parts { what, parts } => (what, parts),
+    };
+    if is_forced {
+        return give_up_changes(file, &backup, &before);
+    }
+    if parts.taken.is_empty() {
         return Err(WrapConfigError::Changed {
             path: file.path.clone(),
             what: what.join("; "),
         });
     }
-    let aside = changed.map(|_| file.set_aside()).transpose()?;
-    file.replace(&before)?;
-    let mut text = format!("{} is as it was before\n", file.path.display());
-    if let Some(aside) = aside {
-        let _ = writeln!(text, "what it was until now: {}", aside.display());
-    }
-    if let Err(error) = std::fs::remove_file(&backup) {
+    file.replace(&parts.text)?;
+    let done = taken_back(&parts, &file.path, &backup);
+    Ok(if parts.left.is_empty() {
+        without_backup(done, &backup)
+    } else {
+        done
+    })
+}
+
+/// Puts all of the backup in the place of what somebody has changed since, which is kept.
+fn give_up_changes(file: &ClientFile, backup: &Path, before: &str) -> Result<String, WrapConfigError> {
+    let aside = file.set_aside()?;
+    file.replace(before)?;
+    let mut done = format!("{} is as it was before\n", file.path.display());
+    let _ = writeln!(done, "what it was until now: {}", aside.display());
+    Ok(without_backup(done, backup))
+}
+
+/// Removes a backup that is needed no more.
+fn without_backup(mut done: String, backup: &Path) -> String {
+    if let Err(error) = std::fs::remove_file(backup) {
         let _ = writeln!(
-            text,
+            done,
             "the backup {} could not be removed: {error}",
             backup.display()
         );
     }
-    Ok(text)
+    done
 }
 
-/// What was changed in `now` since `before` was wrapped; `None` if it is what wrapping made of it.
-fn changes_since(before: &str, now: &str) -> Option<Vec<String>> {
-    let wrappers = edit::names(now).unwrap_or_default();
-    let wrapper = |name: &str| {
-        let found = wrappers.iter().find(|(known, _)| known == name);
-        found.and_then(|(_, program)| program.clone())
+/// What was taken back of a file that others have changed since, and what was not.
+fn taken_back(parts: &Parts, path: &Path, backup: &Path) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        let _ = writeln!(text, "{}", Safe::of(&line).as_str());
     };
-    let expected = edit::wrap(before, &wrapper).map(|plan| plan.text);
-    let expected = expected.unwrap_or_default();
-    if expected == now {
-        return None;
+    line(format!(
+        "{} was changed since it was wrapped; only its wrapped servers are as they were before, all else stays as it is now",
+        path.display()
+    ));
+    for name in &parts.taken {
+        line(format!("  {name}: as it was before"));
     }
-    let what = differences::between(&expected, now);
-    Some(if what.is_empty() {
-        vec!["blanks, comments or the order of its members are others".to_owned()]
-    } else {
-        what
-    })
+    for (name, reason) in &parts.left {
+        line(format!("  {name}: left as it is, {reason}"));
+    }
+    if !parts.left.is_empty() {
+        line(format!(
+            "the file as it was stays in {}; --undo --force puts all of it back",
+            backup.display()
+        ));
+    }
+    text
 }

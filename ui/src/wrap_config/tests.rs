@@ -2,11 +2,26 @@
 
 use proptest::prelude::*;
 
-use super::changes_since;
 use super::edit::{Plan, names, wrap};
+use super::undo::{Parts, Undoing, undoing};
 
 fn wrapped(text: &str) -> Plan {
     wrap(text, &|_| Some("/opt/shadowcat-tui".to_owned())).unwrap()
+}
+
+/// What was changed since; `None` if it is what wrapping made of it.
+fn changes_since(before: &str, now: &str) -> Option<Vec<String>> {
+    match undoing(before, now) {
+        Undoing::Whole => None,
+        Undoing::Parts { what, .. } => Some(what),
+    }
+}
+
+fn parts(before: &str, now: &str) -> Parts {
+    match undoing(before, now) {
+        Undoing::Whole => panic!("it was not changed"),
+        Undoing::Parts { parts, .. } => parts,
+    }
 }
 
 /// The entry of that name, as any reader takes it.
@@ -159,6 +174,57 @@ fn changes_by_hand_are_told_by_name_and_never_by_value() {
     assert!(changes_since(text, "{").unwrap()[0].contains("no longer be read"));
 }
 
+#[test]
+fn of_a_file_that_its_client_has_written_anew_the_servers_are_taken_back_and_all_else_stays() {
+    let text = r#"{"numStartups": 1, "mcpServers": {"a": {"command":  "x"}, "b": {"url": "http://x/", "headers": {"K": "v"}}}}"#;
+    let now: serde_json::Value = serde_json::from_str(&wrapped(text).text).unwrap();
+    let mut now = serde_json::to_string_pretty(&now).unwrap();
+    now = now.replace("\"numStartups\": 1", "\"numStartups\": 2");
+    let back = parts(text, &now);
+    assert_eq!((back.taken.len(), back.left.len()), (2, 0));
+    assert_eq!(
+        back.text,
+        "{\n  \"numStartups\": 2,\n  \"mcpServers\": {\n    \"a\": {\"command\":  \"x\"},\n    \"b\": {\"url\": \"http://x/\", \"headers\": {\"K\": \"v\"}}\n  }\n}"
+    );
+}
+
+#[test]
+fn a_wrapped_server_that_was_changed_by_hand_or_is_not_in_the_backup_is_left_with_the_reason() {
+    let text = r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "c": {"command": "z"}}}"#;
+    let now = wrapped(text).text.replace("\"y\"]", "\"y\", \"--more\"]");
+    let now = now.replace("\"c\": {", "\"d\": {");
+    let back = parts(text, &now);
+    assert_eq!(back.taken, ["a"]);
+    let left: Vec<&str> = back.left.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(left, ["b", "d"]);
+    assert!(back.left[0].1.contains("another \"args\""), "{:?}", back.left);
+    assert!(back.left[1].1.contains("backup"), "{:?}", back.left);
+    assert_eq!(entry(&back.text, "a"), serde_json::json!({"command": "x"}));
+    assert_eq!(entry(&back.text, "b")["args"][5], "--more");
+}
+
+#[test]
+fn what_is_there_twice_is_said_and_not_guessed() {
+    let refused = |text: &str| {
+        let mistake = wrap(text, &|_| Some("/opt/shadowcat-tui".to_owned())).unwrap_err();
+        assert!(mistake.message.contains("twice"), "{}", mistake.message);
+        text.get(mistake.at..).unwrap().to_owned()
+    };
+    let two_servers = r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}"#;
+    assert!(refused(two_servers).starts_with(r#""a": {"command": "y""#));
+    assert!(refused(r#"{"mcpServers": {}, "mcpServers": {"a": {}}}"#).starts_with(r#""mcpServers": {"a""#));
+    let plan = wrapped(r#"{"mcpServers": {"a": {"command": "x", "env": {"K": "1", "K": "2"}}}}"#);
+    assert!(plan.left[0].1.contains("\"K\" is there twice"), "{:?}", plan.left);
+}
+
+#[test]
+fn a_server_that_is_wrapped_by_a_program_of_another_name_is_known_as_wrapped() {
+    let text = r#"{"mcpServers": {"a": {"command": "x"}, "-b": {"url": "http://x/"}}}"#;
+    let once = wrap(text, &|_| Some("/opt/sc".to_owned())).unwrap();
+    assert_eq!(wrapped(&once.text).changed.len(), 0);
+    assert_eq!(changes_since(text, &once.text), None);
+}
+
 /// A file of servers in some layout, with comments.
 fn file() -> impl Strategy<Value = String> {
     let blank = prop_oneof![
@@ -214,5 +280,17 @@ proptest! {
         let again = wrapped(&plan.text);
         prop_assert_eq!(again.text, plan.text);
         prop_assert_eq!(again.changed.len(), 0);
+    }
+
+    #[test]
+    fn whatever_the_layout_the_servers_are_had_back_when_the_file_has_a_line_more(text in file()) {
+        let now = format!("{}\n", wrapped(&text).text);
+        match undoing(&text, &now) {
+            Undoing::Whole => prop_assert!(false, "a line is more"),
+            Undoing::Parts { parts, .. } => {
+                prop_assert_eq!(parts.text, format!("{text}\n"));
+                prop_assert_eq!(parts.left.len(), 0);
+            }
+        }
     }
 }

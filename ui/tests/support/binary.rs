@@ -72,6 +72,20 @@ impl Home {
         command
     }
 
+    /// Runs the same file by another path that leads to it.
+    pub(crate) fn run_as(&self, program: &Path, arguments: &[&str]) -> Ran {
+        let inner = self.command(arguments);
+        let mut command = Command::new(program);
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let output = command.args(arguments).current_dir(self.path()).output();
+        Ran::of(&output.unwrap())
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::of(&self.command(arguments).output().unwrap())
     }

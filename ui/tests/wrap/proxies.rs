@@ -1,5 +1,6 @@
 //! What proxies see of it, and that none of them can stand in its way.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -196,4 +197,42 @@ fn without_a_proxy_a_recording_can_be_written_all_the_same() {
     // The same file again: nothing is overwritten, and nothing is started that would go unrecorded.
     let refused = home.run(&["wrap", &record, "--", "echo", "started"]);
     refused.refused(3, &["run.jsonl"]);
+}
+
+#[test]
+fn the_log_says_why_there_is_no_proxy_once_for_each_reason() {
+    let home = Home::new();
+    let log = home.path().join("wrap.log");
+    let said = |words: &str| {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().filter(|line| line.contains(words)).count()
+    };
+    let options = [
+        "--connect",
+        "http://127.0.0.1:9/",
+        "--log-file",
+        &log.display().to_string(),
+    ];
+    let mut wrapped = Wrapped::start(&home, &options, &["cat"]);
+    wrapped.echo("{}");
+    let nobody = "accepts clients at 127.0.0.1:9; looking again";
+    until("the reason", || said(nobody) == 1);
+
+    let door = home.path().join("door");
+    std::fs::create_dir(&door).unwrap();
+    std::fs::set_permissions(&door, std::fs::Permissions::from_mode(0o755)).unwrap();
+    until("the other reason", || said("its mode is 755") == 1);
+    std::fs::remove_dir(&door).unwrap();
+    until("the first reason again", || said(nobody) == 2);
+    assert_eq!(said("its mode is 755"), 1);
+    assert!(wrapped.finish().success());
+}
+
+#[test]
+fn what_names_no_proxy_is_refused() {
+    let home = Home::new();
+    for place in ["nonsense", "http://127.0.0.1", "https://127.0.0.1:8080"] {
+        home.run(&["wrap", "--connect", place, "--", "cat"])
+            .refused(2, &["--connect", "HOST:PORT"]);
+    }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use shadowcat::config::{CommandServer, UpstreamConfig};
 
-use crate::client_file::{Transport, says_sse, servers_of, transport_of};
+use crate::client_file::{Transport, repeated, says_sse, servers_of, there_twice, transport_of};
 use crate::jsonc::{self, Member, Mistake, Node, Value};
 
 pub(super) use expand::{Surroundings, workspace_of};
@@ -97,6 +97,11 @@ impl Reading<'_> {
         {
             self.remark(format_args!("the server `{name}` is disabled there and left out"));
             return Ok(());
+        }
+        let inside = [Some(entry), entry.get("env"), entry.get("headers")];
+        let mut objects = inside.into_iter().flatten();
+        if let Some(member) = objects.find_map(|object| repeated(object.members()).next()) {
+            return Err(there_twice(member, "take out the one that is not meant"));
         }
         let mount = self.mount(member)?;
         match transport_of(name, entry)? {
