@@ -82,10 +82,13 @@ async fn a_request_is_shown_and_goes_on_with_head_and_body_as_edited() {
     assert!(answer_of(&mut client).await.ends_with("{}"));
 }
 
+/// A decision, and the beginning and the end of what its client gets.
+type Case<'a> = (&'a dyn Fn(HoldId) -> InterceptCommand, &'a str, &'a str);
+
 #[tokio::test]
 async fn a_request_is_answered_refused_and_dropped_without_its_server() {
     let mut stage = armed(breakpoint("kind:http dir:c2s")).await;
-    let cases: [(&dyn Fn(HoldId) -> InterceptCommand, &str, &str); 3] = [
+    let cases: [Case<'_>; 3] = [
         (
             &|id| InterceptCommand::Answer {
                 id,
