@@ -156,7 +156,13 @@ async fn joined(
             relay
         };
     }
-    let mut relay = document(exchange, relay.with_rules_joining(Form::Document, owed), status, fields).await;
+    let mut relay = document(
+        exchange,
+        relay.with_rules_joining(Form::Document, owed),
+        status,
+        fields,
+    )
+    .await;
     if relay.has_unjoined() {
         relay.warn(UNJOINED);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::HoldId;
-use shadowcat::intercept::edit::{DifferenceKind, Fixup, FrontMatter, diff};
+use shadowcat::intercept::edit::{Fixup, FrontMatter, diff};
 use shadowcat::intercept::hold::HeldRow;
 use shadowcat::intercept::interceptor::{HeldText, Remedy};
 use shadowcat::snapshot::RowKind;

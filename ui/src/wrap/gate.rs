@@ -24,12 +24,21 @@ pub(super) struct Gate {
     woken: PipeReader,
 }
 
+/// What becomes of lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Passage {
+    /// They pass.
+    #[default]
+    Free,
+    /// They are asked about.
+    Asked,
+    /// Nothing more passes, whatever comes.
+    Over,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    /// Lines are asked about.
-    is_closed: bool,
-    /// Nothing more passes.
-    is_over: bool,
+    passage: Passage,
     max_lines: usize,
     max_bytes: usize,
     /// Read, asked about and not settled.
@@ -105,7 +114,7 @@ impl Gate {
 
     /// Whether nothing more passes, so that the pipe is to be closed.
     pub(super) fn is_over(&self) -> bool {
-        self.lock().is_over
+        self.lock().passage == Passage::Over
     }
 
     /// Whether something waits.
@@ -156,7 +165,7 @@ impl State {
         if self.is_within_asked || !self.kept.is_empty() {
             return 0;
         }
-        if !self.is_closed {
+        if self.passage == Passage::Free {
             return bytes.len();
         }
         if !is_within_line {
@@ -176,8 +185,14 @@ impl State {
         self.kept.is_empty() || self.kept_lines <= self.max_lines && self.kept.len() < self.max_bytes
     }
 
+    fn set_passage(&mut self, passage: Passage) {
+        if self.passage != Passage::Over {
+            self.passage = passage;
+        }
+    }
+
     fn release(&mut self) {
-        self.is_closed = false;
+        self.set_passage(Passage::Free);
         self.is_within_asked = false;
         self.kept_lines = 0;
         let kept = self.kept.split();
@@ -220,7 +235,7 @@ impl Gates {
     pub(super) fn set_closed(&self, is_closed: bool, lines: u64, bytes: u64) {
         for gate in &*self.0 {
             let mut state = gate.lock();
-            state.is_closed = is_closed;
+            state.set_passage(if is_closed { Passage::Asked } else { Passage::Free });
             state.max_lines = usize::try_from(lines).unwrap_or(usize::MAX);
             state.max_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         }
@@ -239,7 +254,7 @@ impl Gates {
     pub(super) fn close(&self) {
         for gate in &*self.0 {
             let mut state = gate.lock();
-            state.is_over = true;
+            state.set_passage(Passage::Over);
             state.kept.clear();
             state.kept_lines = 0;
             gate.wake(&mut state);

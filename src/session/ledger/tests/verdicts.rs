@@ -61,7 +61,7 @@ fn a_row_says_that_it_is_held_and_then_what_became_of_it_and_what_was_sent() {
     assert_eq!((row.deed(), row.by().as_str()), ("edited", "by hand"));
     assert_eq!(row.held_for, Duration::from_millis(1200));
     let view = talk.view();
-    let sent = view.sent(view.find(message_id(1)).unwrap()).unwrap();
+    let sent = view.sent(&view.find(message_id(1)).unwrap()).unwrap();
     assert_eq!(&sent.payload[..], b"{\"other\":1}");
     talk.respond(1, 200, None);
     talk.answers(1, &result(1));
@@ -111,7 +111,7 @@ fn what_was_sent_counts_as_history_and_goes_before_the_row() {
     let has_sent = |talk: &mut Talk| {
         let view = talk.view();
         let row = view.find(message_id(1));
-        view.sent(row.expect("the row stays longer than its bytes"))
+        view.sent(&row.expect("the row stays longer than its bytes"))
             .is_some()
     };
     for number in 2.. {
