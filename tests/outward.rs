@@ -521,6 +521,11 @@ async fn a_forgotten_session_ends_everything_with_errors() {
     }
     ids.sort_by_key(Value::as_u64);
     assert_eq!(ids, [1, 2]);
+    let told = shim.hear_error().await;
+    assert!(
+        told.contains("Session not found") && told.contains("begin anew"),
+        "{told}"
+    );
     let Ok(OutwardEnd::SessionLost { cause }) = shim.end().await else {
         panic!("the session is lost");
     };
@@ -723,4 +728,66 @@ async fn a_client_that_does_not_read_any_more_ends_everything() {
         soon("the end", shim.ended).await.unwrap().unwrap(),
         OutwardEnd::OutputClosed
     );
+}
+
+/// A shim before a server that is reached through another proxy, of which the test is the other half.
+async fn raw_via(url: &str) -> (RawServer, Shim) {
+    let proxy = RawServer::bind().await;
+    let via = format!("http://{}", proxy.address());
+    let shim = Shim::with(url, |config| config.via = Some(via.parse().unwrap()));
+    (proxy, shim)
+}
+
+#[tokio::test]
+async fn what_the_proxy_on_the_way_does_is_not_blamed_on_the_server() {
+    for url in ["http://mcp.test/mcp", "https://mcp.test/mcp"] {
+        let (proxy, mut shim) = raw_via(url).await;
+        let place = proxy.address();
+        shim.say(&ping("1")).await;
+        let mut peer = proxy.accept().await;
+        peer.read_head().await;
+        peer.send(
+            "HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+        let error = shim.hear_json().await;
+        let text = error["error"]["message"].as_str().unwrap().to_owned();
+        assert!(
+            text.contains(&format!("the proxy http://{place} "))
+                && text.contains(&format!("--via http://USER:PASSWORD@{place}")),
+            "{text}"
+        );
+
+        drop((peer, proxy));
+        shim.say(&ping("2")).await;
+        let error = shim.hear_json().await;
+        let text = error["error"]["message"].as_str().unwrap().to_owned();
+        assert!(
+            text.contains(&format!("through the proxy http://{place}: "))
+                && text.contains("Check that this proxy runs"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_scheme_that_does_not_fit_the_server_is_told_with_the_one_that_does() {
+    // What a server that speaks TLS says to a request, and one that speaks HTTP to the beginning of TLS.
+    for (scheme, said, advice) in [
+        ("http", "\x15\x03\x03\0\x02\x02\x32", "write https://"),
+        (
+            "https",
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "write http:// in place",
+        ),
+    ] {
+        let server = RawServer::bind().await;
+        let mut shim = Shim::before(&format!("{scheme}://{}/mcp", server.address()));
+        shim.say(&ping("1")).await;
+        let mut peer = server.accept().await;
+        peer.send(said).await;
+        let error = shim.hear_json().await;
+        let text = error["error"]["message"].as_str().unwrap();
+        assert!(text.contains(advice), "{text}");
+    }
 }
