@@ -87,6 +87,18 @@ impl Scene {
         }
     }
 
+    /// Presses the key, as often as a person would who sees that nothing happens: a message that has only just come under
+    /// the cursor is not acted on.
+    fn open_editor(&mut self, is_open: impl Fn(&str) -> bool) {
+        let started = self.tui.now();
+        while !is_open(&self.tui.text()) {
+            let waited = self.tui.now().since(started);
+            assert!(waited < PATIENCE, "no editor: {}", self.tui.text());
+            self.tui.press("e");
+            while self.tui.read(Duration::from_millis(500)) && !is_open(&self.tui.text()) {}
+        }
+    }
+
     /// The queue is in sight and its keys work while the editor is open; then it ends.
     fn edits(&mut self) {
         self.tui.press("e");
@@ -175,7 +187,7 @@ fn in_tmux_the_editor_gets_a_pane_below_the_screen() {
 fn where_no_pane_opens_the_editor_gets_the_terminal() {
     let home = tempfile::tempdir().unwrap();
     let mut scene = Scene::new(home.path(), &["--editor-cmd", "no-such-editor-here"], false);
-    scene.tui.press("e");
+    scene.open_editor(|text| !text.contains("Held"));
     std::fs::write(&scene.go, "go\n").unwrap();
     scene.tui.wait_for("what was edited", PATIENCE, |text| {
         text.contains("\"text\": \"after\"") && text.contains("f sends")
