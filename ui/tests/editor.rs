@@ -187,7 +187,9 @@ fn where_no_pane_opens_the_editor_gets_the_terminal() {
     let mut scene = Scene::new(home.path(), &["--editor-cmd", "no-such-editor-here"], false);
     let go = scene.go.clone();
     // Opening the pipe waits for the editor.
-    let goes = std::thread::spawn(move || std::fs::write(go, "go\n"));
+    let goes = std::thread::Builder::new()
+        .spawn(move || std::fs::write(go, "go\n"))
+        .unwrap();
     scene.open_editor(|text| text.contains("\"text\": \"after\"") && text.contains("f sends"));
     goes.join().unwrap().unwrap();
 }
