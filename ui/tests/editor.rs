@@ -93,7 +93,8 @@ impl Scene {
         let started = self.tui.now();
         while !is_open(&self.tui.text()) {
             let waited = self.tui.now().since(started);
-            assert!(waited < PATIENCE, "no editor: {}", self.tui.text());
+            let written = String::from_utf8_lossy(&self.tui.written);
+            assert!(waited < PATIENCE, "no editor: {}\n{written:?}", self.tui.text());
             self.tui.press("e");
             while self.tui.read(Duration::from_millis(500)) && !is_open(&self.tui.text()) {}
         }
@@ -101,10 +102,7 @@ impl Scene {
 
     /// The queue is in sight and its keys work while the editor is open; then it ends.
     fn edits(&mut self) {
-        self.tui.press("e");
-        self.tui.wait_for("the sign of the editor", PATIENCE, |text| {
-            text.contains("✎ editing") && text.contains("h1")
-        });
+        self.open_editor(|text| text.contains("✎ editing") && text.contains("h1"));
         // As tmux does when it makes room for the pane. Keys wait until the screen has followed.
         self.tui.master.resize(tui::size(100, 20)).unwrap();
         self.tui.wait_for("the smaller screen", PATIENCE, |text| {
@@ -187,9 +185,11 @@ fn in_tmux_the_editor_gets_a_pane_below_the_screen() {
 fn where_no_pane_opens_the_editor_gets_the_terminal() {
     let home = tempfile::tempdir().unwrap();
     let mut scene = Scene::new(home.path(), &["--editor-cmd", "no-such-editor-here"], false);
-    scene.open_editor(|text| !text.contains("Held"));
-    std::fs::write(&scene.go, "go\n").unwrap();
-    scene.tui.wait_for("what was edited", PATIENCE, |text| {
-        text.contains("\"text\": \"after\"") && text.contains("f sends")
-    });
+    let go = scene.go.clone();
+    // Opening the pipe waits for the editor.
+    let goes = std::thread::Builder::new()
+        .spawn(move || std::fs::write(go, "go\n"))
+        .unwrap();
+    scene.open_editor(|text| text.contains("\"text\": \"after\"") && text.contains("f sends"));
+    goes.join().unwrap().unwrap();
 }
