@@ -224,6 +224,15 @@ fn no_upstream(own: &str) -> String {
     )
 }
 
+/// Says in the head of a response of ours that it is an event stream, which nobody may keep for others.
+pub(crate) fn make_stream(fields: &mut HeaderMap) {
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body::{Body as _, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -20,7 +20,7 @@ use crate::intercept::rules::template::error_answer;
 use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Carrier, Direction};
 
-use super::answer::RPC_CODE;
+use super::answer::{RPC_CODE, make_stream};
 use super::change;
 use super::exchange::Exchange;
 use super::lane::{COMMENT, Reported, as_event};
@@ -127,12 +127,7 @@ where
         )),
     };
     let mut response = Response::new(ReplyBody::Early(Box::new(stream)));
-    let fields = response.headers_mut();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    make_stream(response.headers_mut());
     response
 }
 

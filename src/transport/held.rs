@@ -35,19 +35,43 @@ pub(super) enum Fate {
 }
 
 /// How far a request is that rules were asked about.
-pub(super) enum Progress {
+enum Progress {
     /// It is known what becomes of it.
     Decided(Fate),
-    /// It is held, and its client is to get an event stream meanwhile: [`go_on`] waits for the rest.
+    /// It is held, and its client is to get an event stream meanwhile.
     Early(Box<Relay>),
 }
 
-/// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head. Notes the way it came
-/// where a request of the server may have to be answered that way.
+/// Asks the rules about a request, waits for what is held of it, and corrects the fields of its head; `meet` answers it then.
+/// Where a rule wants that, the client gets an event stream before. Notes the way it came where a request of the server
+/// may have to be answered that way.
 ///
 /// # Cancel safety
 /// Dropped when the client goes away: what is held ends as orphaned.
-pub(super) async fn request(
+pub(super) async fn request<F>(
+    connection: &ClientConnection,
+    exchange: &Arc<Exchange>,
+    relay: Relay,
+    mut parts: Parts,
+    meet: impl FnOnce(Parts, Fate) -> F + Send + 'static,
+) -> Response<ReplyBody>
+where
+    F: Future<Output = Response<ReplyBody>> + Send + 'static,
+{
+    let mut relay = match progress(connection, exchange, relay, &mut parts).await {
+        Progress::Decided(fate) => return meet(parts, fate).await,
+        Progress::Early(relay) => relay,
+    };
+    let waiting = Arc::clone(exchange);
+    early::begin(exchange, relay.early_report(), move |is_held| async move {
+        let outcome = relay.decided().await;
+        let fate = carried_out(&waiting, *relay, outcome, &mut parts).await;
+        is_held.end();
+        meet(parts, fate).await
+    })
+}
+
+async fn progress(
     connection: &ClientConnection,
     exchange: &Arc<Exchange>,
     relay: Relay,
@@ -69,15 +93,6 @@ pub(super) async fn request(
         None => relay.decided().await,
     };
     Progress::Decided(carried_out(exchange, relay, outcome, parts).await)
-}
-
-/// Waits for what is held of a request whose client has got an event stream.
-///
-/// # Cancel safety
-/// As [`request`].
-pub(super) async fn go_on(exchange: &Arc<Exchange>, mut relay: Relay, parts: &mut Parts) -> Fate {
-    let outcome = relay.decided().await;
-    carried_out(exchange, relay, outcome, parts).await
 }
 
 async fn carried_out(exchange: &Arc<Exchange>, relay: Relay, outcome: Outcome, parts: &mut Parts) -> Fate {

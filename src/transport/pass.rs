@@ -18,7 +18,6 @@ use super::asked::AskedFor;
 use super::body::request_relay;
 use super::change;
 use super::destination::Destination;
-use super::early;
 use super::exchange::{Beginning, Exchange};
 use super::gate::{Attempt, Refusal, SendError, root_cause};
 use super::headers::{self, HeadChange};
@@ -27,7 +26,7 @@ use super::hub::Hub;
 use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
-use super::relay::{Relay, ReplyBody, RequestBody, chain, is_no_http};
+use super::relay::{ReplyBody, RequestBody, chain, is_no_http};
 use super::reply::relay_response;
 use super::serve::ClientConnection;
 use super::tls::trust;
@@ -83,27 +82,22 @@ pub(super) async fn pass(
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body =
         change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
-    let progress = held::request(connection, &exchange, body, &mut parts).await;
     let passing = Passing {
-        exchange,
+        exchange: Arc::clone(&exchange),
         asked,
-        parts,
         destination,
         edit,
         socket,
         is_within: connection.within.is_some(),
     };
-    match progress {
-        held::Progress::Decided(fate) => passing.meet(fate).await,
-        held::Progress::Early(relay) => passing.begin_early(*relay),
-    }
+    let meet = |parts, fate| passing.meet(parts, fate);
+    held::request(connection, &exchange, body, parts, meet).await
 }
 
 /// A request that rules were asked about.
 struct Passing {
     exchange: Arc<Exchange>,
     asked: AskedFor,
-    parts: Parts,
     destination: Destination,
     edit: HeadChange,
     socket: Option<websocket::Switch>,
@@ -111,28 +105,17 @@ struct Passing {
 }
 
 impl Passing {
-    /// Answers with an event stream before it is known what becomes of the request.
-    fn begin_early(mut self, relay: Relay) -> Response<ReplyBody> {
-        let exchange = Arc::clone(&self.exchange);
-        early::begin(&exchange, relay.early_report(), move |is_held| async move {
-            let fate = held::go_on(&self.exchange, relay, &mut self.parts).await;
-            is_held.end();
-            self.meet(fate).await
-        })
-    }
-
-    async fn meet(self, fate: held::Fate) -> Response<ReplyBody> {
+    async fn meet(self, parts: Parts, fate: held::Fate) -> Response<ReplyBody> {
         match fate {
-            held::Fate::Onward(relay) => self.send(RequestBody::new(*relay)).await,
+            held::Fate::Onward(relay) => self.send(parts, RequestBody::new(*relay)).await,
             held::Fate::Answered(response) => response,
         }
     }
 
-    async fn send(self, body: RequestBody) -> Response<ReplyBody> {
+    async fn send(self, mut parts: Parts, body: RequestBody) -> Response<ReplyBody> {
         let Self {
             exchange,
             asked,
-            mut parts,
             destination,
             edit,
             socket,

@@ -26,7 +26,7 @@ use super::library::Shape;
 use crate::codec::envelope::{Envelope, MessageKind, Scan, Shape as DocumentShape, scan};
 use crate::config::Config;
 use crate::tasks::TaskKind;
-use crate::transport::answer::OwnAnswer;
+use crate::transport::answer::{OwnAnswer, make_stream};
 use crate::transport::route::{Asked, Listeners, Routes};
 
 /// How long to wait when the system has no descriptor or memory for another connection.
@@ -264,12 +264,7 @@ fn document(status: StatusCode, body: Bytes) -> Response<MockBody> {
 
 fn events(body: MockBody) -> Response<MockBody> {
     let mut response = Response::new(body);
-    let fields = response.headers_mut();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    make_stream(response.headers_mut());
     response
 }
 

@@ -35,13 +35,12 @@ use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
 use super::body::request_relay;
-use super::early;
 use super::exchange::{Beginning, Exchange};
 use super::held;
 use super::hub::Hub;
 use super::observed::shown_target;
 use super::place::StreamPlace;
-use super::relay::{Relay, ReplyBody, RequestBody};
+use super::relay::{ReplyBody, RequestBody};
 use super::serve::ClientConnection;
 use super::watchers::Outbox;
 
@@ -76,7 +75,7 @@ pub(crate) async fn serve(
     place: Option<StreamPlace>,
 ) -> Response<ReplyBody> {
     let hub = &connection.hub;
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
     let beginning = Beginning {
         side: Side::Reverse,
@@ -94,19 +93,15 @@ pub(crate) async fn serve(
     outbox.flush().await;
     server.note_exchange();
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
-    let progress = held::request(connection, &exchange, body, &mut parts).await;
     let asked = Asked {
         hub: Arc::clone(hub),
         server: Arc::clone(server),
         goal: goal.clone(),
-        exchange,
-        parts,
+        exchange: Arc::clone(&exchange),
         client: Arc::clone(&connection.peer.address),
     };
-    match progress {
-        held::Progress::Decided(fate) => asked.meet(fate).await,
-        held::Progress::Early(relay) => asked.begin_early(*relay),
-    }
+    let meet = |parts, fate| asked.meet(parts, fate);
+    held::request(connection, &exchange, body, parts, meet).await
 }
 
 /// A request that rules were asked about.
@@ -115,28 +110,16 @@ struct Asked {
     server: Arc<BridgeServer>,
     goal: Goal,
     exchange: Arc<Exchange>,
-    parts: Parts,
     client: Arc<str>,
 }
 
 impl Asked {
-    /// Answers with an event stream before it is known what becomes of the request.
-    fn begin_early(mut self, relay: Relay) -> Response<ReplyBody> {
-        let exchange = Arc::clone(&self.exchange);
-        early::begin(&exchange, relay.early_report(), move |is_held| async move {
-            let fate = held::go_on(&self.exchange, relay, &mut self.parts).await;
-            is_held.end();
-            self.meet(fate).await
-        })
-    }
-
-    async fn meet(self, fate: held::Fate) -> Response<ReplyBody> {
+    async fn meet(self, parts: Parts, fate: held::Fate) -> Response<ReplyBody> {
         let Self {
             hub,
             server,
             goal,
             exchange,
-            parts,
             client,
         } = &self;
         exchange.time(|timing| timing.sent = Some(hub.clock.now()));

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 
 use crate::resource::meters::Share;
 use crate::snapshot::{Direction, EndKind};
-use crate::transport::answer::{MARKER, RPC_CODE};
+use crate::transport::answer::{MARKER, RPC_CODE, make_stream};
 use crate::transport::exchange::{Exchange, ResponseHead};
 use crate::transport::held;
 use crate::transport::hub::Hub;
@@ -23,7 +23,6 @@ use super::server::BridgeServer;
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate");
 const ALLOWED_FIELDS: &str = "content-type, accept, authorization, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, last-event-id";
@@ -179,8 +178,7 @@ impl Visit<'_> {
     /// An event stream.
     pub(super) async fn events(&self, session: Option<&str>, body: Box<dyn MadeBody>) -> Response<ReplyBody> {
         let mut fields = with_session(self.fields(), session);
-        fields.insert(header::CONTENT_TYPE, EVENTS);
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        make_stream(&mut fields);
         let outbox = self.tell_head(StatusCode::OK, &fields, false, true).await;
         let relay = self.relay(&fields, body, outbox);
         let mut status = StatusCode::OK;

@@ -55,6 +55,17 @@ pub(super) struct Deed {
     sent: Option<Bytes>,
 }
 
+impl Deed {
+    fn of(ending: Ending, actor: Actor, sent: Option<Bytes>) -> Self {
+        Self {
+            ending,
+            actor,
+            effect: None,
+            sent,
+        }
+    }
+}
+
 impl Entry {
     /// A payload as it was carried.
     pub(super) fn carried(&self, payload: &Bytes) -> Bytes {
@@ -251,7 +262,7 @@ impl Lane {
                 due: Instant::now(),
             };
             let effect = Effect::of(&rule.verdict);
-            let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
+            let deed = Deed::of(Ending::Forwarded, Actor::Rule, None);
             self.tell(&entry, None, Arc::clone(&rule.name), Deed { effect, ..deed }, on);
             self.queued_bytes += entry.bytes.len();
             self.queue.push_front(entry);
@@ -298,7 +309,7 @@ impl Lane {
             return Poll::Ready(());
         };
         let effect = Some(Effect::Reordered);
-        let deed = self.deed(Ending::Forwarded, Actor::Rule, None);
+        let deed = Deed::of(Ending::Forwarded, Actor::Rule, None);
         self.tell(&entry, None, Arc::clone(rule), Deed { effect, ..deed }, on);
         entry.fate = Fate::Pass;
         self.queue.insert(place, entry);
@@ -444,20 +455,20 @@ impl Lane {
             Fault::Close => {
                 self.outcome.is_closed = true;
                 self.close(on);
-                self.deed(Ending::Dropped, Actor::Rule, None)
+                Deed::of(Ending::Dropped, Actor::Rule, None)
             }
             Fault::Truncate { bytes: kept } => {
                 let kept = usize::try_from(kept).unwrap_or(usize::MAX).min(bytes.len());
                 on.pieces.push(bytes.slice(..kept));
                 self.close(on);
-                self.deed(Ending::Edited, Actor::Rule, Some(bytes.slice(..kept)))
+                Deed::of(Ending::Edited, Actor::Rule, Some(bytes.slice(..kept)))
             }
             Fault::Duplicate { times } => {
                 for _ in 0..times {
                     on.pieces.push(bytes.clone());
                 }
                 self.outcome.is_changed |= times != 1;
-                self.deed(Ending::Forwarded, Actor::Rule, None)
+                Deed::of(Ending::Forwarded, Actor::Rule, None)
             }
             Fault::InvalidJson => {
                 let payload = entry.noted.as_ref().map_or(&bytes[..], |noted| &noted.payload);
@@ -497,12 +508,12 @@ impl Lane {
             }
             Decision::Answer(message) => {
                 self.answer(entry, message.clone(), on);
-                self.deed(Ending::Answered, actor, Some(message.clone()))
+                Deed::of(Ending::Answered, actor, Some(message.clone()))
             }
             Decision::Refuse(refusal) => self.refuse(entry, refusal, Ending::Refused, actor, on),
             Decision::Drop { is_silent: true } => {
                 self.drop_silently(entry, on);
-                self.deed(Ending::Dropped, actor, None)
+                Deed::of(Ending::Dropped, actor, None)
             }
             Decision::Drop { is_silent: false } => {
                 let refusal = words::dropped();
@@ -524,7 +535,7 @@ impl Lane {
                 } else {
                     Ending::Edited
                 };
-                self.deed(ending, actor, None)
+                Deed::of(ending, actor, None)
             }
             Some(payload) => {
                 self.follow_up(entry, &payload);
@@ -532,7 +543,7 @@ impl Lane {
                 self.outcome.fields.extend(fields);
                 on.pieces.push(entry.carried(&payload));
                 self.outcome.is_changed = true;
-                self.deed(Ending::Edited, actor, Some(payload))
+                Deed::of(Ending::Edited, actor, Some(payload))
             }
         }
     }
@@ -605,7 +616,7 @@ impl Lane {
         if *refusal == Refusal::Close && self.form != Form::Lines {
             self.outcome.is_closed = true;
             self.close(on);
-            return self.deed(ending, actor, None);
+            return Deed::of(ending, actor, None);
         }
         let is_request = kind == RowKind::Request;
         let from_client = self.direction == Direction::ClientToServer;
@@ -616,7 +627,7 @@ impl Lane {
         let message = words::refusals(entry.noted.as_ref(), refusal);
         if is_request && !from_client {
             self.answer_server(entry, message.clone(), on);
-            return self.deed(ending, actor, self.is_answerable().then_some(message));
+            return Deed::of(ending, actor, self.is_answerable().then_some(message));
         }
         match (entry.form, refusal) {
             (Form::Document, Refusal::Status(status)) if from_client => {
@@ -636,7 +647,7 @@ impl Lane {
                 on.pieces.push(entry.carried(&message));
             }
         }
-        self.deed(ending, actor, Some(message))
+        Deed::of(ending, actor, Some(message))
     }
 
     /// A message that nobody waits for, or what is no message: it does not go on.
@@ -678,7 +689,7 @@ impl Lane {
             }
             _ => self.drop_silently(entry, on),
         }
-        self.deed(ending, actor, None)
+        Deed::of(ending, actor, None)
     }
 
     pub(super) fn drop_silently(&mut self, entry: &Entry, on: &mut Passed) {
@@ -721,16 +732,6 @@ impl Lane {
         on.is_closed = true;
     }
 
-    #[expect(clippy::unused_self, reason = "reads as what the lane does")]
-    fn deed(&self, ending: Ending, actor: Actor, sent: Option<Bytes>) -> Deed {
-        Deed {
-            ending,
-            actor,
-            effect: None,
-            sent,
-        }
-    }
-
     pub(super) fn tell(
         &self,
         entry: &Entry,
@@ -741,18 +742,12 @@ impl Lane {
     ) {
         let Some(noted) = &entry.noted else { return };
         on.events.push(Event::Verdict(Box::new(VerdictObserved {
-            exchange: self.exchange.id,
-            session: self.exchange.session().map(|session| session.id),
-            direction: self.direction,
-            frame: noted.frame,
-            batch: noted.batch,
-            hold,
-            rule,
             ending: Some(deed.ending),
             effect: deed.effect,
             actor: deed.actor,
             held_for: entry.came.elapsed(),
             sent: deed.sent,
+            ..self.verdict(noted, hold, rule)
         })));
     }
 }

@@ -256,19 +256,27 @@ impl Lane {
     /// A frame is held, or delayed, from now on.
     pub(super) fn begins_to_wait(&self, noted: &Noted, rule: &Chosen, hold: Option<HoldId>) -> Event {
         Event::Verdict(Box::new(VerdictObserved {
+            effect: Effect::of(&rule.verdict),
+            ..self.verdict(noted, hold, Arc::clone(&rule.name))
+        }))
+    }
+
+    /// What is told of a frame about which nothing is decided yet.
+    pub(super) fn verdict(&self, noted: &Noted, hold: Option<HoldId>, rule: Arc<str>) -> VerdictObserved {
+        VerdictObserved {
             exchange: self.exchange.id,
             session: self.exchange.session().map(|session| session.id),
             direction: self.direction,
             frame: noted.frame,
             batch: noted.batch,
             hold,
-            rule: Arc::clone(&rule.name),
+            rule,
             ending: None,
-            effect: Effect::of(&rule.verdict),
+            effect: None,
             actor: Actor::Rule,
             held_for: Duration::ZERO,
             sent: None,
-        }))
+        }
     }
 }
 

@@ -612,18 +612,10 @@ impl Lane {
             _ => return,
         };
         self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
-            exchange: self.exchange.id,
-            session: self.exchange.session().map(|session| session.id),
-            direction: self.direction,
-            frame: noted.frame,
-            batch: noted.batch,
-            hold,
-            rule,
             ending: Some(Ending::Orphaned),
-            effect: None,
             actor: Actor::Peer,
             held_for: entry.came.elapsed(),
-            sent: None,
+            ..self.verdict(noted, hold, rule)
         })));
     }
 }
