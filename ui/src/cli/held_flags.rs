@@ -9,7 +9,7 @@ use shadowcat::intercept::edit::{Change, parse_assignment};
 use shadowcat::intercept::interceptor::InterceptCommand;
 use shadowcat::intercept::rule::Refusal;
 
-use super::settings::Format;
+use super::job::Format;
 use crate::held::{EditBy, HeldJob, HeldTask};
 use crate::wrap::Connect;
 

@@ -10,6 +10,7 @@ mod forward_flags;
 mod held_flags;
 mod intercept_flags;
 mod interchange_flags;
+mod job;
 mod layer;
 mod limit_flags;
 mod paste;
@@ -19,6 +20,7 @@ mod replay_flags;
 mod replay_side;
 mod servers_file;
 mod settings;
+mod tasks;
 mod values;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -26,9 +28,8 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
-pub(crate) use settings::{
-    CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, SettingsError, View,
-};
+pub(crate) use job::{CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, View};
+pub(crate) use settings::SettingsError;
 pub(crate) use values::LogLevel;
 
 /// Reads the command line of this process, its environment and its configuration files.
@@ -36,7 +37,7 @@ pub(crate) use values::LogLevel;
 /// # Errors
 /// [`UsageError::CommandLine`] also for `--help` and `--version`: clap hands out its text that way.
 pub(crate) fn parse() -> Result<Invocation, UsageError> {
-    Ok(settings::resolve(command_line().map_err(with_better_tips)?)?)
+    Ok(tasks::resolve(command_line().map_err(with_better_tips)?)?)
 }
 
 fn command_line() -> Result<CommandLine, clap::Error> {

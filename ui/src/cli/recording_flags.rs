@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use shadowcat::recording::{Extent, RedactPattern};
 
-use super::settings::Format;
+use super::job::Format;
 use crate::verify::VerifyJob;
 
 /// How much of a recording that was rotated is read.
