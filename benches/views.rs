@@ -109,7 +109,7 @@ fn frame(pairing: &mut Pairing, ids: &IdSource, direction: Direction, body: &str
         PlacedMessage { envelope, placement }
     };
     let payload = Bytes::copy_from_slice(body.as_bytes());
-    Event::Frame(Box::new(FrameObserved {
+    Event::Frame(Arc::new(FrameObserved {
         exchange: exchange(),
         session: Some(session()),
         stream: None,

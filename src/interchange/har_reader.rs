@@ -372,7 +372,7 @@ impl Import {
             wire: bytes,
             payload,
         };
-        self.push(at, Event::Frame(Box::new(observed)));
+        self.push(at, Event::Frame(Arc::new(observed)));
     }
 
     fn end(&mut self, draft: &Draft, entry: &Entry) {

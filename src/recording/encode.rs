@@ -84,6 +84,15 @@ struct FrameState {
     next_line: u32,
 }
 
+/// The last line of a piece of a frame, to be written yet.
+#[derive(Debug)]
+struct LastLine<'a> {
+    line: FrameLine,
+    bytes: &'a [u8],
+    /// Parts are missing before it.
+    is_torn: bool,
+}
+
 /// What all lines of a frame have in common.
 #[derive(Debug, Clone)]
 struct FrameKey {
@@ -157,7 +166,7 @@ impl Encoder {
             Event::Rewritten(rewritten) => self.rewritten(at, *rewritten, out),
             Event::Verdict(verdict) => self.verdict(at, &verdict, out),
             Event::Part(part) => self.part(at, &part, out),
-            Event::Frame(frame) => self.frame(at, *frame, out),
+            Event::Frame(frame) => self.frame(at, &frame, out),
             Event::ExchangeEnd(end) => self.exchange_end(at, &end, out),
         }
     }
@@ -199,14 +208,15 @@ impl Encoder {
         }
     }
 
-    /// Writes a line of a frame; `is_torn` if parts are missing before it.
-    fn emit_frame(&mut self, line: FrameLine, is_torn: bool, out: &mut Vec<u8>) {
+    /// Writes a line of a frame, with `bytes`; `is_torn` if parts are missing before it.
+    fn emit_frame(&mut self, mut line: FrameLine, bytes: &[u8], is_torn: bool, out: &mut Vec<u8>) {
         let Self { mask, seq, .. } = self;
         let mut write = |line| drop(write_numbered(line, seq, out));
-        match mask {
-            Some(mask) if is_torn => mask.mask_torn(line, &mut write),
-            Some(mask) => mask.mask(Line::Frame(line), &mut write),
-            None => write(Line::Frame(line)),
+        if let Some(mask) = mask {
+            mask.mask_frame(line, bytes, is_torn, &mut write);
+        } else {
+            line.set_bytes(bytes.to_vec());
+            write(Line::Frame(line));
         }
     }
 
@@ -348,12 +358,12 @@ impl Encoder {
         // The parts between are lost, perhaps with the start of a secret whose end would follow here.
         let is_torn = frame.next_part != part.part;
         frame.next_part = part.part.saturating_add(1);
-        let (last, rest) = self.payload(at, &key, &mut frame, &part.bytes, is_torn, out);
-        self.emit_frame(last, rest, out);
+        let last = self.payload(at, &key, &mut frame, &part.bytes, is_torn, out);
+        self.emit_frame(last.line, last.bytes, last.is_torn, out);
         self.keep_frame(&key, frame);
     }
 
-    fn frame(&mut self, at: Timestamp, frame: FrameObserved, out: &mut Vec<u8>) {
+    fn frame(&mut self, at: Timestamp, frame: &FrameObserved, out: &mut Vec<u8>) {
         let key = FrameKey {
             exchange: frame.exchange,
             session: frame.session,
@@ -370,7 +380,11 @@ impl Encoder {
         } else {
             Bytes::new()
         };
-        let (mut last, is_torn) = self.payload(at, &key, &mut state, &wire, false, out);
+        let LastLine {
+            line: mut last,
+            bytes,
+            is_torn,
+        } = self.payload(at, &key, &mut state, &wire, false, out);
         last.last = true;
         last.stream = frame.stream;
         last.sse = frame.sse.as_ref().map(sse_fields);
@@ -381,32 +395,30 @@ impl Encoder {
         }
         last.fragment = frame.is_fragment;
         last.synthetic = frame.is_synthetic;
-        last.unreadable = frame.unreadable;
-        self.emit_frame(last, is_torn, out);
+        last.unreadable.clone_from(&frame.unreadable);
+        self.emit_frame(last, bytes, is_torn, out);
         self.end_frame(&key);
     }
 
-    /// Writes the lines of a piece of a frame but the last one, which is returned; and whether parts are missing before it.
-    fn payload(
+    /// Writes the lines of a piece of a frame but the last one, which is returned.
+    fn payload<'a>(
         &mut self,
         at: Timestamp,
         key: &FrameKey,
         state: &mut FrameState,
-        bytes: &[u8],
-        is_torn: bool,
+        bytes: &'a [u8],
+        mut is_torn: bool,
         out: &mut Vec<u8>,
-    ) -> (FrameLine, bool) {
+    ) -> LastLine<'a> {
         let mut chunks = bytes.chunks(MAX_LINE_PAYLOAD).peekable();
-        let mut is_torn = is_torn;
         loop {
-            let chunk = chunks.next().unwrap_or_default();
-            let mut line = self.frame_line(at, key, state.next_line);
+            let bytes = chunks.next().unwrap_or_default();
+            let line = self.frame_line(at, key, state.next_line);
             state.next_line = state.next_line.saturating_add(1);
-            line.set_bytes(chunk.to_vec());
             if chunks.peek().is_none() {
-                return (line, is_torn);
+                return LastLine { line, bytes, is_torn };
             }
-            self.emit_frame(line, std::mem::take(&mut is_torn), out);
+            self.emit_frame(line, bytes, std::mem::take(&mut is_torn), out);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Heads in a recording: as text that people can read, from which the exact bytes can be made again.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::format::{decode_base64, encode_base64};
 use super::redact::{Output, Tagger, redact_argument, redact_field, redact_urls};
@@ -32,19 +33,19 @@ pub struct HeadLine {
 }
 
 /// Text of a head: a string where it is UTF-8, otherwise `{"base64": …}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "HeadTextForm", into = "HeadTextForm")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "HeadTextForm")]
 pub struct HeadText(pub Vec<u8>);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum HeadTextForm {
     Text(String),
     Base64 { base64: Base64Text },
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
 struct Base64Text(Vec<u8>);
 
 impl TryFrom<String> for Base64Text {
@@ -52,12 +53,6 @@ impl TryFrom<String> for Base64Text {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         decode_base64(&text).map(Self)
-    }
-}
-
-impl From<Base64Text> for String {
-    fn from(bytes: Base64Text) -> Self {
-        encode_base64(&bytes.0)
     }
 }
 
@@ -70,14 +65,14 @@ impl From<HeadTextForm> for HeadText {
     }
 }
 
-impl From<HeadText> for HeadTextForm {
-    fn from(text: HeadText) -> Self {
-        match String::from_utf8(text.0) {
-            Ok(text) => Self::Text(text),
-            Err(error) => Self::Base64 {
-                base64: Base64Text(error.into_bytes()),
-            },
+impl Serialize for HeadText {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(&self.0) {
+            return to.serialize_str(text);
         }
+        let mut object = to.serialize_struct("HeadText", 1)?;
+        object.serialize_field("base64", &encode_base64(&self.0))?;
+        object.end()
     }
 }
 
@@ -88,8 +83,8 @@ impl HeadText {
 }
 
 /// One field: `[name, value]`, or `[name, value, separator, ending]` where the wire had not `name: value` CR LF.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<HeadText>", into = "Vec<HeadText>")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<HeadText>")]
 pub struct HeadField {
     /// Its name; empty for a line without a colon.
     pub name: HeadText,
@@ -116,13 +111,13 @@ impl TryFrom<Vec<HeadText>> for HeadField {
     }
 }
 
-impl From<HeadField> for Vec<HeadText> {
-    fn from(field: HeadField) -> Self {
-        let mut texts = vec![field.name, field.value];
-        if let Some((separator, ending)) = field.spelling {
-            texts.extend([separator, ending]);
-        }
-        texts
+impl Serialize for HeadField {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let spelling = self.spelling.as_ref();
+        let spelling = spelling
+            .into_iter()
+            .flat_map(|(separator, ending)| [separator, ending]);
+        to.collect_seq([&self.name, &self.value].into_iter().chain(spelling))
     }
 }
 
@@ -175,10 +170,10 @@ impl HeadLine {
     pub(super) fn redact(&mut self, tagger: &Tagger) -> u32 {
         let mut out = Output::new(tagger);
         redact_urls(&self.line.0, &mut out);
-        self.line = HeadText(out.take());
+        out.take_into(&mut self.line.0);
         for field in &mut self.fields {
             redact_field(&field.name.0, &field.value.0, &mut out);
-            field.value = HeadText(out.take());
+            out.take_into(&mut field.value.0);
         }
         out.redactions
     }
@@ -189,7 +184,7 @@ impl HeadLine {
         let mut is_secret_next = false;
         for field in self.fields.iter_mut().filter(|field| field.name.0 == b"argument") {
             is_secret_next = redact_argument(&field.value.0, is_secret_next, &mut out);
-            field.value = HeadText(out.take());
+            out.take_into(&mut field.value.0);
         }
         out.redactions
     }
@@ -253,12 +248,19 @@ impl HeadField {
         let (separator, value) = after.split_at(start + blank);
         let blank = value.iter().rev().take_while(|byte| is_blank(byte)).count();
         let (value, trailing) = value.split_at(value.len() - blank);
-        let ending = [trailing, ending].concat();
-        let is_usual = separator == USUAL_SEPARATOR.as_bytes() && ending == USUAL_ENDING.as_bytes();
+        let is_usual = separator == USUAL_SEPARATOR.as_bytes()
+            && trailing.is_empty()
+            && ending == USUAL_ENDING.as_bytes();
+        let spelling = || {
+            (
+                HeadText(separator.to_vec()),
+                HeadText([trailing, ending].concat()),
+            )
+        };
         Self {
             name: HeadText(name.to_vec()),
             value: HeadText(value.to_vec()),
-            spelling: (!is_usual).then(|| (HeadText(separator.to_vec()), HeadText(ending))),
+            spelling: (!is_usual).then(spelling),
         }
     }
 }

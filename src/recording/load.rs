@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::BufRead;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -267,7 +268,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
         {
             frame.messages = self.place_all(at, &frame, scanned);
         }
-        self.emit_at(at, Event::Frame(Box::new(frame)), body);
+        self.emit_at(at, Event::Frame(Arc::new(frame)), body);
     }
 
     fn place_all(&mut self, at: Timestamp, frame: &FrameObserved, scanned: Scan) -> Vec<PlacedMessage> {

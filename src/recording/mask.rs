@@ -40,10 +40,16 @@ struct Stream {
 /// A frame that is under way.
 #[derive(Debug)]
 struct OpenFrame {
-    redactor: BodyRedactor,
-    window: Option<PatternWindow>,
+    mask: FrameMask,
     /// The latest line, without bytes.
     line: FrameLine,
+}
+
+/// Masks the bytes of one frame.
+#[derive(Debug)]
+struct FrameMask {
+    redactor: BodyRedactor,
+    window: Option<PatternWindow>,
 }
 
 impl LineMask {
@@ -67,16 +73,26 @@ impl LineMask {
             Line::Response(line) => Line::Response(self.response(line)),
             Line::Rewrite(line) => Line::Rewrite(self.rewrite(line)),
             Line::Verdict(line) => Line::Verdict(self.verdict(line)),
-            Line::Frame(line) => Line::Frame(self.frame(line, false, out)),
+            Line::Frame(mut line) => {
+                let bytes = line.take_bytes();
+                return self.mask_frame(line, &bytes, false, out);
+            }
             Line::ExchangeEnd(line) => Line::ExchangeEnd(self.exchange_end(line, out)),
             Line::Gap(line) => Line::Gap(self.gap(line)),
         };
         out(masked);
     }
 
-    /// The same for a frame before which parts are missing: a secret may have begun in them.
-    pub(super) fn mask_torn(&mut self, line: FrameLine, out: &mut impl FnMut(Line)) {
-        let line = self.frame(line, true, out);
+    /// The same for a line of a frame without its `bytes`; `is_torn` if parts before it are missing, in which a secret may
+    /// have begun.
+    pub(super) fn mask_frame(
+        &mut self,
+        line: FrameLine,
+        bytes: &[u8],
+        is_torn: bool,
+        out: &mut impl FnMut(Line),
+    ) {
+        let line = self.frame(line, bytes, is_torn, out);
         out(Line::Frame(line));
     }
 
@@ -85,7 +101,7 @@ impl LineMask {
         for bodies in self.exchanges.values_mut() {
             for stream in [&mut bodies.request, &mut bodies.response, &mut bodies.errors] {
                 if let Some(frame) = &mut stream.frame {
-                    frame.redactor = BodyRedactor::Withheld;
+                    frame.mask.redactor = BodyRedactor::Withheld;
                 }
             }
         }
@@ -93,7 +109,7 @@ impl LineMask {
 
     fn session(&self, line: SessionLine) -> SessionLine {
         SessionLine {
-            server: self.text(&line.server, &mut 0),
+            server: self.text(line.server, &mut 0),
             client: self.plain(line.client, &mut 0),
             ..line
         }
@@ -112,9 +128,9 @@ impl LineMask {
         bodies.has_head = true;
         bodies.request.facts = facts;
         let mut redactions = line.redactions;
-        line.server = self.text(&line.server, &mut 0);
-        line.target = self.text(&line.target, &mut redactions);
-        line.rewrites = self.texts(&line.rewrites, &mut redactions);
+        line.server = self.text(line.server, &mut 0);
+        line.target = self.text(line.target, &mut redactions);
+        line.rewrites = self.texts(line.rewrites, &mut redactions);
         line.resumes = line.resumes.map(|text| self.plain(text, &mut redactions));
         redactions += line.head.redact(&self.tagger);
         if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun) {
@@ -132,15 +148,15 @@ impl LineMask {
         bodies.response.facts = facts;
         let mut redactions = line.redactions;
         line.media_type = line.media_type.map(|text| self.plain(text, &mut redactions));
-        line.rewrites = self.texts(&line.rewrites, &mut redactions);
+        line.rewrites = self.texts(line.rewrites, &mut redactions);
         line.redactions = redactions + line.head.redact(&self.tagger);
         line
     }
 
     fn rewrite(&self, mut line: RewriteLine) -> RewriteLine {
-        line.rewrites = self.texts(&line.rewrites, &mut line.redactions);
+        line.rewrites = self.texts(line.rewrites, &mut line.redactions);
         for finding in &mut line.findings {
-            finding.text = self.text(&finding.text, &mut line.redactions);
+            finding.text = self.text(std::mem::take(&mut finding.text), &mut line.redactions);
         }
         line
     }
@@ -169,13 +185,18 @@ impl LineMask {
             }
         }
         ExchangeEndLine {
-            failure: line.failure.map(|failure| self.text(&failure, &mut 0)),
+            failure: line.failure.map(|failure| self.text(failure, &mut 0)),
             ..line
         }
     }
 
-    fn frame(&mut self, mut line: FrameLine, is_torn: bool, out: &mut impl FnMut(Line)) -> FrameLine {
-        let bytes = line.take_bytes();
+    fn frame(
+        &mut self,
+        mut line: FrameLine,
+        bytes: &[u8],
+        is_torn: bool,
+        out: &mut impl FnMut(Line),
+    ) -> FrameLine {
         let (number, is_last, exchange) = (line.frame, line.last, line.exchange);
         let tagger = Arc::clone(&self.tagger);
         let stream = self.stream(&line);
@@ -187,20 +208,20 @@ impl LineMask {
         rest.into_iter().map(Line::Frame).for_each(&mut *out);
         let facts = stream.facts;
         let next_part = open.as_ref().map_or(0, |open| open.line.part.saturating_add(1));
-        let mut frame = open.unwrap_or_else(|| OpenFrame::new(&line, facts, &tagger));
+        let mut mask = open.map_or_else(|| FrameMask::new(&line, facts, &tagger), |open| open.mask);
         if is_torn || line.part != next_part {
-            frame.redactor = BodyRedactor::Withheld;
+            mask.redactor = BodyRedactor::Withheld;
         }
         let whole = bytes.len() as u64;
-        frame.push(&mut line, &bytes, &tagger);
+        let without = (!is_last).then(|| line.clone());
+        mask.push(&mut line, bytes, &tagger);
+        stream.frame = without.map(|line| OpenFrame { mask, line });
         if is_last {
             let is_changed = line.redactions > 0 || line.withheld > 0;
             line.size = line.size.or_else(|| is_changed.then_some(whole));
-            line.unreadable = line.unreadable.map(|text| self.text(&text, &mut line.redactions));
+            line.unreadable = line.unreadable.map(|text| self.text(text, &mut line.redactions));
             self.sse(&mut line);
             self.forget_headless(exchange);
-        } else {
-            stream.frame = Some(frame);
         }
         line
     }
@@ -242,14 +263,19 @@ impl LineMask {
     }
 
     /// A text that may contain URLs.
-    fn text(&self, text: &str, redactions: &mut u32) -> String {
+    fn text(&self, text: String, redactions: &mut u32) -> String {
         let mut out = Output::new(&self.tagger);
+        out.expect(text.len());
         redact_urls(text.as_bytes(), &mut out);
-        taken(out, redactions)
+        let mut text = text.into_bytes();
+        out.take_into(&mut text);
+        *redactions += out.redactions;
+        lossy(text)
     }
 
-    fn texts(&self, texts: &[String], redactions: &mut u32) -> Vec<String> {
-        texts.iter().map(|text| self.text(text, redactions)).collect()
+    fn texts(&self, texts: Vec<String>, redactions: &mut u32) -> Vec<String> {
+        let texts = texts.into_iter();
+        texts.map(|text| self.text(text, redactions)).collect()
     }
 
     /// A text in which nothing is secret but what the user describes.
@@ -279,15 +305,18 @@ impl LineMask {
 fn taken(mut out: Output<'_>, redactions: &mut u32) -> String {
     let text = out.take();
     *redactions += out.redactions;
+    lossy(text)
+}
+
+fn lossy(text: Vec<u8>) -> String {
     String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-impl OpenFrame {
+impl FrameMask {
     fn new(line: &FrameLine, facts: BodyFacts, tagger: &Tagger) -> Self {
         Self {
             redactor: BodyRedactor::new(line.transport, facts, line.coding.is_some()),
             window: (!tagger.patterns().is_empty()).then(PatternWindow::default),
-            line: line.clone(),
         }
     }
 
@@ -300,13 +329,6 @@ impl OpenFrame {
             self.redactor.finish(&mut out);
         }
         self.fill(line, out, line.last, tagger);
-        self.line = FrameLine {
-            text: None,
-            base64: None,
-            redactions: 0,
-            withheld: 0,
-            ..line.clone()
-        };
     }
 
     fn fill(&mut self, line: &mut FrameLine, out: Output<'_>, is_last: bool, tagger: &Tagger) {
@@ -322,7 +344,9 @@ impl OpenFrame {
         };
         line.set_bytes(bytes);
     }
+}
 
+impl OpenFrame {
     /// The rest of the frame is missing: one more part, if something of it was held back.
     fn break_off(mut self, us: i64, tagger: &Tagger) -> Option<FrameLine> {
         let mut line = FrameLine {
@@ -332,8 +356,8 @@ impl OpenFrame {
             ..self.line.clone()
         };
         let mut out = Output::new(tagger);
-        self.redactor.finish(&mut out);
-        self.fill(&mut line, out, true, tagger);
+        self.mask.redactor.finish(&mut out);
+        self.mask.fill(&mut line, out, true, tagger);
         (line.text.is_some() || line.base64.is_some()).then_some(line)
     }
 }

@@ -65,8 +65,8 @@ pub enum Event {
     Verdict(Box<VerdictObserved>),
     /// A piece of a frame that is not whole yet. For the recorder only; the whole follows as [`Event::Frame`].
     Part(FramePart),
-    /// A frame was whole.
-    Frame(Box<FrameObserved>),
+    /// A frame was whole. Shared, since the ledger and the recorder only look at it.
+    Frame(Arc<FrameObserved>),
     /// Both directions of an exchange ended.
     ExchangeEnd(Box<ExchangeEnded>),
 }

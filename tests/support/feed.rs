@@ -167,7 +167,7 @@ impl<W: Watcher> Feed<W> {
             .talk()
             .events
             .remember(&id, carried.exchange, self.now);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     fn post(&mut self, session: &Arc<Session>) -> Carried {
@@ -230,12 +230,12 @@ impl<W: Watcher> Feed<W> {
 
     fn asks(&mut self, carried: &Carried, body: &str) {
         let frame = self.frame(carried, Direction::ClientToServer, body);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     fn answers(&mut self, carried: &Carried, body: &str) {
         let frame = self.frame(carried, Direction::ServerToClient, body);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     fn frame(&mut self, carried: &Carried, direction: Direction, body: &str) -> FrameObserved {

@@ -62,6 +62,15 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Takes what may be written of `text`, which is whole, into its place.
+    pub(crate) fn take_into(&mut self, text: &mut Vec<u8>) {
+        if self.tagger.patterns().is_empty() && self.bytes == *text {
+            self.bytes.clear();
+        } else {
+            *text = self.take();
+        }
+    }
+
     /// Takes what may be written of a text that is whole.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let text = std::mem::take(&mut self.bytes);

@@ -60,8 +60,19 @@ impl TextRedactor {
 
     /// Takes the next bytes.
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Output<'_>) {
-        for byte in bytes {
+        let mut rest = bytes;
+        loop {
+            if matches!(self.state, State::Plain(0)) {
+                let run = rest.iter().position(|byte| may_begin(*byte));
+                let (plain, after) = rest.split_at(run.unwrap_or(rest.len()));
+                out.pass(plain);
+                rest = after;
+            }
+            let Some((byte, after)) = rest.split_first() else {
+                return;
+            };
             self.byte(*byte, out);
+            rest = after;
         }
     }
 
@@ -166,6 +177,11 @@ impl Value {
             out.end(self.secret);
         }
     }
+}
+
+/// Whether a parameter or a URL's authority may begin with it.
+const fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'?' | b'&' | b'#' | b':')
 }
 
 fn write_authority(held: &[u8], out: &mut Output<'_>) {

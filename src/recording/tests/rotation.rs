@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{body, ended, event, frame, frames, load, observe, opened, part, request, response};
@@ -344,7 +345,7 @@ async fn a_frame_in_two_files_is_whole_when_both_are_read() {
     tap.record(now(part(1, UP, 1, b"1}"))).await;
     let mut whole = frame(1, UP, Carrier::Http, 0, b"{\"first\":1}");
     whole.parts = 2;
-    tap.record(now(Event::Frame(Box::new(whole)))).await;
+    tap.record(now(Event::Frame(Arc::new(whole)))).await;
     tap.record(now(ended(1))).await;
     recorder.stop().await.unwrap();
     let (loaded, damage, text) = load_whole(&directory.path().join("a.jsonl"));

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::support::{
@@ -96,7 +98,7 @@ fn a_body_in_parts_loads_whole_and_can_be_fetched_again() {
         observe(1, part(3, DOWN, 0, first)),
         observe(2, body(4, DOWN, "another exchange")),
         observe(3, part(3, DOWN, 1, second)),
-        observe(4, Event::Frame(Box::new(whole.clone()))),
+        observe(4, Event::Frame(Arc::new(whole.clone()))),
     ];
     let file = encode(&observations, None);
     let (loaded, _) = load(&file);
@@ -117,7 +119,7 @@ fn a_body_that_is_no_text_is_kept_byte_for_byte() {
     let bytes: Vec<u8> = (0..=255).collect();
     let observation = observe(
         1,
-        Event::Frame(Box::new(frame(1, DOWN, Carrier::Http, 0, &bytes))),
+        Event::Frame(Arc::new(frame(1, DOWN, Carrier::Http, 0, &bytes))),
     );
     let file = encode(&[observation], None);
     assert!(std::str::from_utf8(&file).is_ok());
@@ -129,7 +131,7 @@ fn a_large_frame_takes_several_lines_of_bounded_length() {
     let large = vec![0x01; (5 << 20) / 2];
     let observation = observe(
         1,
-        Event::Frame(Box::new(frame(1, DOWN, Carrier::Http, 0, &large))),
+        Event::Frame(Arc::new(frame(1, DOWN, Carrier::Http, 0, &large))),
     );
     let file = encode(&[observation], None);
     let longest = file.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
@@ -153,7 +155,7 @@ fn a_recording_that_begins_inside_a_frame_has_what_was_kept_of_the_whole() {
     let mut whole = frame(1, DOWN, Carrier::Http, 0, b"abcdef");
     whole.parts = 1;
     let rest = observe(1, part(1, DOWN, 0, b"def"));
-    let end = observe(2, Event::Frame(Box::new(whole.clone())));
+    let end = observe(2, Event::Frame(Arc::new(whole.clone())));
     let load_frame = |observations: &[Observation]| {
         let (loaded, _) = load(&encode_after(std::slice::from_ref(&head), observations, None));
         frames(&loaded)[0].clone()
@@ -163,7 +165,7 @@ fn a_recording_that_begins_inside_a_frame_has_what_was_kept_of_the_whole() {
 
     whole.wire = whole.wire.slice(..2);
     whole.is_cut = true;
-    let loaded = load_frame(&[rest, observe(2, Event::Frame(Box::new(whole)))]);
+    let loaded = load_frame(&[rest, observe(2, Event::Frame(Arc::new(whole)))]);
     assert_eq!(
         (&loaded.wire[..], loaded.is_cut, loaded.size),
         (&b"ab"[..], true, 6)
@@ -258,7 +260,7 @@ proptest! {
     fn every_frame_comes_back_as_it_was(frames_in in prop::collection::vec((any_frame(), any::<u32>()), 0..8)) {
         let observations: Vec<_> = frames_in
             .into_iter()
-            .map(|(frame, us)| observe(u64::from(us), Event::Frame(Box::new(frame))))
+            .map(|(frame, us)| observe(u64::from(us), Event::Frame(Arc::new(frame))))
             .collect();
         let (loaded, _) = load(&encode(&observations, None));
         let loaded: Vec<_> = loaded.into_iter().map(|loaded| loaded.observation.item).collect();

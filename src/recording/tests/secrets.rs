@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::support::{
     body, encode, encode_after, ended, event, frame, frames, load, observe, part, request, response,
 };
@@ -70,7 +72,7 @@ pub(super) fn scripted() -> Vec<Observation> {
             br#"ret","id_token":"S39-secret","registration_access_token":"#,
         ),
         part(2, DOWN, 2, br#""S40-secret","client_assertion":["S41-secret"],"#),
-        Event::Frame(Box::new({
+        Event::Frame(Arc::new({
             let mut whole = frame(2, DOWN, Carrier::Http, 0, b"");
             whole.parts = 3;
             whole
@@ -82,7 +84,7 @@ pub(super) fn scripted() -> Vec<Observation> {
             r#"{"jsonrpc":"2.0","id":7,"result":{"action":"accept","content":{"x":"S42-secret","pin":424242}}}"#,
         ),
         request(4, "CONNECT h:443 HTTP/1.1\r\n\r\n"),
-        Event::Frame(Box::new(frame(4, UP, Carrier::Tunnel, 0, b"GET /S43-secret"))),
+        Event::Frame(Arc::new(frame(4, UP, Carrier::Tunnel, 0, b"GET /S43-secret"))),
         request(5, "POST /x HTTP/1.1\r\nContent-Encoding: br\r\n\r\n"),
         body(5, UP, "S44-secret in a coding that was not undone"),
     ];
@@ -164,7 +166,7 @@ fn a_recording_that_begins_inside_a_secret_does_not_write_the_rest_of_it() {
     whole.parts = 1;
     let observations = [
         observe(1, part(1, UP, 0, b" rest of it\",\"id\":1}")),
-        observe(2, Event::Frame(Box::new(whole))),
+        observe(2, Event::Frame(Arc::new(whole))),
     ];
     for preamble in [vec![head], Vec::new()] {
         let file = encode_after(&preamble, &observations, Some(Tagger::fixed()));

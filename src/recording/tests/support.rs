@@ -1,6 +1,7 @@
 //! Observations as the transport makes them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -136,7 +137,7 @@ pub(super) fn frame(
 }
 
 pub(super) fn body(number: u64, direction: Direction, text: &str) -> Event {
-    Event::Frame(Box::new(frame(
+    Event::Frame(Arc::new(frame(
         number,
         direction,
         Carrier::Http,
@@ -147,7 +148,7 @@ pub(super) fn body(number: u64, direction: Direction, text: &str) -> Event {
 
 pub(super) fn event(number: u64, index: u32, block: &str) -> Event {
     let direction = Direction::ServerToClient;
-    Event::Frame(Box::new(frame(
+    Event::Frame(Arc::new(frame(
         number,
         direction,
         Carrier::Sse,

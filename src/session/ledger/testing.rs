@@ -190,13 +190,13 @@ impl Talk {
     /// A whole body from the client.
     pub(crate) fn asks(&mut self, number: u64, body: &str) {
         let frame = self.frame(number, Direction::ClientToServer, body);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     /// A whole body from the server.
     pub(crate) fn answers(&mut self, number: u64, body: &str) {
         let frame = self.frame(number, Direction::ServerToClient, body);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     /// A `message` event.
@@ -216,7 +216,7 @@ impl Talk {
         frame.carrier = Carrier::Sse;
         frame.stream = StreamId::new(stream);
         frame.sse = Some(sse);
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(Arc::new(frame)));
     }
 
     pub(crate) fn frame(&mut self, number: u64, direction: Direction, body: &str) -> FrameObserved {

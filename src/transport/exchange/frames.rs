@@ -90,7 +90,7 @@ impl Exchange {
             let Draft::Frame(draft) = draft else { continue };
             let mut event = self.place(what, *draft, None, now, outbox);
             if let Event::Frame(frame) = &mut event {
-                frame.is_synthetic = true;
+                Arc::make_mut(frame).is_synthetic = true;
             }
             outbox.put(Observation { at: now, event });
         }
@@ -199,7 +199,7 @@ impl Exchange {
             session.touch(now);
         }
         let stream = stream.filter(|_| carrier == Carrier::Sse);
-        Event::Frame(Box::new(FrameObserved {
+        Event::Frame(Arc::new(FrameObserved {
             exchange: self.id,
             session: session.map(|session| session.id),
             stream,

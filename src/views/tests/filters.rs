@@ -1,5 +1,7 @@
 //! What is in view: filters, sessions, windows.
 
+use std::sync::Arc;
+
 use super::{House, ask, next, shown};
 use crate::session::ledger::testing::{Talk, block, call, message_id, session_id};
 use crate::session::observation::{Event, ExchangeKind};
@@ -56,7 +58,7 @@ fn talk() -> Talk {
     let mut frame = talk.frame(6, Direction::ClientToServer, "{broken");
     frame.messages.clear();
     frame.unreadable = Some("it ends".to_owned());
-    talk.tell(Event::Frame(Box::new(frame))); // 11
+    talk.tell(Event::Frame(Arc::new(frame))); // 11
     talk
 }
 

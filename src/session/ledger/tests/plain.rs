@@ -1,5 +1,7 @@
 //! JSON that is no JSON-RPC: plain where no message was expected, malformed where one was.
 
+use std::sync::Arc;
+
 use crate::session::ledger::testing::{Talk, call};
 use crate::session::observation::{Event, ExchangeKind, NO_JSON_RPC};
 use crate::snapshot::{Direction, MessageRow, Outcome, RowKind, RowState};
@@ -10,7 +12,7 @@ const REFUSAL: &str = r#"{"error":"invalid_token","error_description":"it has ex
 fn says(talk: &mut Talk, number: u64, direction: Direction, json: &str) {
     let mut frame = talk.frame(number, direction, json);
     frame.unreadable = Some(NO_JSON_RPC.to_owned());
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
 }
 
 fn answers(talk: &mut Talk, number: u64, status: u16, json: &str) -> MessageRow {

@@ -101,7 +101,7 @@ fn what_cannot_be_read_is_malformed_and_says_why() {
     let mut frame = talk.frame(1, Direction::ClientToServer, "{broken");
     frame.messages.clear();
     frame.unreadable = Some("it ends inside an object".to_owned());
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     let row = talk.row(1);
     assert_eq!(
         (row.kind, row.summary.as_str(), row.has_body),
@@ -119,13 +119,13 @@ fn the_body_of_a_plain_request_belongs_to_the_row_of_its_exchange() {
     talk.request(1, ExchangeKind::Http, "POST", "/token");
     let mut frame = talk.frame(1, Direction::ClientToServer, "grant_type=x");
     frame.messages.clear();
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     let row = talk.row(1);
     assert_eq!((row.kind, row.size, row.has_body), (RowKind::Http, 12, true));
     talk.respond_with(1, 200, None, "image/png", false);
     let mut frame = talk.frame(1, Direction::ServerToClient, "PNG");
     frame.messages.clear();
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     assert_eq!(
         (talk.row(2).kind, talk.row(2).summary),
         (RowKind::HttpResponse, "200 image/png".to_owned())
@@ -181,7 +181,7 @@ fn what_ended_too_early_says_so() {
         r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
     );
     frame.is_fragment = true;
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     assert_eq!(talk.row(1).findings[0].text, "it ended before it was complete");
 }
 

@@ -1,5 +1,6 @@
 //! How requests and exchanges come to their end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::CallId;
@@ -200,7 +201,7 @@ fn an_http_error_without_message_ends_the_call_and_has_a_row() {
     talk.respond_with(1, 404, None, "text/plain", false);
     let mut frame = talk.frame(1, crate::snapshot::Direction::ServerToClient, "Session not found");
     frame.messages.clear();
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     talk.end(1);
     assert_eq!(ended(&mut talk), Some(Outcome::HttpError(404)));
     let response = talk.row(2);
@@ -239,7 +240,7 @@ fn an_accepted_notification_stays_passed_and_makes_no_second_row() {
     talk.respond(1, 202, None);
     let mut frame = talk.frame(1, crate::snapshot::Direction::ServerToClient, "Accepted");
     frame.messages.clear();
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     talk.end(1);
     assert_eq!(talk.rows().len(), 1);
     assert_eq!(talk.state(1), RowState::Passed);
@@ -380,7 +381,7 @@ fn a_request_that_belongs_to_no_call_is_not_waited_for() {
     talk.post(1);
     let mut frame = talk.frame(1, crate::snapshot::Direction::ClientToServer, &call(1, "echo"));
     frame.messages[0].placement = crate::session::observation::Placement::default();
-    talk.tell(Event::Frame(Box::new(frame)));
+    talk.tell(Event::Frame(Arc::new(frame)));
     assert_eq!(talk.state(1), RowState::Passed);
     assert_eq!(talk.row(1).call, None::<CallId>);
 }
