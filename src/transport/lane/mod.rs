@@ -8,8 +8,10 @@ mod batch;
 mod carry;
 mod cutting;
 mod facts;
+mod front;
 mod reporting;
 pub(crate) mod subject;
+mod verdict;
 mod words;
 
 use std::collections::VecDeque;
@@ -27,7 +29,7 @@ use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::ids::HoldId;
 use crate::intercept::hold::{Actor, Decided, Ending, HeadEdit, Ticket};
-use crate::intercept::rule::{Fault, Verdict, WhileHeld};
+use crate::intercept::rule::{Verdict, WhileHeld};
 use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
 use crate::snapshot::{Carrier, Direction};
 
@@ -623,13 +625,5 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.give_up_queue();
-    }
-}
-
-/// Whether a verdict is carried out by time, piece by piece.
-const fn is_slow(verdict: &Verdict) -> Option<u64> {
-    match verdict {
-        Verdict::Fault(Fault::Slow { bytes_per_second }) => Some(*bytes_per_second),
-        _ => None,
     }
 }
