@@ -18,8 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::resource::meters::Level;
 use crate::tasks::TaskKind;
 use crate::transport::answer::OwnAnswer;
+use crate::transport::causes::describe;
 use crate::transport::hub::Hub;
-use crate::transport::relay::describe;
 use crate::transport::route::Asked;
 
 use super::families::{Exposition, MetricsSource};

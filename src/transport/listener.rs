@@ -87,7 +87,7 @@ fn start(
 /// What cannot be read as HTTP has no exchange to show it in, so the log says it; a client that goes away is everyday.
 fn tell_failure(address: &str, error: &(dyn std::error::Error + 'static)) {
     let hyper = error.downcast_ref::<hyper::Error>();
-    let error = super::relay::describe(error);
+    let error = super::causes::describe(error);
     if hyper.is_some_and(hyper::Error::is_parse) {
         tracing::warn!(address, %error, "a client sent what is no HTTP request, or a head above max_head_bytes or max_headers");
     } else {
@@ -161,7 +161,7 @@ where
 
 /// Whether we were the one who did not wait any longer.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = super::relay::chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let mut causes = super::causes::chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.any(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 

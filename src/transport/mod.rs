@@ -5,6 +5,7 @@ mod asked;
 mod authorize;
 mod body;
 pub(crate) mod bridge;
+pub(crate) mod causes;
 mod change;
 mod destination;
 pub(crate) mod early;

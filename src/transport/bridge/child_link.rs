@@ -148,7 +148,7 @@ pub(super) async fn start<R: Routing>(
 }
 
 fn refusal(hub: &Hub, server: &BridgeServer, error: &StartChildError) -> StartFailure {
-    let text = crate::transport::relay::describe(error);
+    let text = crate::transport::causes::describe(error);
     server.note_start(Err(text.clone()), hub.clock.now());
     StartFailure::Refused(text)
 }

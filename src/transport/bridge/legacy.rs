@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::codec::rpc_id::RpcId;
 use crate::mcp::era;
-use crate::transport::relay::ReplyBody;
+use crate::transport::body::ReplyBody;
 
 use super::accept::Accepted;
 use super::body::{Events, event, parse_event_id, priming_event};

@@ -15,7 +15,7 @@ use crate::mcp::era::{self, FIRST_MODERN_REVISION};
 use crate::mcp::tool_headers::ToolHeaders;
 use crate::resource::meters::Share;
 use crate::snapshot::Era;
-use crate::transport::relay::ReplyBody;
+use crate::transport::body::ReplyBody;
 
 use super::accept::Accepted;
 use super::agreement;

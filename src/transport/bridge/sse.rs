@@ -10,7 +10,8 @@ use http::{Method, Response, StatusCode, Uri};
 
 use crate::codec::envelope::{Envelope, MessageKind};
 use crate::codec::rpc_id::RpcId;
-use crate::transport::relay::{BodyError, MadeBody, ReplyBody, RequestBody};
+use crate::transport::body::{ReplyBody, RequestBody};
+use crate::transport::relay::source::{BodyError, MadeBody};
 use crate::transport::watchers::Outbox;
 
 use super::REST;
