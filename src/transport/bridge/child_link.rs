@@ -23,6 +23,7 @@ use crate::transport::hub::Hub;
 use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
 
 use super::desk::Desk;
+use super::reply::Visit;
 use super::routing::Routing;
 use super::server::BridgeServer;
 use super::tail::Tail;
@@ -107,6 +108,18 @@ pub(super) struct Launch<'a> {
     pub(super) client: String,
     /// The session that it belongs to; one of its own without.
     pub(super) session: Option<Arc<Session>>,
+}
+
+impl<'a> Launch<'a> {
+    /// Of a program for one client.
+    pub(super) fn of(visit: &Visit<'a>) -> Self {
+        Self {
+            hub: visit.hub,
+            server: visit.server,
+            client: visit.client.to_string(),
+            session: visit.exchange.session(),
+        }
+    }
 }
 
 /// Starts a program whose output goes to `desk`. `when_over` is called when it is gone and its clients were told.
