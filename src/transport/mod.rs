@@ -1,5 +1,6 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
+pub(crate) mod accepting;
 pub(crate) mod answer;
 mod asked;
 mod authorize;
