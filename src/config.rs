@@ -2,27 +2,29 @@
 
 mod allowed;
 pub mod forward;
+mod listen;
 mod servers;
+mod upstream;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::Authority;
 
 use crate::child::GuardCommand;
 use crate::intercept::rule::Rule;
 use crate::limits::ResourceLimits;
 use crate::limits::descriptors::Clamp;
-use crate::recording::{RecordingSettings, hide_url_secrets};
+use crate::recording::RecordingSettings;
 use crate::resource::log_ring::LogRing;
 use crate::telemetry::OtlpUrl;
 
 use forward::{ForwardConfig, ForwardConfigError};
+pub use listen::ListenAddress;
 pub use servers::{AddedHeaders, ServerPorts};
+pub use upstream::{UpstreamConfig, UpstreamProtocol};
 
 /// What an engine is to do.
 #[derive(Debug, Clone, Default)]
@@ -221,225 +223,6 @@ pub enum ConfigError {
     },
 }
 
-/// `HOST:PORT` to listen on; the host may stand for several addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAddress {
-    text: String,
-    addresses: Vec<SocketAddr>,
-}
-
-impl ListenAddress {
-    /// The addresses to bind, the first one mandatory; of `:PORT` and `localhost` a missing second family is no error.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The same hosts at another port.
-    pub(crate) fn at_port(&self, port: u16) -> Self {
-        let at = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
-        Self {
-            text: self.text.clone(),
-            addresses: self.addresses.iter().map(at).collect(),
-        }
-    }
-
-    /// Whether anyone but this machine can connect.
-    pub fn is_open_to_others(&self) -> bool {
-        self.addresses.iter().any(|address| !address.ip().is_loopback())
-    }
-}
-
-impl std::fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for ListenAddress {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let problem = |problem: String| ConfigError::Listen {
-            text: text.to_owned(),
-            problem,
-        };
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or_else(|| problem("there is no `:PORT`".to_owned()))?;
-        let port: u16 = port
-            .parse()
-            .map_err(|_| problem(format!("`{port}` is not a port from 0 to 65535")))?;
-        let addresses = match host {
-            "" | "localhost" => {
-                vec![
-                    (IpAddr::from(Ipv4Addr::LOCALHOST), port).into(),
-                    (IpAddr::from(Ipv6Addr::LOCALHOST), port).into(),
-                ]
-            }
-            _ => {
-                let host = host
-                    .strip_prefix('[')
-                    .and_then(|host| host.strip_suffix(']'))
-                    .unwrap_or(host);
-                let found = (host, port)
-                    .to_socket_addrs()
-                    .map_err(|error| problem(format!("`{host}`: {error}")))?;
-                found.take(1).collect()
-            }
-        };
-        if addresses.is_empty() {
-            return Err(problem(format!("`{host}` has no address")));
-        }
-        Ok(Self {
-            text: text.to_owned(),
-            addresses,
-        })
-    }
-}
-
-/// How an upstream is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UpstreamProtocol {
-    /// HTTP/1.1 over TCP.
-    Http,
-    /// HTTP/1.1 or HTTP/2 by ALPN over TLS.
-    Https,
-    /// HTTP/2 over TCP with prior knowledge, written `h2c://`.
-    H2c,
-}
-
-/// One server of the reverse side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamConfig {
-    /// Its mount point and name on screen; `None` for the one that gets everything.
-    pub name: Option<String>,
-    /// How it is spoken to.
-    pub protocol: UpstreamProtocol,
-    /// Host and port.
-    pub authority: Authority,
-    /// Path and query of its MCP endpoint.
-    pub path: PathAndQuery,
-    /// Fields that each request to it gets.
-    pub headers: AddedHeaders,
-    /// It is said to speak the older HTTP+SSE, which clients have to be told.
-    pub speaks_sse: bool,
-    /// What is shown in the place of its host and URL, which nobody would know; such as the name of a recording.
-    pub shown_as: Option<String>,
-}
-
-impl UpstreamConfig {
-    /// The scheme for request targets.
-    pub fn scheme(&self) -> Scheme {
-        if self.protocol == UpstreamProtocol::Https {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        }
-    }
-
-    /// The port that is dialled.
-    pub fn port(&self) -> u16 {
-        let default = if self.protocol == UpstreamProtocol::Https {
-            443
-        } else {
-            80
-        };
-        self.authority.port_u16().unwrap_or(default)
-    }
-
-    /// `http://host:port`, as it is written in URLs of its own.
-    pub fn origin(&self) -> String {
-        format!("{}://{}", self.scheme(), self.authority)
-    }
-
-    /// The full URL.
-    pub fn url(&self) -> String {
-        let scheme = match self.protocol {
-            UpstreamProtocol::Http => "http",
-            UpstreamProtocol::Https => "https",
-            UpstreamProtocol::H2c => "h2c",
-        };
-        format!("{scheme}://{}{}", self.authority, self.path)
-    }
-
-    /// The full URL as it can be shown: with `***` for the secrets in its query, or [`Self::shown_as`].
-    pub fn shown_url(&self) -> String {
-        let shown = self.shown_as.clone();
-        shown.unwrap_or_else(|| hide_url_secrets(&self.url()))
-    }
-
-    /// What it is called on screen.
-    pub fn label(&self) -> Arc<str> {
-        let shown = self.shown_as.as_deref().unwrap_or(self.authority.as_str());
-        self.name.as_deref().unwrap_or(shown).into()
-    }
-}
-
-impl FromStr for UpstreamConfig {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Errors end up in logs.
-        let (masked, _) = crate::recording::redact::masked_argument(text, false);
-        let shown = masked.as_deref().unwrap_or(text);
-        let problem = |problem: &str| ConfigError::Upstream {
-            text: shown.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let (name, url) = split_name(text);
-        if let Some(name) = name
-            && !name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-        {
-            return Err(problem("a NAME may have letters, digits, `-`, `_` and `.` only"));
-        }
-        if url.contains('#') {
-            return Err(problem("a URL with a `#fragment` cannot be requested"));
-        }
-        let uri: Uri = url.parse().map_err(|error| problem(&format!("{error}")))?;
-        let protocol = match uri.scheme_str() {
-            Some("http") => UpstreamProtocol::Http,
-            Some("https") => UpstreamProtocol::Https,
-            Some("h2c") => UpstreamProtocol::H2c,
-            Some("ws") => {
-                return Err(problem("a WebSocket begins as an HTTP request: write http://…"));
-            }
-            Some("wss") => {
-                return Err(problem("a WebSocket begins as an HTTP request: write https://…"));
-            }
-            Some(_) => {
-                return Err(problem(
-                    "the scheme is not http, https or h2c (HTTP/2 without TLS)",
-                ));
-            }
-            None => return Err(problem("there is no http:// or https://")),
-        };
-        let authority = uri
-            .authority()
-            .cloned()
-            .ok_or_else(|| problem("there is no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(problem(
-                "a URL with a user or password would end up in logs; let the client send Authorization",
-            ));
-        }
-        let path = uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self {
-            name: name.map(str::to_owned),
-            protocol,
-            authority,
-            path,
-            headers: AddedHeaders::default(),
-            speaks_sse: false,
-            shown_as: None,
-        })
-    }
-}
-
 /// A server that is a command which speaks MCP on its standard input and output.
 ///
 /// Only our own configuration can name one; nothing in a request ever becomes a part of it.
@@ -467,14 +250,6 @@ impl CommandServer {
                 .unwrap_or(&self.program)
         };
         self.name.as_deref().unwrap_or_else(program).into()
-    }
-}
-
-/// `NAME=URL`, where the URL may itself have a `=`.
-fn split_name(text: &str) -> (Option<&str>, &str) {
-    match text.split_once('=') {
-        Some((name, url)) if !name.contains([':', '/', '?']) => (Some(name), url),
-        _ => (None, text),
     }
 }
 
@@ -551,67 +326,6 @@ mod tests {
 
     fn upstream(text: &str) -> UpstreamConfig {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_url_of_a_websocket_is_refused_with_what_to_write() {
-        for (url, instead) in [
-            ("ws://127.0.0.1:9/mcp", "write http://"),
-            ("a=wss://x.dev/mcp", "write https://"),
-        ] {
-            let error = url.parse::<UpstreamConfig>().unwrap_err().to_string();
-            assert!(error.contains(instead), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_bare_port_means_both_loopback_addresses() {
-        let address: ListenAddress = ":8080".parse().unwrap();
-        let shown: Vec<String> = address.addresses().iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["127.0.0.1:8080", "[::1]:8080"]);
-        assert!(!address.is_open_to_others());
-        assert!("0.0.0.0:1".parse::<ListenAddress>().unwrap().is_open_to_others());
-    }
-
-    #[test]
-    fn an_address_without_port_says_what_to_write() {
-        let error = "localhost".parse::<ListenAddress>().unwrap_err().to_string();
-        assert!(
-            error.contains("write HOST:PORT such as 127.0.0.1:8080"),
-            "{error}"
-        );
-        assert!("127.0.0.1:99999".parse::<ListenAddress>().is_err());
-    }
-
-    #[test]
-    fn an_upstream_is_read_with_and_without_name() {
-        let plain = upstream("http://127.0.0.1:3001/mcp?x=1");
-        assert_eq!(
-            (plain.name.as_deref(), plain.url().as_str()),
-            (None, "http://127.0.0.1:3001/mcp?x=1")
-        );
-        let named = upstream("db=https://example.com/mcp");
-        assert_eq!((named.name.as_deref(), named.port()), (Some("db"), 443));
-        assert_eq!(upstream("h2c://127.0.0.1:9/").url(), "h2c://127.0.0.1:9/");
-        assert_eq!(
-            upstream("https://a.dev/mcp?api_key=s3cret&page=2").shown_url(),
-            "https://a.dev/mcp?api_key=***&page=2"
-        );
-    }
-
-    #[test]
-    fn an_upstream_that_cannot_work_is_refused_with_the_reason() {
-        for (text, reason) in [
-            ("127.0.0.1:3001/mcp", "invalid"),
-            ("ftp://x/", "http, https"),
-            ("http://u:s3cret@x/", "password"),
-            ("http://x/?api_key=s3cret#y", "fragment"),
-            ("a b=http://x/", "letters"),
-        ] {
-            let error = text.parse::<UpstreamConfig>().unwrap_err().to_string();
-            assert!(error.contains(reason), "{text}: {error}");
-            assert!(!error.contains("s3cret"), "{error}");
-        }
     }
 
     #[test]

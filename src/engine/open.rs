@@ -33,7 +33,8 @@ use crate::tasks::{TaskKind, Tasks};
 use crate::views::{self, Surroundings};
 
 use super::servers::recorded_row;
-use super::{EngineHandle, Running, StartError, runtime, start_views};
+use super::threads::{runtime, start_views};
+use super::{EngineHandle, Running, StartError};
 
 /// Observations between two looks at whether the program is ending, and two views of what was read.
 const SLICE: usize = 2048;

@@ -11,8 +11,8 @@ use crate::recording::Recorder;
 use crate::session::history::HistoryView;
 use crate::session::observation::{Event, Observation};
 use crate::snapshot::{Command, RecorderState, Reply};
+use crate::transport::causes::describe;
 use crate::transport::hub::Hub;
-use crate::transport::relay::describe;
 use crate::transport::resend;
 
 /// Obeys until nobody can command any more.

@@ -71,11 +71,8 @@ impl ToolHeaders {
             let Some(name) = name.filter(|_| memchr::memmem::find(tool, b"x-mcp-header").is_some()) else {
                 continue;
             };
-            let mut headers = Vec::new();
-            if let Some(schema) = find_path(tool, &[PathStep::Key("inputSchema")]) {
-                collect(schema, &mut Vec::new(), &mut headers);
-            }
-            self.keep(name.into_owned(), headers);
+            let schema = find_path(tool, &[PathStep::Key("inputSchema")]);
+            self.keep(name.into_owned(), schema.map(headers_of).unwrap_or_default());
         }
     }
 
@@ -93,29 +90,60 @@ impl ToolHeaders {
     }
 }
 
-fn collect(schema: &[u8], path: &mut Vec<String>, headers: &mut Vec<ToolHeader>) {
+/// An argument that a schema marks.
+pub(crate) struct Marked<'a> {
+    /// What its header is called behind the prefix, as it is spelled.
+    pub(crate) name: String,
+    header: HeaderName,
+    /// The keys that lead to it.
+    pub(crate) path: Vec<String>,
+    /// What is said of it.
+    property: &'a [u8],
+}
+
+/// The arguments that a schema marks with `x-mcp-header` and a name that a header can have, as they stand in it.
+pub(crate) fn marked(schema: &[u8]) -> Vec<Marked<'_>> {
+    let mut found = Vec::new();
+    collect(schema, &mut Vec::new(), &mut found);
+    found
+}
+
+fn collect<'a>(schema: &'a [u8], path: &mut Vec<String>, found: &mut Vec<Marked<'a>>) {
     let properties = find_path(schema, &[PathStep::Key("properties")]).unwrap_or_default();
     for (key, property) in members(properties) {
-        if headers.len() >= MAX_PARAMS || path.len() >= MAX_DEPTH {
+        if found.len() >= MAX_PARAMS || path.len() >= MAX_DEPTH {
             return;
         }
         path.push(string_value(key).into_owned());
-        let header = find_path(property, &[PathStep::Key("x-mcp-header")]).map(string_value);
-        let header = header.filter(|name| !name.is_empty());
-        if let Some(Ok(header)) = header.map(|name| format!("{PARAM_PREFIX}{name}").parse()) {
-            let kind = find_path(property, &[PathStep::Key("type")]);
-            // Two arguments in one header: no client can say both, so none has to.
-            let is_first = headers.iter().all(|other| other.header != header);
-            headers.push(ToolHeader {
+        let name = find_path(property, &[PathStep::Key("x-mcp-header")]).map(string_value);
+        if let Some(name) = name.filter(|name| !name.is_empty())
+            && let Ok(header) = format!("{PARAM_PREFIX}{name}").parse()
+        {
+            found.push(Marked {
+                name: name.into_owned(),
                 header,
                 path: path.clone(),
-                is_needed: is_first
-                    && matches!(kind, Some(br#""string""# | br#""integer""# | br#""boolean""#)),
+                property,
             });
         }
-        collect(property, path, headers);
+        collect(property, path, found);
         path.pop();
     }
+}
+
+fn headers_of(schema: &[u8]) -> Vec<ToolHeader> {
+    let mut headers: Vec<ToolHeader> = Vec::new();
+    for marked in marked(schema) {
+        let kind = find_path(marked.property, &[PathStep::Key("type")]);
+        // Two arguments in one header: no client can say both, so none has to.
+        let is_first = headers.iter().all(|other| other.header != marked.header);
+        headers.push(ToolHeader {
+            header: marked.header,
+            path: marked.path,
+            is_needed: is_first && matches!(kind, Some(br#""string""# | br#""integer""# | br#""boolean""#)),
+        });
+    }
+    headers
 }
 
 /// The parameter that `Mcp-Name` repeats.

@@ -7,7 +7,7 @@ use crate::codec::json::{PathStep, find_path, string_value};
 use crate::config::forward::ViaProxy;
 use crate::session::observation::head_text;
 use crate::transport::answer::RPC_CODE;
-use crate::transport::relay::{describe, is_no_http};
+use crate::transport::causes::{describe, is_no_http};
 use crate::transport::tls::trust::advice;
 
 use super::line::one_line;

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use crate::config::UpstreamProtocol;
 use crate::config::forward::ViaProxy;
+use crate::transport::causes::describe;
 use crate::transport::own_client;
-use crate::transport::relay::describe;
 use crate::transport::tls::trust::Trust;
 use crate::transport::via::is_on_the_way;
 

@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use crate::codec::cut::Piece;
 use crate::codec::event::{ParsedBlock, SseEvent};
 use crate::codec::sse::SseCutter;
+use crate::transport::causes::describe;
 use crate::transport::reader::BodyKind;
-use crate::transport::relay::describe;
 
 use super::failure::Failure;
 use super::http::place;

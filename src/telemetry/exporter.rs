@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode, header};
 
+use crate::transport::causes::describe;
 use crate::transport::own_client;
-use crate::transport::relay::describe;
 
 use super::span::{Span, export_request};
 use super::spans::SpanQueue;

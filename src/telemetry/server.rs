@@ -17,17 +17,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::resource::meters::Level;
 use crate::tasks::TaskKind;
+use crate::transport::accepting::{Guests, accept_each};
 use crate::transport::answer::OwnAnswer;
+use crate::transport::causes::describe;
 use crate::transport::hub::Hub;
-use crate::transport::relay::describe;
 use crate::transport::route::Asked;
 
 use super::families::{Exposition, MetricsSource};
 
 /// How long one connection may last, from its first byte to the last of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait when the system has no descriptor or memory for another connection.
-const BREATHER: Duration = Duration::from_millis(50);
 /// Largest head of a scrape.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
@@ -55,24 +54,14 @@ impl MetricsServer {
 
 /// Accepts those who scrape until the engine stops; at `max_scrapes` none until one is done.
 pub(crate) async fn accept(server: Arc<MetricsServer>, listener: TcpListener) {
-    let stopping = server.hub.tasks.stopping().clone();
-    let accepting = async {
-        loop {
-            if server.room.available_permits() == 0 {
-                server.connections.reach();
-            }
-            let Ok(permit) = Arc::clone(&server.room).acquire_owned().await else {
-                return;
-            };
-            match listener.accept().await {
-                Ok((socket, _)) => start(&server, socket, permit),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection for metrics could not be accepted; trying again");
-                    tokio::time::sleep(BREATHER).await;
-                }
-            }
-        }
+    let guests = Guests {
+        one: "a connection for metrics",
+        all: "connections for metrics",
     };
+    let full = || server.connections.reach();
+    let begin = |(socket, _), permit| start(&server, socket, permit);
+    let accepting = accept_each(&listener, &server.room, guests, full, begin);
+    let stopping = server.hub.tasks.stopping();
     stopping.run_until_cancelled(accepting).await;
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::relay::ReplyBody;
+use super::body::ReplyBody;
 use super::route::Nowhere;
 
 /// Marks a response as ours.

@@ -14,6 +14,7 @@ use crate::snapshot::{Direction, EndKind};
 
 use super::answer::OwnAnswer;
 use super::asked::AskedFor;
+use super::body::ReplyBody;
 use super::destination::Destination;
 use super::exchange::ResponseHead;
 use super::oauth::registration::Registration;
@@ -22,7 +23,6 @@ use super::observed::response_fields;
 use super::own::{begin_own, refuse};
 use super::pass::pass;
 use super::place::StreamPlace;
-use super::relay::ReplyBody;
 use super::rewrite::Changes;
 use super::serve::ClientConnection;
 

@@ -21,11 +21,12 @@ use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Carrier, Direction};
 
 use super::answer::{RPC_CODE, make_stream};
+use super::body::ReplyBody;
 use super::change;
 use super::exchange::Exchange;
 use super::lane::{COMMENT, Reported, as_event};
 use super::reader::{BodyKind, BodyReader};
-use super::relay::{BodyError, ReplyBody};
+use super::relay::source::BodyError;
 use super::watchers::Outbox;
 
 /// Most characters of what a server said with an error status that its client hears.

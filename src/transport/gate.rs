@@ -16,7 +16,7 @@ use crate::limits::ResourceLimits;
 use crate::resource::breaker::{Breaker, BreakerSettings, Turn, Verdict};
 use crate::snapshot::{BreakerRow, BreakerState, Notice, Severity};
 
-use super::relay::{chain, describe};
+use super::causes::{chain, describe};
 use super::upstream::ConnectError;
 
 /// Turns kept until the notices are asked for; the newest stay.

@@ -10,6 +10,7 @@ use crate::intercept::edit::STATUS_FIELD;
 use crate::session::observation::{Event, RewrittenObserved};
 use crate::snapshot::{Direction, EndKind};
 
+use super::body::ReplyBody;
 use super::change;
 use super::early;
 use super::exchange::{Exchange, ResponseHead};
@@ -18,7 +19,7 @@ use super::lane::{Form, Outcome, Reply, as_batch};
 use super::observed::response_fields;
 use super::own::tell_own_body;
 use super::reader::BodyKind;
-use super::relay::{Relay, ReplyBody};
+use super::relay::Relay;
 use super::serve::ClientConnection;
 use super::stead::Way;
 use super::watchers::Outbox;

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::ids::ConnectionId;
 use crate::tasks::{TaskKind, TasksExecutor};
 
+use super::accepting::{Guests, accept_each};
 use super::exchange::Peer;
 use super::hub::Hub;
 use super::place::ConnectionPlace;
@@ -24,9 +24,6 @@ use super::route::{ServerPlace, Within};
 use super::serve::{ClientConnection, serve};
 use super::tap::{ClientTap, RequestHeads};
 use super::upstream::{CONNECTION_WINDOW, MIN_READ_BUFFER, STREAM_WINDOW};
-
-/// How long to wait when the system has no descriptor or memory for another connection.
-const BREATHER: Duration = Duration::from_millis(50);
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -38,34 +35,14 @@ pub(crate) struct Listener {
 
 /// Accepts clients until the engine stops. At `max_connections` none is accepted until one closes.
 pub(crate) async fn accept(hub: Arc<Hub>, listener: Listener, room: Arc<Semaphore>) {
-    let stopping = hub.tasks.stopping().clone();
-    let accepting = async {
-        let mut is_stuck = false;
-        loop {
-            if room.available_permits() == 0 {
-                hub.meters.connections.reach();
-            }
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-                return;
-            };
-            match listener.socket.accept().await {
-                Ok((socket, address)) => {
-                    if std::mem::take(&mut is_stuck) {
-                        tracing::info!("clients are accepted again");
-                    }
-                    start(&hub, (socket, address), listener.only, permit);
-                }
-                Err(error) => {
-                    // Once is enough: it may go on for as long as others keep what is missing.
-                    if !std::mem::replace(&mut is_stuck, true) {
-                        tracing::warn!(%error, "a client could not be accepted; trying again until it can be");
-                    }
-                    tokio::time::sleep(BREATHER).await;
-                }
-            }
-        }
+    let guests = Guests {
+        one: "a client",
+        all: "clients",
     };
-    stopping.run_until_cancelled(accepting).await;
+    let full = || hub.meters.connections.reach();
+    let begin = |client, permit| start(&hub, client, listener.only, permit);
+    let accepting = accept_each(&listener.socket, &room, guests, full, begin);
+    hub.tasks.stopping().run_until_cancelled(accepting).await;
 }
 
 fn start(
@@ -87,7 +64,7 @@ fn start(
 /// What cannot be read as HTTP has no exchange to show it in, so the log says it; a client that goes away is everyday.
 fn tell_failure(address: &str, error: &(dyn std::error::Error + 'static)) {
     let hyper = error.downcast_ref::<hyper::Error>();
-    let error = super::relay::describe(error);
+    let error = super::causes::describe(error);
     if hyper.is_some_and(hyper::Error::is_parse) {
         tracing::warn!(address, %error, "a client sent what is no HTTP request, or a head above max_head_bytes or max_headers");
     } else {
@@ -161,7 +138,7 @@ where
 
 /// Whether we were the one who did not wait any longer.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = super::relay::chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let mut causes = super::causes::chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes.any(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 

@@ -1,10 +1,12 @@
 //! The only sockets and pipes: listener, HTTP server side, upstream client, tunnels.
 
+pub(crate) mod accepting;
 pub(crate) mod answer;
 mod asked;
 mod authorize;
 mod body;
 pub(crate) mod bridge;
+pub(crate) mod causes;
 mod change;
 mod destination;
 pub(crate) mod early;

@@ -11,12 +11,13 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind};
 
 use super::answer::OwnAnswer;
+use super::body::{ReplyBody, RequestBody};
 use super::body::{reader_for, request_relay};
+use super::causes::describe;
 use super::exchange::{Beginning, Exchange, ResponseHead};
 use super::observed::{response_fields, shown_target};
 use super::pass::LATE_REQUEST;
 use super::reader::BodyKind;
-use super::relay::{ReplyBody, RequestBody, describe};
 use super::serve::ClientConnection;
 use super::watchers::Outbox;
 

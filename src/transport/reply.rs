@@ -9,6 +9,7 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::Direction;
 
 use super::asked::AskedFor;
+use super::body::ReplyBody;
 use super::body::reader_for;
 use super::change;
 use super::destination::Destination;
@@ -16,7 +17,7 @@ use super::exchange::{Exchange, ResponseHead};
 use super::headers;
 use super::held;
 use super::observed::response_fields;
-use super::relay::{Relay, ReplyBody};
+use super::relay::Relay;
 use super::upstream::ConnectionFacts;
 use super::watchers::Outbox;
 

@@ -12,6 +12,7 @@ use crate::session::observation::ObservedHead;
 
 use super::answer::OwnAnswer;
 use super::authorize::{self};
+use super::body::ReplyBody;
 use super::bridge;
 use super::destination::Destination;
 use super::exchange::Peer;
@@ -20,7 +21,6 @@ use super::observed::fields_of;
 use super::own::{give_certificate, refuse, turn_away};
 use super::pass::pass;
 use super::place::{ConnectionPlace, StreamPlace};
-use super::relay::ReplyBody;
 use super::route::{Asked, Listeners, Nowhere, Route, ServerPlace, Within};
 use super::tap::RequestHeads;
 use super::tunnel;

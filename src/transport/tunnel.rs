@@ -20,11 +20,12 @@ use crate::snapshot::{Direction, EndKind, Head};
 use crate::tasks::TaskKind;
 
 use super::answer::OwnAnswer;
+use super::body::ReplyBody;
+use super::causes::describe;
 use super::exchange::{Beginning, Exchange, ResponseHead};
 use super::hub::Hub;
 use super::listener::{Accepted, drive_boxed};
 use super::own::answer_ourselves;
-use super::relay::{ReplyBody, describe};
 use super::route::Within;
 use super::serve::ClientConnection;
 use super::tls::first::{First, FirstBytes, Hello};

@@ -26,8 +26,8 @@ use crate::limits::ResourceLimits;
 use crate::resource::meters::Meters;
 use crate::tasks::{TaskKind, Tasks, TasksExecutor};
 
+use super::body::RequestBody;
 use super::gate::Gate;
-use super::relay::RequestBody;
 use super::tap::{ResponseHead, UpstreamTap};
 use super::tls::ready::{KeptReady, Ready};
 use super::tls::trust::{Alpn, Trust};

@@ -28,11 +28,12 @@ use crate::session::registry::Session;
 use crate::snapshot::{Direction, EndKind, SessionBasis};
 use crate::tasks::{NoRoomError, TaskKind, TaskPermit};
 
+use super::body::ReplyBody;
+use super::causes::describe;
 use super::exchange::{Exchange, ResponseHead};
 use super::headers;
 use super::observed::response_fields;
 use super::place::ConnectionPlace;
-use super::relay::{ReplyBody, describe};
 use super::serve::ClientConnection;
 use super::tap::RequestHeads;
 use super::upstream::{ConnectionFacts, Speaks};

@@ -3,23 +3,16 @@
 //! Source: MCP 2026-07-28, Transports, "Standard request headers" and "Custom headers from tool parameters".
 
 use std::fmt;
-use std::ops::Range;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
-use super::reader::{children, read};
+use super::reader::read;
 use crate::codec::json::{PathStep, find_path, string_value};
 use crate::mcp::era;
-use crate::mcp::tool_headers::{SENTINEL, name_key, spelled};
+use crate::mcp::tool_headers::{SENTINEL, marked, name_key, spelled};
 use crate::snapshot::Era;
-
-/// Parameters of a tool that are repeated. Further ones are not.
-const MAX_PARAMS: usize = 64;
-/// How deep in a schema they are looked for.
-const MAX_PARAM_DEPTH: usize = 16;
 
 const VERSION: &str = "MCP-Protocol-Version";
 const METHOD: &str = "Mcp-Method";
@@ -162,45 +155,16 @@ struct Param {
     path: Vec<String>,
 }
 
-/// The arguments that a schema marks with `x-mcp-header`.
+/// The arguments that a schema marks; none if it is broken.
 fn params_of(schema: &str) -> Vec<Param> {
-    let bytes = schema.as_bytes();
-    let mut params = Vec::new();
-    let mut rest: Vec<(Range<usize>, Vec<String>)> = Vec::new();
-    if let Ok(root) = read(bytes) {
-        rest.push((root, Vec::new()));
-    }
-    while let Some((property, path)) = rest.pop() {
-        let member = |key| find_path(&bytes[property.clone()], &[PathStep::Key(key)]);
-        let header = member("x-mcp-header").map(|name| format!("{PARAM}{}", string_value(name)));
-        let is_field =
-            |header: &String| header.len() > PARAM.len() && HeaderName::from_bytes(header.as_bytes()).is_ok();
-        if let Some(header) = header.filter(|header| is_field(header) && !path.is_empty()) {
-            let path = path.clone();
-            params.push(Param { header, path });
-        }
-        if params.len() == MAX_PARAMS || path.len() == MAX_PARAM_DEPTH {
-            continue;
-        }
-        rest.extend(properties(bytes, &property, &path).into_iter().rev());
-    }
-    params.truncate(MAX_PARAMS);
-    params
-}
-
-/// The properties that a schema describes, each with the path to it.
-fn properties(bytes: &[u8], schema: &Range<usize>, path: &[String]) -> Vec<(Range<usize>, Vec<String>)> {
-    let is_named = |key: &Range<usize>| string_value(&bytes[key.clone()]) == "properties";
-    let described = children(bytes, schema).filter(|child| child.key.as_ref().is_some_and(is_named));
-    let Some(described) = described.last() else {
+    if read(schema.as_bytes()).is_err() {
         return Vec::new();
-    };
-    children(bytes, &described.value)
-        .filter_map(|child| {
-            let key = string_value(&bytes[child.key?]).into_owned();
-            Some((child.value, [path, &[key]].concat()))
-        })
-        .collect()
+    }
+    let params = marked(schema.as_bytes()).into_iter().map(|marked| Param {
+        header: format!("{PARAM}{}", marked.name),
+        path: marked.path,
+    });
+    params.collect()
 }
 
 /// A value as it was meant; `None` if its encoding is broken.

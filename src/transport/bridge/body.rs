@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::transport::relay::{BodyError, MadeBody};
+use crate::transport::relay::source::{BodyError, MadeBody};
 
 use super::desk::Seat;
 use super::routing::Routing;

@@ -23,6 +23,7 @@ use crate::transport::hub::Hub;
 use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap};
 
 use super::desk::Desk;
+use super::reply::Visit;
 use super::routing::Routing;
 use super::server::BridgeServer;
 use super::tail::Tail;
@@ -109,6 +110,18 @@ pub(super) struct Launch<'a> {
     pub(super) session: Option<Arc<Session>>,
 }
 
+impl<'a> Launch<'a> {
+    /// Of a program for one client.
+    pub(super) fn of(visit: &Visit<'a>) -> Self {
+        Self {
+            hub: visit.hub,
+            server: visit.server,
+            client: visit.client.to_string(),
+            session: visit.exchange.session(),
+        }
+    }
+}
+
 /// Starts a program whose output goes to `desk`. `when_over` is called when it is gone and its clients were told.
 ///
 /// # Cancel safety
@@ -148,7 +161,7 @@ pub(super) async fn start<R: Routing>(
 }
 
 fn refusal(hub: &Hub, server: &BridgeServer, error: &StartChildError) -> StartFailure {
-    let text = crate::transport::relay::describe(error);
+    let text = crate::transport::causes::describe(error);
     server.note_start(Err(text.clone()), hub.clock.now());
     StartFailure::Refused(text)
 }

@@ -15,9 +15,10 @@ use crate::resource::meters::Meters;
 use crate::snapshot::{Finding, Severity};
 
 use super::child_link::ChildLink;
+use super::reply::Visit;
 use super::routing::{Effect, Routing};
 use super::server::Tally;
-use super::spool::{Lane, Next};
+use super::spool::{Lane, Next, SpoolBounds};
 
 /// How long a client that does not read may keep its child's other clients waiting.
 const STALLED: Duration = Duration::from_secs(5);
@@ -45,6 +46,26 @@ pub(super) struct Desk<R: Routing> {
     meters: Arc<Meters>,
     tally: Arc<Tally>,
     findings: Mutex<Findings>,
+}
+
+impl Visit<'_> {
+    /// A desk for a program of this server.
+    pub(super) fn desk<R: Routing>(&self, router: R) -> Arc<Desk<R>> {
+        Desk::new(
+            router,
+            Arc::clone(&self.hub.meters),
+            Arc::clone(&self.server.tally),
+        )
+    }
+
+    /// What a spool may keep; nothing of it can be resumed.
+    pub(super) fn bounds(&self) -> SpoolBounds {
+        SpoolBounds {
+            messages: self.hub.limits.replay_buffer,
+            bytes: self.hub.limits.replay_buffer_bytes,
+            keeps_delivered: false,
+        }
+    }
 }
 
 impl<R: Routing> Desk<R> {

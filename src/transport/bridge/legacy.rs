@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::codec::rpc_id::RpcId;
 use crate::mcp::era;
-use crate::transport::relay::ReplyBody;
+use crate::transport::body::ReplyBody;
 
 use super::accept::Accepted;
 use super::body::{Events, event, parse_event_id, priming_event};
@@ -113,19 +113,13 @@ async fn initialize(
     accepted: Accepted,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let id = posted.request_id();
+    let bounds = SpoolBounds {
+        keeps_delivered: true,
+        ..visit.bounds()
+    };
     let session = LegacySession {
         id: mint().ok_or_else(|| no_random(id.clone()))?,
-        desk: Desk::new(
-            LegacyRouter::new(bounds(visit), visit.hub.limits.max_open_calls),
-            Arc::clone(&visit.hub.meters),
-            Arc::clone(&visit.server.tally),
-        ),
-    };
-    let launch = Launch {
-        hub: visit.hub,
-        server: visit.server,
-        client: visit.client.to_string(),
-        session: visit.exchange.session(),
+        desk: visit.desk(LegacyRouter::new(bounds, visit.hub.limits.max_open_calls)),
     };
     let when_over = {
         let (server, id) = (Arc::clone(visit.server), Arc::clone(&session.id));
@@ -133,7 +127,7 @@ async fn initialize(
             server.forget(&id);
         }
     };
-    let started = start(launch, &session.desk, when_over).await;
+    let started = start(Launch::of(visit), &session.desk, when_over).await;
     started.map_err(|failure| not_started(visit, &failure).with_id(id))?;
     visit.server.keep(session.clone());
     let mut newborn = Newborn {
@@ -154,14 +148,6 @@ async fn initialize(
     let response = answer(visit, seat, wanted).await;
     newborn.is_kept = response.headers().contains_key(SESSION_ID);
     Ok(response)
-}
-
-fn bounds(visit: &Visit<'_>) -> SpoolBounds {
-    SpoolBounds {
-        messages: visit.hub.limits.replay_buffer,
-        bytes: visit.hub.limits.replay_buffer_bytes,
-        keeps_delivered: true,
-    }
 }
 
 /// What says why there is no program.

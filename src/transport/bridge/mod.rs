@@ -35,12 +35,12 @@ use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
 use super::body::request_relay;
+use super::body::{ReplyBody, RequestBody};
 use super::exchange::{Beginning, Exchange};
 use super::held;
 use super::hub::Hub;
 use super::observed::shown_target;
 use super::place::StreamPlace;
-use super::relay::{ReplyBody, RequestBody};
 use super::serve::ClientConnection;
 use super::watchers::Outbox;
 

@@ -15,7 +15,7 @@ use crate::mcp::era::{self, FIRST_MODERN_REVISION};
 use crate::mcp::tool_headers::ToolHeaders;
 use crate::resource::meters::Share;
 use crate::snapshot::Era;
-use crate::transport::relay::ReplyBody;
+use crate::transport::body::ReplyBody;
 
 use super::accept::Accepted;
 use super::agreement;
@@ -27,7 +27,7 @@ use super::modern_router::{Begun, ModernRouter};
 use super::posted::{INVALID_REQUEST, Posted};
 use super::reply::{Refusal, Visit};
 use super::routing::{Routing as _, is_answer};
-use super::spool::{Next, SpoolBounds};
+use super::spool::Next;
 
 /// How long a program may take to say which era it speaks. The first start of a package may have to fetch it.
 const PROBE: Duration = Duration::from_secs(30);
@@ -203,16 +203,7 @@ impl Drop for Trial {
 }
 
 async fn launch(visit: &Visit<'_>, tools: ToolHeaders) -> Result<Trial, Refusal> {
-    let bounds = SpoolBounds {
-        messages: visit.hub.limits.replay_buffer,
-        bytes: visit.hub.limits.replay_buffer_bytes,
-        keeps_delivered: false,
-    };
-    let desk = Desk::new(
-        ModernRouter::new(bounds, tools),
-        Arc::clone(&visit.hub.meters),
-        Arc::clone(&visit.server.tally),
-    );
+    let desk = visit.desk(ModernRouter::new(visit.bounds(), tools));
     let launch = Launch {
         hub: visit.hub,
         server: visit.server,

@@ -6,8 +6,8 @@ use http_body::Body as _;
 
 use crate::codec::envelope::{Envelope, MessageKind, Scan, Shape, scan};
 use crate::resource::meters::{Lease, Share};
+use crate::transport::body::RequestBody;
 use crate::transport::reader::BodyKind;
-use crate::transport::relay::RequestBody;
 
 use super::compact::input_line;
 use super::reply::{Refusal, Visit};

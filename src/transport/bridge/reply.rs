@@ -8,12 +8,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 use crate::resource::meters::Share;
 use crate::snapshot::{Direction, EndKind};
 use crate::transport::answer::{MARKER, RPC_CODE, make_stream};
+use crate::transport::body::ReplyBody;
 use crate::transport::exchange::{Exchange, ResponseHead};
 use crate::transport::held;
 use crate::transport::hub::Hub;
 use crate::transport::observed::response_fields;
 use crate::transport::reader::{BodyKind, BodyReader};
-use crate::transport::relay::{MadeBody, Relay, ReplyBody, Source};
+use crate::transport::relay::Relay;
+use crate::transport::relay::source::{MadeBody, Source};
 use crate::transport::watchers::Outbox;
 
 use super::body::Whole;

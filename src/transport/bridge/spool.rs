@@ -320,6 +320,27 @@ impl Spool {
 }
 
 #[cfg(test)]
+impl Spool {
+    /// All that a reader can have now, and `end` where there is nothing more.
+    pub(super) fn read(&mut self, lane: Lane, reader: u64) -> Vec<String> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut all = Vec::new();
+        loop {
+            match self.poll_next(lane, reader, &mut cx) {
+                Poll::Ready(Next::Message { message, .. }) => {
+                    all.push(String::from_utf8(message.text.to_vec()).unwrap());
+                }
+                Poll::Ready(_) => {
+                    all.push("end".to_owned());
+                    return all;
+                }
+                Poll::Pending => return all,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

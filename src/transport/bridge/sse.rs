@@ -10,7 +10,8 @@ use http::{Method, Response, StatusCode, Uri};
 
 use crate::codec::envelope::{Envelope, MessageKind};
 use crate::codec::rpc_id::RpcId;
-use crate::transport::relay::{BodyError, MadeBody, ReplyBody, RequestBody};
+use crate::transport::body::{ReplyBody, RequestBody};
+use crate::transport::relay::source::{BodyError, MadeBody};
 use crate::transport::watchers::Outbox;
 
 use super::REST;
@@ -24,7 +25,7 @@ use super::reply::{Refusal, Visit};
 use super::router::NotTaken;
 use super::routing::Routing as _;
 use super::server::BridgeServer;
-use super::spool::{Lane, SpoolBounds};
+use super::spool::Lane;
 use super::sse_router::SseRouter;
 
 /// One of the two addresses of the transport, beside the endpoint of the others.
@@ -136,28 +137,18 @@ async fn open(visit: &Visit<'_>, messages: &str) -> Result<Response<ReplyBody>, 
     }
     let session = SseSession {
         id: mint().ok_or_else(|| no_random(None))?,
-        desk: Desk::new(
-            SseRouter::new(bounds(visit), visit.hub.limits.max_open_calls),
-            Arc::clone(&visit.hub.meters),
-            Arc::clone(&visit.server.tally),
-        ),
+        desk: visit.desk(SseRouter::new(visit.bounds(), visit.hub.limits.max_open_calls)),
     };
     let endpoint = format!("{messages}?sessionId={}", session.id);
     // The program belongs to the session from its first line on, so that has to be known before it starts.
     let mut outbox = Outbox::new(Arc::clone(&visit.hub.watchers));
     visit.exchange.join_as_endpoint(&endpoint, &mut outbox);
     outbox.flush().await;
-    let launch = Launch {
-        hub: visit.hub,
-        server: visit.server,
-        client: visit.client.to_string(),
-        session: visit.exchange.session(),
-    };
     let when_over = {
         let (server, id) = (Arc::clone(visit.server), Arc::clone(&session.id));
         move || server.forget_sse(&id)
     };
-    let started = start(launch, &session.desk, when_over).await;
+    let started = start(Launch::of(visit), &session.desk, when_over).await;
     started.map_err(|failure| not_started(visit, &failure))?;
     visit.server.keep_sse(session.clone());
     let life = Life {
@@ -172,15 +163,6 @@ async fn open(visit: &Visit<'_>, messages: &str) -> Result<Response<ReplyBody>, 
         _life: life,
     };
     Ok(visit.events(None, Box::new(body)).await)
-}
-
-/// Nothing can be resumed in this transport.
-fn bounds(visit: &Visit<'_>) -> SpoolBounds {
-    SpoolBounds {
-        messages: visit.hub.limits.replay_buffer,
-        bytes: visit.hub.limits.replay_buffer_bytes,
-        keeps_delivered: false,
-    }
 }
 
 /// Passes a message on; what comes of it is for the session's stream.

@@ -143,9 +143,6 @@ impl Routing for SseRouter {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
-
-    use super::super::spool::Next;
     use super::*;
     use crate::codec::envelope::scan;
 
@@ -165,20 +162,7 @@ mod tests {
     }
 
     fn read(router: &mut SseRouter, reader: u64) -> Vec<String> {
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut all = Vec::new();
-        loop {
-            match router.spool.poll_next(Lane::STANDALONE, reader, &mut cx) {
-                Poll::Ready(Next::Message { message, .. }) => {
-                    all.push(String::from_utf8(message.text.to_vec()).unwrap());
-                }
-                Poll::Ready(_) => {
-                    all.push("end".to_owned());
-                    return all;
-                }
-                Poll::Pending => return all,
-            }
-        }
+        router.spool.read(Lane::STANDALONE, reader)
     }
 
     fn id(spelling: &str) -> RpcId {

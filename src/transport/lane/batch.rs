@@ -341,10 +341,7 @@ impl Lane {
                 self.outcome.is_silent = true;
             }
             (Form::Document, Direction::ClientToServer) if sum.back.is_empty() => {
-                self.outcome.reply = Some(Reply {
-                    status: 202,
-                    body: Bytes::new(),
-                });
+                self.outcome.reply = Some(Reply::of_status(202));
             }
             (Form::Document, Direction::ClientToServer) => {
                 self.outcome.reply = Some(Reply {

@@ -8,8 +8,12 @@ mod batch;
 mod carry;
 mod cutting;
 mod facts;
+mod front;
+mod noted;
+mod queue;
 mod reporting;
 pub(crate) mod subject;
+mod verdict;
 mod words;
 
 use std::collections::VecDeque;
@@ -21,23 +25,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::codec::content::{ContentDecoder, DecodeLimits};
 use crate::codec::cut::Piece;
-use crate::codec::event::SseEvent;
-use crate::codec::lines::line_content;
-use crate::ids::HoldId;
-use crate::intercept::hold::{Actor, Decided, Ending, HeadEdit, Ticket};
-use crate::intercept::rule::{Fault, Verdict, WhileHeld};
-use crate::session::observation::{Event, FrameObserved, PlacedMessage, SseObserved, VerdictObserved};
-use crate::snapshot::{Carrier, Direction};
+use crate::intercept::hold::HeadEdit;
+use crate::session::observation::Event;
+use crate::snapshot::Direction;
 
 use super::exchange::Exchange;
 
-use batch::Batch;
 pub(crate) use batch::as_batch;
 pub(crate) use carry::{Outcome, Reply};
 use cutting::Cutting;
 pub(crate) use cutting::Form;
+pub(crate) use noted::Noted;
+use queue::{Chosen, Entry, Fate};
 pub(crate) use reporting::Reported;
 pub(crate) use words::as_event;
 
@@ -45,24 +45,6 @@ pub(crate) use words::as_event;
 pub(crate) const COMMENT: &[u8] = b": held\n\n";
 /// How often a lane without a place in the table asks for one, and one that a rule delays whether rules still act.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// What an event stream may begin with.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What was told of a frame: what the rules are asked about.
-#[derive(Debug, Clone)]
-pub(crate) struct Noted {
-    pub(crate) frame: u32,
-    pub(crate) carrier: Carrier,
-    pub(crate) messages: Vec<PlacedMessage>,
-    pub(crate) payload: Bytes,
-    pub(crate) size: u64,
-    pub(crate) is_cut: bool,
-    /// The content coding that was undone for the payload.
-    pub(crate) coding: Option<Arc<str>>,
-    pub(crate) sse: Option<SseObserved>,
-    /// Which message of a batch it is, from 1, and of how many.
-    pub(crate) batch: Option<(u32, u32)>,
-}
 
 /// What goes on, and what is to be told.
 #[derive(Debug, Default)]
@@ -109,58 +91,6 @@ pub(crate) struct Lane {
     is_closed: bool,
 }
 
-/// A frame in its lane.
-#[derive(Debug)]
-struct Entry {
-    bytes: Bytes,
-    form: Form,
-    noted: Option<Noted>,
-    fate: Fate,
-    came: Instant,
-}
-
-/// What is to happen to a frame when it is at the head.
-#[derive(Debug)]
-enum Fate {
-    /// It goes on as it came.
-    Pass,
-    /// It is a part of a frame that is too large to hold, and goes on.
-    Part,
-    /// It is a comment: it goes on in its place, or at once where something is held before it.
-    Comment,
-    /// A person decides.
-    Wait { ticket: Ticket, is_up: bool },
-    /// A person is to decide, and the table is full.
-    WaitForRoom { rule: Chosen },
-    /// A rule has decided.
-    Do { rule: Chosen, is_due: Option<Instant> },
-    /// Somebody has decided that it goes on later.
-    Delayed {
-        ticket: Ticket,
-        decided: Decided,
-        due: Instant,
-    },
-    /// Each message of a batch has a fate of its own.
-    Batch(Box<Batch>),
-    /// It goes on slowly.
-    Trickle {
-        rest: Bytes,
-        per_second: u64,
-        due: Instant,
-    },
-}
-
-/// A rule that acts on a frame.
-#[derive(Debug, Clone)]
-struct Chosen {
-    name: Arc<str>,
-    verdict: Verdict,
-    on_expire: Option<crate::intercept::rule::OnExpire>,
-    while_held: WhileHeld,
-    /// How much later it goes on, by a verdict of delay.
-    delay: Duration,
-}
-
 /// How far a lane has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -173,56 +103,6 @@ pub(crate) enum Progress {
     /// Nothing goes on any more.
     Closed,
 }
-
-impl Noted {
-    /// What a lane has to know of a frame that was told.
-    pub(crate) fn of(frame: &FrameObserved) -> Self {
-        Self {
-            frame: frame.frame,
-            carrier: frame.carrier,
-            messages: frame.messages.clone(),
-            payload: frame.payload.clone(),
-            size: frame.size,
-            is_cut: frame.is_cut,
-            coding: frame.coding.clone(),
-            sse: frame.sse.clone(),
-            batch: None,
-        }
-    }
-
-    /// A document of which nothing else is known.
-    pub(crate) fn of_document(payload: Bytes) -> Self {
-        Self {
-            frame: 0,
-            carrier: Carrier::Http,
-            messages: Vec::new(),
-            size: payload.len() as u64,
-            payload,
-            is_cut: false,
-            coding: None,
-            sse: None,
-            batch: None,
-        }
-    }
-
-    /// A comment, or a blank line: nothing that anybody could want to hold.
-    fn is_silent(&self) -> bool {
-        let says_nothing = |sse: &SseObserved| sse.event.is_none() && sse.id.is_none() && sse.retry.is_none();
-        self.messages.is_empty() && self.payload.is_empty() && self.sse.as_ref().is_some_and(says_nothing)
-    }
-
-    /// An `id`, a `retry` or an event with empty data: a place to resume from, and no message.
-    fn is_resume_point(&self) -> bool {
-        let is_nameless = |sse: &SseObserved| sse.event.as_deref().is_none_or(|event| event == "message");
-        self.size < RESUME_POINT_BYTES
-            && self.messages.is_empty()
-            && self.payload.is_empty()
-            && self.sse.as_ref().is_some_and(is_nameless)
-    }
-}
-
-/// Larger blocks without a payload are no places to resume from.
-const RESUME_POINT_BYTES: u64 = 4096;
 
 impl Lane {
     /// A lane for `direction` of an exchange, at a boundary of frames unless it `is_inside` one, which then passes.
@@ -379,169 +259,6 @@ impl Lane {
         self.note_queue();
     }
 
-    fn put_plain(&mut self, bytes: Bytes, fate: Fate) {
-        self.queue_up(Entry {
-            bytes,
-            form: self.form,
-            noted: None,
-            fate,
-            came: Instant::now(),
-        });
-    }
-
-    fn put(&mut self, mut bytes: Bytes, noted: Option<Noted>) {
-        let noted = noted.map(|noted| self.with_payload(noted, &bytes));
-        let is_first_event =
-            self.form == Form::Events && noted.as_ref().is_some_and(|noted| noted.frame == 0);
-        if is_first_event && bytes.starts_with(BYTE_ORDER_MARK) {
-            // A comment that passes a held event must not come before it.
-            self.put_plain(bytes.split_to(BYTE_ORDER_MARK.len()), Fate::Pass);
-        }
-        let fate = match &noted {
-            Some(noted) if noted.is_silent() => Fate::Comment,
-            Some(noted) if noted.is_resume_point() => Fate::Pass,
-            Some(noted) => self.fate_of(noted),
-            None => Fate::Pass,
-        };
-        self.queue_up(Entry {
-            bytes,
-            form: self.form,
-            noted,
-            fate,
-            came: Instant::now(),
-        });
-    }
-
-    /// What was kept for the screen may be cut; what is held here is whole.
-    fn with_payload(&self, noted: Noted, bytes: &Bytes) -> Noted {
-        if !noted.is_cut {
-            return noted;
-        }
-        let payload = match self.form {
-            Form::Document if noted.coding.is_some() => match self.decoded(&noted, bytes) {
-                Some(decoded) => decoded,
-                None => return noted,
-            },
-            Form::Document | Form::Messages | Form::Entry => bytes.clone(),
-            Form::Lines => bytes.slice(..line_content(bytes).len()),
-            Form::Events => {
-                let is_first = noted.frame == 0;
-                let event = SseEvent::parse(bytes, is_first).event;
-                event.map_or_else(Bytes::new, |event| Bytes::from(event.data))
-            }
-        };
-        Noted {
-            payload,
-            is_cut: false,
-            ..noted
-        }
-    }
-
-    /// A document without its content coding, unless it is too large so.
-    fn decoded(&self, noted: &Noted, bytes: &Bytes) -> Option<Bytes> {
-        let limits = DecodeLimits {
-            max_output_bytes: self.exchange.hub.limits.max_message_bytes as u64,
-            ..DecodeLimits::default()
-        };
-        let coding = noted.coding.as_deref()?;
-        let mut decoder = ContentDecoder::with_limits(coding, limits).ok()??;
-        let mut plain = Vec::new();
-        decoder.push(bytes, &mut plain).ok()?;
-        decoder.finish(&mut plain).ok()?;
-        Some(plain.into())
-    }
-
-    fn queue_up(&mut self, entry: Entry) {
-        self.queued_bytes += entry.bytes.len();
-        self.comments += usize::from(matches!(entry.fate, Fate::Comment));
-        self.queue.push_back(entry);
-    }
-
-    fn pop(&mut self) -> Option<Entry> {
-        let entry = self.queue.pop_front()?;
-        self.queued_bytes -= entry.bytes.len();
-        self.comments -= usize::from(matches!(entry.fate, Fate::Comment));
-        Some(entry)
-    }
-
-    /// Comments do not wait behind what is held. The head is at a boundary of events, unless it trickles.
-    fn let_comments_by(&mut self, on: &mut Passed) {
-        let trickles =
-            matches!(self.queue.front(), Some(entry) if matches!(entry.fate, Fate::Trickle { .. }));
-        if self.comments == 0 || trickles {
-            return;
-        }
-        self.comments = 0;
-        let bytes = &mut self.queued_bytes;
-        self.queue.retain(|entry| {
-            let is_comment = matches!(entry.fate, Fate::Comment);
-            if is_comment {
-                *bytes -= entry.bytes.len();
-                on.pieces.push(entry.bytes.clone());
-            }
-            !is_comment
-        });
-    }
-
-    /// Somebody wants messages of this lane in another order.
-    fn take_moves(&mut self) {
-        let is_held = |entry: &Entry| matches!(entry.fate, Fate::Wait { .. } | Fate::Batch(_));
-        if !self.queue.front().is_some_and(is_held) {
-            return;
-        }
-        for (id, is_earlier) in self.exchange.hub.interceptor.holds.take_moves(self.number()) {
-            self.move_by_one(id, is_earlier);
-        }
-    }
-
-    fn move_by_one(&mut self, id: HoldId, is_earlier: bool) {
-        let is_it =
-            |entry: &Entry| matches!(&entry.fate, Fate::Wait { ticket, .. } if ticket.facts().id == id);
-        let Some(from) = self.queue.iter().position(is_it) else {
-            return;
-        };
-        // Never into the middle of a frame that passes in parts.
-        let is_whole = |at: &usize| !matches!(self.queue[*at].fate, Fate::Comment | Fate::Part);
-        let to = if is_earlier {
-            (0..from).rev().find(is_whole)
-        } else {
-            (from + 1..self.queue.len()).find(is_whole)
-        };
-        if let Some(to) = to
-            && let Some(entry) = self.queue.remove(from)
-        {
-            self.queue.insert(to, entry);
-            self.step_down();
-            self.note_queue();
-        }
-    }
-
-    /// Whoever is not at the head any more waits again.
-    fn step_down(&mut self) {
-        for entry in self.queue.iter_mut().skip(1) {
-            if let Fate::Batch(batch) = &mut entry.fate {
-                batch.step_down();
-            }
-            if let Fate::Wait { ticket, is_up } = &mut entry.fate
-                && std::mem::replace(is_up, false)
-            {
-                ticket.step_down();
-            }
-        }
-    }
-
-    fn note_queue(&self) {
-        let Some(head) = self.queue.front() else { return };
-        let ticket = match &head.fate {
-            Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => Some(ticket),
-            Fate::Batch(batch) => batch.first_held(),
-            _ => None,
-        };
-        if let Some(ticket) = ticket {
-            ticket.note_queue(self.queue.len() - 1, self.queued_bytes - head.bytes.len());
-        }
-    }
-
     /// Comments pass at any time between two events, and keep the client of a held stream.
     fn keep_alive(&mut self, cx: &mut Context<'_>, on: &mut Passed) {
         let every = self.exchange.hub.interceptor.holds.comment_every();
@@ -585,51 +302,8 @@ impl Lane {
     }
 }
 
-impl Lane {
-    /// Whatever waits has nobody to go to any more, and says so.
-    fn give_up_queue(&mut self) {
-        self.queued_bytes = 0;
-        self.comments = 0;
-        for entry in std::mem::take(&mut self.queue) {
-            match entry.fate {
-                Fate::Batch(batch) => batch.entries.iter().for_each(|entry| self.orphan(entry)),
-                _ => self.orphan(&entry),
-            }
-        }
-    }
-
-    fn orphan(&self, entry: &Entry) {
-        let Some(noted) = &entry.noted else { return };
-        let (hold, rule) = match &entry.fate {
-            Fate::Wait { ticket, .. } | Fate::Delayed { ticket, .. } => {
-                ticket.orphan();
-                (Some(ticket.facts().id), ticket.facts().rule.as_str().into())
-            }
-            Fate::Do {
-                rule,
-                is_due: Some(_),
-            } => (None, Arc::clone(&rule.name)),
-            _ => return,
-        };
-        self.exchange.tell_now(Event::Verdict(Box::new(VerdictObserved {
-            ending: Some(Ending::Orphaned),
-            actor: Actor::Peer,
-            held_for: entry.came.elapsed(),
-            ..self.verdict(noted, hold, rule)
-        })));
-    }
-}
-
 impl Drop for Lane {
     fn drop(&mut self) {
         self.give_up_queue();
-    }
-}
-
-/// Whether a verdict is carried out by time, piece by piece.
-const fn is_slow(verdict: &Verdict) -> Option<u64> {
-    match verdict {
-        Verdict::Fault(Fault::Slow { bytes_per_second }) => Some(*bytes_per_second),
-        _ => None,
     }
 }

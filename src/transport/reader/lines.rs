@@ -114,20 +114,7 @@ impl BodyReader {
         };
         let found = if has_messages { scanner.finish() } else { scan(b"") };
         let problem = line_problem(&found, head).filter(|_| has_messages);
-        let draft = FrameDraft {
-            frame: 0,
-            parts: 0,
-            wire: head.clone(),
-            payload: head.clone(),
-            size: bytes,
-            payload_size: bytes,
-            is_cut: true,
-            is_fragment: false,
-            sse: None,
-            scan: found,
-            problem,
-        };
-        self.put_frame(draft, out);
+        self.put_frame(FrameDraft::of_head(head, bytes, found, problem), out);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::resource::meters::Meters;
 use crate::snapshot::{Notice, Severity};
 use crate::tasks::{TaskKind, Tasks};
 
-use super::relay::describe;
+use super::causes::describe;
 use leaves::Leaves;
 
 /// Notices that wait to be shown; the newest stay.

@@ -20,7 +20,7 @@ use rustls_platform_verifier::Verifier;
 use crate::ca::validity;
 use crate::clock::Timestamp;
 use crate::config::forward::{ForwardConfig, ForwardConfigError};
-use crate::transport::relay::chain;
+use crate::transport::causes::chain;
 
 /// What may be negotiated with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,107 @@
+//! The end of an engine: in which order, and what it left undone.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::tasks::{TaskKind, Tasks};
+
+use super::{Proxy, Running};
+
+/// How long the tasks that watch the traffic may take to finish once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What the end of an engine left undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// How many tasks of each kind were cut, because they did not finish within `drain_timeout`.
+    pub cut: Vec<(String, u64)>,
+    /// The file of the recording that was finished.
+    pub recording: Option<PathBuf>,
+    /// Records that this recording lacks.
+    pub lost: u64,
+    /// Why the end of the recording could not be written.
+    pub failure: Option<String>,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentences = Vec::new();
+        if !self.cut.is_empty() {
+            let kinds: Vec<String> = self
+                .cut
+                .iter()
+                .map(|(kind, count)| format!("{count} × {kind}"))
+                .collect();
+            sentences.push(format!(
+                "Cut because it did not finish in time: {}.",
+                kinds.join(", ")
+            ));
+        }
+        if let Some(path) = &self.recording {
+            sentences.push(format!("Recorded to {}.", path.display()));
+        }
+        if self.lost > 0 {
+            let cause = self.failure.as_deref();
+            sentences.push(format!(
+                "The recording lacks {} records: {}.",
+                self.lost,
+                cause.unwrap_or("the disk did not keep up, or was full for a while")
+            ));
+        }
+        f.write_str(&sentences.join(" "))
+    }
+}
+
+impl Running {
+    pub(super) fn end(self, tasks: &Tasks) -> ShutdownReport {
+        let report = if let Some(proxy) = &self.proxy {
+            end_proxy(&self.runtime, proxy, proxy.hub.limits.drain_timeout)
+        } else {
+            tasks.stop();
+            let cut = self.runtime.block_on(tasks.end_services(LAST_WORDS));
+            ShutdownReport {
+                cut: named(cut),
+                ..ShutdownReport::default()
+            }
+        };
+        if self.views.join().is_err() {
+            tracing::error!("the views ended by a panic");
+        }
+        drop(self.proxy);
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        report
+    }
+}
+
+/// Stops accepting, lets exchanges finish, closes the recording, in this order.
+pub(super) fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> ShutdownReport {
+    let tasks = &proxy.hub.tasks;
+    let held = proxy.hub.interceptor.let_go();
+    if held > 0 {
+        tracing::info!("{held} held messages went on unchanged, because the proxy ends");
+    }
+    runtime.block_on(async {
+        let mut cut = tasks.end_traffic(drain).await;
+        let finished = proxy.recorder.stop().await.ok();
+        proxy.recorder.shut_down().await;
+        proxy.hub.watchers.ledger.close();
+
+        cut.extend(tasks.end_services(LAST_WORDS).await);
+        ShutdownReport {
+            cut: named(cut),
+            lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            failure: finished.as_ref().and_then(|finished| finished.failure.clone()),
+            recording: finished.map(|finished| finished.path),
+        }
+    })
+}
+
+fn named(kinds: Vec<(TaskKind, u64)>) -> Vec<(String, u64)> {
+    kinds
+        .into_iter()
+        .map(|(kind, count)| (kind.name().to_owned(), count))
+        .collect()
+}
