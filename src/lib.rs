@@ -8,6 +8,9 @@ pub mod config;
 pub mod door;
 pub mod engine;
 pub mod frontend;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ids;
 pub mod intercept;
 pub mod interchange;

@@ -8,6 +8,8 @@ pub mod cut;
 pub mod envelope;
 pub mod event;
 pub mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod json;
 pub mod lines;
 pub mod rpc_id;

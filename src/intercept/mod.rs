@@ -2,6 +2,8 @@
 
 pub mod edit;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod hold;
 pub mod interceptor;
 pub mod patience;

@@ -42,11 +42,11 @@ fn entry(tape: &Tape, session: &TapeSession, exchange: &TapeExchange) -> Value {
     let sent = head.unwrap_or(done);
     let mut entry = json!({
         "startedDateTime": time(tape, exchange.us),
-        "time": millis(done - exchange.us),
+        "time": millis(done.saturating_sub(exchange.us)),
         "request": request(session, exchange),
         "response": response(exchange),
         "cache": {},
-        "timings": {"send": 0, "wait": millis(sent - exchange.us), "receive": millis(done - sent)},
+        "timings": {"send": 0, "wait": millis(sent.saturating_sub(exchange.us)), "receive": millis(done.saturating_sub(sent))},
         "_mcp": mcp(tape, session, exchange),
     });
     if let Some(members) = entry.as_object_mut() {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::words::{answer_word, arrow, millis, pretty, session_name, time, title};
+use super::words::{answer_word, arrow, lines, millis, pretty, session_name, time, title};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
@@ -62,7 +62,7 @@ pub(super) fn ending(session: &TapeSession, call: &TapeCall) -> (String, String)
         };
         return (word.to_owned(), String::new());
     };
-    let took = millis(answer.us - session.messages[call.request].us);
+    let took = millis(answer.us.saturating_sub(session.messages[call.request].us));
     (answer_word(answer).into_owned(), format!("{took:.1} ms"))
 }
 
@@ -100,7 +100,7 @@ fn details(
 
 /// A block of code whose fence is longer than any in the text.
 fn block(text: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let text = pretty(text);
+    let text = lines(&pretty(text));
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(out, "{fence}json\n{text}\n{fence}\n")

@@ -4,6 +4,8 @@
 //! recordings are. Nothing here reads or writes a socket.
 
 mod curl;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod har;
 mod har_form;
 mod har_reader;

@@ -131,14 +131,21 @@ pub(super) const fn arrow(direction: Direction) -> &'static str {
 
 /// Text on one line without what a renderer could take for its own: control characters become U+FFFD.
 pub(super) fn one_line(text: &str) -> String {
-    let plain = |c: char| {
-        if c.is_control() || is_bidi(c) {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
     text.chars().map(plain).collect()
+}
+
+/// The same on as many lines as it has.
+pub(super) fn lines(text: &str) -> String {
+    let plain = |c| if matches!(c, '\n' | '\t') { c } else { plain(c) };
+    text.chars().map(plain).collect()
+}
+
+fn plain(c: char) -> char {
+    if c.is_control() || is_bidi(c) {
+        '\u{fffd}'
+    } else {
+        c
+    }
 }
 
 /// Marks that change the order in which text is shown.

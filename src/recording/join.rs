@@ -82,30 +82,30 @@ impl Join {
 
 fn shift(line: &mut Line, us: i64) {
     match line {
-        Line::Session(line) => line.us += us,
-        Line::SessionEnd(line) => line.us += us,
-        Line::Request(line) => line.us += us,
-        Line::Response(line) => line.us += us,
-        Line::Rewrite(line) => line.us += us,
-        Line::Verdict(line) => line.us += us,
-        Line::Frame(line) => line.us += us,
+        Line::Session(line) => line.us = line.us.saturating_add(us),
+        Line::SessionEnd(line) => line.us = line.us.saturating_add(us),
+        Line::Request(line) => line.us = line.us.saturating_add(us),
+        Line::Response(line) => line.us = line.us.saturating_add(us),
+        Line::Rewrite(line) => line.us = line.us.saturating_add(us),
+        Line::Verdict(line) => line.us = line.us.saturating_add(us),
+        Line::Frame(line) => line.us = line.us.saturating_add(us),
         Line::ExchangeEnd(line) => shift_end(line, us),
         Line::Gap(line) => shift_gap(line, us),
-        Line::End(line) => line.us += us,
+        Line::End(line) => line.us = line.us.saturating_add(us),
         Line::Header(_) | Line::Unknown => {}
     }
 }
 
 fn shift_gap(line: &mut GapLine, us: i64) {
-    line.us += us;
-    line.from += us;
-    line.to += us;
+    line.us = line.us.saturating_add(us);
+    line.from = line.from.saturating_add(us);
+    line.to = line.to.saturating_add(us);
 }
 
 fn shift_end(line: &mut ExchangeEndLine, us: i64) {
-    line.us += us;
+    line.us = line.us.saturating_add(us);
     let timing = &mut line.timing;
-    timing.started += us;
+    timing.started = timing.started.saturating_add(us);
     let moments = [
         &mut timing.request_done,
         &mut timing.sent,
@@ -114,5 +114,8 @@ fn shift_end(line: &mut ExchangeEndLine, us: i64) {
         &mut timing.first_byte,
         &mut timing.done,
     ];
-    moments.into_iter().flatten().for_each(|moment| *moment += us);
+    moments
+        .into_iter()
+        .flatten()
+        .for_each(|moment| *moment = moment.saturating_add(us));
 }

@@ -8,6 +8,8 @@ mod disk;
 mod encode;
 pub(crate) mod file;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gap;
 pub mod head_line;
 mod input;

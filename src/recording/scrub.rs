@@ -174,7 +174,7 @@ impl<W: Write> Copy<W> {
                 return Ok(());
             }
             Line::Gap(ref gap) => {
-                self.lost += gap.lost;
+                self.lost = self.lost.saturating_add(gap.lost);
                 self.mask.lose();
             }
             _ => {}

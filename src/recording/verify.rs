@@ -229,7 +229,7 @@ impl Check {
                 self.found.add(Some(number), ProblemKind::UnknownType, text);
             }
             Line::Gap(gap) => {
-                self.lost += gap.lost;
+                self.lost = self.lost.saturating_add(gap.lost);
                 self.exchanges.gap();
                 let text = format!("{} records are missing, as {}", gap.lost, gap.reason);
                 self.found.add(Some(number), ProblemKind::Gap, text);

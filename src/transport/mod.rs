@@ -12,6 +12,8 @@ mod destination;
 pub(crate) mod early;
 mod exchange;
 pub(crate) mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod gate;
 pub(crate) mod headers;
 mod held;

@@ -261,7 +261,7 @@ impl ResponseHead {
 
     /// hyper writes a request's head with or before its body, and never before the last response was read whole, so a
     /// write that begins like a request line means that the next bytes are a head.
-    fn wrote(&self, bytes: &[u8]) {
+    pub(super) fn wrote(&self, bytes: &[u8]) {
         let name = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
         if name >= 3 && bytes.get(name) == Some(&b' ') {
             let mut capture = self.lock();
@@ -271,7 +271,7 @@ impl ResponseHead {
         }
     }
 
-    fn read(&self, bytes: &[u8], max_head_bytes: usize) {
+    pub(super) fn read(&self, bytes: &[u8], max_head_bytes: usize) {
         let mut capture = self.lock();
         if !capture.is_listening {
             return;

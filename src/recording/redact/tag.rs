@@ -57,7 +57,7 @@ impl Tagger {
     }
 
     /// A tagger whose tags are the same in every run.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn fixed() -> Self {
         Self::of(Some(hmac::Key::new(hmac::HMAC_SHA256, b"a key for tests")))
     }

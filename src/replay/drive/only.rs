@@ -54,7 +54,7 @@ impl<'a> Asked<'a> {
     }
 
     fn duration(&self) -> Option<FieldValue<'_>> {
-        let took = self.answer()?.us - self.message().us;
+        let took = self.answer()?.us.saturating_sub(self.message().us);
         Some(Duration::from_micros(u64::try_from(took).unwrap_or(0)).into())
     }
 }

@@ -49,7 +49,7 @@ fn split(block: &Block, mut event: Bytes, scale: impl Fn(u64) -> Duration) -> Ve
     let (mut start, mut before) = (0, 0);
     for (place, part) in block.parts.iter().enumerate() {
         let is_last = place + 1 == block.parts.len();
-        let wait = scale(u64::try_from(part.us - before).unwrap_or(0));
+        let wait = scale(u64::try_from(part.us.saturating_sub(before)).unwrap_or(0));
         before = part.us;
         let length = (part.end - start).min(event.len());
         start = part.end;

@@ -427,7 +427,8 @@ impl Steps {
 
     fn push(&mut self, us: i64, deed: Deed, frame: Option<&TapeFrame>) {
         let event = frame.filter(|frame| frame.carrier == Carrier::Sse);
-        let delay = us - event.map_or(0, |frame| frame.done_us - frame.us) - self.last_us;
+        let took = event.map_or(0, |frame| frame.done_us.saturating_sub(frame.us));
+        let delay = us.saturating_sub(took).saturating_sub(self.last_us);
         self.steps.push(Step {
             delay_us: u64::try_from(delay).unwrap_or(0),
             deed,
@@ -445,7 +446,7 @@ impl Block {
 
     fn of(frame: &TapeFrame) -> Self {
         let part = |part: &TapePart| TapePart {
-            us: part.us - frame.us,
+            us: part.us.saturating_sub(frame.us),
             end: part.end,
         };
         Self {

@@ -1,0 +1,128 @@
+//! Whether all that looks like markup in a page is ours.
+
+use crate::interchange::words::is_bidi;
+
+/// All tags of a page, as they are written, behind its head.
+const TAGS: [&str; 12] = [
+    "title",
+    "h1",
+    "p",
+    "p class=\"bad\"",
+    "h2",
+    "details",
+    "summary",
+    "span class=\"word\"",
+    "span class=\"word bad\"",
+    "pre",
+    "ul",
+    "li",
+];
+
+const ENTITIES: [&str; 5] = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"];
+
+/// Characters with which a peer could reach a terminal, or change how a text is read.
+fn is_harmless(text: &str) -> bool {
+    text.chars()
+        .all(|c| matches!(c, '\n' | '\t') || !c.is_control() && !is_bidi(c))
+}
+
+/// The tags of a page are those that we write, and are closed in order; all else is text.
+pub(super) fn html(page: &str) {
+    assert!(is_harmless(page), "{page:?}");
+    let body = page
+        .split_once("</style>\n")
+        .and_then(|(_, body)| body.strip_suffix("</body></html>\n"));
+    let Some(body) = body else {
+        panic!("a page without an end: {page}");
+    };
+    let body = body.replacen("</head><body>", "", 1);
+    let mut open = Vec::new();
+    let mut rest = &*body;
+    while let Some((text, markup)) = rest.split_once('<') {
+        is_text(text);
+        let Some((tag, after)) = markup.split_once('>') else {
+            panic!("a tag without an end: {markup}");
+        };
+        match tag.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop(), Some(closed), "{body}"),
+            None => {
+                assert!(TAGS.contains(&tag), "{tag}");
+                open.extend(tag.split(' ').next());
+            }
+        }
+        rest = after;
+    }
+    is_text(rest);
+    assert!(open.is_empty(), "{open:?}");
+}
+
+fn is_text(text: &str) {
+    assert!(!text.contains(['<', '>', '"', '\'']), "{text}");
+    let (mut entities, mut rest) = (0, text);
+    while let Some((_, after)) = rest.split_once('&') {
+        let is_known = |entity: &&str| after.starts_with(entity.trim_start_matches('&'));
+        assert!(ENTITIES.iter().any(|entity| is_known(&entity)), "{text}");
+        entities += 1;
+        rest = after;
+    }
+    assert!(entities <= text.len());
+}
+
+/// Every block of code ends where we end it, and outside of blocks there is no HTML.
+pub(super) fn markdown(page: &str) {
+    assert!(is_harmless(page), "{page:?}");
+    let mut fence: Option<&str> = None;
+    for line in page.split('\n') {
+        match fence {
+            Some(open) if line == open => fence = None,
+            Some(open) => {
+                let ticks = line.len() - line.trim_start_matches('`').len();
+                assert!(ticks < open.len(), "{line} ends a block that {open} begins");
+            }
+            None if line.ends_with("`json") => fence = line.strip_suffix("json"),
+            None => assert!(!line.contains('<') && !line.starts_with("```"), "{line}"),
+        }
+    }
+    assert_eq!(fence, None);
+}
+
+/// Every line of a diagram is one that we write, and its text has nothing of the grammar.
+pub(super) fn mermaid(page: &str) {
+    assert!(is_harmless(page), "{page:?}");
+    let mut is_inside = false;
+    for line in page.split('\n') {
+        match line {
+            "```mermaid" => is_inside = true,
+            "```" => is_inside = false,
+            "sequenceDiagram" | "    participant C as client" | "" => {}
+            line if is_inside => {
+                let text = diagram_text(line);
+                assert!(text.chars().all(is_plain), "{line}");
+            }
+            heading => assert!(
+                heading
+                    .strip_prefix("## ")
+                    .is_some_and(|text| text.chars().all(is_plain)),
+                "{heading}"
+            ),
+        }
+    }
+    assert!(!is_inside);
+}
+
+fn diagram_text(line: &str) -> &str {
+    let arrows = ["->>", "-)", "-->>", "--x"];
+    let ways = arrows
+        .iter()
+        .flat_map(|arrow| [format!("    C{arrow}S: "), format!("    S{arrow}C: ")]);
+    let known = ["    participant S as ", "    Note over C,S: "].map(str::to_owned);
+    let text = ways.chain(known).find_map(|start| line.strip_prefix(&start));
+    let Some(text) = text else {
+        panic!("a line that is not ours: {line}");
+    };
+    text
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || " /_-.,()=+*#;\u{fffd}\u{2026}".contains(c)
+}
