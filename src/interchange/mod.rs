@@ -6,6 +6,7 @@
 mod curl;
 mod har;
 mod har_form;
+mod har_packed;
 mod har_reader;
 mod html;
 mod jsonl;

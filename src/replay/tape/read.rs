@@ -195,6 +195,8 @@ impl<'a> Drafts<'a> {
             request: line.request_end,
             response: line.response_end,
             failure: line.failure,
+            request_bytes: line.request_bytes,
+            response_bytes: line.response_bytes,
         });
     }
 
