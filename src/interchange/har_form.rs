@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::har_misread::undone;
 use crate::codec::envelope::scan;
 use crate::session::observation::ExchangeKind;
 use crate::snapshot::EndKind;
@@ -89,6 +90,7 @@ pub(super) struct Text {
     #[serde(rename = "text")]
     pub(super) content: Option<String>,
     pub(super) encoding: Option<String>,
+    pub(super) size: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -158,13 +160,22 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D)
 }
 
 impl Text {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is 1 at least, and a cast saturates"
+    )]
     pub(super) fn into_bytes(self) -> Bytes {
         let text = self.content.unwrap_or_default();
         if self.encoding.as_deref() == Some("base64") {
             let decoded = base64::engine::general_purpose::STANDARD.decode(&text);
             return decoded.unwrap_or_else(|_| text.into_bytes()).into();
         }
-        text.into()
+        let size = self.size.filter(|size| *size >= 1.0);
+        match size.and_then(|size| undone(&text, size as usize)) {
+            Some(bytes) => bytes.into(),
+            None => text.into(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::har_form::{
     Archive, Entry, Named, SocketMessage, Text, coding, field, is_decoded, is_stream, origin,
 };
 use super::har_packed::unpacked;
+use super::har_times::{Asked, StreamTimes, after, at_seconds, moment};
 use crate::clock::Timestamp;
 use crate::codec::cut::Piece;
 use crate::codec::envelope::scan;
@@ -87,22 +88,10 @@ pub fn read_har(text: &[u8]) -> Result<HarImport, ImportHarError> {
     import.finish()
 }
 
-fn moment(text: &str) -> Option<Timestamp> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp::from_micros(u64::try_from(at.as_microsecond()).ok()?))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast of floating point numbers saturates, and times before zero are none"
-)]
-fn after(at: Timestamp, millis: f64) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_add((millis * 1000.0) as u64))
-}
-
 #[derive(Default)]
 struct Import {
+    entries: Vec<(Timestamp, Entry)>,
+    asked: Asked,
     observations: Vec<Observation>,
     remarks: Vec<String>,
     more_remarks: u64,
@@ -142,6 +131,7 @@ impl Import {
     }
 
     fn finish(mut self) -> Result<HarImport, ImportHarError> {
+        self.observe();
         if self.more_remarks > 0 {
             self.remarks
                 .push(format!("{} more entries are left out", self.more_remarks));
@@ -165,11 +155,24 @@ impl Import {
             "ws" | "wss" => entry.request.url.replace_range(.."ws".len(), "http"),
             _ => return Err(format!("{scheme:?} leads to no server")),
         }
-        self.entry(started, entry);
+        self.entries.push((started, entry));
         Ok(())
     }
 
-    fn entry(&mut self, started: Timestamp, mut entry: Entry) {
+    /// Makes observations of all entries, the earliest first: some programs list them by their ends.
+    fn observe(&mut self) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_by_key(|(started, _)| *started);
+        let drafts: Vec<Draft> = entries
+            .iter()
+            .map(|(started, entry)| self.draft(*started, entry))
+            .collect();
+        for (mut draft, (_, entry)) in drafts.into_iter().zip(entries) {
+            self.entry(&mut draft, entry);
+        }
+    }
+
+    fn draft(&mut self, started: Timestamp, entry: &Entry) -> Draft {
         let number = NonZeroU64::MIN.saturating_add(self.exchanges);
         self.exchanges += 1;
         let timings = &entry.timings;
@@ -187,10 +190,10 @@ impl Import {
             .sum();
         let kind = entry.kind();
         let answered = after(started, before_answer);
-        let mut draft = Draft {
+        let draft = Draft {
             exchange: number.into(),
             connection: number.into(),
-            session: self.session(started, &entry, kind),
+            session: self.session(started, entry, kind),
             kind,
             started,
             answered,
@@ -199,7 +202,22 @@ impl Import {
             bytes: [0; 2],
             codings: [coding(&entry.request.headers), coding(&entry.response.headers)],
         };
-        self.request(&draft, &entry);
+        let body = entry
+            .request
+            .body
+            .as_ref()
+            .and_then(|body| body.content.as_deref());
+        self.asked.note(
+            draft.session,
+            (draft.started, draft.done),
+            body.unwrap_or_default(),
+        );
+        draft
+    }
+
+    fn entry(&mut self, draft: &mut Draft, mut entry: Entry) {
+        let started = draft.started;
+        self.request(draft, &entry);
         let body = entry
             .request
             .body
@@ -208,7 +226,7 @@ impl Import {
             .unwrap_or_default();
         if !body.is_empty() {
             self.frame(
-                &mut draft,
+                draft,
                 started,
                 Direction::ClientToServer,
                 Carrier::Http,
@@ -217,11 +235,11 @@ impl Import {
             );
         }
         if entry.response.status >= 100.0 {
-            let stream = self.response(&draft, &entry);
-            self.answer(&mut draft, &mut entry, stream);
+            let stream = self.response(draft, &entry);
+            self.answer(draft, &mut entry, stream);
         }
-        self.sockets(&mut draft, &entry.sockets);
-        self.end(&draft, &entry);
+        self.sockets(draft, &entry.sockets);
+        self.end(draft, &entry);
     }
 
     /// The session of an entry: as our own archive says, by its session id, or all of a client with a server.
@@ -341,7 +359,10 @@ impl Import {
             let (Piece::Frame(block) | Piece::Tail(block)) = piece else {
                 continue;
             };
-            at = times.of_block(&block).unwrap_or(draft.done).max(at);
+            let (data, _) = payload(Carrier::Sse, &block, false);
+            let known = times.of_block(&block);
+            let inferred = || self.asked.earliest(draft.session, &data);
+            at = known.or_else(inferred).unwrap_or(at).max(at);
             self.frame(draft, at, Direction::ServerToClient, Carrier::Sse, block, stream);
         }
     }
@@ -464,40 +485,6 @@ fn version(stated: &str) -> &str {
         "h3" | "http/3" | "http/3.0" => "HTTP/3",
         _ => stated,
     }
-}
-
-/// When the blocks of a stream came: our own archives say it of every block, Chromium's of each event.
-struct StreamTimes {
-    blocks: std::vec::IntoIter<Option<Timestamp>>,
-    events: std::vec::IntoIter<Timestamp>,
-    count: usize,
-}
-
-impl StreamTimes {
-    fn of(entry: &Entry) -> Self {
-        let blocks: Vec<_> = entry.blocks.iter().map(|block| moment(&block.time)).collect();
-        let events: Vec<_> = entry.events.iter().map(|event| at_seconds(event.time)).collect();
-        Self {
-            blocks: blocks.into_iter(),
-            events: events.into_iter(),
-            count: 0,
-        }
-    }
-
-    fn of_block(&mut self, block: &[u8]) -> Option<Timestamp> {
-        let is_first = self.count == 0;
-        self.count += 1;
-        let is_event = SseEvent::parse(&Bytes::copy_from_slice(block), is_first)
-            .event
-            .is_some();
-        let event = is_event.then(|| self.events.next()).flatten();
-        self.blocks.next().flatten().or(event)
-    }
-}
-
-/// A time in seconds since 1970.
-fn at_seconds(seconds: f64) -> Timestamp {
-    after(Timestamp::from_micros(0), seconds * 1000.0)
 }
 
 fn head(line: String, headers: &[Named]) -> ObservedHead {

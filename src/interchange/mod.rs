@@ -6,8 +6,10 @@
 mod curl;
 mod har;
 mod har_form;
+mod har_misread;
 mod har_packed;
 mod har_reader;
+mod har_times;
 mod html;
 mod jsonl;
 mod markdown;
