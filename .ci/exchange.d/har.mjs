@@ -35,6 +35,30 @@ function sameEntry(shown, { request, response, time, startedDateTime, ...entry }
   assert.ok(shown.isFinished, place);
 }
 
+/** The same for Firefox, which has no place for events and messages. */
+function sameInFirefox(shown, { request, response, time, startedDateTime }) {
+  const place = `${request.method} ${request.url} at ${startedDateTime}`;
+  const expected = [request.url, request.method, response.status, response.content.size, response.bodySize, response.headers.length];
+  assert.deepEqual([shown.url, shown.method, shown.status, shown.size, shown.transferred, shown.fields], expected, place);
+  assert.ok(near(shown.milliseconds, time), `${place}: ${shown.milliseconds} ms, not ${time}`);
+  assert.equal(shown.started, Date.parse(startedDateTime), place);
+  assert.deepEqual([shown.requestBody ?? '', shown.body ?? ''], [request.postData?.text ?? '', response.content.text ?? ''], place);
+}
+
+export async function checkInFirefox(firefox, made) {
+  console.log(`\n== archives in the developer tools of ${firefox.version}`);
+  for (const recording of [...await recordings(), ...made]) {
+    await check(`${basename(recording)} in Firefox`, async () => {
+      const text = await readFile(await exported(recording, 'har'), 'utf8');
+      const { entries, isDrawn } = await firefox.importHar(text);
+      const expected = JSON.parse(text).log.entries;
+      assert.equal(entries.length, expected.length);
+      assert.ok(isDrawn, 'rows are drawn');
+      entries.forEach((shown, place) => sameInFirefox(shown, expected[place]));
+    });
+  }
+}
+
 export async function checkArchives(chromium, made) {
   console.log(`\n== archives in the developer tools of ${chromium.version}`);
   const isValid = validator();

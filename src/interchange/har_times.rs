@@ -62,7 +62,7 @@ impl StreamTimes {
 pub(super) struct Asked {
     /// When the exchange of a request ended.
     ids: HashMap<(ProxySessionId, RpcId), Timestamp>,
-    /// When a request with this progress token began.
+    /// Just after a request with this progress token began.
     tokens: HashMap<(ProxySessionId, RpcId), Timestamp>,
 }
 
@@ -73,14 +73,16 @@ impl Asked {
         (started, done): (Timestamp, Timestamp),
         body: &str,
     ) {
+        // Later than the request itself, which may be read after the stream.
+        let later = Timestamp::from_micros(started.as_micros().saturating_add(1));
         for envelope in scan(body.as_bytes()).messages {
             let Some(id) = envelope.id.filter(|_| envelope.kind == MessageKind::Request) else {
                 continue;
             };
             if let Some(token) = envelope.fields.id(Field::MetaProgressToken) {
-                self.tokens.entry((session, token.clone())).or_insert(started);
+                self.tokens.entry((session, token.clone())).or_insert(later);
             }
-            self.ids.entry((session, id)).or_insert(done);
+            self.ids.entry((session, id)).or_insert(done.max(later));
         }
     }
 

@@ -81,6 +81,17 @@ fn every_recording_survives_the_way_through_an_archive() {
         assert_eq!(back.damage, [""; 0], "{}", path.display());
         let report = compare_recordings(&tape, &back, &CompareOptions::default());
         assert!(report.is_same(), "{}: {report:?}", path.display());
+        let said = |tape: &Tape| -> Vec<_> {
+            let sessions = tape
+                .sessions
+                .iter()
+                .filter(|session| !session.messages.is_empty());
+            let messages = sessions.flat_map(|session| &session.messages);
+            messages
+                .map(|message| (message.direction, message.text.clone()))
+                .collect()
+        };
+        assert_eq!(said(&back), said(&tape), "{}", path.display());
         let calls = |tape: &Tape| {
             tape.sessions
                 .iter()
@@ -511,6 +522,88 @@ fn text_of_peers_stays_text_in_every_page() {
     );
     let curl = exported(&tape, ExportFormat::Curl);
     assert!(curl.contains(r"-H 'x-odd: x'\''<script>"), "{curl}");
+}
+
+#[test]
+fn a_page_tells_first_what_went_wrong_and_leads_there() {
+    let failing = asked(
+        &json!({"status": 200, "content": {"text": r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no <such> tool"}}"#}}),
+    );
+    let mut refused = asked(&json!({"status": 503, "content": {"text": "too busy"}}));
+    let mut silent = asked(&json!({"status": 0, "_error": "net::ERR_CONNECTION_REFUSED"}));
+    let mut fine =
+        asked(&json!({"status": 200, "content": {"text": r#"{"jsonrpc":"2.0","id":4,"result":{}}"#}}));
+    for (number, entry) in [(2, &mut refused), (3, &mut silent), (4, &mut fine)] {
+        entry["startedDateTime"] = format!("2026-11-23T04:00:0{number}.000Z").into();
+        let text = entry["request"]["postData"]["text"].as_str().unwrap();
+        entry["request"]["postData"]["text"] = text.replace("\"id\":1", &format!("\"id\":{number}")).into();
+    }
+    let page = exported(
+        &imported(&archive(&json!([failing, refused, silent, fine]))),
+        ExportFormat::Html,
+    );
+    let (before, timeline) = page.split_once("<h2>Timeline</h2>").unwrap();
+    let wrong = [
+        ("i0", "error -32602", "no &lt;such&gt; tool"),
+        ("i1", "HTTP 503", "too busy"),
+        ("i2", "server not reached", "net::ERR_CONNECTION_REFUSED"),
+    ];
+    for (row, word, reason) in wrong {
+        let line = format!("<a href=\"#{row}\">tools/call a</a> <b>{word}</b>: {reason}</li>");
+        assert!(before.contains(&line), "{line}\n{before}");
+        assert!(timeline.contains(&format!(" id=\"{row}\">")), "{timeline}");
+    }
+    assert!(
+        before.contains("<li class=\"hurt\"><b>3</b>Errors</li>"),
+        "{before}"
+    );
+    assert!(!before.contains("#i3\""), "the fourth is fine");
+    assert!(timeline.contains("<time>04:00:04.000</time>"), "{timeline}");
+}
+
+#[test]
+fn a_page_has_the_beginning_of_what_is_very_long() {
+    let long = "y".repeat(1 << 20);
+    let page = exported(&small("a", &long), ExportFormat::Html);
+    assert!(page.len() < 100_000, "{}", page.len());
+    assert!(page.contains("… (cut)"));
+}
+
+#[test]
+fn every_filter_of_a_page_has_rows_to_show() {
+    for path in recordings() {
+        let page = exported(&load(&path), ExportFormat::Html);
+        let buttons = page.split("<label for=\"").skip(1);
+        for id in buttons.filter_map(|rest| rest.split('"').next()) {
+            assert!(
+                page.contains(&format!(" id=\"{id}\"")),
+                "{id} of {}",
+                path.display()
+            );
+            let class = page
+                .split(&format!("#{id}:checked~main>.i:not(."))
+                .nth(1)
+                .and_then(|rest| rest.split(')').next());
+            if let Some(class) = class {
+                let has_it = |row: &str| {
+                    let classes = row.split('"').next().unwrap_or_default();
+                    classes.split(' ').any(|name| name == class)
+                };
+                let is_empty = !page.split("<details class=\"").skip(1).any(has_it);
+                assert!(!is_empty || id.starts_with('s'), "{id} of {}", path.display());
+            } else {
+                assert!(id.ends_with("-all"), "{id} does nothing");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_script_tells_of_session_ids_if_there_are_any() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/legacy-http.jsonl");
+    let words = "# Each `initialize` begins a new session";
+    assert!(exported(&load(&path), ExportFormat::Curl).contains(words));
+    assert!(!exported(&small("a", "b"), ExportFormat::Curl).contains(words));
 }
 
 #[test]

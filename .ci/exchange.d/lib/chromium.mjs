@@ -26,6 +26,10 @@ export async function openTools(browser) {
     inspected,
     tools,
     complaints,
+    visit: async (url, what, ...args) => {
+      await inspected.goto(url);
+      return inspected.evaluate(what, ...args);
+    },
     importHar: text => tools.evaluate(importHar, text),
     saveHar: () => tools.evaluate(saveHar),
     close: () => Promise.all([tools.close(), inspected.close()]),

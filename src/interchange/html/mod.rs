@@ -58,8 +58,8 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "<p class=\"dim\">Recorded {} with shadowcat-tui.{secrets}</p></header>",
-        time(tape, 0)
+        "<p class=\"dim\">MCP traffic, recorded {} UTC with shadowcat-tui.{secrets}</p></header>",
+        day_and_time(tape)
     )?;
     for damage in &tape.damage {
         writeln!(out, "<p class=\"hurt\">{}</p>", escaped(damage))?;
@@ -137,6 +137,12 @@ impl<'a> Page<'a> {
             .enumerate()
             .filter(|(_, item)| item.ending.is_bad)
     }
+}
+
+/// When the recording was begun, to the second.
+fn day_and_time(tape: &Tape) -> String {
+    let begun = time(tape, 0);
+    begun.get(..19).unwrap_or(&begun).replace('T', " ")
 }
 
 /// At most `most` characters of it.

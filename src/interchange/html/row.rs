@@ -71,21 +71,25 @@ impl Page<'_> {
         writeln!(out, "</div></details>")
     }
 
-    /// The time of day; the date is in what a row opens to.
+    /// The time of day, to the millisecond; the date is in what a row opens to.
     pub(super) fn clock(&self, us: i64) -> String {
         let moment = time(self.tape, us);
         let clock = moment.split_once('T').map_or("", |(_, clock)| clock);
-        clock.get(..12).unwrap_or(clock).trim_end_matches('Z').to_owned()
+        let (seconds, fraction) = clock.trim_end_matches('Z').split_once('.').unwrap_or((clock, ""));
+        let fraction = format!("{fraction:0<3}");
+        let seconds = seconds.trim_end_matches('Z');
+        format!("{seconds}.{}", fraction.get(..3).unwrap_or_default())
     }
 
     /// When, and over what.
     fn facts(&self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         let exchange = item.exchange();
-        let since = duration(item.us - self.items.first().map_or(0, |first| first.us));
+        let since = item.us - self.items.first().map_or(0, |first| first.us);
         write!(
             out,
-            "<p class=\"dim\">{}, {since} after the first row, exchange {}",
+            "<p class=\"dim\">{} (+{}), exchange {}",
             time(self.tape, item.us),
+            duration(since),
             exchange.id
         )?;
         let line = shortened(&exchange.request_head.line, MAX_TITLE);
