@@ -31,6 +31,12 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
             "# Secrets are tags such as ‹secret:…›: put the real ones in their place first."
         )?;
     }
+    if has_session_id(tape) {
+        writeln!(
+            out,
+            "# Each `initialize` begins a new session: the Mcp-Session-Id of its answer (curl -i shows it) goes into the requests after it."
+        )?;
+    }
     let mut requests = 0;
     for session in &tape.sessions {
         for (place, exchange) in session.exchanges.iter().enumerate() {
@@ -47,6 +53,11 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn has_session_id(tape: &Tape) -> bool {
+    let mut exchanges = tape.sessions.iter().flat_map(|session| &session.exchanges);
+    exchanges.any(|exchange| exchange.request_field("mcp-session-id").is_some())
 }
 
 fn command(

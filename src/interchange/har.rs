@@ -1,11 +1,12 @@
 //! HTTP Archive 1.2.
 //!
-//! Source: <http://www.softwareishard.com/blog/har-12-spec/>; `_webSocketMessages` as Chromium writes it.
+//! Source: <http://www.softwareishard.com/blog/har-12-spec/>; `_resourceType`, `_transferSize`, `_webSocketMessages` and
+//! `_eventSourceMessages` as Chromium writes and reads them.
 
 use std::io::{self, Write};
 
 use base64::Engine as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::words::{millis, session_name, time, url};
 use crate::recording::format::RequestKind;
@@ -14,9 +15,11 @@ use crate::snapshot::{Carrier, Direction, Head};
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     let creator = json!({"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")});
+    let pages: Vec<Value> = tape.sessions.iter().map(|session| page(tape, session)).collect();
+    let pages = Value::Array(pages);
     write!(
         out,
-        "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"pages\":[],\"entries\":["
+        "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"pages\":{pages},\"entries\":["
     )?;
     let mut entries: Vec<(&TapeSession, &TapeExchange)> = tape
         .sessions
@@ -34,6 +37,17 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"\n]}}\n")
 }
 
+/// A session, for programs that group entries.
+fn page(tape: &Tape, session: &TapeSession) -> Value {
+    let began = session.exchanges.first().map_or(0, |exchange| exchange.us);
+    json!({
+        "startedDateTime": time(tape, began),
+        "id": session_name(session),
+        "title": format!("{} {} ({})", session_name(session), session.server, session.carrier.name()),
+        "pageTimings": {"onContentLoad": -1, "onLoad": -1},
+    })
+}
+
 fn entry(tape: &Tape, session: &TapeSession, exchange: &TapeExchange) -> Value {
     let ended = exchange.end.as_ref().map(|end| end.us);
     let last = exchange.frames.iter().map(|frame| frame.done_us).max();
@@ -41,26 +55,60 @@ fn entry(tape: &Tape, session: &TapeSession, exchange: &TapeExchange) -> Value {
     let done = ended.or(last).or(head).unwrap_or(exchange.us);
     let sent = head.unwrap_or(done);
     let mut entry = json!({
+        "pageref": session_name(session),
         "startedDateTime": time(tape, exchange.us),
         "time": millis(done.saturating_sub(exchange.us)),
         "request": request(session, exchange),
         "response": response(exchange),
         "cache": {},
         "timings": {"send": 0, "wait": millis(sent.saturating_sub(exchange.us)), "receive": millis(done.saturating_sub(sent))},
-        "_mcp": mcp(tape, session, exchange),
+        "_resourceType": resource_type(exchange),
+        "_mcp": mcp(session, exchange),
     });
-    if let Some(members) = entry.as_object_mut() {
-        let events = events(tape, exchange);
-        if !events.is_empty() {
-            members.insert("_sse".to_owned(), Value::Array(events));
-        }
-        let sockets = socket_messages(tape, exchange);
-        if !sockets.is_empty() {
-            members.insert("_resourceType".to_owned(), "websocket".into());
-            members.insert("_webSocketMessages".to_owned(), Value::Array(sockets));
-        }
+    if exchange.end.is_none() {
+        entry["comment"] = "had not ended when the recording did".into();
+    }
+    let events = exchange.frames_of(Direction::ServerToClient);
+    let events: Vec<&TapeFrame> = events.filter(|frame| frame.carrier == Carrier::Sse).collect();
+    if !events.is_empty() {
+        entry["_eventSourceMessages"] = events
+            .iter()
+            .filter_map(|frame| dispatched(tape, frame))
+            .collect();
+        entry["_sse"] = events.iter().map(|frame| block(tape, frame)).collect();
+    }
+    let messages = socket_messages(tape, exchange);
+    if !messages.is_empty() {
+        entry["_webSocketMessages"] = messages.into();
     }
     entry
+}
+
+/// What developer tools of browsers sort an exchange under.
+fn resource_type(exchange: &TapeExchange) -> &'static str {
+    if is_messages(exchange) {
+        "websocket"
+    } else if exchange.method == "GET" && exchange.is_stream() {
+        "eventsource"
+    } else {
+        "fetch"
+    }
+}
+
+/// Whether its frames are messages or lines in both directions, rather than bodies.
+fn is_messages(exchange: &TapeExchange) -> bool {
+    is_run(exchange) || is_socket(exchange)
+}
+
+fn is_run(exchange: &TapeExchange) -> bool {
+    matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun)
+}
+
+fn is_socket(exchange: &TapeExchange) -> bool {
+    exchange
+        .frames
+        .iter()
+        .any(|frame| frame.carrier == Carrier::WebSocket)
 }
 
 fn fields(head: &Head) -> Vec<Value> {
@@ -75,7 +123,10 @@ fn version(head: &Head) -> &str {
 }
 
 fn request(session: &TapeSession, exchange: &TapeExchange) -> Value {
-    let url = url(session, exchange);
+    let mut url = url(session, exchange);
+    if is_socket(exchange) && url.starts_with("http") {
+        url.replace_range(.."http".len(), "ws");
+    }
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query: Vec<Value> = query
         .split('&')
@@ -83,8 +134,9 @@ fn request(session: &TapeSession, exchange: &TapeExchange) -> Value {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| json!({"name": name, "value": value}))
         .collect();
-    let is_run = matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun);
+    let is_run = is_run(exchange);
     let body = body(exchange, Direction::ClientToServer);
+    let on_the_wire = exchange.end.as_ref().map(|end| end.request_bytes);
     let mut request = json!({
         "method": if is_run { "RUN" } else { exchange.method.as_str() },
         "url": url,
@@ -93,7 +145,7 @@ fn request(session: &TapeSession, exchange: &TapeExchange) -> Value {
         "headers": fields(&exchange.request_head),
         "queryString": query,
         "headersSize": -1,
-        "bodySize": body.len(),
+        "bodySize": on_the_wire.unwrap_or(body.len() as u64),
     });
     if !body.is_empty() {
         let media_type = exchange
@@ -107,20 +159,31 @@ fn request(session: &TapeSession, exchange: &TapeExchange) -> Value {
 }
 
 fn response(exchange: &TapeExchange) -> Value {
-    let body = body(exchange, Direction::ServerToClient);
+    let failure = exchange.end.as_ref().and_then(|end| end.failure.as_deref());
     let Some(response) = &exchange.response else {
-        let failure = exchange.end.as_ref().and_then(|end| end.failure.as_deref());
-        return json!({
+        let failure = failure.unwrap_or(if is_run(exchange) { "" } else { "no answer" });
+        let mut none = json!({
             "status": 0, "statusText": "", "httpVersion": "", "cookies": [], "headers": [],
             "content": {"size": 0, "mimeType": "x-unknown"}, "redirectURL": "", "headersSize": -1, "bodySize": -1,
-            "_error": failure.unwrap_or("no answer"),
         });
+        if !failure.is_empty() {
+            none["_error"] = failure.into();
+        }
+        return none;
     };
+    let body = body(exchange, Direction::ServerToClient);
+    let size = body.len() as u64;
+    // In a stream that is open still, or over a WebSocket, what came is what is here.
+    let ended = exchange.end.as_ref().filter(|_| !is_socket(exchange));
+    let on_the_wire = ended.map_or(size, |end| end.response_bytes);
     let media_type = response.media_type.as_deref().unwrap_or("x-unknown");
-    let mut content = json!({"size": body.len(), "mimeType": media_type});
+    let mut content = json!({"size": size, "mimeType": media_type});
+    if response.field("content-encoding").is_some() {
+        content["compression"] = size.saturating_sub(on_the_wire).into();
+    }
     put_text(&mut content, &body);
     let reason: Vec<&str> = response.head.line.splitn(3, ' ').collect();
-    json!({
+    let mut answer = json!({
         "status": response.status,
         "statusText": reason.get(2).unwrap_or(&""),
         "httpVersion": version(&response.head),
@@ -129,8 +192,14 @@ fn response(exchange: &TapeExchange) -> Value {
         "content": content,
         "redirectURL": response.field("location").unwrap_or_default(),
         "headersSize": -1,
-        "bodySize": body.len(),
-    })
+        "bodySize": on_the_wire,
+        // Chromium would add the two sizes above, of which one is not known.
+        "_transferSize": on_the_wire,
+    });
+    if let Some(failure) = failure {
+        answer["_error"] = failure.into();
+    }
+    answer
 }
 
 /// Text as it is; anything else as base64, which `encoding` says.
@@ -150,51 +219,50 @@ fn body(exchange: &TapeExchange, direction: Direction) -> Vec<u8> {
     frames.flat_map(|frame| frame.bytes.iter().copied()).collect()
 }
 
-fn events(tape: &Tape, exchange: &TapeExchange) -> Vec<Value> {
-    let events = exchange.frames_of(Direction::ServerToClient);
-    let events = events.filter(|frame| frame.carrier == Carrier::Sse);
-    events.map(|frame| event(tape, frame)).collect()
-}
-
-fn event(tape: &Tape, frame: &TapeFrame) -> Value {
-    let mut event = Map::new();
-    event.insert("time".to_owned(), time(tape, frame.done_us).into());
-    event.insert("bytes".to_owned(), frame.bytes.len().into());
-    if let Some(sse) = &frame.sse {
-        let texts = [("event", &sse.event), ("id", &sse.id)];
-        for (name, text) in texts {
-            if let Some(text) = text {
-                event.insert(name.to_owned(), text.as_str().into());
-            }
-        }
-        if let Some(retry) = sse.retry {
-            event.insert("retry".to_owned(), retry.into());
-        }
+/// A block of a stream; its text is in the body.
+fn block(tape: &Tape, frame: &TapeFrame) -> Value {
+    let mut block = json!({"time": time(tape, frame.done_us), "bytes": frame.bytes.len()});
+    if let Some(retry) = frame.sse.as_ref().and_then(|sse| sse.retry) {
+        block["retry"] = retry.into();
     }
-    event.insert("data".to_owned(), String::from_utf8_lossy(&frame.payload).into());
-    Value::Object(event)
+    block
 }
 
+/// The event that a block makes a browser dispatch, if any.
+fn dispatched(tape: &Tape, frame: &TapeFrame) -> Option<Value> {
+    let sse = frame.sse.as_ref().filter(|_| !frame.is_fragment)?;
+    let name = sse.event.as_deref()?;
+    Some(json!({
+        "time": seconds(tape, frame.done_us),
+        "eventName": name,
+        "eventId": sse.id.as_deref().unwrap_or_default(),
+        "data": String::from_utf8_lossy(&frame.payload),
+    }))
+}
+
+/// What a WebSocket carried, and the lines of a command, which are drawn the same way.
 fn socket_messages(tape: &Tape, exchange: &TapeExchange) -> Vec<Value> {
-    let messages = exchange
-        .frames
-        .iter()
-        .filter(|frame| frame.carrier == Carrier::WebSocket);
-    let message = |frame: &TapeFrame| {
-        let is_text = std::str::from_utf8(&frame.payload).is_ok();
-        let data = if is_text {
-            String::from_utf8_lossy(&frame.payload).into_owned()
-        } else {
-            base64::engine::general_purpose::STANDARD.encode(&frame.payload)
-        };
-        json!({
-            "type": if frame.direction == Direction::ClientToServer { "send" } else { "receive" },
-            "time": seconds(tape, frame.done_us),
-            "opcode": if is_text { 1 } else { 2 },
-            "data": data,
-        })
+    let frames = exchange.frames.iter();
+    let messages = frames.filter(|frame| matches!(frame.carrier, Carrier::WebSocket | Carrier::Stdio));
+    messages.map(|frame| socket_message(tape, frame)).collect()
+}
+
+fn socket_message(tape: &Tape, frame: &TapeFrame) -> Value {
+    // A line with its end, so that it comes back as it was.
+    let bytes = match frame.carrier {
+        Carrier::Stdio => &frame.bytes,
+        _ => &frame.payload,
     };
-    messages.map(message).collect()
+    let (opcode, data) = match std::str::from_utf8(bytes) {
+        Ok(text) => (1, text.to_owned()),
+        Err(_) => (2, base64::engine::general_purpose::STANDARD.encode(bytes)),
+    };
+    json!({
+        "type": if frame.direction == Direction::ClientToServer { "send" } else { "receive" },
+        "time": seconds(tape, frame.done_us),
+        "opcode": opcode,
+        "data": data,
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the format has floating point seconds")]
@@ -202,8 +270,8 @@ fn seconds(tape: &Tape, us: i64) -> f64 {
     tape.created.as_micros().saturating_add_signed(us) as f64 / 1_000_000.0
 }
 
-/// What a HAR has no place for: the session, how it ended, and the lines of a command.
-fn mcp(tape: &Tape, session: &TapeSession, exchange: &TapeExchange) -> Value {
+/// What a HAR has no place for: the session, and how it ended.
+fn mcp(session: &TapeSession, exchange: &TapeExchange) -> Value {
     let kind = match exchange.kind {
         RequestKind::Message => "message",
         RequestKind::Http => "http",
@@ -222,15 +290,8 @@ fn mcp(tape: &Tape, session: &TapeSession, exchange: &TapeExchange) -> Value {
         mcp["request_end"] = json!(end.request);
         mcp["response_end"] = json!(end.response);
     }
-    if matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun) {
+    if is_run(exchange) {
         mcp["command"] = exchange.target.as_str().into();
-        mcp["lines"] = exchange.frames.iter().map(|frame| line(tape, frame)).collect();
     }
     mcp
-}
-
-fn line(tape: &Tape, frame: &TapeFrame) -> Value {
-    let mut line = json!({"time": time(tape, frame.done_us), "direction": frame.direction});
-    put_text(&mut line, &frame.bytes);
-    line
 }

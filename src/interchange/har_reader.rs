@@ -1,13 +1,17 @@
 //! An HTTP Archive as the observations of a recording: those of browsers, of mitmproxy, and our own.
 
 use std::collections::HashMap;
+use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use base64::Engine as _;
 use bytes::Bytes;
 
-use super::har_form::{Archive, Entry, Line, Named, SocketMessage, Text};
+use super::har_form::{
+    Archive, Entry, Named, SocketMessage, Text, coding, field, is_decoded, is_stream, origin,
+};
+use super::har_packed::unpacked;
+use super::har_times::{Asked, StreamTimes, after, at_seconds, moment};
 use crate::clock::Timestamp;
 use crate::codec::cut::Piece;
 use crate::codec::envelope::scan;
@@ -24,6 +28,9 @@ use crate::snapshot::{Carrier, Direction, EndKind, Head, SessionBasis, Timing};
 /// Longest archive that is read, in bytes.
 pub const MAX_HAR_BYTES: usize = 256 << 20;
 
+/// Remarks that are kept; of the rest the count.
+const MAX_REMARKS: usize = 100;
+
 /// Longest event of a stream.
 const MAX_EVENT_BYTES: usize = 64 << 20;
 
@@ -37,6 +44,9 @@ pub enum ImportHarError {
     /// There is nothing in it.
     #[error("the archive has no entries")]
     Empty,
+    /// It is compressed and damaged.
+    #[error("the archive cannot be decompressed; get it anew, or decompress it by other means")]
+    Packed(#[source] io::Error),
     /// It is too long.
     #[error("the archive is longer than {MAX_HAR_BYTES} bytes; export a part of it")]
     TooLarge,
@@ -53,53 +63,38 @@ pub struct HarImport {
     pub remarks: Vec<String>,
 }
 
-/// Reads an archive. Times that it does not have are those of the exchange.
+/// Reads an archive, which may be compressed: with zlib as mitmproxy's `.zhar`, with gzip, or with zstd. Times that it does
+/// not have are those of the exchange; entries that cannot be used are told by [`HarImport::remarks`].
 ///
 /// # Errors
 /// [`ImportHarError`].
 pub fn read_har(text: &[u8]) -> Result<HarImport, ImportHarError> {
+    let text = unpacked(text, MAX_HAR_BYTES).map_err(ImportHarError::Packed)?;
     if text.len() > MAX_HAR_BYTES {
         return Err(ImportHarError::TooLarge);
     }
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let archive: Archive = serde_json::from_slice(text).map_err(ImportHarError::NoHar)?;
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
+    let archive: Archive<'_> = serde_json::from_slice(text).map_err(ImportHarError::NoHar)?;
     let mut import = Import::default();
     for (number, entry) in archive.log.entries.into_iter().enumerate() {
-        match moment(&entry.started) {
-            Some(started) => import.entry(started, entry),
-            None => import.remarks.push(format!(
-                "entry {} is left out: it has no startedDateTime",
-                number + 1
-            )),
+        let taken = match serde_json::from_str(entry.get()) {
+            Ok(entry) => import.take(entry),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = taken {
+            import.left_out(number + 1, &reason);
         }
     }
-    import.observations.sort_by_key(|observation| observation.at);
-    let first = import.observations.first().ok_or(ImportHarError::Empty)?;
-    Ok(HarImport {
-        created: first.at,
-        observations: import.observations,
-        remarks: import.remarks,
-    })
-}
-
-fn moment(text: &str) -> Option<Timestamp> {
-    let at: jiff::Timestamp = text.parse().ok()?;
-    Some(Timestamp::from_micros(u64::try_from(at.as_microsecond()).ok()?))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast of floating point numbers saturates, and times before zero are none"
-)]
-fn after(at: Timestamp, millis: f64) -> Timestamp {
-    Timestamp::from_micros(at.as_micros().saturating_add((millis * 1000.0) as u64))
+    import.finish()
 }
 
 #[derive(Default)]
 struct Import {
+    entries: Vec<(Timestamp, Entry)>,
+    asked: Asked,
     observations: Vec<Observation>,
     remarks: Vec<String>,
+    more_remarks: u64,
     sessions: HashMap<String, ProxySessionId>,
     exchanges: u64,
     streams: u64,
@@ -116,6 +111,8 @@ struct Draft {
     answered: Timestamp,
     done: Timestamp,
     frames: [u32; 2],
+    /// Bytes of them, by direction.
+    bytes: [u64; 2],
     /// What request and answer were coded with on the wire.
     codings: [Option<Arc<str>>; 2],
 }
@@ -125,7 +122,57 @@ impl Import {
         self.observations.push(Observation { at, event });
     }
 
-    fn entry(&mut self, started: Timestamp, mut entry: Entry) {
+    fn left_out(&mut self, number: usize, reason: &str) {
+        if self.remarks.len() < MAX_REMARKS {
+            self.remarks.push(format!("entry {number} is left out: {reason}"));
+        } else {
+            self.more_remarks += 1;
+        }
+    }
+
+    fn finish(mut self) -> Result<HarImport, ImportHarError> {
+        self.observe();
+        if self.more_remarks > 0 {
+            self.remarks
+                .push(format!("{} more entries are left out", self.more_remarks));
+        }
+        self.observations.sort_by_key(|observation| observation.at);
+        let first = self.observations.first().ok_or(ImportHarError::Empty)?;
+        Ok(HarImport {
+            created: first.at,
+            observations: self.observations,
+            remarks: self.remarks,
+        })
+    }
+
+    /// Takes an entry in, or says why not.
+    fn take(&mut self, mut entry: Entry) -> Result<(), String> {
+        let started = moment(&entry.started).ok_or("it has no startedDateTime")?;
+        let scheme = entry.request.url.split_once(':').map_or("", |(scheme, _)| scheme);
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" | "stdio" => {}
+            // Chromium names a WebSocket so; on its way it is HTTP.
+            "ws" | "wss" => entry.request.url.replace_range(.."ws".len(), "http"),
+            _ => return Err(format!("{scheme:?} leads to no server")),
+        }
+        self.entries.push((started, entry));
+        Ok(())
+    }
+
+    /// Makes observations of all entries, the earliest first: some programs list them by their ends.
+    fn observe(&mut self) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_by_key(|(started, _)| *started);
+        let drafts: Vec<Draft> = entries
+            .iter()
+            .map(|(started, entry)| self.draft(*started, entry))
+            .collect();
+        for (mut draft, (_, entry)) in drafts.into_iter().zip(entries) {
+            self.entry(&mut draft, entry);
+        }
+    }
+
+    fn draft(&mut self, started: Timestamp, entry: &Entry) -> Draft {
         let number = NonZeroU64::MIN.saturating_add(self.exchanges);
         self.exchanges += 1;
         let timings = &entry.timings;
@@ -143,18 +190,34 @@ impl Import {
             .sum();
         let kind = entry.kind();
         let answered = after(started, before_answer);
-        let mut draft = Draft {
+        let draft = Draft {
             exchange: number.into(),
             connection: number.into(),
-            session: self.session(started, &entry, kind),
+            session: self.session(started, entry, kind),
             kind,
             started,
             answered,
             done: after(started, entry.time).max(answered),
             frames: [0; 2],
+            bytes: [0; 2],
             codings: [coding(&entry.request.headers), coding(&entry.response.headers)],
         };
-        self.request(&draft, &entry);
+        let body = entry
+            .request
+            .body
+            .as_ref()
+            .and_then(|body| body.content.as_deref());
+        self.asked.note(
+            draft.session,
+            (draft.started, draft.done),
+            body.unwrap_or_default(),
+        );
+        draft
+    }
+
+    fn entry(&mut self, draft: &mut Draft, mut entry: Entry) {
+        let started = draft.started;
+        self.request(draft, &entry);
         let body = entry
             .request
             .body
@@ -163,7 +226,7 @@ impl Import {
             .unwrap_or_default();
         if !body.is_empty() {
             self.frame(
-                &mut draft,
+                draft,
                 started,
                 Direction::ClientToServer,
                 Carrier::Http,
@@ -172,12 +235,11 @@ impl Import {
             );
         }
         if entry.response.status >= 100.0 {
-            let stream = self.response(&draft, &entry);
-            self.answer(&mut draft, &mut entry, stream);
+            let stream = self.response(draft, &entry);
+            self.answer(draft, &mut entry, stream);
         }
-        self.sockets(&mut draft, &entry.sockets);
-        self.lines(&mut draft, std::mem::take(&mut entry.own.lines));
-        self.end(&draft, &entry);
+        self.sockets(draft, &entry.sockets);
+        self.end(draft, &entry);
     }
 
     /// The session of an entry: as our own archive says, by its session id, or all of a client with a server.
@@ -216,11 +278,7 @@ impl Import {
         let request = &entry.request;
         let target = entry.own.command.as_deref().unwrap_or(&request.url);
         let is_run = matches!(draft.kind, ExchangeKind::Run | ExchangeKind::BridgedRun);
-        let version = if request.version.is_empty() {
-            "HTTP/1.1"
-        } else {
-            &request.version
-        };
+        let version = version(&request.version);
         let line = if is_run {
             target.to_owned()
         } else {
@@ -261,11 +319,7 @@ impl Import {
             reason = "it is 100 at least, and a cast saturates"
         )]
         let status = response.status as u16;
-        let version = if response.version.is_empty() {
-            "HTTP/1.1"
-        } else {
-            &response.version
-        };
+        let version = version(&response.version);
         let line = format!("{version} {status} {}", response.reason);
         let observed = ResponseObserved {
             exchange: draft.exchange,
@@ -283,6 +337,11 @@ impl Import {
 
     fn answer(&mut self, draft: &mut Draft, entry: &mut Entry, stream: Option<StreamId>) {
         let body = std::mem::take(&mut entry.response.content).into_bytes();
+        let body = if body.is_empty() && stream.is_some() {
+            entry.events_as_stream()
+        } else {
+            body
+        };
         if body.is_empty() {
             return;
         }
@@ -294,46 +353,36 @@ impl Import {
         let mut pieces = Vec::new();
         cutter.push(&body, &mut pieces);
         cutter.finish(&mut pieces);
-        let mut times = entry.events.iter().map(|event| moment(&event.time));
+        let mut times = StreamTimes::of(entry);
+        let mut at = draft.answered;
         for piece in pieces {
             let (Piece::Frame(block) | Piece::Tail(block)) = piece else {
                 continue;
             };
-            let at = times.next().flatten().unwrap_or(draft.done).max(draft.answered);
+            let (data, _) = payload(Carrier::Sse, &block, false);
+            let known = times.of_block(&block);
+            let inferred = || self.asked.earliest(draft.session, &data);
+            at = known.or_else(inferred).unwrap_or(at).max(at);
             self.frame(draft, at, Direction::ServerToClient, Carrier::Sse, block, stream);
         }
     }
 
+    /// What a WebSocket carried, or the lines of a command. Control frames and what Chromium calls an error carry no
+    /// message.
     fn sockets(&mut self, draft: &mut Draft, messages: &[SocketMessage]) {
+        let carrier = match draft.kind {
+            ExchangeKind::Run | ExchangeKind::BridgedRun => Carrier::Stdio,
+            _ => Carrier::WebSocket,
+        };
         for message in messages {
-            let direction = if message.kind == "send" {
-                Direction::ClientToServer
-            } else {
-                Direction::ServerToClient
+            let direction = match message.kind.as_str() {
+                "send" => Direction::ClientToServer,
+                "receive" => Direction::ServerToClient,
+                _ => continue,
             };
-            let at = after(Timestamp::from_micros(0), message.time * 1000.0).max(draft.started);
-            let bytes = if message.opcode > 1.5 {
-                base64::engine::general_purpose::STANDARD
-                    .decode(&message.data)
-                    .unwrap_or_default()
-            } else {
-                message.data.clone().into_bytes()
-            };
-            self.frame(draft, at, direction, Carrier::WebSocket, bytes.into(), None);
-        }
-    }
-
-    fn lines(&mut self, draft: &mut Draft, lines: Vec<Line>) {
-        for line in lines {
-            let at = moment(&line.time).unwrap_or(draft.started).max(draft.started);
-            self.frame(
-                draft,
-                at,
-                line.direction,
-                Carrier::Stdio,
-                line.text.into_bytes(),
-                None,
-            );
+            let Some(bytes) = message.bytes() else { continue };
+            let at = at_seconds(message.time).max(draft.started);
+            self.frame(draft, at, direction, carrier, bytes, None);
         }
     }
 
@@ -348,6 +397,7 @@ impl Import {
     ) {
         draft.done = draft.done.max(at);
         let side = usize::from(direction == Direction::ServerToClient);
+        draft.bytes[side] += bytes.len() as u64;
         let number = &mut draft.frames[side];
         let frame = *number;
         *number += 1;
@@ -376,18 +426,15 @@ impl Import {
     }
 
     fn end(&mut self, draft: &Draft, entry: &Entry) {
-        let is_answered = entry.response.status >= 100.0 || draft.kind == ExchangeKind::Run;
-        let usual = if is_answered {
-            EndKind::Complete
-        } else {
-            EndKind::UpstreamUnreachable
-        };
         let ended = ExchangeEnded {
             exchange: draft.exchange,
             session: Some(draft.session),
             request_end: entry.own.request_end.unwrap_or(EndKind::Complete),
-            response_end: entry.own.response_end.unwrap_or(usual),
-            failure: None,
+            response_end: entry
+                .own
+                .response_end
+                .unwrap_or_else(|| usual_end(draft.kind, entry)),
+            failure: entry.response.failure.clone().filter(|text| !text.is_empty()),
             our_status: None,
             timing: Timing {
                 started: draft.started,
@@ -395,84 +442,49 @@ impl Import {
                 done: Some(draft.done),
                 ..Timing::default()
             },
-            request_bytes: 0,
-            response_bytes: 0,
+            request_bytes: wire_bytes(entry.request.body_size, draft.bytes[0]),
+            response_bytes: wire_bytes(entry.response.body_size, draft.bytes[1]),
         };
         self.push(draft.done, Event::ExchangeEnd(Box::new(ended)));
     }
 }
 
-impl Entry {
-    fn kind(&self) -> ExchangeKind {
-        match self.own.kind.as_deref() {
-            Some("run") => return ExchangeKind::Run,
-            Some("bridged_run") => return ExchangeKind::BridgedRun,
-            Some("message") => return ExchangeKind::Message,
-            Some("http") => return ExchangeKind::Http,
-            _ => {}
-        }
-        let body = self
-            .request
-            .body
-            .as_ref()
-            .and_then(|body| body.content.as_deref());
-        let has_messages = body.is_some_and(|body| scan(body.as_bytes()).is_json_rpc());
-        let has_field = ["mcp-session-id", "mcp-method", "mcp-protocol-version"]
-            .iter()
-            .any(|name| field(&self.request.headers, name).is_some());
-        if has_messages || has_field || is_stream(self.media_type()) || !self.sockets.is_empty() {
-            ExchangeKind::Message
-        } else {
-            ExchangeKind::Http
-        }
-    }
-
-    fn media_type(&self) -> &str {
-        let content = self.response.content.media_type.as_str();
-        field(&self.response.headers, "content-type").unwrap_or(content)
-    }
-
-    fn server(&self) -> &str {
-        let authority = || {
-            origin(&self.request.url)
-                .split_once("://")
-                .map_or("imported", |(_, name)| name)
-        };
-        self.own.server.as_deref().unwrap_or_else(authority)
+/// How an answer ended, as far as an archive of another program tells.
+fn usual_end(kind: ExchangeKind, entry: &Entry) -> EndKind {
+    // In the words of Chromium and of mitmproxy.
+    let is_clients =
+        |failure: &str| failure.contains("ERR_ABORTED") || failure.starts_with("Client disconnected");
+    let failure = entry.response.failure.as_deref().filter(|text| !text.is_empty());
+    let is_answered = entry.response.status >= 100.0 || kind == ExchangeKind::Run;
+    match failure {
+        Some(failure) if is_clients(failure) => EndKind::ClientAborted,
+        Some(_) if is_answered => EndKind::UpstreamAborted,
+        None if is_answered => EndKind::Complete,
+        _ => EndKind::UpstreamUnreachable,
     }
 }
 
-/// Scheme and authority of a URL.
-fn origin(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let length = url
-        .get(start..)
-        .and_then(|rest| rest.find(['/', '?', '#']))
-        .unwrap_or(url.len() - start);
-    url.get(..start + length).unwrap_or(url)
+/// The size of a body on the wire; what is not known is -1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not negative, and a cast saturates"
+)]
+fn wire_bytes(stated: Option<f64>, found: u64) -> u64 {
+    stated
+        .filter(|size| *size >= 0.0)
+        .map_or(found, |size| size as u64)
 }
 
-fn is_stream(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("text/event-stream")
-}
-
-fn field<'a>(headers: &'a [Named], name: &str) -> Option<&'a str> {
-    let found = headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case(name));
-    found.map(|header| header.value.as_str())
-}
-
-/// What a body was coded with, if at all.
-fn coding(headers: &[Named]) -> Option<Arc<str>> {
-    let coding = field(headers, "content-encoding")?.trim();
-    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then(|| coding.into())
-}
-
-/// Archives have bodies without their coding. What is no text may have been put in with it all the same.
-fn is_decoded(body: &[u8]) -> bool {
-    std::str::from_utf8(body).is_ok()
+/// The version as a head states it; Chromium has names of its own, such as `h3`.
+fn version(stated: &str) -> &str {
+    match stated.to_ascii_lowercase().as_str() {
+        "" | "http/1.1" => "HTTP/1.1",
+        "http/1.0" => "HTTP/1.0",
+        "h2" | "http/2" | "http/2.0" => "HTTP/2",
+        "h3" | "http/3" | "http/3.0" => "HTTP/3",
+        _ => stated,
+    }
 }
 
 fn head(line: String, headers: &[Named]) -> ObservedHead {

@@ -53,7 +53,7 @@ fn table(session: &TapeSession, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// How a call ended, and how long it took.
-pub(super) fn ending(session: &TapeSession, call: &TapeCall) -> (String, String) {
+fn ending(session: &TapeSession, call: &TapeCall) -> (String, String) {
     let Some(answer) = call.answer.map(|answer| &session.messages[answer]) else {
         let word = if call.is_cancelled {
             "cancelled"

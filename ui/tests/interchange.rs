@@ -14,9 +14,11 @@ fn recording(name: &str) -> String {
 #[test]
 fn an_archive_comes_back_as_a_recording_that_everything_reads() {
     let home = Home::new();
-    for name in ["legacy-http.jsonl", "wrap-modern.jsonl", "websocket-sdk.jsonl"] {
+    let folder = std::fs::read_dir(recording("")).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for name in names.filter(|name| name.ends_with(".jsonl")) {
         let (har, back) = (format!("{name}.har"), format!("back-{name}"));
-        let file = recording(name);
+        let file = recording(&name);
         let ran = home.run(&["export", &file, "--to", "har", "-o", &har]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
         let ran = home.run(&["import", &har, "-o", &back]);

@@ -217,6 +217,10 @@ pub struct TapeEnd {
     pub response: EndKind,
     /// Why it failed, in words.
     pub failure: Option<String>,
+    /// Body bytes of the request on the wire.
+    pub request_bytes: u64,
+    /// Body bytes of the answer on the wire.
+    pub response_bytes: u64,
 }
 
 /// The bytes of one document, event, line or WebSocket message.

@@ -195,6 +195,8 @@ impl<'a> Drafts<'a> {
             request: line.request_end,
             response: line.response_end,
             failure: line.failure,
+            request_bytes: line.request_bytes,
+            response_bytes: line.response_bytes,
         });
     }
 
@@ -387,6 +389,7 @@ impl Draft {
                 && is_answer
                 && options.from_server == Taken::Sent
                 && let Some(answer) = verdict.sent
+                && !self.has_answer(answer.as_bytes())
             {
                 self.answered(order, verdict.us, answer);
             }
@@ -444,6 +447,12 @@ impl Draft {
     }
 
     /// What the client got in the place of an answer of the server.
+    /// Whether the file has the answer as a frame too, as it has over HTTP.
+    fn has_answer(&self, answer: &[u8]) -> bool {
+        let mut frames = self.exchange.frames_of(Direction::ServerToClient);
+        frames.any(|frame| frame.payload == answer)
+    }
+
     fn answered(&mut self, order: u64, us: i64, answer: String) {
         let bytes = Bytes::from(answer);
         let carrier = match self.exchange.frames.first().map(|frame| frame.carrier) {

@@ -276,6 +276,25 @@ fn what_was_answered_in_the_place_of_the_server_is_an_answer_to_the_client_only(
 }
 
 #[test]
+fn an_answer_of_ours_that_was_recorded_on_its_way_too_is_there_once() {
+    let ours = HEAD.replace(r#""seq":3"#, r#""ours":true,"seq":3"#);
+    let sent = SAID.replace("client_to_server", "server_to_client").replace(
+        r#"\"method\":\"tools/call\",\"params\":{\"name\":\"came\"}"#,
+        r#"\"error\":{\"code\":-1,\"message\":\"no\"}"#,
+    );
+    let tape = tape_of(
+        &[ASKED, SAID, &ours, &sent, REFUSED],
+        &TapeOptions::as_the_client_saw_it(),
+    );
+    let session = &tape.unwrap().sessions[0];
+    assert_eq!(
+        (session.messages.len(), session.exchanges[0].frames.len()),
+        (2, 2)
+    );
+    assert!(session.calls[0].answer.is_some());
+}
+
+#[test]
 fn damage_is_told_and_the_rest_is_used() {
     let tape = tape_of(
         &[ASKED, SAID, "nonsense", HEAD, SECOND],
