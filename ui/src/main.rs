@@ -44,6 +44,7 @@ mod puller;
 mod recordings;
 mod recordings_screen;
 mod replay_run;
+mod replay_summary;
 mod row_text;
 mod scrub;
 mod seen;

@@ -84,7 +84,7 @@ pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOpti
         ignore: &options.ignore,
         volatile: if options.is_exact { &[] } else { &VOLATILE },
         is_exact: options.is_exact,
-        is_sorted: false,
+        is_key: false,
     };
     let (one, other) = (Canonical::of(&task, recorded), Canonical::of(&task, live));
     let mut differences = diff(&one.text, &other.text);
