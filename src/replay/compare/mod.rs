@@ -4,11 +4,13 @@
 
 mod canonical;
 pub mod drift;
+mod ending;
 mod ignore;
 mod key;
 mod recordings;
 mod report;
 
+pub(crate) use ending::{CallEnd, Lack, is_result};
 pub use ignore::{IgnorePath, IgnorePathError};
 pub use key::{call_key, pair_up};
 pub use recordings::{compare_recordings, tools_in};
