@@ -47,6 +47,8 @@ pub(super) enum End {
     Refused {
         /// For this reason.
         why: String,
+        /// That, in a few words.
+        briefly: &'static str,
         /// What to do, a sentence without its end; empty if the reason says it.
         advice: &'static str,
     },
@@ -88,7 +90,8 @@ impl End {
     fn why_not_sent(&self) -> String {
         match self {
             Self::Whole => "not sent".to_owned(),
-            Self::ByServer(why) | Self::Refused { why, .. } => format!("not sent: {why}"),
+            Self::ByServer(why) => format!("not sent: {why}"),
+            Self::Refused { briefly, .. } => format!("not sent: {briefly}"),
             Self::Interrupted => "not sent: interrupted".to_owned(),
         }
     }
@@ -106,7 +109,8 @@ impl End {
     pub(super) fn why_unasked(&self) -> &str {
         match self {
             Self::Whole => "the server does not ask this time",
-            other => other.why_unanswered(),
+            Self::ByServer(_) | Self::Refused { .. } => "the session was over before",
+            Self::Interrupted => "interrupted before it came",
         }
     }
 }

@@ -94,12 +94,18 @@ pub(super) fn failure_of_ours(answer: &[u8]) -> Option<OwnFailure> {
     };
     let is_ours = at(&["error", "data", "origin"]).as_deref() == Some("shadowcat");
     is_ours.then(|| OwnFailure {
-        text: at(&["error", "message"]).unwrap_or_default().into_owned(),
+        text: in_one_line(&at(&["error", "message"]).unwrap_or_default()),
         end: CallEnd {
             status: at(&["error", "data", "status"]).and_then(|status| status.parse().ok()),
             lack: lack(&at(&["error", "data", "reason"]).unwrap_or_default()),
         },
     })
+}
+
+/// A page in HTML has many lines.
+fn in_one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
 }
 
 /// What a reason of ours means.
@@ -109,6 +115,8 @@ fn lack(reason: &str) -> Lack {
         "connection_broke" | "stopped" => Lack::Broken,
         "no_answer" | "http_status" | "unauthorized" | "redirected" => Lack::Empty,
         "session_lost" => Lack::SessionLost,
+        // Of a proxy on the way, which says only in words what failed.
+        "upstream_failed" | "breaker_open" => Lack::Unknown,
         _ => Lack::Other,
     }
 }

@@ -32,6 +32,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How often a task is asked for unless its server says, and how seldom at most.
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(2);
+/// Why nothing follows a handshake that failed.
+const NO_HANDSHAKE: &str = "there was no handshake";
 /// Far from now.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -377,6 +379,7 @@ impl<'a> Talk<'a> {
         if let (true, Some(refusal)) = (planned.must_succeed, refusal(text)) {
             self.over = Some(End::Refused {
                 why: format!("the server answered {} with {refusal}", planned.method),
+                briefly: NO_HANDSHAKE,
                 advice: "If it has left this revision behind or wants more of a client, it needs a new recording",
             });
         }
@@ -422,7 +425,12 @@ impl<'a> Talk<'a> {
             },
         );
         if is_hopeless {
-            self.over.get_or_insert(End::Refused { why, advice });
+            let briefly = if is_unreachable {
+                "the server could not be reached"
+            } else {
+                NO_HANDSHAKE
+            };
+            self.over.get_or_insert(End::Refused { why, briefly, advice });
         }
     }
 

@@ -35,11 +35,6 @@ const GRACES: EndGraces = EndGraces {
     after_end_of_input: Duration::from_secs(2),
     after_terminate: Duration::from_secs(1),
 };
-/// The same when somebody waits for us to end.
-const SHORT_GRACES: EndGraces = EndGraces {
-    after_end_of_input: Duration::from_millis(500),
-    after_terminate: Duration::from_millis(500),
-};
 
 /// Who gets the client's side.
 #[derive(Debug, Clone)]
@@ -122,7 +117,10 @@ pub(super) async fn session(
             .collect(),
         Target::Command(_) => Vec::new(),
     };
-    if told.stray.count > 0 {
+    let is_command = matches!(target, Target::Command(_));
+    let failure = sentence(plan, &told, is_command, notes.last().filter(|_| is_command));
+    // The sentence has it otherwise.
+    if told.stray.count > 0 && failure.is_none() {
         let lines = match told.stray.count {
             1 => "a line that is no message".to_owned(),
             count => format!("{count} lines that are no messages, the first"),
@@ -132,9 +130,8 @@ pub(super) async fn session(
             plan.name, told.stray.first
         ));
     }
-    let last_words = notes.last().filter(|_| matches!(target, Target::Command(_)));
     Ok(Session {
-        failure: sentence(plan, &told, last_words),
+        failure,
         rows: told.rows,
         remarks,
         unreachable: told.unreachable,
@@ -143,15 +140,25 @@ pub(super) async fn session(
 }
 
 /// Why a session could not be talked through: what was tried, what happened, what to do.
-fn sentence(plan: &SessionPlan, told: &Told, last_words: Option<&String>) -> Option<String> {
+fn sentence(
+    plan: &SessionPlan,
+    told: &Told,
+    is_command: bool,
+    last_words: Option<&String>,
+) -> Option<String> {
     let (why, advice) = match &told.end {
         End::Whole | End::Interrupted => return None,
         End::ByServer(why) if told.unanswered.is_empty() => (why.clone(), ""),
         End::ByServer(why) => {
             let why = format!("{why} before it answered {}", told.unanswered);
-            (why, "Start it by hand, or see its log, to find out why")
+            let advice = if is_command {
+                "Start it by hand to see why"
+            } else {
+                "See the log of the server"
+            };
+            (why, advice)
         }
-        End::Refused { why, advice } => (why.clone(), *advice),
+        End::Refused { why, advice, .. } => (why.clone(), *advice),
     };
     let mut text = format!("{}: {why}", plan.name);
     // Writing to a string does not fail.
@@ -159,7 +166,7 @@ fn sentence(plan: &SessionPlan, told: &Told, last_words: Option<&String>) -> Opt
         let _ = write!(text, "; its last words were `{}`", shortened(words));
     }
     if told.stray.count > 0 {
-        let _ = write!(text, "; what it wrote is no message: `{}`", told.stray.first);
+        let _ = write!(text, "; it wrote `{}`, which is no message", told.stray.first);
     }
     if !advice.is_empty() {
         let _ = write!(text, ". {advice}");
@@ -241,12 +248,11 @@ async fn with_command(
     let talking = async {
         // Dropping the pipes is what tells the command to end.
         let said = Talk::new(plan, options).say_all(pipes.output, pipes.input).await;
-        let (why, graces) = match said.end {
-            End::ByServer(_) => (own_end(&mut process).await, GRACES),
-            End::Interrupted => (None, SHORT_GRACES),
-            End::Whole | End::Refused { .. } => (None, GRACES),
+        let why = match said.end {
+            End::ByServer(_) => own_end(&mut process).await,
+            End::Whole | End::Refused { .. } | End::Interrupted => None,
         };
-        process.end(graces).await;
+        process.end(GRACES).await;
         said.because(why).told()
     };
     Ok(tokio::join!(talking, last_lines(pipes.errors)))
@@ -257,7 +263,7 @@ async fn own_end(process: &mut ChildProcess) -> Option<String> {
     let ended = tokio::time::timeout(OWN_END, process.ended()).await.ok()?;
     Some(match ended {
         ChildEnd::Code(0) => "the command ended by itself".to_owned(),
-        ended => format!("the command ended: {ended}"),
+        ended => format!("the command ended with {ended}"),
     })
 }
 

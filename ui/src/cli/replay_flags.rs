@@ -23,7 +23,8 @@ With --upstream or a COMMAND it is the client: its side is sent to a live server
 back is compared with what was recorded. See docs/compare.md.
 
 Exit codes: 0 done, or nothing differs; 1 failed on the way, or something differs; 2 bad usage or configuration, or something has to be \
-agreed to or supplied first; 3 a port, a file, the server or the COMMAND could not be opened.";
+agreed to or supplied first; 3 a port, a file, the server or the COMMAND could not be opened; 130 or 143 stopped by Ctrl-C or SIGTERM while \
+the recording was sent.";
 
 /// A recording as a peer.
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use shadowcat::intercept::filter::Filter;
@@ -209,6 +210,10 @@ fn agree(job: &DriveJob, plan: &Plan) -> Result<(), Failure> {
     Err(ReplayError::Declined.into())
 }
 
+/// How long an end may take until a word is said about it. A signal that comes before is the first one's echo, or too
+/// soon to be meant for what it does.
+const PATIENCE: Duration = Duration::from_millis(150);
+
 /// What came of sending.
 struct Sent {
     /// `None` if it was stopped at once.
@@ -226,11 +231,15 @@ fn send(job: &DriveJob, plan: &Plan) -> Result<Sent, Failure> {
             driven = &mut driving => return Ok(Sent { driven: Some(driven), signal: None }),
             code = signals.next_code() => code,
         };
-        say("stopping; once more stops at once");
         job.options.stop.cancel();
+        let waiting = async {
+            tokio::time::sleep(PATIENCE).await;
+            say("waiting for the server to end; Ctrl-C leaves at once");
+            signals.next_code().await
+        };
         let driven = tokio::select! {
             driven = driving => Some(driven),
-            _ = signals.next_code() => None,
+            _ = waiting => None,
         };
         Ok(Sent {
             driven,
