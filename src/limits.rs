@@ -348,17 +348,19 @@ const fn example(unit: Unit) -> &'static str {
     match unit {
         Unit::Count => "a whole number such as 1000",
         Unit::Bytes => "a size such as 4096, 64KiB, 16MiB or 1GiB",
-        Unit::Time => "a time such as 500ms, 30s, 5m or 1h",
+        Unit::Time => "a time such as 500ms, 1.5s, 30s, 5m or 1h",
     }
 }
 
-/// Reads a size or a time as limits are written: `64MiB`, `30s`; gives bytes or milliseconds. `None` if it cannot be read.
+/// Reads a size or a time as limits are written: `64MiB`, `30s`, `1.5s`, `500ms`; gives bytes or milliseconds. A time
+/// without a unit is in seconds. `None` if it cannot be read.
 pub fn parse_value(unit: Unit, text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .find(|c: char| !c.is_ascii_digit() && c != '_' && (c != '.' || unit != Unit::Time))
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(digits)?;
+    let (number, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let number: u64 = number.replace('_', "").parse().ok()?;
     let factor = match (unit, suffix.trim().to_ascii_lowercase().as_str()) {
         (Unit::Count | Unit::Bytes, "") | (Unit::Bytes, "b") | (Unit::Time, "ms") => 1,
@@ -371,7 +373,20 @@ pub fn parse_value(unit: Unit, text: &str) -> Option<u64> {
         (Unit::Time, "h") => 3_600_000,
         _ => return None,
     };
-    number.checked_mul(factor)
+    number
+        .checked_mul(factor)?
+        .checked_add(part_of(factor, fraction)?)
+}
+
+/// The digits behind the point, of so many milliseconds; what is less than one is left out.
+fn part_of(factor: u64, fraction: &str) -> Option<u64> {
+    const MOST_DIGITS: usize = 9;
+
+    let digits: String = fraction.chars().take(MOST_DIGITS).collect();
+    let is_number = !fraction.is_empty() && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    let part: u64 = digits.parse().ok().filter(|_| is_number)?;
+    let whole = 10_u64.pow(u32::try_from(digits.len()).ok()?);
+    Some(part * factor / whole)
 }
 
 /// The value of a limit as people write it: `64 KiB`, `30 s`, `10000`.

@@ -51,7 +51,12 @@ impl Outward {
         }
         match self.find_endpoint().await {
             // The server has refused the message before; it has not been taken yet.
-            Ok(()) => self.attempt(post, post.body.clone().into()).await,
+            Ok(()) => {
+                for ticket in &post.tickets {
+                    self.statuses.take(&ticket.id);
+                }
+                self.attempt(post, post.body.clone().into()).await
+            }
             Err(why) => Err(failure.and(&format!("; nor is it a server of the older HTTP+SSE: {why}"))),
         }
     }
@@ -60,6 +65,10 @@ impl Outward {
         let sending = self.client.post(self.target()).headers(post.headers.clone());
         let sent = sending.body(body).send().await;
         let response = sent.map_err(|error| self.unreachable(error))?;
+        let is_answer_here = self.session().endpoint.is_none();
+        for ticket in post.tickets.iter().filter(|_| is_answer_here) {
+            self.statuses.note(&ticket.id, response.status().as_u16());
+        }
         if !response.status().is_success() {
             return self.refused(post, response).await;
         }
@@ -121,7 +130,11 @@ impl Outward {
     /// that a client has to know, such as the revisions that a server speaks.
     async fn pass_refusal(&self, post: &Post, body: &[u8]) -> bool {
         let scan = scan(body);
-        let Some(message) = scan.single().filter(|message| message.kind == MessageKind::Error) else {
+        let is_answer = |message: &&Envelope| {
+            message.kind == MessageKind::Error
+                || (message.kind == MessageKind::Result && self.statuses.are_kept())
+        };
+        let Some(message) = scan.single().filter(is_answer) else {
             return false;
         };
         let id = message.id.as_ref().filter(|id| !id.is_null());

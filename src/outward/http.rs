@@ -18,6 +18,7 @@ use crate::transport::tls::trust::Trust;
 use crate::transport::via::is_on_the_way;
 
 use super::failure::Failure;
+use super::incoming::Incoming;
 use super::room::Held;
 use super::{OutwardConfig, OutwardError};
 
@@ -133,19 +134,15 @@ impl Body for ToldBody {
 /// The whole body of a response, at most `max_bytes` of it.
 ///
 /// # Errors
-/// [`Failure`] if it broke off, is longer, or there is no room for it.
+/// [`Failure`] if it broke off, cannot be decoded, is longer, or there is no room for it.
 pub(super) async fn whole_body(
-    mut response: Response,
+    response: Response,
     max_bytes: usize,
     held: &mut Held,
 ) -> Result<Vec<u8>, Failure> {
-    let place = place(response.url());
+    let mut incoming = Incoming::of(response);
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| Failure::broke_off(&place, error))?
-    {
+    while let Some(chunk) = incoming.chunk().await? {
         let bytes = body.len() + chunk.len();
         if bytes > max_bytes || !held.set(bytes) {
             return Err(Failure::too_large(max_bytes));
@@ -156,9 +153,10 @@ pub(super) async fn whole_body(
 }
 
 /// The beginning of a body, for what it says about a failure.
-pub(super) async fn some_of_body(mut response: Response, max_bytes: usize) -> Vec<u8> {
+pub(super) async fn some_of_body(response: Response, max_bytes: usize) -> Vec<u8> {
+    let mut incoming = Incoming::of(response);
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Ok(Some(chunk)) = incoming.chunk().await {
         let room = max_bytes - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {

@@ -21,11 +21,13 @@ mod config;
 mod exchange;
 mod failure;
 mod http;
+mod incoming;
 mod line;
 mod mirror;
 mod pending;
 mod room;
 mod session;
+mod status;
 mod stream;
 mod talk;
 
@@ -47,6 +49,7 @@ pub use config::{
     StaticHeaderError,
 };
 use failure::Failure;
+pub(crate) use status::Statuses;
 use talk::Outward;
 
 /// Lines that wait for the client to read them.
@@ -114,12 +117,25 @@ pub async fn run(
     errors: impl AsyncWrite + Unpin,
     stop: CancellationToken,
 ) -> Result<OutwardEnd, OutwardError> {
+    run_noting(config, input, output, errors, stop, Arc::default()).await
+}
+
+/// The same, and takes down with which status of HTTP each answer came. An answer that a client of the protocol would not
+/// take, since its status says that there is none, is passed on all the same if these are kept.
+pub(crate) async fn run_noting(
+    config: OutwardConfig,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+    errors: impl AsyncWrite + Unpin,
+    stop: CancellationToken,
+    statuses: Arc<Statuses>,
+) -> Result<OutwardEnd, OutwardError> {
     let (lines, line_queue) = mpsc::channel(LINE_QUEUE);
     let (notes, note_queue) = mpsc::channel(NOTE_QUEUE);
     let (jobs, job_queue) = mpsc::channel(1);
     let drain = config.drain;
     let max_bytes = config.max_message_bytes;
-    let outward = Arc::new(Outward::new(config, lines, notes, jobs)?);
+    let outward = Arc::new(Outward::new(config, lines, notes, jobs, statuses)?);
     let closing = CancellationToken::new();
     let mut writing = pin!(line::write(output, line_queue, &closing));
     let mut telling = pin!(line::tell(errors, note_queue, &closing));

@@ -16,6 +16,7 @@ use crate::transport::reader::BodyKind;
 
 use super::failure::Failure;
 use super::http::place;
+use super::incoming::Incoming;
 use super::pending::Ticket;
 use super::session::endpoint;
 use super::talk::Outward;
@@ -72,7 +73,7 @@ impl Cursor {
 
 /// Reads the events of one response.
 struct Events {
-    response: Response,
+    incoming: Incoming,
     cutter: SseCutter,
     pieces: std::collections::VecDeque<Piece>,
     is_first: bool,
@@ -91,7 +92,7 @@ enum Next {
 impl Events {
     fn new(response: Response, max_bytes: usize) -> Self {
         Self {
-            response,
+            incoming: Incoming::of(response),
             cutter: SseCutter::new(max_bytes),
             pieces: std::collections::VecDeque::new(),
             is_first: true,
@@ -100,9 +101,12 @@ impl Events {
 
     /// The next block, or what there is instead.
     ///
+    /// # Errors
+    /// As [`Incoming::chunk`].
+    ///
     /// # Cancel safety
     /// Safe: what was read stays here.
-    async fn next(&mut self) -> Result<Next, reqwest::Error> {
+    async fn next(&mut self) -> Result<Next, Failure> {
         match self.pieces.pop_front() {
             Some(Piece::Frame(block)) => {
                 let parsed = SseEvent::parse(&block, std::mem::take(&mut self.is_first));
@@ -111,7 +115,7 @@ impl Events {
             Some(Piece::Oversize { .. }) => Ok(Next::TooLong),
             Some(_) => Ok(Next::Nothing),
             None => {
-                let Some(chunk) = self.response.chunk().await? else {
+                let Some(chunk) = self.incoming.chunk().await? else {
                     return Ok(Next::End);
                 };
                 let mut pieces = Vec::new();
@@ -174,7 +178,7 @@ impl Outward {
             } else {
                 events.next().await
             };
-            match next.map_err(|error| Failure::broke_off(&self.place(), error))? {
+            match next? {
                 Next::Block(block, parsed) => {
                     cursor.note(&parsed);
                     cursor.failures = 0;
@@ -386,7 +390,7 @@ async fn first_event(events: &mut Events) -> Result<SseEvent, String> {
             }
             Ok(Next::Nothing) => {}
             Ok(Next::TooLong | Next::End) => return Err("its stream has no endpoint".to_owned()),
-            Err(error) => return Err(describe(&error.without_url())),
+            Err(failure) => return Err(failure.text),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::line::{Input, Line};
 use super::pending::{Pending, Request, Ticket};
 use super::room::Room;
 use super::session::{Session, Stated, accept};
+use super::status::Statuses;
 use super::{Job, OutwardConfig, OutwardEnd, OutwardError, at_the_end};
 
 /// POSTs of notifications and of the client's answers at once; then the next line waits for one to be taken.
@@ -50,6 +51,8 @@ pub(super) struct Outward {
     jobs: mpsc::Sender<Job>,
     /// The server has forgotten the session.
     pub(super) lost: CancellationToken,
+    /// Where statuses are taken down, for who wants to know them.
+    pub(super) statuses: Arc<Statuses>,
     cause_of_loss: OnceLock<String>,
 }
 
@@ -83,6 +86,7 @@ impl Outward {
         lines: mpsc::Sender<Line>,
         notes: mpsc::Sender<String>,
         jobs: mpsc::Sender<Job>,
+        statuses: Arc<Statuses>,
     ) -> Result<Self, OutwardError> {
         let (client, url) = client(&config)?;
         let host = config.server.authority.host();
@@ -105,6 +109,7 @@ impl Outward {
             untold: AtomicU64::new(0),
             jobs,
             lost: CancellationToken::new(),
+            statuses,
             cause_of_loss: OnceLock::new(),
         };
         if is_unchecked {
@@ -136,10 +141,12 @@ impl Outward {
         Failure::unreachable(&self.place(), self.via.as_ref(), error)
     }
 
-    /// The fixed headers and which answers are understood.
+    /// The fixed headers and which answers are understood; compressed ones are not asked for, unless somebody wants it.
     pub(super) fn headers(&self, media_types: &'static str) -> HeaderMap {
         let mut headers = self.fixed.clone();
         accept(&mut headers, media_types);
+        let coding = headers.entry(header::ACCEPT_ENCODING);
+        coding.or_insert(HeaderValue::from_static("identity"));
         headers
     }
 

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, and its helpers too"
 )]
 
+mod codings;
 mod ends;
 mod refusals;
 #[path = "../sdk/mod.rs"]

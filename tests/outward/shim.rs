@@ -110,13 +110,15 @@ impl Asked {
         self.head.lines().next().unwrap()
     }
 
-    pub(crate) async fn answer(mut self, status: &str, fields: &str, body: &str) {
+    pub(crate) async fn answer(self, status: &str, fields: &str, body: &str) {
+        self.answer_bytes(status, fields, body.as_bytes()).await;
+    }
+
+    pub(crate) async fn answer_bytes(mut self, status: &str, fields: &str, body: &[u8]) {
         let length = body.len();
-        self.peer
-            .send(format!(
-                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
-            ))
-            .await;
+        let head =
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n");
+        self.peer.send([head.as_bytes(), body].concat()).await;
     }
 
     pub(crate) async fn answer_json(self, body: &str) {

@@ -44,6 +44,7 @@ mod puller;
 mod recordings;
 mod recordings_screen;
 mod replay_run;
+mod replay_summary;
 mod row_text;
 mod scrub;
 mod seen;
@@ -247,6 +248,15 @@ fn compared((text, is_same): (String, bool)) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Prints what came of a recording that was sent.
+fn driven(done: &compare::Done) -> Result<ExitCode, Failure> {
+    print(&done.text)?;
+    done.failures
+        .iter()
+        .for_each(|failure| say(format_args!("error: {failure}")));
+    Ok(ExitCode::from(done.code))
+}
+
 /// A screen needs a terminal to be drawn on.
 fn check_terminal(job: &Job) -> Result<(), Failure> {
     const HEADLESS: &str = "add --headless to print one line a message";
@@ -377,7 +387,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             show(engine, &lines, has_bodies)
         }
         Job::Diff(job) => return compared(compare::diff(&job, &limits)?),
-        Job::Drive(job) => return compared(compare::drive(&job, &limits)?),
+        Job::Drive(job) => return driven(&compare::drive(&job, &limits)?),
         Job::Export(job) => interchange::run_export(&job, &limits),
         Job::Import(job) => interchange::run_import(&job),
         Job::Exec(job) => exec::run(&job),

@@ -17,6 +17,7 @@ use crate::cli::Format;
 use crate::console::say;
 use crate::format;
 use crate::printer::Printer;
+use crate::replay_summary::Summary;
 use crate::signals::Signals;
 use crate::text::Safe;
 
@@ -136,22 +137,30 @@ pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
     }
 }
 
-/// Serves on standard input and output until the input ends or a signal comes. Requests are told on stderr.
+/// Serves on standard input and output until the input ends or a signal comes. Requests are told on stderr, as text also
+/// how many there were of which.
 ///
 /// # Errors
 /// [`ReplayError`] if the recording cannot be used, or the pipes fail.
 pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
+    let mut summary = Summary::default();
     let tell = |call: &MockCall| {
+        summary.add(call);
         let mut line = Vec::new();
         write_line(&mut line, call, format, &TimeZone::system());
         // Nobody may be there to read it.
         let _ = io::stderr().lock().write_all(&line);
     };
-    tokio::select! {
-        ended = server.serve(tokio::io::stdin(), tokio::io::stdout(), tell) => Ok(ended?),
+    let ended = tokio::select! {
+        ended = server.serve(tokio::io::stdin(), tokio::io::stdout(), tell) => ended.map_err(ReplayError::from),
         () = signals.next() => Ok(()),
+    };
+    // A refused recording was never asked.
+    if format == Format::Text && ended.is_ok() {
+        say(&summary);
     }
+    ended
 }
 
 async fn print(mut calls: broadcast::Receiver<MockCall>, format: Format, printer: Printer) {

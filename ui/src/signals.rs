@@ -7,6 +7,11 @@ use tokio::time::Instant;
 
 /// A signal so soon after another is its echo: some programs signal a process and then its whole group.
 const ECHO: Duration = Duration::from_millis(100);
+/// How shells tell of SIGINT, of Ctrl-C elsewhere.
+const INTERRUPTED: u8 = 130;
+/// How they tell of SIGTERM.
+#[cfg(unix)]
+const TERMINATED: u8 = 143;
 
 /// Listens for SIGINT and SIGTERM (elsewhere than on Unix: Ctrl-C). From then on they no longer end the process.
 #[derive(Debug)]
@@ -57,16 +62,24 @@ impl Signals {
     /// # Cancel safety
     /// Safe: no signal is lost.
     pub(crate) async fn next(&mut self) {
+        self.next_code().await;
+    }
+
+    /// The same, and gives the exit code with which a shell tells of it.
+    ///
+    /// # Cancel safety
+    /// Safe: no signal is lost.
+    pub(crate) async fn next_code(&mut self) -> u8 {
         loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
+            let code = tokio::select! {
+                _ = self.interrupt.recv() => INTERRUPTED,
+                _ = self.terminate.recv() => TERMINATED,
+            };
             let now = Instant::now();
             let is_echo = self.last.is_some_and(|last| now - last < ECHO);
             self.last = Some(now);
             if !is_echo {
-                return;
+                return code;
             }
         }
     }
@@ -84,9 +97,15 @@ impl Signals {
 
     /// Waits for the next Ctrl-C.
     pub(crate) async fn next(&mut self) {
+        self.next_code().await;
+    }
+
+    /// The same, and gives the exit code with which shells tell of it.
+    pub(crate) async fn next_code(&mut self) -> u8 {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
         self.last = Some(Instant::now());
+        INTERRUPTED
     }
 }

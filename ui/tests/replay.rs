@@ -159,9 +159,58 @@ fn a_client_can_start_a_recording_in_place_of_its_server() {
         "{ran:?}"
     );
     assert!(
-        ran.stderr.contains("tools/call echo  same request (#1)"),
+        ran.stderr.contains("tools/call echo  same request (#1, id 1)"),
         "{ran:?}"
     );
+    assert!(
+        ran.stderr
+            .ends_with("2 requests, none missed\n  initialize\n  tools/call echo\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_miss_on_pipes_names_the_recorded_call_and_the_end_tells_what_was_asked() {
+    let home = Home::new();
+    let recording = recording("wrap-legacy.jsonl");
+    let asked = |arguments: &str| {
+        let mut command = home.command(&["replay", &recording, "--stdio"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let call = format!(
+            r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"trigger-elicitation-request"{arguments}}}}}"#
+        );
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(format!("{call}\n{call}\n").as_bytes()).unwrap();
+        drop(input);
+        Ran::of(&child.wait_with_output().unwrap())
+    };
+    for arguments in [
+        "",
+        r#","arguments":null"#,
+        r#","arguments":{}"#,
+        r#","arguments":{"x":null}"#,
+    ] {
+        let ran = asked(arguments);
+        assert!(
+            ran.stderr
+                .ends_with("2 requests, none missed\n  tools/call trigger-elicitation-request: 2 times\n"),
+            "{arguments}: {ran:?}"
+        );
+    }
+    let ran = asked(r#","arguments":{"x":1}"#);
+    assert!(
+        ran.stderr
+            .contains("the nearest is tools/call `trigger-elicitation-request` (#1, id 4), which differs at"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.ends_with(
+            "2 requests, 2 NOT RECORDED\n  tools/call trigger-elicitation-request: 2 times, NOT RECORDED\n"
+        ),
+        "{ran:?}"
+    );
+    let answer: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(answer["error"]["data"]["nearest"]["id"], 4, "{ran:?}");
 }
 
 #[test]

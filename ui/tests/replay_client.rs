@@ -4,9 +4,11 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "replay_client/ends.rs"]
+mod ends;
 
-use std::io::Write as _;
-use std::process::Stdio;
+use std::io::{BufReader, Read as _, Write as _};
+use std::process::{ChildStdout, Stdio};
 
 use binary::{Headless, Home, Ran};
 use serde_json::{Value, json};
@@ -31,12 +33,18 @@ const RECORDING: &str = "recorded.jsonl";
 
 /// A home with the server in it, and a recording of a client that was wrapped around it.
 fn recorded() -> Home {
+    recorded_by(|_| ())
+}
+
+/// The same of a client that does `hear` with the output after each request.
+fn recorded_by(mut hear: impl FnMut(&mut BufReader<ChildStdout>)) -> Home {
     let home = Home::new();
     home.file("server.sh", SERVER);
     let record = format!("--record={RECORDING}");
     let mut wrap = home.command(&["wrap", &record, "--", "sh", "server.sh"]);
     let mut child = wrap.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
     let call = |id: u32, name: &str| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": {"to": "me"}}});
     let messages = [
         json!({"jsonrpc": "2.0", "id": 70, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}}),
@@ -47,8 +55,12 @@ fn recorded() -> Home {
     ];
     for message in messages {
         writeln!(input, "{message}").unwrap();
+        if message.get("id").is_some() {
+            hear(&mut output);
+        }
     }
     drop(input);
+    output.read_to_end(&mut Vec::new()).unwrap();
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     home
@@ -266,7 +278,7 @@ fn a_server_that_ends_early_is_told_with_its_last_words() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
         ran.stdout
-            .contains("missing  F1  initialize\n           (the command ended: exit code 3)"),
+            .contains("missing  F1  initialize\n           (the command ended with exit code 3)"),
         "{ran:?}"
     );
 }

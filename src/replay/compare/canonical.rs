@@ -22,8 +22,8 @@ pub(super) struct Task<'a> {
     pub(super) volatile: &'a [&'a str],
     /// Everything as it is spelled.
     pub(super) is_exact: bool,
-    /// Members by name, so that equal messages have equal texts.
-    pub(super) is_sorted: bool,
+    /// Members by name and without those that say nothing, so that requests for the same have equal texts.
+    pub(super) is_key: bool,
 }
 
 /// The message as it is compared.
@@ -103,7 +103,7 @@ impl Writer<'_> {
         let mut found: Vec<(String, &[u8])> = members(raw)
             .map(|(key, value)| (string_value(key).into_owned(), value))
             .collect();
-        if self.task.is_sorted {
+        if self.task.is_key {
             found.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
         self.members(found);
@@ -120,7 +120,7 @@ impl Writer<'_> {
             let spelled = spelled(&key);
             self.place.push(At::Key(key));
             let start = self.text.len();
-            if !self.is_ignored() {
+            if !self.is_ignored() && !(self.task.is_key && self.says_nothing(value)) {
                 if !is_first {
                     self.text.push(b',');
                 }
@@ -138,6 +138,21 @@ impl Writer<'_> {
             self.place.pop();
         }
         self.text.push(b'}');
+    }
+
+    /// Whether a member of a request asks for nothing: `null`, and params or arguments without anything in them.
+    fn says_nothing(&self, value: &[u8]) -> bool {
+        let is_list_of_members = match self.place.as_slice() {
+            [At::Key(params)] => params == "params",
+            [At::Key(params), At::Key(arguments)] => params == "params" && arguments == "arguments",
+            _ => false,
+        };
+        let has_something = |value: &[u8]| {
+            let is_something = |(_, value): (_, &[u8])| value != b"null";
+            members(value).any(is_something) || elements(value).next().is_some()
+        };
+        value == b"null"
+            || (is_list_of_members && matches!(value.first(), Some(b'{' | b'[')) && !has_something(value))
     }
 
     fn array(&mut self, raw: &[u8]) {

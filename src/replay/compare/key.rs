@@ -32,7 +32,7 @@ pub fn call_key(request: &[u8]) -> String {
         ignore: &ignore,
         volatile: &HANDLES,
         is_exact: false,
-        is_sorted: true,
+        is_key: true,
     };
     String::from_utf8_lossy(&Canonical::of(&task, request).text).into_owned()
 }
@@ -104,6 +104,25 @@ mod tests {
         let page = |cursor: &str| format!(r#"{{"method":"tools/list","params":{{"cursor":"{cursor}"}}}}"#);
         assert_eq!(call_key(page("a").as_bytes()), call_key(page("b").as_bytes()));
         assert_ne!(call_key(first.as_bytes()), call_key(page("b").as_bytes()));
+    }
+
+    #[test]
+    fn what_is_absent_null_or_empty_asks_for_the_same() {
+        let key = |params: &str| call_key(format!(r#"{{"method":"tools/call"{params}}}"#).as_bytes());
+        let plain = key(r#","params":{"name":"a"}"#);
+        for params in [
+            r#","params":{"name":"a","arguments":null}"#,
+            r#","params":{"arguments":{},"name":"a"}"#,
+            r#","params":{"arguments":[],"name":"a","_meta":{"x":1}}"#,
+            r#","params":{"arguments":{"to":null},"name":"a","task":null}"#,
+        ] {
+            assert_eq!(key(params), plain, "{params}");
+        }
+        assert_ne!(key(r#","params":{"name":"a","arguments":{"to":{}}}"#), plain);
+        assert_ne!(key(r#","params":{"name":"a","arguments":{"to":[]}}"#), plain);
+        assert_eq!(key(""), key(r#","params":{}"#));
+        assert_eq!(key(""), key(r#","params":null"#));
+        assert_eq!(key(""), key(r#","params":{"_meta":{"progressToken":1}}"#));
     }
 
     #[test]

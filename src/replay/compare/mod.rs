@@ -4,11 +4,13 @@
 
 mod canonical;
 pub mod drift;
+mod ending;
 mod ignore;
 mod key;
 mod recordings;
 mod report;
 
+pub(crate) use ending::{CallEnd, Lack, is_result};
 pub use ignore::{IgnorePath, IgnorePathError};
 pub use key::{call_key, pair_up};
 pub use recordings::{compare_recordings, tools_in};
@@ -84,7 +86,7 @@ pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOpti
         ignore: &options.ignore,
         volatile: if options.is_exact { &[] } else { &VOLATILE },
         is_exact: options.is_exact,
-        is_sorted: false,
+        is_key: false,
     };
     let (one, other) = (Canonical::of(&task, recorded), Canonical::of(&task, live));
     let mut differences = diff(&one.text, &other.text);

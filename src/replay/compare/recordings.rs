@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::drift::tools_of;
-use super::{CompareOptions, Comparison, Outcome, Report, Row, call_key, compare, pair_up};
-use crate::intercept::edit::{Difference, DifferenceKind};
+use super::{CallEnd, CompareOptions, Outcome, Report, Row, call_key, compare, is_result, pair_up};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::pairing::subject;
 
@@ -34,6 +33,7 @@ pub fn compare_recordings(before: &Tape, after: &Tape, options: &CompareOptions)
     Report {
         rows: rows.collect(),
         remarks: [damage(before), damage(after)].concat(),
+        failures: Vec::new(),
     }
 }
 
@@ -89,48 +89,29 @@ impl Asked<'_> {
     }
 
     fn against(&self, other: &Self, options: &CompareOptions) -> Row {
+        let (end, other_end) = (self.end(), other.end());
         match (self.answer(), other.answer()) {
             (Some(one), Some(two)) => {
                 let found = compare(&self.call.method, one, two, options);
-                self.row(Outcome::Same).compared(found)
+                let ending = end.against_answered(other_end, is_result(two));
+                self.row(Outcome::Same).compared(found.ending(ending))
             }
             (Some(_), None) => self
                 .row(Outcome::Missing)
+                .ending(end.against_unanswered(other_end))
                 .noting("it is not answered in the second"),
             (None, Some(_)) => self
                 .row(Outcome::Extra)
+                .ending(end.against_unanswered(other_end))
                 .noting("it is answered in the second only"),
-            (None, None) => self.unanswered(other),
+            (None, None) => self
+                .row(Outcome::Same)
+                .both_unanswered(end, other_end)
+                .noting("answered in neither"),
         }
     }
 
-    /// Where no message is the answer, its status is what the client had.
-    fn unanswered(&self, other: &Self) -> Row {
-        let row = self.row(Outcome::Same).noting("answered in neither");
-        let spelled = |status: Option<u16>| status.map(|status| status.to_string());
-        let (before, after) = (spelled(self.status()), spelled(other.status()));
-        let kind = match (&before, &after) {
-            (Some(one), Some(other)) if one != other => DifferenceKind::Changed,
-            (Some(_), None) => DifferenceKind::Removed,
-            (None, Some(_)) => DifferenceKind::Added,
-            _ => return row,
-        };
-        let difference = Difference {
-            path: "status".to_owned(),
-            kind,
-            before,
-            after,
-        };
-        row.compared(Comparison {
-            differences: vec![difference],
-            ..Comparison::default()
-        })
-    }
-
-    /// The status of an HTTP answer; commands have none.
-    fn status(&self) -> Option<u16> {
-        let message = &self.session.messages[self.call.request];
-        let exchange = self.session.exchange_of(message);
-        exchange.response.as_ref().map(|response| response.status)
+    fn end(&self) -> CallEnd {
+        CallEnd::of(self.session, self.call)
     }
 }

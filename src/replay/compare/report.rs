@@ -17,6 +17,8 @@ pub enum Outcome {
     Missing,
     /// There was none, and there is one.
     Extra,
+    /// The request was not sent, so nothing is known.
+    Unsent,
 }
 
 impl Outcome {
@@ -27,6 +29,7 @@ impl Outcome {
             Self::Changed => "changed",
             Self::Missing => "missing",
             Self::Extra => "extra",
+            Self::Unsent => "unsent",
         }
     }
 }
@@ -127,6 +130,11 @@ impl Row {
         self
     }
 
+    /// Whether nothing differs.
+    pub fn is_same(&self) -> bool {
+        self.outcome == Outcome::Same
+    }
+
     /// Method and what it is about.
     pub fn title(&self) -> String {
         let who = if self.is_from_server { "server asks " } else { "" };
@@ -143,6 +151,9 @@ pub struct Report {
     /// What is remarkable about the whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+    /// Why sessions could not be talked through: what was tried, what happened, what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
 }
 
 impl Report {
@@ -153,6 +164,6 @@ impl Report {
 
     /// Whether nothing differs.
     pub fn is_same(&self) -> bool {
-        self.rows.iter().all(|row| row.outcome == Outcome::Same)
+        self.rows.iter().all(Row::is_same)
     }
 }

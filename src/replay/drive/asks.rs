@@ -1,5 +1,6 @@
 //! Requests of the server: which recorded one is which live one.
 
+use super::call::End;
 use super::plan::Ask;
 use crate::replay::compare::{Comparison, Outcome, Row, call_key};
 
@@ -40,7 +41,8 @@ impl<'a> Asks<'a> {
         self.met.iter().all(Option::is_some)
     }
 
-    pub(super) fn rows(self, session: &str) -> impl Iterator<Item = Row> {
+    /// How they compare. `end` is that of the conversation.
+    pub(super) fn rows(self, session: &str, end: &End) -> impl Iterator<Item = Row> {
         self.planned.iter().zip(self.met).map(move |(ask, met)| {
             let row = Row {
                 is_from_server: true,
@@ -48,7 +50,7 @@ impl<'a> Asks<'a> {
             };
             match met {
                 Some(found) => row.compared(found),
-                None => row.noting("the server does not ask this time"),
+                None => row.noting(end.why_unasked()),
             }
         })
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::codec::json::{PathStep, find_path, string_value};
 use crate::intercept::edit::{Change, apply};
+use crate::replay::compare::{CallEnd, Lack};
 
 /// A request with an id and a progress token of its own, both as spelled.
 pub(super) struct Fresh {
@@ -57,8 +58,32 @@ fn set(message: &[u8], path: &str, value: &str) -> Vec<u8> {
 pub(super) struct OwnFailure {
     /// What happened, in words.
     pub(super) text: String,
-    /// The server could not be reached at all.
-    pub(super) is_unreachable: bool,
+    /// The same as it is compared.
+    pub(super) end: CallEnd,
+}
+
+impl OwnFailure {
+    /// With the status of the response, if nobody has told it yet.
+    pub(super) fn with_status(mut self, status: Option<u16>) -> Self {
+        let is_told = self.end.status.is_some() || self.end.lack != Lack::Empty;
+        self.end.status = if is_told { self.end.status } else { status };
+        self
+    }
+
+    /// What to do if nothing else can follow, where the words do not say it; a sentence without its end.
+    pub(super) fn advice(&self) -> &'static str {
+        match (self.end.lack, self.end.status) {
+            (Lack::Silence, _) => "See what it waits for, or give it longer with --timeout",
+            (_, Some(400 | 404 | 405)) => "Check the path of the URL",
+            (_, Some(500..)) | (Lack::Broken | Lack::Empty, None) => "See the log of the server",
+            _ => "",
+        }
+    }
+
+    /// Whether the server could not be reached at all, so that nothing was sent.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.end.lack == Lack::Unreachable
+    }
 }
 
 /// What our own side says in the place of an answer, because none came.
@@ -69,9 +94,51 @@ pub(super) fn failure_of_ours(answer: &[u8]) -> Option<OwnFailure> {
     };
     let is_ours = at(&["error", "data", "origin"]).as_deref() == Some("shadowcat");
     is_ours.then(|| OwnFailure {
-        text: at(&["error", "message"]).unwrap_or_default().into_owned(),
-        is_unreachable: at(&["error", "data", "reason"]).as_deref() == Some("unreachable"),
+        text: in_one_line(&at(&["error", "message"]).unwrap_or_default()),
+        end: CallEnd {
+            status: at(&["error", "data", "status"]).and_then(|status| status.parse().ok()),
+            lack: lack(&at(&["error", "data", "reason"]).unwrap_or_default()),
+        },
     })
+}
+
+/// A page in HTML has many lines.
+fn in_one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+/// What a reason of ours means.
+fn lack(reason: &str) -> Lack {
+    match reason {
+        "unreachable" => Lack::Unreachable,
+        "connection_broke" | "stopped" => Lack::Broken,
+        "no_answer" | "http_status" | "unauthorized" | "redirected" => Lack::Empty,
+        "session_lost" => Lack::SessionLost,
+        // Of a proxy on the way, which says only in words what failed.
+        "upstream_failed" | "breaker_open" => Lack::Unknown,
+        _ => Lack::Other,
+    }
+}
+
+/// The error in an answer, in words; `None` if it is a result.
+pub(super) fn refusal(answer: &[u8]) -> Option<String> {
+    let member = |name| find_path(answer, &[PathStep::Key("error"), PathStep::Key(name)]).map(string_value);
+    find_path(answer, &[PathStep::Key("error")])?;
+    let code = member("code").unwrap_or_default();
+    let message = member("message").unwrap_or_default();
+    Some(format!("the error {code}: {}", shortened(&message)))
+}
+
+/// A text of a peer that fits into a sentence.
+pub(super) fn shortened(text: &str) -> String {
+    const SHOWN: usize = 200;
+    let mut rest = text.trim().chars();
+    let mut cut: String = rest.by_ref().take(SHOWN).collect();
+    if rest.next().is_some() {
+        cut.push('…');
+    }
+    cut
 }
 
 /// How far a task is.
@@ -121,7 +188,7 @@ mod tests {
             format!(r#"{{"error":{{"code":-33001,"message":"why","data":{{"origin":"{origin}"}}}}}}"#)
         };
         let failure = failure_of_ours(error("shadowcat").as_bytes()).unwrap();
-        assert_eq!((failure.text.as_str(), failure.is_unreachable), ("why", false));
+        assert_eq!((failure.text.as_str(), failure.is_unreachable()), ("why", false));
         assert_eq!(failure_of_ours(error("x").as_bytes()), None);
     }
 

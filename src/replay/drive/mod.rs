@@ -13,6 +13,7 @@
 
 mod asks;
 mod bind;
+mod call;
 mod message;
 mod only;
 mod plan;
@@ -26,11 +27,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::replay::compare::{CompareOptions, Report};
+use tokio_util::sync::CancellationToken;
+
+use crate::replay::compare::{CompareOptions, Report, Row};
 
 pub use plan::Plan;
 pub use secrets::MissingSecret;
-pub use target::{DriveError, Target};
+pub use target::Target;
+use {call::End, plan::SessionPlan, talk::Talk, target::Session};
 
 /// How long an answer is waited for, unless asked for otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,6 +55,8 @@ pub struct DriveOptions {
     pub secrets: BTreeMap<String, String>,
     /// Longest message of the server, in bytes. A longer one ends its session.
     pub max_message_bytes: usize,
+    /// Cancelled, it lets nothing more be sent: what is known by then is the report, and the rest was not sent.
+    pub stop: CancellationToken,
 }
 
 impl Default for DriveOptions {
@@ -61,6 +67,7 @@ impl Default for DriveOptions {
             speed: None,
             secrets: BTreeMap::new(),
             max_message_bytes: MAX_MESSAGE_BYTES,
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -81,25 +88,75 @@ impl DriveOptions {
     }
 }
 
+/// What came of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Driven {
+    /// Every request of the plan, sent or not.
+    pub report: Report,
+    /// There was no way to the target at all: the command cannot be started, the server not be reached, or roots not be
+    /// read. [`Report::failures`] says why. Nothing was sent then.
+    pub is_out_of_reach: bool,
+}
+
 /// Sends the plan to `target`, session by session, and compares what comes back.
 ///
-/// A server that ends a session early, or does not answer, makes rows without answers that say why.
-///
-/// # Errors
-/// [`DriveError`] if there is no way to the target at all: a command that cannot be started, a server that cannot be
-/// reached, roots that cannot be read.
+/// A server that ends a session early, refuses its handshake or does not answer makes rows that say so, and a sentence in
+/// [`Report::failures`]. Where there is no way to the target at all, later sessions are not tried.
 ///
 /// # Cancel safety
-/// Dropped, it ends the connection and kills the command.
-pub async fn drive(plan: &Plan, target: &Target, options: &DriveOptions) -> Result<Report, DriveError> {
-    let mut report = Report {
-        rows: Vec::new(),
-        remarks: plan.remarks().to_vec(),
+/// Dropped, it ends the connection and kills the command; [`DriveOptions::stop`] ends it in order, within a few seconds.
+pub async fn drive(plan: &Plan, target: &Target, options: &DriveOptions) -> Driven {
+    let mut driven = Driven {
+        report: Report {
+            remarks: plan.remarks().to_vec(),
+            ..Report::default()
+        },
+        is_out_of_reach: false,
     };
+    let mut was_there = false;
     for session in &plan.sessions {
-        let told = target::session(session, target, options).await?;
+        let told = if driven.is_out_of_reach {
+            unsent(session, options, "the server was out of reach before")
+        } else if options.stop.is_cancelled() {
+            Session::unsent(Talk::unsent(session, options, &End::Interrupted))
+        } else {
+            match target::session(session, target, options).await {
+                Ok(told) => told,
+                Err(error) => Session {
+                    unreachable: Some(error.in_one_line()),
+                    ..unsent(session, options, &error.in_one_line())
+                },
+            }
+        };
+        driven.take(&session.name, told, &mut was_there);
+    }
+    driven
+}
+
+/// A session that was not begun, for this reason.
+fn unsent(plan: &SessionPlan, options: &DriveOptions, why: &str) -> Session {
+    let end = End::ByServer(why.to_owned());
+    Session::unsent(Talk::unsent(plan, options, &end))
+}
+
+impl Driven {
+    fn take(&mut self, name: &str, told: Session, was_there: &mut bool) {
+        let is_as_it_was = told.rows.iter().all(Row::is_same);
+        let report = &mut self.report;
         report.rows.extend(told.rows);
         report.remarks.extend(told.remarks);
+        match told.unreachable {
+            // A recording of a server that was not there.
+            Some(_) if is_as_it_was => {}
+            Some(why) if *was_there => report.failures.push(format!("{name}: {why}")),
+            Some(why) => {
+                self.is_out_of_reach = true;
+                report.failures.push(why);
+            }
+            None => {
+                *was_there |= told.was_begun;
+                report.failures.extend(told.failure);
+            }
+        }
     }
-    Ok(report)
 }

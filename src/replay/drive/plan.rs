@@ -10,7 +10,7 @@ use super::only::Asked;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::intercept::filter::Filter;
 use crate::replay::compare::drift::tools_of;
-use crate::replay::compare::text_at;
+use crate::replay::compare::{CallEnd, is_result, text_at};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::describe::error_code;
 use crate::session::observation::CallRole;
@@ -78,6 +78,10 @@ pub(super) struct PlannedCall {
     pub(super) is_cancelled: bool,
     /// Its headers said something else than its body, which cannot be sent again: they are made from the body.
     pub(super) had_wrong_headers: bool,
+    /// How it ended, beside its answer.
+    pub(super) end: CallEnd,
+    /// A handshake that was agreed on, without which nothing that follows makes sense.
+    pub(super) must_succeed: bool,
     /// Nobody asked for its result to be compared: it is only needed for the others.
     pub(super) is_means: bool,
 }
@@ -249,6 +253,8 @@ impl<'a> Draft<'a> {
                 request: message.text.clone(),
                 answer: answer.map(|answer| answer.text.clone()),
                 is_cancelled: call.is_cancelled,
+                end: CallEnd::of(self.session, call),
+                must_succeed: is_needed && answer.is_some_and(|answer| is_result(&answer.text)),
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),
                 is_means: !is_wanted,
@@ -270,6 +276,8 @@ impl<'a> Draft<'a> {
             request: request.to_string().into(),
             answer: None,
             is_cancelled: false,
+            end: CallEnd::default(),
+            must_succeed: true,
             had_wrong_headers: false,
             is_means: true,
         });

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,12 +14,16 @@ use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 use super::DriveOptions;
 use super::asks::Asks;
 use super::bind::Bindings;
-use super::message::{OwnFailure, failure_of_ours, fresh, status_of_task, with_id, with_request_id};
+use super::call::{Call, End, State, Stray, Told};
+use super::message::{
+    OwnFailure, failure_of_ours, fresh, refusal, shortened, status_of_task, with_id, with_request_id,
+};
 use super::plan::{Act, SessionPlan, Step};
-use crate::codec::envelope::{Envelope, Field, MessageKind, scan};
+use crate::codec::envelope::{Envelope, Field, MessageKind, Shape, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
-use crate::replay::compare::{Comparison, Outcome, Row, compare};
+use crate::outward::Statuses;
+use crate::replay::compare::{CallEnd, Comparison, Lack, Outcome, Row, compare, is_result};
 
 /// How long a cancellation waits for what the client had heard before it.
 const HEARD: Duration = Duration::from_secs(2);
@@ -27,6 +32,8 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How often a task is asked for unless its server says, and how seldom at most.
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(2);
+/// Why nothing follows a handshake that failed.
+const NO_HANDSHAKE: &str = "there was no handshake";
 /// Far from now.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -57,32 +64,12 @@ pub(super) struct Talk<'a> {
     has_answered: bool,
     /// Why it could not be reached.
     unreachable: Option<String>,
-}
-
-/// A request of the plan, and what became of it.
-#[derive(Debug, Default)]
-struct Call {
-    state: State,
-    /// The id of the (latest) request, as spelled.
-    id: Option<String>,
-    /// When it was sent, or last heard of.
-    since: Option<Instant>,
-    /// When a task is asked for again.
-    poll_at: Option<Instant>,
-    /// When it was first sent.
-    began: Option<Instant>,
-    heard: usize,
-    compared: Comparison,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Planned,
-    Open,
-    Answered,
-    /// There is no answer, for this reason.
-    GivenUp(String),
+    /// The statuses of answers, where what carries them has any.
+    statuses: Arc<Statuses>,
+    /// What the server said that is no message.
+    stray: Stray,
+    /// It is over before its time.
+    over: Option<End>,
 }
 
 impl<'a> Talk<'a> {
@@ -110,16 +97,24 @@ impl<'a> Talk<'a> {
             extra: Vec::new(),
             has_answered: false,
             unreachable: None,
+            statuses: Arc::default(),
+            stray: Stray::default(),
+            over: None,
         }
     }
 
-    /// Says everything, hears the answers, and compares them; what fails becomes rows.
-    pub(super) async fn run(self, input: impl AsyncRead + Unpin, output: impl AsyncWrite + Unpin) -> Told {
-        let said = self.say_all(input, output).await;
-        said.told(None)
+    /// Rows of a session that was not begun.
+    pub(super) fn unsent(plan: &'a SessionPlan, options: &'a DriveOptions, end: &End) -> Vec<Row> {
+        Self::new(plan, options).rows(end)
     }
 
-    /// Says everything and hears the answers. Dropped are input and output when it is done.
+    /// With the statuses of answers, which are taken from there.
+    pub(super) fn noting(self, statuses: Arc<Statuses>) -> Self {
+        Self { statuses, ..self }
+    }
+
+    /// Says everything and hears the answers, until that is done, the server ends it, or somebody stops it. Dropped are
+    /// input and output then.
     pub(super) async fn say_all(
         mut self,
         input: impl AsyncRead + Unpin,
@@ -131,40 +126,50 @@ impl<'a> Talk<'a> {
             self.options.max_message_bytes,
         );
         let mut lines = FramedRead::new(input, codec);
-        let mut ended = None;
-        loop {
-            self.advance();
+        let end = loop {
+            if self.over.is_none() {
+                self.advance();
+            }
+            if let Some(over) = self.over.take() {
+                break over;
+            }
             if self.is_done() && self.outbox.is_empty() {
-                break;
+                break End::Whole;
             }
             let deadline = self.deadline();
             tokio::select! {
                 biased;
+                () = self.options.stop.cancelled() => break End::Interrupted,
                 written = output.write_buf(&mut self.outbox), if !self.outbox.is_empty() => {
                     if let Err(error) = written {
-                        ended = Some(format!("the server does not read any more: {error}"));
-                        break;
+                        break End::ByServer(format!("the server does not read any more: {error}"));
                     }
                 }
-                line = lines.next() => match line {
-                    Some(Ok(line)) => self.hear(&line),
-                    Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
-                        ended = Some(format!("it sent a message longer than {} bytes", self.options.max_message_bytes));
-                        break;
-                    }
-                    Some(Err(AnyDelimiterCodecError::Io(error))) => {
-                        ended = Some(told(&error));
-                        break;
-                    }
-                    None => {
-                        ended = Some("the server ended the connection".to_owned());
-                        break;
-                    }
+                line = lines.next() => match self.take(line) {
+                    Ok(()) => {}
+                    Err(why) => break End::ByServer(why),
                 },
                 () = sleep_until(deadline) => self.time_passed(),
             }
+        };
+        Said { talk: self, end }
+    }
+
+    /// Hears a line.
+    ///
+    /// # Errors
+    /// Why there are no more.
+    fn take(&mut self, line: Option<Result<Bytes, AnyDelimiterCodecError>>) -> Result<(), String> {
+        match line {
+            Some(Ok(line)) => self.hear(&line),
+            Some(Err(AnyDelimiterCodecError::MaxChunkLengthExceeded)) => {
+                let most = self.options.max_message_bytes;
+                return Err(format!("the server sent a message longer than {most} bytes"));
+            }
+            Some(Err(AnyDelimiterCodecError::Io(error))) => return Err(told(&error)),
+            None => return Err("the server ended the connection".to_owned()),
         }
-        Said { talk: self, ended }
+        Ok(())
     }
 
     /// Takes every step whose turn it is.
@@ -255,7 +260,14 @@ impl<'a> Talk<'a> {
                     shortened(&gone.handle),
                     gone.place
                 );
-                return self.give_up(call, reason);
+                let failure = OwnFailure {
+                    text: reason,
+                    end: CallEnd {
+                        status: None,
+                        lack: Lack::Other,
+                    },
+                };
+                return self.settle(call, State::NotSent(failure));
             }
         };
         self.last_id += 1;
@@ -278,9 +290,11 @@ impl<'a> Talk<'a> {
     }
 
     fn cancel(&mut self, call: usize, text: Option<&[u8]>) {
-        let Some(id) = &self.calls[call].id else {
+        let state = &mut self.calls[call];
+        let Some(id) = &state.id else {
             return;
         };
+        state.is_cancelled = true;
         let text = match text {
             Some(text) => with_request_id(text, id),
             None => format!(
@@ -301,7 +315,16 @@ impl<'a> Talk<'a> {
     }
 
     fn hear(&mut self, line: &Bytes) {
-        for envelope in scan(line).messages {
+        let scan = scan(line);
+        let is_message = |envelope: &Envelope| {
+            let is_answer = matches!(envelope.kind, MessageKind::Result | MessageKind::Error);
+            let is_to_nobody = envelope.id.as_ref().is_none_or(RpcId::is_null);
+            envelope.kind != MessageKind::Malformed && !(is_answer && is_to_nobody)
+        };
+        if scan.shape != Shape::Empty && !scan.messages.iter().any(is_message) {
+            self.stray.add(line);
+        }
+        for envelope in scan.messages {
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(line.len());
             let (start, end) = (place(envelope.span.start), place(envelope.span.end));
             let text = line.slice(start..end.max(start));
@@ -334,16 +357,17 @@ impl<'a> Talk<'a> {
         let Some(call) = call.filter(|call| self.calls[*call].state == State::Open) else {
             return;
         };
+        let status = envelope.id.as_ref().and_then(|id| self.statuses.take(id));
         if let Some(failure) = failure_of_ours(text) {
-            return self.failed(call, failure);
+            return self.failed(call, failure.with_status(status));
         }
         self.has_answered = true;
         if self.is_to_be_polled(call, text) {
             return;
         }
+        self.calls[call].compared = self.compared_answer(call, text, status);
         let planned = &self.plan.calls[call];
         if let Some(recorded) = &planned.answer {
-            self.calls[call].compared = self.compared(&planned.method, recorded, text);
             let result = |text| find_path(text, &[PathStep::Key("result")]);
             if let Some(was) = result(recorded) {
                 let title = format!("{} {}", planned.method, planned.about);
@@ -351,28 +375,62 @@ impl<'a> Talk<'a> {
                     .learn(was, result(text).unwrap_or_default(), title.trim_end());
             }
         }
-        self.calls[call].state = State::Answered;
-        self.open.remove(&call);
-    }
-
-    fn give_up(&mut self, call: usize, reason: String) {
-        self.calls[call].state = State::GivenUp(reason);
-        self.open.remove(&call);
-    }
-
-    /// No answer of the server's came. Without a handshake nothing else is worth a try.
-    fn failed(&mut self, call: usize, failure: OwnFailure) {
-        if failure.is_unreachable && !self.has_answered {
-            self.unreachable.get_or_insert_with(|| failure.text.clone());
+        self.settle(call, State::Answered);
+        if let (true, Some(refusal)) = (planned.must_succeed, refusal(text)) {
+            self.over = Some(End::Refused {
+                why: format!("the server answered {} with {refusal}", planned.method),
+                briefly: NO_HANDSHAKE,
+                advice: "If it has left this revision behind or wants more of a client, it needs a new recording",
+            });
         }
-        self.give_up(call, failure.text);
-        if self.plan.calls[call].method == "initialize" {
-            self.next = self.plan.steps.len();
-            for call in &mut self.calls {
-                if call.state == State::Planned {
-                    call.state = State::GivenUp("not sent: there was no handshake".to_owned());
-                }
+    }
+
+    /// What tells an answer from the recorded one; without such a one, the status alone.
+    fn compared_answer(&self, call: usize, text: &Bytes, status: Option<u16>) -> Comparison {
+        let planned = &self.plan.calls[call];
+        let live = CallEnd {
+            status,
+            ..CallEnd::default()
+        };
+        match &planned.answer {
+            Some(recorded) => {
+                let ending = planned.end.against_answered(live, is_result(text));
+                self.compared(&planned.method, recorded, text).ending(ending)
             }
+            None => Comparison::default().ending(planned.end.against_unanswered(live)),
+        }
+    }
+
+    fn settle(&mut self, call: usize, state: State) {
+        self.calls[call].state = state;
+        self.open.remove(&call);
+    }
+
+    /// No answer of the server's came. Without a handshake, and without a server, nothing else is worth a try.
+    fn failed(&mut self, call: usize, failure: OwnFailure) {
+        let planned = &self.plan.calls[call];
+        let why = failure.text.clone();
+        let (is_unreachable, advice) = (failure.is_unreachable(), failure.advice());
+        if is_unreachable && !self.has_answered {
+            self.unreachable.get_or_insert_with(|| why.clone());
+        }
+        let was_unreachable = planned.answer.is_none() && planned.end.lack == Lack::Unreachable;
+        let is_hopeless = planned.must_succeed || (self.unreachable.is_some() && !was_unreachable);
+        self.settle(
+            call,
+            if is_unreachable {
+                State::NotSent(failure)
+            } else {
+                State::Failed(failure)
+            },
+        );
+        if is_hopeless {
+            let briefly = if is_unreachable {
+                "the server could not be reached"
+            } else {
+                NO_HANDSHAKE
+            };
+            self.over.get_or_insert(End::Refused { why, briefly, advice });
         }
     }
 
@@ -442,7 +500,7 @@ impl<'a> Talk<'a> {
     }
 
     fn is_settled(&self, call: usize) -> bool {
-        matches!(self.calls[call].state, State::Answered | State::GivenUp(_))
+        self.calls[call].is_settled()
     }
 
     /// Whether somebody waits for the answer. One that the recording lacks may come now; only that of a subscription
@@ -498,45 +556,27 @@ impl<'a> Talk<'a> {
                     .since
                     .is_some_and(|since| since + self.options.timeout <= now)
             {
-                let reason = format!("no answer within {:?}", self.options.timeout);
-                self.give_up(call, reason);
+                let failure = OwnFailure {
+                    text: format!("no answer within {:?}", self.options.timeout),
+                    end: CallEnd {
+                        status: None,
+                        lack: Lack::Silence,
+                    },
+                };
+                self.failed(call, failure);
             }
         }
     }
 
-    fn rows(mut self, ended: Option<&str>) -> Vec<Row> {
+    fn rows(mut self, end: &End) -> Vec<Row> {
         let mut rows = Vec::new();
         for (planned, call) in self.plan.calls.iter().zip(self.calls) {
-            if planned.is_means {
-                continue;
+            if !planned.is_means {
+                rows.push(call.row(planned, &self.plan.name, end));
             }
-            let row = Row::new(&self.plan.name, &planned.method, &planned.about, Outcome::Same);
-            let row = match (&planned.answer, call.state) {
-                (Some(_), State::Answered) if planned.is_cancelled && !call.compared.is_same() => {
-                    row.noting("cancelled: whether its answer comes first is chance")
-                }
-                (Some(_), State::Answered) if planned.had_wrong_headers => row.noting(
-                    "not compared: its headers contradicted its body, and headers are made from the body here",
-                ),
-                (Some(_), State::Answered) => row.compared(call.compared),
-                (None, State::Answered) if !planned.is_cancelled => Row {
-                    outcome: Outcome::Extra,
-                    ..row
-                }
-                .noting("the recording has no answer to it"),
-                (Some(_), _) if planned.is_cancelled => row.noting("cancelled, and not answered this time"),
-                (Some(_), State::GivenUp(reason)) => missing(row, &reason),
-                (Some(_), _) => missing(row, ended.unwrap_or("it was not answered")),
-                (None, State::GivenUp(reason)) => {
-                    row.noting(format!("not answered in the recording either ({reason})"))
-                }
-                (None, _) if planned.is_cancelled => row.noting("cancelled"),
-                (None, _) => row.noting("not answered in the recording either"),
-            };
-            rows.push(row);
         }
         rows.append(&mut self.extra);
-        rows.extend(self.asks.rows(&self.plan.name));
+        rows.extend(self.asks.rows(&self.plan.name, end));
         rows
     }
 }
@@ -544,55 +584,38 @@ impl<'a> Talk<'a> {
 /// A conversation that is over.
 pub(super) struct Said<'a> {
     talk: Talk<'a>,
-    /// Why, if the server ended it.
-    ended: Option<String>,
+    pub(super) end: End,
 }
 
-impl Said<'_> {
-    /// Whether the server ended it.
-    pub(super) const fn has_ended_early(&self) -> bool {
-        self.ended.is_some()
+impl<'a> Said<'a> {
+    /// The request that waits for its answer, or that would have been next; empty if there is none.
+    fn unanswered(&self) -> &'a str {
+        let calls = self.talk.calls.iter().zip(&self.talk.plan.calls);
+        let is_unanswered = |state: &State| matches!(state, State::Open | State::Planned | State::Failed(_));
+        let mut unanswered = calls.filter(|(call, _)| is_unanswered(&call.state));
+        unanswered.next().map_or("", |(_, planned)| &planned.method)
     }
 
-    /// What came of it. `why` is known better than from its pipes.
-    pub(super) fn told(mut self, why: Option<String>) -> Told {
-        let ended = self.ended.map(|ended| why.unwrap_or(ended));
+    /// The same, ended by the server for this reason, if it was the server.
+    pub(super) fn because(mut self, why: Option<String>) -> Self {
+        if let (End::ByServer(known), Some(why)) = (&mut self.end, why) {
+            *known = why;
+        }
+        self
+    }
+
+    /// What came of it.
+    pub(super) fn told(mut self) -> Told {
         Told {
-            has_ended_early: ended.is_some(),
             unreachable: self.talk.unreachable.take().filter(|_| !self.talk.has_answered),
-            rows: self.talk.rows(ended.as_deref()),
+            unanswered: self.unanswered().to_owned(),
+            stray: std::mem::take(&mut self.talk.stray),
+            rows: self.talk.rows(&self.end),
+            end: self.end,
         }
     }
 }
 
-/// What came of a session.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub(super) rows: Vec<Row>,
-    pub(super) has_ended_early: bool,
-    /// It could not be reached at all, for this reason.
-    pub(super) unreachable: Option<String>,
-}
-
-fn missing(row: Row, reason: &str) -> Row {
-    Row {
-        outcome: Outcome::Missing,
-        ..row
-    }
-    .noting(reason)
-}
-
 fn told(error: &io::Error) -> String {
     format!("the server's messages cannot be read: {error}")
-}
-
-/// A handle can be long.
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 40;
-    let cut: String = text.chars().take(SHOWN).collect();
-    if cut.len() < text.len() {
-        format!("{cut}…")
-    } else {
-        cut
-    }
 }

@@ -1,16 +1,21 @@
 //! What a recording is sent to: a server that speaks HTTP, or a command that speaks on its standard input and output.
 
 use std::convert::Infallible;
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, duplex, split};
 use tokio_util::sync::CancellationToken;
 
 use super::DriveOptions;
+use super::call::{End, Told};
+use super::message::shortened;
 use super::plan::SessionPlan;
-use super::talk::{Talk, Told};
+use super::talk::Talk;
 use crate::child::{ChildEnd, ChildProcess, CommandConfig, EndGraces, StartChildError};
-use crate::outward::{self, OutwardConfig, OutwardEnd, OutwardError, StaticHeader};
+use crate::outward::{self, OutwardConfig, OutwardEnd, OutwardError, StaticHeader, Statuses};
 use crate::replay::compare::Row;
 
 /// Bytes between us and our client of a server.
@@ -42,23 +47,50 @@ pub enum Target {
 
 /// There is no way to the target.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DriveError {
+pub(super) enum DriveError {
     /// The command cannot be started.
     #[error(transparent)]
     Start(#[from] StartChildError),
-    /// Nobody is there.
-    #[error("{0}")]
-    Unreachable(String),
     /// The server cannot be spoken to.
     #[error(transparent)]
     Outward(#[from] OutwardError),
 }
 
+impl DriveError {
+    /// The error and its causes.
+    pub(super) fn in_one_line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            // Writing to a string does not fail.
+            let _ = write!(line, ": {error}");
+            cause = error.source();
+        }
+        line
+    }
+}
+
 /// Rows of a session, and what was said beside them.
+#[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) rows: Vec<Row>,
     pub(super) remarks: Vec<String>,
+    /// Why it could not be talked through.
+    pub(super) failure: Option<String>,
+    /// There was nobody at all, for this reason.
+    pub(super) unreachable: Option<String>,
+    /// It was tried.
+    pub(super) was_begun: bool,
+}
+
+impl Session {
+    /// One that was not tried.
+    pub(super) fn unsent(rows: Vec<Row>) -> Self {
+        Self {
+            rows,
+            ..Self::default()
+        }
+    }
 }
 
 /// Talks one session through.
@@ -71,25 +103,75 @@ pub(super) async fn session(
         Target::Http(config) => Box::pin(over_http(plan, config, options)).await?,
         Target::Command(config) => with_command(plan, config, options).await?,
     };
-    if let Some(cause) = told.unreachable {
-        return Err(DriveError::Unreachable(cause));
-    }
-    let notes = notes.into_iter();
-    let remarks = match target {
+    let is_failed = matches!(told.end, End::ByServer(_) | End::Refused { .. });
+    let mut remarks: Vec<String> = match target {
         // Those of our own client of the server.
         Target::Http(_) => notes
+            .iter()
             .map(|note| format!("{}: {}", plan.name, note.trim_start_matches("shadowcat-tui: ")))
             .collect(),
         // What a command writes beside its messages matters if it goes wrong.
-        Target::Command(_) if told.has_ended_early => notes
+        Target::Command(_) if is_failed => notes
+            .iter()
             .map(|note| format!("{}: the server said: {note}", plan.name))
             .collect(),
         Target::Command(_) => Vec::new(),
     };
+    let is_command = matches!(target, Target::Command(_));
+    let failure = sentence(plan, &told, is_command, notes.last().filter(|_| is_command));
+    // The sentence has it otherwise.
+    if told.stray.count > 0 && failure.is_none() {
+        let lines = match told.stray.count {
+            1 => "a line that is no message".to_owned(),
+            count => format!("{count} lines that are no messages, the first"),
+        };
+        remarks.push(format!(
+            "{}: the server wrote {lines}: `{}`",
+            plan.name, told.stray.first
+        ));
+    }
     Ok(Session {
+        failure,
         rows: told.rows,
         remarks,
+        unreachable: told.unreachable,
+        was_begun: true,
     })
+}
+
+/// Why a session could not be talked through: what was tried, what happened, what to do.
+fn sentence(
+    plan: &SessionPlan,
+    told: &Told,
+    is_command: bool,
+    last_words: Option<&String>,
+) -> Option<String> {
+    let (why, advice) = match &told.end {
+        End::Whole | End::Interrupted => return None,
+        End::ByServer(why) if told.unanswered.is_empty() => (why.clone(), ""),
+        End::ByServer(why) => {
+            let why = format!("{why} before it answered {}", told.unanswered);
+            let advice = if is_command {
+                "Start it by hand to see why"
+            } else {
+                "See the log of the server"
+            };
+            (why, advice)
+        }
+        End::Refused { why, advice, .. } => (why.clone(), *advice),
+    };
+    let mut text = format!("{}: {why}", plan.name);
+    // Writing to a string does not fail.
+    if let Some(words) = last_words {
+        let _ = write!(text, "; its last words were `{}`", shortened(words));
+    }
+    if told.stray.count > 0 {
+        let _ = write!(text, "; it wrote `{}`, which is no message", told.stray.first);
+    }
+    if !advice.is_empty() {
+        let _ = write!(text, ". {advice}");
+    }
+    Some(text)
 }
 
 async fn over_http(
@@ -108,14 +190,23 @@ async fn over_http(
     let (notes, note_end) = duplex(PIPE_BYTES);
     let (input, output) = split(theirs);
     let stop = CancellationToken::new();
-    let speaking = outward::run(config, input, output, note_end, stop.clone());
+    let statuses = Arc::new(Statuses::kept());
+    let speaking = outward::run_noting(
+        config,
+        input,
+        output,
+        note_end,
+        stop.clone(),
+        Arc::clone(&statuses),
+    );
     let over = CancellationToken::new();
     let talking = async {
         let (input, output) = split(ours);
         // It drops both halves, which is the end of the other side's input.
-        let told = Talk::new(plan, options).run(input, output).await;
+        let talk = Talk::new(plan, options).noting(statuses);
+        let said = talk.say_all(input, output).await;
         over.cancel();
-        told
+        said
     };
     let watching = async {
         over.cancelled().await;
@@ -129,11 +220,12 @@ async fn over_http(
             never = watching => match never {},
         }
     };
-    let ((told, ended), mut notes) = tokio::join!(both, last_lines(notes));
-    if let OutwardEnd::SessionLost { cause } = ended? {
-        notes.push(cause);
-    }
-    Ok((told, notes))
+    let ((said, ended), notes) = tokio::join!(both, last_lines(notes));
+    let cause = match ended? {
+        OutwardEnd::SessionLost { cause } => Some(cause),
+        _ => None,
+    };
+    Ok((said.because(cause).told(), notes))
 }
 
 /// Headers of the recording that programs made for themselves: `X-…` without secrets in them.
@@ -156,13 +248,12 @@ async fn with_command(
     let talking = async {
         // Dropping the pipes is what tells the command to end.
         let said = Talk::new(plan, options).say_all(pipes.output, pipes.input).await;
-        let why = if said.has_ended_early() {
-            own_end(&mut process).await
-        } else {
-            None
+        let why = match said.end {
+            End::ByServer(_) => own_end(&mut process).await,
+            End::Whole | End::Refused { .. } | End::Interrupted => None,
         };
         process.end(GRACES).await;
-        said.told(why)
+        said.because(why).told()
     };
     Ok(tokio::join!(talking, last_lines(pipes.errors)))
 }
@@ -172,7 +263,7 @@ async fn own_end(process: &mut ChildProcess) -> Option<String> {
     let ended = tokio::time::timeout(OWN_END, process.ended()).await.ok()?;
     Some(match ended {
         ChildEnd::Code(0) => "the command ended by itself".to_owned(),
-        ended => format!("the command ended: {ended}"),
+        ended => format!("the command ended with {ended}"),
     })
 }
 

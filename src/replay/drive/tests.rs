@@ -1,5 +1,7 @@
 //! A recorded client against servers that are a few lines long.
 
+mod ends;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, duplex, split};
 
+use super::call::{End, Told};
 use super::plan::Plan;
 use super::talk::Talk;
 use super::{DriveOptions, MissingSecret};
@@ -89,32 +92,52 @@ fn result(id: u32, result: &Value) -> (char, Value) {
 async fn replayed(
     tape: &Tape,
     only: &str,
-    mut serve: impl FnMut(&Value) -> Vec<Value>,
+    serve: impl FnMut(&Value) -> Vec<Value>,
 ) -> (Vec<Row>, Vec<Value>) {
-    let plan = Plan::new(tape, &Filter::parse(only).unwrap());
     let options = DriveOptions {
         timeout: Duration::from_secs(5),
         ..DriveOptions::default()
     };
+    let (told, heard) = talked(tape, only, &options, serve).await;
+    (told.rows, heard)
+}
+
+/// The same with all that came of it. A server that gives `null` ends.
+async fn talked(
+    tape: &Tape,
+    only: &str,
+    options: &DriveOptions,
+    mut serve: impl FnMut(&Value) -> Vec<Value>,
+) -> (Told, Vec<Value>) {
+    let plan = Plan::new(tape, &Filter::parse(only).unwrap());
     let (ours, theirs) = duplex(1 << 16);
     let (input, output) = split(ours);
-    let talking = Talk::new(&plan.sessions[0], &options).run(input, output);
+    let talking = async {
+        let talk = Talk::new(&plan.sessions[0], options);
+        talk.say_all(input, output).await.told()
+    };
     let serving = async {
         let (input, mut output) = split(theirs);
         let mut lines = BufReader::new(input).lines();
         let mut heard = Vec::new();
         while let Ok(Some(line)) = lines.next_line().await {
             let message: Value = serde_json::from_str(&line).unwrap();
-            for answer in serve(&message) {
-                let line = format!("{answer}\n");
+            let answers = serve(&message);
+            heard.push(message);
+            if answers.contains(&Value::Null) {
+                return heard;
+            }
+            for answer in answers {
+                // A text stands for a line that is no message.
+                let line = answer
+                    .as_str()
+                    .map_or_else(|| format!("{answer}\n"), |text| format!("{text}\n"));
                 let _ = output.write_all(line.as_bytes()).await;
             }
-            heard.push(message);
         }
         heard
     };
-    let (told, heard) = tokio::join!(talking, serving);
-    (told.rows, heard)
+    tokio::join!(talking, serving)
 }
 
 fn outcomes(rows: &[Row]) -> Vec<String> {
@@ -273,7 +296,7 @@ async fn a_request_whose_handle_is_not_given_any_more_is_not_sent() {
         }
     })
     .await;
-    assert_eq!(rows[2].outcome, Outcome::Missing);
+    assert_eq!(rows[2].outcome, Outcome::Unsent);
     assert!(
         rows[2].remarks[0].contains("`nextCursor` of the answer to tools/list"),
         "{rows:?}"
@@ -316,8 +339,8 @@ async fn what_follows_a_request_that_is_not_sent_is_sent_all_the_same() {
         [
             "same initialize",
             "changed tools/list",
-            "missing tools/list",
-            "missing tools/list",
+            "unsent tools/list",
+            "unsent tools/list",
             "same tools/call a"
         ]
     );
@@ -425,9 +448,11 @@ async fn a_server_that_is_silent_or_goes_away_makes_missing_rows() {
     let plan = Plan::new(&tape, &Filter::all());
     let options = DriveOptions::default();
     let talk = Talk::new(&plan.sessions[0], &options);
-    let told = talk.run(tokio::io::empty(), tokio::io::sink()).await;
-    assert!(told.has_ended_early);
-    assert_eq!(told.rows[1].remarks, ["the server ended the connection"]);
+    let told = talk.say_all(tokio::io::empty(), tokio::io::sink()).await.told();
+    let why = "the server ended the connection";
+    assert_eq!(told.end, End::ByServer(why.to_owned()));
+    assert_eq!(told.rows[0].remarks, [why]);
+    assert_eq!(told.rows[1].remarks, [format!("not sent: {why}")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,8 @@ pub(super) struct Script {
     /// Place of its session on the tape.
     pub(super) session: usize,
     pub(super) exchange: ExchangeId,
+    /// Others are in that exchange too: a run of a command, or a WebSocket.
+    pub(super) is_one_of_many: bool,
     /// When it was asked, in microseconds since the recording was begun.
     pub(super) us: i64,
     pub(super) method: Box<str>,
@@ -208,6 +210,7 @@ impl Script {
         Self {
             session: place,
             exchange: exchange.id,
+            is_one_of_many: !is_http,
             us: request.us,
             method: call.method.clone(),
             subject: subject.map(str::to_owned),
@@ -221,6 +224,19 @@ impl Script {
             needs: answer.map_or_else(Vec::new, |answer| Need::in_answer(answer)),
             shape,
         }
+    }
+
+    /// Its id, where the number of its exchange does not say which one it is.
+    pub(super) fn told_id(&self) -> Option<Value> {
+        let id = self.id.as_ref().filter(|_| self.is_one_of_many)?;
+        serde_json::from_str(id.token()?).ok()
+    }
+
+    /// Where it is in the recording: `#6`, or `#1, id 4`.
+    pub(super) fn place(&self) -> String {
+        let exchange = self.exchange.get();
+        self.told_id()
+            .map_or_else(|| format!("#{exchange}"), |id| format!("#{exchange}, id {id}"))
     }
 
     /// Whether it is a refusal of HTTP alone, such as one that asks for a login.

@@ -24,11 +24,6 @@ pub(super) fn salient_params(method: &str, message: &[u8]) -> Value {
         // Nested too deeply for a tree: then only the same spelling is the same.
         Err(_) => return Value::String(String::from_utf8_lossy(params).into_owned()),
     };
-    let says_something = |(name, value): &(String, Value)| match value {
-        Value::Null => false,
-        Value::Object(members) if members.is_empty() => name != "_meta" && name != "arguments",
-        _ => name != "_meta",
-    };
     let params: Map<String, Value> = params.into_iter().filter(says_something).collect();
     if params.is_empty() {
         Value::Null
@@ -37,11 +32,25 @@ pub(super) fn salient_params(method: &str, message: &[u8]) -> Value {
     }
 }
 
+/// Whether a member of the params tells requests apart. Some clients write empty arguments as an empty list, since their
+/// language has one word for both.
+fn says_something((name, value): &(String, Value)) -> bool {
+    let is_empty = match value {
+        Value::Null => return false,
+        Value::Object(members) => members.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        _ => false,
+    };
+    name != "_meta" && !(is_empty && name == "arguments")
+}
+
 /// How alike two requests of one method are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Likeness {
     /// The same round of questions, answered in another way.
     Round,
+    /// The same but for members that are `null` in one and absent in the other.
+    ButForNulls,
     /// The same.
     Same,
 }
@@ -50,6 +59,9 @@ pub(super) enum Likeness {
 pub(super) fn likeness(recorded: &Value, asked: &Value) -> Option<Likeness> {
     if are_alike(recorded, asked) {
         return Some(Likeness::Same);
+    }
+    if (has_null(recorded) || has_null(asked)) && are_alike(&without_nulls(recorded), &without_nulls(asked)) {
+        return Some(Likeness::ButForNulls);
     }
     // A client may answer the questions of a server in its own way: then it is the round that counts.
     let (recorded, asked) = (recorded.as_object()?, asked.as_object()?);
@@ -61,6 +73,39 @@ pub(super) fn likeness(recorded: &Value, asked: &Value) -> Option<Likeness> {
     };
     let is_round = keys(recorded)? == keys(asked)?;
     (is_round && are_alike(&without_round(recorded), &without_round(asked))).then_some(Likeness::Round)
+}
+
+/// Whether a member is `null`, at any depth.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(|value| value.is_null() || has_null(value)),
+        Value::Array(elements) => elements.iter().any(has_null),
+        _ => false,
+    }
+}
+
+/// The params without members that are `null`, and without arguments if nothing is left of them.
+fn without_nulls(params: &Value) -> Value {
+    let mut params = params.clone();
+    drop_nulls(&mut params);
+    match params {
+        Value::Object(members) => {
+            let members: Map<String, Value> = members.into_iter().filter(says_something).collect();
+            Value::Object(members)
+        }
+        other => other,
+    }
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 const ANSWERS: &str = "inputResponses";
@@ -117,6 +162,47 @@ mod tests {
             Some(Likeness::Same)
         );
         assert_eq!(params("{}"), salient_params("tools/list", b"{\"id\":1}"));
+    }
+
+    #[test]
+    fn arguments_that_are_absent_null_or_empty_are_alike() {
+        let spellings = [
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","arguments":null}"#,
+            r#"{"name":"a","arguments":{}}"#,
+            r#"{"name":"a","arguments":[]}"#,
+        ];
+        for recorded in spellings {
+            for asked in spellings {
+                assert_eq!(alike(recorded, asked), Some(Likeness::Same), "{recorded} {asked}");
+            }
+            let with_null = r#"{"name":"a","arguments":{"to":null}}"#;
+            assert_eq!(alike(recorded, with_null), Some(Likeness::ButForNulls));
+            assert_eq!(alike(with_null, recorded), Some(Likeness::ButForNulls));
+            assert_eq!(alike(recorded, r#"{"name":"a","arguments":{"to":0}}"#), None);
+        }
+    }
+
+    #[test]
+    fn a_null_argument_is_alike_an_absent_one_and_never_another_value() {
+        let recorded = r#"{"name":"a","arguments":{"x":1,"in":{"y":null},"list":[null,1]}}"#;
+        for (asked, likeness) in [
+            (
+                r#"{"name":"a","arguments":{"x":1,"in":{},"list":[null,1]}}"#,
+                Some(Likeness::ButForNulls),
+            ),
+            (
+                r#"{"name":"a","arguments":{"x":1,"in":{"y":null},"list":[null,1],"z":null}}"#,
+                Some(Likeness::ButForNulls),
+            ),
+            (
+                r#"{"name":"a","arguments":{"x":1,"in":{"y":2},"list":[null,1]}}"#,
+                None,
+            ),
+            (r#"{"name":"a","arguments":{"x":1,"in":{},"list":[1]}}"#, None),
+        ] {
+            assert_eq!(alike(recorded, asked), likeness, "{asked}");
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Core {
             Err(refusal) => return Some(*refusal),
         };
         let found = match best {
-            Likeness::Same => Found::Same,
+            Likeness::Same | Likeness::ButForNulls => Found::Same,
             Likeness::Round => Found::Round,
         };
         let of_session = |place: &usize| Some(self.library.scripts[*place].session) == recorded;
@@ -199,6 +199,7 @@ impl Core {
             found,
             recorded: Recorded {
                 exchange: self.library.scripts[script].exchange.get(),
+                id: self.library.scripts[script].told_id(),
                 turn: turn + 1,
                 turns: alike.len(),
             },
@@ -365,9 +366,9 @@ impl Core {
             let script = &self.library.scripts[*place];
             let name = script.subject.as_deref().unwrap_or(&script.method);
             let note = format!(
-                "the nearest is {} `{name}` (#{}), {}",
+                "the nearest is {} `{name}` ({}), {}",
                 script.method,
-                script.exchange.get(),
+                script.place(),
                 told(differences)
             );
             let told: Vec<Value> = differences
@@ -379,7 +380,10 @@ impl Core {
                     })
                 })
                 .collect();
-            let nearest = json!({"exchange": script.exchange.get(), "method": script.method, "params": script.params, "differences": told});
+            let mut nearest = json!({"exchange": script.exchange.get(), "method": script.method, "params": script.params, "differences": told});
+            if let Some(id) = script.told_id() {
+                nearest["id"] = id;
+            }
             (note, nearest)
         } else {
             let methods = self.methods(request.is_modern);

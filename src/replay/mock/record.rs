@@ -91,10 +91,13 @@ fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Err
 }
 
 /// Where an answer comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recorded {
     /// Number of the exchange in the recording.
     pub exchange: u64,
+    /// The recorded request's id, where all of a session is one exchange: on pipes and WebSockets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Value>,
     /// Which of the equal requests it is, from 1.
     pub turn: usize,
     /// How many equal ones there are.
@@ -113,8 +116,11 @@ impl fmt::Display for MockCall {
             write!(f, " {subject}")?;
         }
         write!(f, "  {}", self.found.words())?;
-        if let Some(recorded) = self.recorded {
+        if let Some(recorded) = &self.recorded {
             write!(f, " (#{}", recorded.exchange)?;
+            if let Some(id) = &recorded.id {
+                write!(f, ", id {id}")?;
+            }
             if recorded.turns > 1 {
                 write!(f, ", {} of {}", recorded.turn, recorded.turns)?;
             }

@@ -12,14 +12,19 @@ use shadowcat::config::forward::{HostPattern, ViaProxy};
 use shadowcat::intercept::filter::Filter;
 use shadowcat::outward::{OutwardConfig, StaticHeader};
 use shadowcat::recording::Extent;
-use shadowcat::replay::drive::{DEFAULT_TIMEOUT, DriveOptions, Target};
+use shadowcat::replay::drive::{DriveOptions, Target};
 
 use super::arguments::header_from_environment;
 use super::compare_flags::{CompareArguments, ReportFormat};
 use super::filter_text::FilterText;
+use super::values::duration;
 use crate::compare::DriveJob;
 
 const HEADING: &str = "Against a live server";
+/// [`DEFAULT_TIMEOUT`](shadowcat::replay::drive::DEFAULT_TIMEOUT) as it is written.
+const DEFAULT_PATIENCE: &str = "30s";
+/// Longer than that nobody waits.
+const LONGEST_PATIENCE: Duration = Duration::from_hours(24);
 
 /// Whom a recording is sent to, and how.
 #[derive(Debug, Args)]
@@ -54,9 +59,9 @@ pub(super) struct DriveArguments {
     /// Do not ask before tools are called that may change something
     #[arg(long, requires = "live", help_heading = HEADING)]
     yes: bool,
-    /// How long an answer is waited for, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400), requires = "live", help_heading = HEADING)]
-    timeout: u64,
+    /// How long an answer is waited for, such as 500ms, 1.5s or 2m; a number alone is in seconds
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_PATIENCE, value_parser = patience, requires = "live", help_heading = HEADING)]
+    timeout: Duration,
     /// Write the result to this file too, as `JUnit` XML
     #[arg(long, value_name = "FILE", requires = "live", help_heading = HEADING)]
     junit: Option<PathBuf>,
@@ -85,7 +90,7 @@ impl DriveArguments {
         let only = Filter::parse(&self.only.0).unwrap_or_default();
         let options = DriveOptions {
             compare: self.compare.options(),
-            timeout: Duration::from_secs(self.timeout),
+            timeout: self.timeout,
             speed,
             secrets: self.secret_env.into_iter().collect::<BTreeMap<_, _>>(),
             ..DriveOptions::default()
@@ -122,6 +127,15 @@ impl DriveArguments {
     }
 }
 
+/// Reads how long somebody waits.
+fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() || time > LONGEST_PATIENCE {
+        return Err("write a time from 1ms to 24h".to_owned());
+    }
+    Ok(time)
+}
+
 /// Reads `TAG=VAR`.
 fn secret_from_environment(text: &str) -> Result<(String, String), String> {
     let (tag, variable) = text.split_once('=').ok_or("it is written as TAG=VAR")?;
@@ -134,4 +148,28 @@ fn secret_from_environment(text: &str) -> Result<(String, String), String> {
     let value = std::env::var(variable)
         .map_err(|_| format!("the environment has no text in a variable `{variable}`"))?;
     Ok((tag.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use shadowcat::replay::drive::DEFAULT_TIMEOUT;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_somebody_says_in_any_form() {
+        assert_eq!(patience(DEFAULT_PATIENCE), Ok(DEFAULT_TIMEOUT));
+        for (text, millis) in [
+            ("1.5", 1_500),
+            ("1.5s", 1_500),
+            ("500ms", 500),
+            ("2", 2_000),
+            ("24h", 86_400_000),
+        ] {
+            assert_eq!(patience(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["0", "0.4ms", "25h", "soon"] {
+            assert!(patience(text).is_err(), "{text}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use super::arguments::{GeneralArguments, RecordArguments, TelemetryArguments, Vi
 use super::drive_flags::DriveArguments;
 use super::intercept_flags::InterceptArguments;
 use super::recording_flags::ExtentArguments;
+use super::values::duration;
 
 const AFTER_HELP: &str = "\
 With --listen the recording is a server over Streamable HTTP at /mcp and over HTTP+SSE at /sse, with a proxy in front of it that shows, \
@@ -22,7 +23,8 @@ With --upstream or a COMMAND it is the client: its side is sent to a live server
 back is compared with what was recorded. See docs/compare.md.
 
 Exit codes: 0 done, or nothing differs; 1 failed on the way, or something differs; 2 bad usage or configuration, or something has to be \
-agreed to or supplied first; 3 a port, a file, the server or the COMMAND could not be opened.";
+agreed to or supplied first; 3 a port, a file, the server or the COMMAND could not be opened; 130 or 143 stopped by Ctrl-C or SIGTERM while \
+the recording was sent.";
 
 /// A recording as a peer.
 #[derive(Debug, Args)]
@@ -42,7 +44,7 @@ pub(super) struct ReplayFlags {
     /// Answer with the recorded times, or send at the recorded pace, N times as fast, such as 1 or 2.5; `max` waits for nothing
     #[arg(long, value_name = "N|max", default_value = "max", help_heading = "Pace")]
     pub(super) speed: Speed,
-    /// Answer each request after this time instead, such as 200ms
+    /// Answer each request after this time instead, such as 200ms or 1.5s
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "speed", help_heading = "Server")]
     pub(super) latency: Option<Duration>,
     /// What a request that is not in the recording gets: `error`, which says what is nearest; `nearest`, the answer to
@@ -126,36 +128,9 @@ fn on_miss(text: &str) -> Result<OnMiss, String> {
     }
 }
 
-/// Reads `200ms`, `1.5s`, `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let advice = || format!("`{text}` is no time: write 200ms, 1.5s or 1m");
-    let unit = text
-        .find(|character: char| character.is_ascii_alphabetic())
-        .ok_or_else(advice)?;
-    let (number, unit) = text.split_at_checked(unit).ok_or_else(advice)?;
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err(advice()),
-    };
-    let number: f64 = number.parse().map_err(|_| advice())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| advice())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        for text in ["", "5", "s", "5h", "-1s", "1e99s"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_miss_is_an_error_the_nearest_or_passed_on() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -99,6 +100,16 @@ impl FromStr for FileAge {
     }
 }
 
+/// Reads a time: `500ms`, `1.5s`, `2m`, `1h`, or a number of seconds.
+///
+/// # Errors
+/// The forms, if it is none of them.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_value(Unit::Time, text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("`{text}` is no time: write 500ms, 1.5s, 2m, or a number of seconds"))
+}
+
 /// Whether each server gets a port of its own, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PortsChoice {
@@ -124,4 +135,44 @@ pub(super) enum RecordChoice {
     Off,
     NewFile,
     File(PathBuf),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_units_and_seconds_without() {
+        for (text, millis) in [
+            ("200ms", 200),
+            ("1.5s", 1_500),
+            ("1.5", 1_500),
+            ("2", 2_000),
+            ("0.25 s", 250),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0.0001s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "s",
+            ".5s",
+            "5.",
+            "5.s",
+            "1.2.3s",
+            "5d",
+            "-1s",
+            "1e3",
+            "1.5e3s",
+            "99999999999999999999s",
+        ] {
+            let error = duration(text).unwrap_err();
+            assert!(
+                error.contains("1.5s") && error.contains("500ms"),
+                "{text}: {error}"
+            );
+        }
+    }
 }

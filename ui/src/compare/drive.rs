@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::recording::Extent;
-use shadowcat::replay::compare::Report;
-use shadowcat::replay::drive::{DriveError, DriveOptions, MissingSecret, Plan, Target, drive};
+use shadowcat::replay::drive::{DriveOptions, Driven, MissingSecret, Plan, Target, drive};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 
 use super::{junit, text};
@@ -43,8 +43,6 @@ pub(crate) struct DriveJob {
 enum ReplayError {
     #[error(transparent)]
     Tape(#[from] TapeError),
-    #[error(transparent)]
-    Drive(#[from] DriveError),
     #[error("{} has no request that could be sent{}", .file.display(), if *.is_filtered { " and matches --only" } else { "" })]
     Nothing { file: PathBuf, is_filtered: bool },
     #[error("{}", missing_text(.0))]
@@ -53,15 +51,12 @@ enum ReplayError {
     Unasked(String),
     #[error("nothing was sent, since nobody agreed; --only leaves tools out, --yes agrees beforehand")]
     Declined,
-    #[error("it was stopped before the end")]
-    Stopped,
 }
 
 impl ReplayError {
     const fn exit_code(&self) -> u8 {
         match self {
-            Self::Tape(_) | Self::Drive(_) => CANNOT_OPEN,
-            Self::Stopped => crate::FAILED,
+            Self::Tape(_) => CANNOT_OPEN,
             _ => BAD_USAGE,
         }
     }
@@ -83,11 +78,21 @@ fn missing_text(missing: &[MissingSecret]) -> String {
     text
 }
 
-/// Sends the recording. Gives what is to be printed, and whether nothing differs.
+/// What is to be printed at the end.
+pub(crate) struct Done {
+    /// On stdout.
+    pub(crate) text: String,
+    /// On stderr after it, a line each: why sessions could not be talked through.
+    pub(crate) failures: Vec<String>,
+    /// The exit code.
+    pub(crate) code: u8,
+}
+
+/// Sends the recording. The first signal ends that in order, so that what is known by then is told; the second one at once.
 ///
 /// # Errors
-/// What is wrong before anything is sent, and a target that cannot be reached at all.
-pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
+/// What is wrong before anything is sent, and a report that cannot be written.
+pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<Done, Failure> {
     let options = TapeOptions::as_it_arrived().within(limits).reading(job.extent);
     let tape = Tape::load(&job.file, &options).map_err(ReplayError::from)?;
     let plan = Plan::new(&tape, &job.only);
@@ -100,23 +105,46 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<(String, bo
     }
     check_secrets(job, &plan)?;
     agree(job, &plan)?;
-    let report = send(job, &plan)?;
+    let Sent { driven, signal } = send(job, &plan)?;
+    let Some(Driven {
+        report,
+        is_out_of_reach,
+    }) = driven
+    else {
+        return Ok(Done {
+            text: String::new(),
+            failures: vec!["it was stopped at once, so nothing is told".to_owned()],
+            code: signal.unwrap_or(crate::FAILED),
+        });
+    };
     let is_same = report.is_same();
     if let Some(path) = &job.junit {
         let xml = junit::xml(&job.file.display().to_string(), &report);
         let written = write_report(path, &xml).with_context(|| format!("could not write {}", path.display()));
         written.map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     }
+    let code = match signal {
+        Some(code) => code,
+        None if is_same => 0,
+        None if is_out_of_reach => CANNOT_OPEN,
+        None => crate::FAILED,
+    };
     let text = match job.format {
         None => String::new(),
         Some(ReportFormat::Json) => text::json(Some(&report), None, is_same),
+        // Nothing was sent, and one sentence says why.
+        Some(ReportFormat::Text) if is_out_of_reach => String::new(),
         Some(ReportFormat::Text) => {
             let remarks = report.remarks.iter();
             remarks.for_each(|remark| say(format_args!("note: {remark}")));
             text::report(&report)
         }
     };
-    Ok((text, is_same))
+    Ok(Done {
+        text,
+        failures: report.failures,
+        code,
+    })
 }
 
 /// Writes the file, and its folder; a report that was there is replaced, as those who read them expect. Nothing is left of
@@ -182,13 +210,40 @@ fn agree(job: &DriveJob, plan: &Plan) -> Result<(), Failure> {
     Err(ReplayError::Declined.into())
 }
 
-fn send(job: &DriveJob, plan: &Plan) -> Result<Report, Failure> {
+/// How long an end may take until a word is said about it. A signal that comes before is the first one's echo, or too
+/// soon to be meant for what it does.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// What came of sending.
+struct Sent {
+    /// `None` if it was stopped at once.
+    driven: Option<Driven>,
+    /// The exit code of the signal that stopped it.
+    signal: Option<u8>,
+}
+
+fn send(job: &DriveJob, plan: &Plan) -> Result<Sent, Failure> {
     let runtime = crate::runtime()?;
     runtime.block_on(async {
         let mut signals = Signals::listen().context("could not listen to signals")?;
-        tokio::select! {
-            report = drive(plan, &job.target, &job.options) => Ok(report.map_err(ReplayError::from)?),
-            () = signals.next() => Err(ReplayError::Stopped.into()),
-        }
+        let mut driving = std::pin::pin!(drive(plan, &job.target, &job.options));
+        let signal = tokio::select! {
+            driven = &mut driving => return Ok(Sent { driven: Some(driven), signal: None }),
+            code = signals.next_code() => code,
+        };
+        job.options.stop.cancel();
+        let waiting = async {
+            tokio::time::sleep(PATIENCE).await;
+            say("waiting for the server to end; Ctrl-C leaves at once");
+            signals.next_code().await
+        };
+        let driven = tokio::select! {
+            driven = driving => Some(driven),
+            _ = waiting => None,
+        };
+        Ok(Sent {
+            driven,
+            signal: Some(signal),
+        })
     })
 }

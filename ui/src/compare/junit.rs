@@ -5,19 +5,31 @@ use std::fmt::Write as _;
 use shadowcat::replay::compare::{Outcome, Report, Row};
 
 use super::text::told;
+use crate::text::Safe;
 
-/// One test suite, a test a row; what differs is a failure.
+/// One test suite, a test a row; what differs is a failure, what was not sent an error. Why sessions could not be talked
+/// through, and what else is remarkable, is the suite's error output.
 pub(super) fn xml(name: &str, report: &Report) -> String {
-    let failures = report.rows.len() - report.count(Outcome::Same);
     let tests = report.rows.len();
+    let errors = report.count(Outcome::Unsent);
+    let failures = tests - report.count(Outcome::Same) - errors;
+    let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"");
     let suite = escaped(name);
     let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <testsuites tests=\"{tests}\" failures=\"{failures}\">\n\
-         <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\">\n"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n<testsuite name=\"{suite}\" {counts}>\n"
     );
     for (number, row) in report.rows.iter().enumerate() {
         case(&mut out, number + 1, row);
+    }
+    let said: Vec<String> = report
+        .failures
+        .iter()
+        .chain(&report.remarks)
+        .map(|line| escaped(line))
+        .collect();
+    if !said.is_empty() {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "<system-err>{}</system-err>", said.join("\n"));
     }
     out.push_str("</testsuite>\n</testsuites>\n");
     out
@@ -27,30 +39,40 @@ fn case(out: &mut String, number: usize, row: &Row) {
     let (session, title) = (escaped(&row.session), escaped(&row.title()));
     // Calls may have the same title, tests may not.
     let start = format!("<testcase classname=\"{session}\" name=\"{number}. {title}\"");
-    // Writing to a string does not fail.
-    let _ = match row.outcome {
-        Outcome::Same => writeln!(out, "{start}/>"),
-        outcome => writeln!(
-            out,
-            "{start}>\n<failure message=\"{}\">{}</failure>\n</testcase>",
-            outcome.name(),
-            escaped(&told(row).join("\n"))
-        ),
+    let kind = match row.outcome {
+        Outcome::Same => {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{start}/>");
+            return;
+        }
+        Outcome::Unsent => "error",
+        _ => "failure",
     };
+    let lines: Vec<String> = told(row).iter().map(|line| escaped(line)).collect();
+    let _ = writeln!(
+        out,
+        "{start}>\n<{kind} message=\"{}\">{}</{kind}>\n</testcase>",
+        row.outcome.name(),
+        lines.join("\n")
+    );
 }
 
-/// Text for XML 1.0, which knows no control characters.
+/// A line of text for XML 1.0, in content and in attributes. What is not seen, turns text around or is no character of XML
+/// is escaped as on the screen, so that who reads the file sees what is there.
+///
+/// Source: XML 1.0, sections 2.2 and 2.4.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in Safe::of(text).as_str().chars() {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(character),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            control if control.is_control() => out.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+            }
             plain => out.push(plain),
         }
     }
@@ -67,13 +89,42 @@ mod tests {
         report.rows.push(Row::new("R1", "ping", "", Outcome::Same));
         let wrong = Row::new("R1", "tools/call", "a\"<b>\u{1b}", Outcome::Missing);
         report.rows.push(wrong.noting("]]> & gone"));
+        let unsent = Row::new("R1", "tools/call", "c", Outcome::Unsent);
+        report.rows.push(unsent.noting("not sent: interrupted"));
+        report.failures.push("R1: <no> handshake".to_owned());
         let xml = xml("a.jsonl", &report);
-        assert!(xml.contains("tests=\"2\" failures=\"1\""), "{xml}");
-        assert!(xml.contains("name=\"1. ping\"/>"), "{xml}");
         assert!(
-            xml.contains("name=\"2. tools/call a&quot;&lt;b&gt;\u{fffd}\"")
-                && xml.contains("(]]&gt; &amp; gone)"),
+            xml.contains("<testsuite name=\"a.jsonl\" tests=\"3\" failures=\"1\" errors=\"1\">"),
             "{xml}"
         );
+        assert!(xml.contains("name=\"1. ping\"/>"), "{xml}");
+        assert!(
+            xml.contains("name=\"2. tools/call a&quot;&lt;b&gt;␛\"") && xml.contains("(]]&gt; &amp; gone)"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("<error message=\"unsent\">(not sent: interrupted)</error>"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("<system-err>R1: &lt;no&gt; handshake</system-err>"),
+            "{xml}"
+        );
+    }
+
+    #[test]
+    fn every_character_is_seen_or_escaped_and_belongs_to_xml() {
+        for number in (0..0x3000).chain(0xd7ff..=0x1_0fff).chain([0xe_0041, 0x10_ffff]) {
+            let Some(character) = char::from_u32(number) else {
+                continue;
+            };
+            let text = escaped(&format!("a{character}b"));
+            let is_fine = |character: char| {
+                !matches!(character, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' | '<' | '"')
+                    && !crate::text::is_hidden(character)
+            };
+            assert!(text.chars().all(is_fine), "{number:x}: {text}");
+        }
+        assert_eq!(escaped("a\u{202e}b\u{0}\r\n\u{ffff}"), "a\\u{202e}b␀␍␊\\u{ffff}");
     }
 }

@@ -6,4 +6,4 @@ mod junit;
 mod text;
 
 pub(crate) use diff::{DiffJob, run as diff};
-pub(crate) use drive::{DriveJob, run as drive};
+pub(crate) use drive::{Done, DriveJob, run as drive};

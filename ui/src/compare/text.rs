@@ -12,6 +12,15 @@ use crate::text::Safe;
 /// Characters of a value that are shown.
 const SHOWN: usize = 160;
 
+/// In the order in which they are counted.
+const OUTCOMES: [Outcome; 5] = [
+    Outcome::Same,
+    Outcome::Changed,
+    Outcome::Missing,
+    Outcome::Extra,
+    Outcome::Unsent,
+];
+
 /// One line a call, its differences below it, and how many there are of which.
 pub(super) fn report(report: &Report) -> String {
     let mut out = String::new();
@@ -33,8 +42,7 @@ pub(super) fn report(report: &Report) -> String {
         }
         before = &row.remarks;
     }
-    let outcomes = [Outcome::Same, Outcome::Changed, Outcome::Missing, Outcome::Extra];
-    let counts: Vec<String> = outcomes
+    let counts: Vec<String> = OUTCOMES
         .into_iter()
         .filter(|outcome| report.count(*outcome) > 0)
         .map(|outcome| format!("{} {}", report.count(outcome), outcome.name()))
@@ -139,10 +147,14 @@ pub(super) fn json(report: Option<&Report>, drift: Option<&[Drift]>, is_same: bo
             "changed": count(Outcome::Changed),
             "missing": count(Outcome::Missing),
             "extra": count(Outcome::Extra),
+            "unsent": count(Outcome::Unsent),
         });
         object.insert("counts".to_owned(), counts);
         object.insert("rows".to_owned(), json!(report.rows));
         object.insert("remarks".to_owned(), json!(report.remarks));
+        if !report.failures.is_empty() {
+            object.insert("failures".to_owned(), json!(report.failures));
+        }
     }
     format!("{}\n", Value::Object(object))
 }
