@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 use crate::config::Config;
 use crate::frontend::Frontend;
 use crate::limits::ResourceLimits;
-use crate::recording::{Extent, Recorder};
+use crate::recording::{Extent, Recorder, Segments};
 use crate::resource::log_ring::LogRing;
 use crate::tasks::{TaskKind, Tasks};
 use crate::transport::hub::Hub;
@@ -83,20 +83,21 @@ impl Engine {
     /// # Errors
     /// [`StartError::OpenRecording`] if the file is no recording that this build can read.
     pub fn open(path: &Path, limits: &ResourceLimits, log: LogRing) -> Result<EngineHandle, StartError> {
-        open::open(path, Extent::Whole, limits, log)
+        Self::open_segments(path, &Segments::of(path, Extent::Whole)?, limits, log)
     }
 
-    /// The same for so much of a recording in several files.
+    /// The same for these files of a recording, which have to be [rereadable](Segments::rereadable); the screens call them
+    /// `path`.
     ///
     /// # Errors
     /// As of [`Engine::open`].
-    pub fn open_extent(
+    pub fn open_segments(
         path: &Path,
-        extent: Extent,
+        segments: &Segments,
         limits: &ResourceLimits,
         log: LogRing,
     ) -> Result<EngineHandle, StartError> {
-        open::open(path, extent, limits, log)
+        open::open(path, segments, limits, log)
     }
 }
 

@@ -18,7 +18,8 @@ use crate::limits::ResourceLimits;
 use crate::mcp::era;
 use crate::recording::format::Line;
 use crate::recording::{
-    BodyRange, Extent, FileInput, Loader, RecordingReader, RecordingText, Segments, Unplaced, read_body_in,
+    BodyRange, FileInput, Loader, RecordingReader, RecordingText, SegmentFile, Segments, Unplaced,
+    read_body_in,
 };
 use crate::resource::log_ring::LogRing;
 use crate::resource::process;
@@ -61,15 +62,14 @@ struct FileSurroundings {
 
 pub(super) fn open(
     path: &Path,
-    extent: Extent,
+    segments: &Segments,
     limits: &ResourceLimits,
     log: LogRing,
 ) -> Result<EngineHandle, StartError> {
-    let segments = Segments::of(path, extent)?;
-    let sizes = segments.files().iter().map(|file| size_of_file(&file.path));
+    let sizes = segments.files().iter().map(SegmentFile::bytes);
     // Of a pipe the size is not known; a recording has a header in any case.
     let total_bytes = sizes.sum::<u64>().max(1);
-    let reader = RecordingReader::open_segments(&segments)?;
+    let reader = RecordingReader::open_segments(segments)?;
     let runtime = runtime()?;
     let (clock, tasks) = (Clock::start(), Tasks::new(limits.max_concurrent_tasks));
     let progress: Arc<Mutex<Progress>> = Arc::default();
@@ -113,10 +113,6 @@ pub(super) fn open(
             proxy: None,
         }),
     })
-}
-
-fn size_of_file(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn start_loading(runtime: &Runtime, loading: Loading, reader: RecordingReader<FileInput>) {

@@ -8,8 +8,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
 use super::{ExportFormat, ImportHarError, export, read_har};
-use crate::recording::redact::Redaction;
-use crate::recording::{RecordingReader, write_whole};
+use crate::recording::{RecorderSettings, RecordingReader, write_whole};
 use crate::replay::compare::{CompareOptions, compare_recordings};
 use crate::replay::tape::{Tape, TapeCarrier, TapeOptions};
 use crate::snapshot::{Direction, EndKind};
@@ -41,7 +40,13 @@ fn imported(har: &str) -> Tape {
     assert_eq!(import.remarks, [""; 0]);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.jsonl");
-    write_whole(&path, import.created, import.observations, Redaction::On).unwrap();
+    write_whole(
+        &path,
+        import.created,
+        import.observations,
+        &RecorderSettings::default(),
+    )
+    .unwrap();
     load(&path)
 }
 

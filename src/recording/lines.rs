@@ -34,6 +34,7 @@ pub(super) struct Lines<R> {
     number: u64,
     offset: u64,
     max_bytes: usize,
+    is_over: bool,
 }
 
 impl<R: BufRead> Lines<R> {
@@ -44,6 +45,7 @@ impl<R: BufRead> Lines<R> {
             number,
             offset,
             max_bytes: MAX_LINE_BYTES,
+            is_over: false,
         }
     }
 
@@ -58,6 +60,11 @@ impl<R: BufRead> Lines<R> {
         self.number
     }
 
+    /// Nothing more comes of this input.
+    pub(super) const fn skip_all(&mut self) {
+        self.is_over = true;
+    }
+
     /// Bytes read so far.
     pub(super) const fn offset(&self) -> u64 {
         self.offset
@@ -70,7 +77,7 @@ impl<R: BufRead> Lines<R> {
 
     /// The next line that is not empty; `None` at the end.
     pub(super) fn next_line(&mut self) -> io::Result<Option<RawLine>> {
-        loop {
+        while !self.is_over {
             let line = self.read()?;
             let is_empty = matches!(&line.text, LineText::Whole(text) if text.trim_ascii().is_empty());
             if !is_empty {
@@ -80,6 +87,7 @@ impl<R: BufRead> Lines<R> {
                 return Ok(None);
             }
         }
+        Ok(None)
     }
 
     fn read(&mut self) -> io::Result<RawLine> {

@@ -3,20 +3,27 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use serde::de::Error as _;
+
 use super::format::{HeaderLine, Line, RECORDING_VERSION, parse_header};
-use super::input::RecordingFile;
+use super::input::{Places, RecordingFile};
 use super::join::Join;
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
 use super::segments::{Extent, SegmentFile, Segments, missing_text, name_of, unreadable_text};
+use super::shown::shown;
 use super::text::RecordingText;
 use crate::clock::Timestamp;
+
+/// Sentences about damage that are kept; further damage is counted.
+const MAX_DAMAGE: usize = 100;
 
 /// A recording could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenRecordingError {
     /// It was written by a newer build.
-    #[error("{} uses recording format {found}, newer than the {RECORDING_VERSION} this build reads; upgrade shadowcat-tui", .path.display())]
+    #[error("{} uses recording format {found}, newer than the {RECORDING_VERSION} this build reads; upgrade shadowcat-tui", shown(.path))]
     TooNew {
         /// The file.
         path: PathBuf,
@@ -24,7 +31,7 @@ pub enum OpenRecordingError {
         found: u16,
     },
     /// The system does not let us.
-    #[error("could not read {}; check that it exists and is readable", .path.display())]
+    #[error("could not read {}; check that it exists and is readable", shown(.path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -32,12 +39,18 @@ pub enum OpenRecordingError {
         source: io::Error,
     },
     /// Its first line is no header.
-    #[error("{}, line 1, is not the header of a recording; open a .jsonl file that shadowcat-tui has recorded", .path.display())]
+    #[error("{}, line 1, is not the header of a recording; open a .jsonl file that shadowcat-tui has recorded", shown(.path))]
     NotARecording {
         /// The file.
         path: PathBuf,
         /// What is wrong with the line.
         source: serde_json::Error,
+    },
+    /// It is compressed, and damaged or cut off before its first line is whole.
+    #[error("{} is compressed, and damaged or cut off before its first line is whole, so nothing can be read; copy it again from where it comes from", shown(.path))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
     },
 }
 
@@ -46,7 +59,7 @@ pub enum OpenRecordingError {
 #[non_exhaustive]
 pub enum ReadRecordingError {
     /// The line is broken.
-    #[error("{}, line {line}, cannot be read and is left out; the other lines are used", .path.display())]
+    #[error("{}, line {line}, cannot be read and is left out; the other lines are used", shown(.path))]
     Broken {
         /// The file.
         path: PathBuf,
@@ -56,15 +69,23 @@ pub enum ReadRecordingError {
         source: serde_json::Error,
     },
     /// The line is longer than any that a recorder writes.
-    #[error("{}, line {line}, is longer than {MAX_LINE_BYTES} bytes and is left out; the other lines are used", .path.display())]
+    #[error("{}, line {line}, is longer than {MAX_LINE_BYTES} bytes and is left out; the other lines are used", shown(.path))]
     TooLong {
         /// The file.
         path: PathBuf,
         /// The line's number, from 1.
         line: u64,
     },
+    /// Compressed data is damaged. Reading goes on behind it.
+    #[error("{}, line {line}: the compressed data is damaged, and what stood here is lost; the other lines are used", shown(.path))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Number of the first line that is damaged, from 1.
+        line: u64,
+    },
     /// The system failed; nothing more can be read.
-    #[error("could not read {} from line {line} on; check the disk or the network drive it is on", .path.display())]
+    #[error("could not read {} from line {line} on; check the disk or the network drive it is on", shown(.path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -110,19 +131,49 @@ pub struct RecordingReader<R> {
     torn: Option<TornTail>,
     is_over: bool,
     text: RecordingText,
+    /// Of the file that is being read, if it is compressed.
+    places: Places,
+    /// Damaged places of it that were told.
+    told_damages: usize,
+    /// A line behind damaged data.
+    waiting: Option<Record>,
+    numbers: Numbers,
+    /// The file's own header was read.
+    has_header: bool,
+    damage: Vec<String>,
+    more_damage: u64,
     behind: Option<Box<Behind<R>>>,
+}
+
+/// Which numbers the lines of a file have had so far.
+#[derive(Debug, Default)]
+struct Numbers {
+    last: u64,
+    /// Lines since then that could not be read: each of them had a number.
+    unread: u64,
+}
+
+impl Numbers {
+    /// How many lines are missing before one with the number `seq`, without a word about it.
+    fn missing_before(&mut self, seq: u64, is_gap: bool) -> u64 {
+        let unread = std::mem::take(&mut self.unread);
+        if seq <= self.last {
+            return 0;
+        }
+        let missing = (seq - self.last - 1).saturating_sub(unread);
+        self.last = seq;
+        if is_gap { 0 } else { missing }
+    }
 }
 
 /// The files behind the first one.
 #[derive(Debug)]
 struct Behind<R> {
     files: std::vec::IntoIter<SegmentFile>,
-    open: fn(&Path, &RecordingText, u64) -> io::Result<R>,
+    open: fn(&SegmentFile, &RecordingText, u64) -> io::Result<(R, Places)>,
     join: Join,
     /// Bytes of text in the files before.
     start: u64,
-    /// What is missing of the files as a whole.
-    damage: Vec<String>,
     is_several: bool,
 }
 
@@ -135,13 +186,34 @@ impl RecordingReader<FileInput> {
     /// # Errors
     /// [`OpenRecordingError`], which says what to do.
     pub fn open(path: &Path) -> Result<Self, OpenRecordingError> {
-        let text = RecordingText::default();
-        let input = open_input(path, &text, 0).map_err(|source| OpenRecordingError::Read {
+        let file = RecordingFile::open(path).map_err(|source| OpenRecordingError::Read {
             path: path.to_owned(),
             source,
         })?;
-        let mut reader = Self::new(input, path)?;
+        let text = RecordingText::default();
+        text.add(path, 0, file.places(), None);
+        Self::of_file(file, path, text)
+    }
+
+    /// Reads the header of `file`, which can be read once, such as a pipe; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`OpenRecordingError`], as for [`RecordingReader::open`].
+    pub fn once(file: RecordingFile, path: &Path) -> Result<Self, OpenRecordingError> {
+        Self::of_file(file, path, RecordingText::default())
+    }
+
+    fn of_file(file: RecordingFile, path: &Path, text: RecordingText) -> Result<Self, OpenRecordingError> {
+        let places = file.places();
+        let input = BufReader::with_capacity(1 << 16, file);
+        let mut reader = Self::new(input, path).map_err(|error| match error {
+            OpenRecordingError::NotARecording { path, .. } if places.is_harmed() => {
+                OpenRecordingError::Damaged { path }
+            }
+            error => error,
+        })?;
         reader.text = text;
+        reader.places = places;
         Ok(reader)
     }
 
@@ -166,26 +238,36 @@ impl RecordingReader<FileInput> {
                 source: io::ErrorKind::NotFound.into(),
             });
         };
-        let mut reader = Self::open(&first.path)?;
+        let failed = |source| OpenRecordingError::Read {
+            path: first.path.clone(),
+            source,
+        };
+        let file = first.open().map_err(failed)?;
+        let text = RecordingText::default();
+        text.add(&first.path, 0, file.places(), first.spool());
+        let mut reader = Self::of_file(file, &first.path, text)?;
         if segments.extent() == Extent::Whole {
-            let damage = first.missing_before.iter().map(|file| missing_text(file));
+            first
+                .missing_before
+                .iter()
+                .for_each(|file| reader.damaged(missing_text(file)));
             reader.behind = Some(Box::new(Behind {
                 is_several: files.len() > 0,
                 files,
                 open: open_input,
                 join: Join::default(),
                 start: 0,
-                damage: damage.collect(),
             }));
         }
         Ok(reader)
     }
 }
 
-fn open_input(path: &Path, text: &RecordingText, start: u64) -> io::Result<FileInput> {
-    let file = RecordingFile::open(path)?;
-    text.add(path, start, file.places());
-    Ok(BufReader::with_capacity(1 << 16, file))
+fn open_input(file: &SegmentFile, text: &RecordingText, start: u64) -> io::Result<(FileInput, Places)> {
+    let opened = file.open()?;
+    let places = opened.places();
+    text.add(&file.path, start, places.clone(), file.spool());
+    Ok((BufReader::with_capacity(1 << 16, opened), places))
 }
 
 impl<R: BufRead> RecordingReader<R> {
@@ -203,6 +285,13 @@ impl<R: BufRead> RecordingReader<R> {
             torn: None,
             is_over: false,
             text: RecordingText::default(),
+            places: Places::default(),
+            told_damages: 0,
+            waiting: None,
+            numbers: Numbers::default(),
+            has_header: true,
+            damage: Vec::new(),
+            more_damage: 0,
             behind: None,
         })
     }
@@ -212,9 +301,22 @@ impl<R: BufRead> RecordingReader<R> {
         &self.text
     }
 
-    /// What is missing of the recording as a whole, as far as it was read: files that are not there.
-    pub fn damage(&self) -> &[String] {
-        self.behind.as_deref().map_or(&[], |behind| &behind.damage)
+    /// What is missing although no line tells of it, a sentence each, as far as the recording was read: files that are
+    /// not there, lines whose numbers were passed over, a recording behind this one in the same file.
+    pub fn damage(&self) -> Vec<String> {
+        let mut damage = self.damage.clone();
+        if self.more_damage > 0 {
+            damage.push(format!("{} more places are damaged", self.more_damage));
+        }
+        damage
+    }
+
+    fn damaged(&mut self, sentence: String) {
+        if self.damage.len() < MAX_DAMAGE {
+            self.damage.push(sentence);
+        } else {
+            self.more_damage += 1;
+        }
     }
 
     /// How a line of the file that is being read is called: by its number, and by the file if there are several.
@@ -248,30 +350,39 @@ impl<R: BufRead> RecordingReader<R> {
     fn next_file(&mut self) -> bool {
         let start = self.offset();
         let torn = self.torn.map(|torn| self.place(torn.line));
-        let Some(behind) = &mut self.behind else {
-            return false;
-        };
-        for file in behind.files.by_ref() {
-            behind
-                .damage
-                .extend(file.missing_before.as_deref().map(missing_text));
-            match (behind.open)(&file.path, &self.text, start) {
-                Ok(input) => {
-                    let later = file.created().as_microsecond() - self.header.created.as_microsecond();
-                    behind.join.next_file(later);
-                    behind.start = start;
-                    behind
-                        .damage
-                        .extend(torn.map(|place| format!("{place}: the line is incomplete")));
-                    self.torn = None;
-                    self.path = file.path;
-                    self.lines = Lines::new(input, 1, 0);
+        while let Some(behind) = &mut self.behind
+            && let Some(file) = behind.files.next()
+        {
+            let missing = file.missing_before.as_deref().map(missing_text);
+            let opened = (behind.open)(&file, &self.text, start);
+            missing.into_iter().for_each(|missing| self.damaged(missing));
+            match opened {
+                Ok((input, places)) => {
+                    if let Some(place) = torn {
+                        self.damaged(format!("{place}: the line is incomplete"));
+                    }
+                    self.begin(file, input, places, start);
                     return true;
                 }
-                Err(error) => behind.damage.push(unreadable_text(&file.path, &error)),
+                Err(error) => self.damaged(unreadable_text(&file.path, &error)),
             }
         }
         false
+    }
+
+    fn begin(&mut self, file: SegmentFile, input: R, places: Places, start: u64) {
+        if let Some(behind) = &mut self.behind {
+            let later = file.created().as_microsecond() - self.header.created.as_microsecond();
+            behind.join.next_file(later);
+            behind.start = start;
+        }
+        self.torn = None;
+        self.path = file.path;
+        self.lines = Lines::new(input, 1, 0);
+        self.places = places;
+        self.told_damages = 0;
+        self.numbers = Numbers::default();
+        self.has_header = false;
     }
 
     /// The line as one of the whole recording, if it is new there.
@@ -282,11 +393,11 @@ impl<R: BufRead> RecordingReader<R> {
         let is_last = behind.files.len() == 0;
         if let Line::End(end) = &record.line
             && is_last
+            && let Some(missing) = end.continued_by.as_deref().map(missing_text)
         {
-            behind
-                .damage
-                .extend(end.continued_by.as_deref().map(missing_text));
+            self.damaged(missing);
         }
+        let behind = self.behind.as_mut()?;
         if !behind.is_several {
             return Some(record);
         }
@@ -300,25 +411,97 @@ impl<R: BufRead> RecordingReader<R> {
     }
 
     fn read(&mut self) -> Result<Option<Record>, ReadRecordingError> {
+        if let Some(record) = self.waiting.take() {
+            return Ok(Some(record));
+        }
         let next = self.lines.next_line();
         let Some(raw) = next.map_err(|source| self.io(source))? else {
-            return Ok(None);
+            return self.at_end();
         };
-        let LineText::Whole(text) = &raw.text else {
-            return Err(ReadRecordingError::TooLong {
-                path: self.path.clone(),
-                line: raw.number,
-            });
+        let harm = self.harm_in(&raw);
+        let parsed = match &raw.text {
+            LineText::Whole(text) => Some(Line::parse(text).map(|line| (line, text))),
+            LineText::TooLong => None,
         };
-        match Line::parse(text) {
-            Ok(line) => Ok(Some(Record {
-                number: raw.number,
-                offset: self.start() + raw.offset,
-                length: self.lines.offset() - raw.offset,
-                line,
-            })),
-            Err(source) => self.broken(&raw, source),
+        match (parsed, harm) {
+            (Some(Ok((line, text))), harm) => {
+                let record = self.parsed(&raw, line, text);
+                let Some(line) = harm else {
+                    return Ok(record);
+                };
+                self.waiting = record;
+                Err(self.harmed(line))
+            }
+            (_, Some(line)) => Err(self.harmed(line)),
+            (Some(Err(source)), None) => self.broken(&raw, source),
+            (None, None) => {
+                self.numbers.unread += 1;
+                Err(ReadRecordingError::TooLong {
+                    path: self.path.clone(),
+                    line: raw.number,
+                })
+            }
         }
+    }
+
+    fn harmed(&self, line: u64) -> ReadRecordingError {
+        ReadRecordingError::Damaged {
+            path: self.path.clone(),
+            line,
+        }
+    }
+
+    /// The first line that damaged data has taken, if some stood in this one or before it.
+    fn harm_in(&mut self, raw: &RawLine) -> Option<u64> {
+        let known = self.places.damages_before(self.lines.offset());
+        let place = self
+            .places
+            .damaged_place(self.told_damages)
+            .filter(|_| known > self.told_damages)?;
+        self.told_damages = known;
+        Some(raw.number - u64::from(place < raw.offset))
+    }
+
+    /// What is wrong at the end of the file.
+    fn at_end(&mut self) -> Result<Option<Record>, ReadRecordingError> {
+        let known = self.places.damages_before(u64::MAX);
+        if known > self.told_damages {
+            self.told_damages = known;
+            // Two numbers further: one for the line that stands for what is lost, and one for the end.
+            return Err(self.harmed(self.lines.number().saturating_sub(2)));
+        }
+        if self.places.is_cut() && self.torn.is_none() {
+            let place = self.place(self.lines.number().saturating_sub(1));
+            self.damaged(format!("{place}: the compressed file is cut off behind it"));
+        }
+        Ok(None)
+    }
+
+    /// A line that could be read. With the header of another recording this one is over.
+    fn parsed(&mut self, raw: &RawLine, line: Line, text: &[u8]) -> Option<Record> {
+        if matches!(line, Line::Header(_)) && std::mem::replace(&mut self.has_header, true) {
+            let place = self.place(raw.number);
+            self.damaged(format!(
+                "{place}: another recording begins here and is left out; cut the file before this line to read it"
+            ));
+            self.lines.skip_all();
+            return None;
+        }
+        if let Some(seq) = seq_of(&line, text) {
+            let missing = self.numbers.missing_before(seq, matches!(line, Line::Gap(_)));
+            if missing > 0 {
+                let place = self.place(raw.number);
+                self.damaged(format!(
+                    "{place}: lines are missing before it ({missing}), and no gap tells of them"
+                ));
+            }
+        }
+        Some(Record {
+            number: raw.number,
+            offset: self.start() + raw.offset,
+            length: self.lines.offset() - raw.offset,
+            line,
+        })
     }
 
     /// A broken line is an error, except at the very end.
@@ -335,10 +518,11 @@ impl<R: BufRead> RecordingReader<R> {
             });
             return Ok(None);
         }
+        self.numbers.unread += 1;
         Err(ReadRecordingError::Broken {
             path: self.path.clone(),
             line: raw.number,
-            source,
+            source: in_words(source),
         })
     }
 
@@ -352,6 +536,32 @@ impl<R: BufRead> RecordingReader<R> {
     }
 }
 
+/// The number of a line, also of one that this build does not know.
+fn seq_of(line: &Line, text: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        seq: Option<u64>,
+    }
+
+    match line {
+        Line::Unknown => serde_json::from_slice::<Numbered>(text).ok()?.seq,
+        line => line.seq(),
+    }
+}
+
+/// What is wrong with the JSON of a line, for people: no file and no line number of its own.
+pub(super) fn in_words(error: serde_json::Error) -> serde_json::Error {
+    if error.is_eof() {
+        return serde_json::Error::custom("it ends before its JSON does");
+    }
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => serde_json::Error::custom(format!("{what}, at byte {} of the line", error.column())),
+        None => error,
+    }
+}
+
 /// Reads the first line of a file.
 pub(super) fn read_header<R: BufRead>(
     lines: &mut Lines<R>,
@@ -361,14 +571,19 @@ pub(super) fn read_header<R: BufRead>(
         path: path.to_owned(),
         source,
     })?;
-    let text = match first.map(|line| line.text) {
-        Some(LineText::Whole(text)) => text,
-        Some(LineText::TooLong) | None => Vec::new(),
-    };
-    let header = parse_header(&text).map_err(|source| OpenRecordingError::NotARecording {
+    let refused = |source| OpenRecordingError::NotARecording {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let text = match first.map(|line| line.text) {
+        Some(LineText::Whole(text)) => text,
+        Some(LineText::TooLong) => {
+            let long = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            return Err(refused(serde_json::Error::custom(long)));
+        }
+        None => return Err(refused(serde_json::Error::custom("the file is empty"))),
+    };
+    let header = parse_header(&text).map_err(|error| refused(in_words(error)))?;
     if header.version > RECORDING_VERSION {
         return Err(OpenRecordingError::TooNew {
             path: path.to_owned(),

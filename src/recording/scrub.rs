@@ -1,4 +1,10 @@
-//! Makes a copy of a recording that can be given to others: with the secrets taken out that a recorder would take out.
+//! Makes a copy of a recording that can be given to others: with the secrets taken out that a recorder would take out,
+//! and with the values of these secrets taken out wherever else they stand.
+//!
+//! The recording is read twice: first for the values, then for the copy.
+
+mod gather;
+mod values;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -7,14 +13,14 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::format::{EndLine, HeaderLine, Line};
 use super::mask::LineMask;
-use super::reader::{FileInput, ReadRecordingError, RecordingReader};
+use super::reader::{FileInput, OpenRecordingError, ReadRecordingError, RecordingReader};
 use super::redact::{NoRandomnessError, RedactPatterns, Tagger};
+use super::segments::Segments;
+use gather::Gatherer;
+use values::{Retags, TAG_START};
 
 /// Open exchanges whose bodies are told apart; of more, the oldest are taken for over.
 const MAX_EXCHANGES: usize = 1 << 17;
-
-/// How each tag begins.
-const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
 
 /// A recording could not be scrubbed. There is no copy then.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,9 @@ pub enum ScrubError {
         /// What the system said.
         source: io::Error,
     },
+    /// The recording cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenRecordingError),
     /// The recording cannot be read to its end.
     #[error(transparent)]
     Read(ReadRecordingError),
@@ -53,34 +62,53 @@ pub struct Scrubbed {
     pub withheld: u64,
     /// Lines that were left out, because they are broken or of a type that this build does not know.
     pub left_out: u64,
-    /// Files of the recording that are missing, a sentence each.
+    /// Secret values that were masked in their own place only, since there was no room to look for more of them.
+    pub values_left: u64,
+    /// Frames that were too long for the values of their secrets to be looked for elsewhere.
+    pub frames_left: u64,
+    /// What is missing of the recording, a sentence each.
     pub damage: Vec<String>,
 }
 
-/// Copies what `reader` still has to read to the new file `path`, readable for its owner only, compressed if its name
-/// ends in `.zst`. Tags that are there already stay as they are; new ones have a key of their own.
+/// Copies the recording `segments`, which have to be [rereadable](Segments::rereadable), to the new file `path`, readable
+/// for its owner only, compressed if its name ends in `.zst`. Tags that are there already stay as they are; new ones have
+/// a key of their own. Blocks.
 ///
 /// # Errors
 /// [`ScrubError`]; what was written of the copy is removed.
-pub fn scrub(
-    reader: RecordingReader<FileInput>,
-    path: &Path,
-    patterns: RedactPatterns,
-) -> Result<Scrubbed, ScrubError> {
-    let tagger = Tagger::random()
-        .map_err(|error: NoRandomnessError| ScrubError::NoRandomness(io::Error::other(error)))?
-        .with_patterns(patterns);
+pub fn scrub(segments: &Segments, path: &Path, patterns: RedactPatterns) -> Result<Scrubbed, ScrubError> {
+    let known = Known::of(segments, patterns)?;
+    let reader = RecordingReader::open_segments(segments)?;
     let file = file::create_new(path).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => ScrubError::Exists {
             path: path.to_owned(),
         },
         _ => failed(path, source),
     })?;
-    let outcome = copy(reader, path, file, tagger);
+    let outcome = copy(reader, path, file, known);
     if outcome.is_err() {
         file::remove_unfinished(path);
     }
     outcome
+}
+
+/// The same to `out`, such as standard output, as plain lines; errors call it `path`.
+///
+/// # Errors
+/// [`ScrubError`].
+pub fn scrub_to(
+    segments: &Segments,
+    out: &mut dyn Write,
+    path: &Path,
+    patterns: RedactPatterns,
+) -> Result<Scrubbed, ScrubError> {
+    let known = Known::of(segments, patterns)?;
+    let reader = RecordingReader::open_segments(segments)?;
+    let mut copy = Copy::new(BufWriter::new(out), known);
+    copy.all(reader, path)?;
+    copy.finish()
+        .map(|(scrubbed, _)| scrubbed)
+        .map_err(|source| failed(path, source))
 }
 
 fn failed(path: &Path, source: io::Error) -> ScrubError {
@@ -88,16 +116,52 @@ fn failed(path: &Path, source: io::Error) -> ScrubError {
     ScrubError::Write { path, source }
 }
 
+/// What is known of the secrets before the copy begins.
+struct Known {
+    tagger: Tagger,
+    retags: Retags,
+    values_left: u64,
+    frames_left: u64,
+}
+
+impl Known {
+    /// Reads the whole recording for the values that are secrets in it.
+    fn of(segments: &Segments, patterns: RedactPatterns) -> Result<Self, ScrubError> {
+        let tagger = Tagger::random()
+            .map_err(|error: NoRandomnessError| ScrubError::NoRandomness(io::Error::other(error)))?;
+        let mut gatherer = Gatherer::new(&tagger, MAX_EXCHANGES);
+        for record in RecordingReader::open_segments(segments)? {
+            match record {
+                Ok(record) => {
+                    if matches!(record.line, Line::Gap(_)) {
+                        gatherer.lose();
+                    }
+                    gatherer.line(record.line);
+                }
+                Err(error @ ReadRecordingError::Io { .. }) => return Err(ScrubError::Read(error)),
+                Err(_) => gatherer.lose(),
+            }
+        }
+        let (values, frames_left) = gatherer.finish();
+        Ok(Self {
+            retags: values.retags(&tagger),
+            values_left: values.left,
+            frames_left,
+            tagger: tagger.with_patterns(values.patterns(&patterns)),
+        })
+    }
+}
+
 fn copy(
     reader: RecordingReader<FileInput>,
     path: &Path,
     out: File,
-    tagger: Tagger,
+    known: Known,
 ) -> Result<Scrubbed, ScrubError> {
     let failed = |source| failed(path, source);
     if file::is_compressed(path) {
         let compressed = zstd::Encoder::new(out, file::LEVEL).map_err(failed)?;
-        let mut copy = Copy::new(BufWriter::new(compressed), tagger);
+        let mut copy = Copy::new(BufWriter::new(compressed), known);
         copy.all(reader, path)?;
         let (scrubbed, out) = copy.finish().map_err(failed)?;
         out.into_inner()
@@ -106,7 +170,7 @@ fn copy(
             .map_err(failed)?;
         return Ok(scrubbed);
     }
-    let mut copy = Copy::new(BufWriter::new(out), tagger);
+    let mut copy = Copy::new(BufWriter::new(out), known);
     copy.all(reader, path)?;
     copy.finish().map(|(scrubbed, _)| scrubbed).map_err(failed)
 }
@@ -114,6 +178,7 @@ fn copy(
 struct Copy<W> {
     out: W,
     mask: LineMask,
+    retags: Retags,
     scrubbed: Scrubbed,
     bytes: u64,
     /// By how much the numbers of lines differ from those of the recording.
@@ -124,11 +189,16 @@ struct Copy<W> {
 }
 
 impl<W: Write> Copy<W> {
-    fn new(out: W, tagger: Tagger) -> Self {
+    fn new(out: W, known: Known) -> Self {
         Self {
             out,
-            mask: LineMask::new(tagger, MAX_EXCHANGES),
-            scrubbed: Scrubbed::default(),
+            mask: LineMask::new(known.tagger, MAX_EXCHANGES),
+            retags: known.retags,
+            scrubbed: Scrubbed {
+                values_left: known.values_left,
+                frames_left: known.frames_left,
+                ..Scrubbed::default()
+            },
             bytes: 0,
             shift: 0,
             lost: 0,
@@ -150,7 +220,12 @@ impl<W: Write> Copy<W> {
                 Err(_) => self.broken(),
             }
         }
-        self.damage = reader.damage().to_vec();
+        self.damage = reader.damage();
+        if let Some(torn) = reader.torn() {
+            let place = reader.place(torn.line);
+            self.damage
+                .push(format!("{place}: the last line is incomplete and left out"));
+        }
         Ok(())
     }
 
@@ -214,6 +289,7 @@ impl<W: Write> Copy<W> {
         };
         let mut text = Vec::new();
         line.write_to(&mut text);
+        self.retags.apply(&mut text);
         self.out.write_all(&text)?;
         self.bytes += text.len() as u64;
         self.scrubbed.lines += 1;

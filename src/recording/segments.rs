@@ -4,11 +4,14 @@
 //! its header. They are looked for in the folder of the file that was named; whichever that is, the others are found.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::format::HeaderLine;
+use super::input::RecordingFile;
 use super::reader::{OpenRecordingError, RecordingReader};
+use super::spool::Spool;
 
 /// How much of a recording in several files is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,9 +32,38 @@ pub struct SegmentFile {
     header: Option<HeaderLine>,
     /// The file that should stand before it and does not.
     pub missing_before: Option<String>,
+    /// What came through it, if it is a pipe that has to be read more than once.
+    spool: Option<Spool>,
 }
 
 impl SegmentFile {
+    fn alone(path: &Path, header: Option<HeaderLine>) -> Self {
+        Self {
+            path: path.to_owned(),
+            header,
+            missing_before: None,
+            spool: None,
+        }
+    }
+
+    /// Opens it from its start.
+    pub(super) fn open(&self) -> io::Result<RecordingFile> {
+        match &self.spool {
+            Some(spool) => RecordingFile::new(spool.reader()),
+            None => RecordingFile::open(&self.path),
+        }
+    }
+
+    pub(super) fn spool(&self) -> Option<Spool> {
+        self.spool.clone()
+    }
+
+    /// Its bytes, compressed or not; 0 if the system does not tell.
+    pub fn bytes(&self) -> u64 {
+        let size = || std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        self.spool.as_ref().map_or_else(size, Spool::bytes)
+    }
+
     /// When it was begun.
     pub fn created(&self) -> jiff::Timestamp {
         self.header
@@ -64,18 +96,15 @@ impl Segments {
     /// # Errors
     /// [`OpenRecordingError`] if `path` itself is no recording. Others that cannot be read are missing.
     pub fn of(path: &Path, extent: Extent) -> Result<Self, OpenRecordingError> {
-        let alone = |header| SegmentFile {
-            path: path.to_owned(),
-            header,
-            missing_before: None,
-        };
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Ok(Self {
-                files: vec![alone(None)],
-                extent: Extent::OneFile,
-            });
+            return Ok(Self::one(SegmentFile::alone(path, None)));
         }
-        let named = alone(Some(RecordingReader::open(path)?.header().clone()));
+        let header = match RecordingReader::open(path) {
+            // Whoever reads it tells of the damage.
+            Err(OpenRecordingError::Damaged { .. }) => return Ok(Self::one(SegmentFile::alone(path, None))),
+            opened => opened?.header().clone(),
+        };
+        let named = SegmentFile::alone(path, Some(header));
         let Some(name) = Name::of(&named).filter(|_| extent == Extent::Whole) else {
             let files = vec![named];
             return Ok(Self { files, extent });
@@ -84,6 +113,42 @@ impl Segments {
             files: chain(&named, &name, relatives(&named, &name)),
             extent,
         })
+    }
+
+    fn one(file: SegmentFile) -> Self {
+        Self {
+            files: vec![file],
+            extent: Extent::OneFile,
+        }
+    }
+
+    /// What came through a pipe, which messages call `path`.
+    pub fn of_spool(path: &Path, spool: Spool) -> Self {
+        let file = SegmentFile {
+            spool: Some(spool),
+            ..SegmentFile::alone(path, None)
+        };
+        Self::one(file)
+    }
+
+    /// The same files, so that they can be read as often as one likes: what comes through a pipe is put into a file
+    /// without a name.
+    ///
+    /// # Errors
+    /// [`OpenRecordingError::Read`] if that cannot be done.
+    pub fn rereadable(mut self) -> Result<Self, OpenRecordingError> {
+        for file in self
+            .files
+            .iter_mut()
+            .filter(|file| file.header.is_none() && file.spool.is_none())
+        {
+            let spool = File::open(&file.path).and_then(|mut input| Spool::of(&mut input));
+            file.spool = Some(spool.map_err(|source| OpenRecordingError::Read {
+                path: file.path.clone(),
+                source,
+            })?);
+        }
+        Ok(self)
     }
 
     /// The files, oldest first.
@@ -169,11 +234,7 @@ fn relatives(named: &SegmentFile, name: &Name) -> BTreeMap<u32, SegmentFile> {
 
 fn segment(path: PathBuf, number: u32) -> Option<SegmentFile> {
     let reader = RecordingReader::open(&path).ok()?;
-    let file = SegmentFile {
-        header: Some(reader.header().clone()),
-        path,
-        missing_before: None,
-    };
+    let file = SegmentFile::alone(&path, Some(reader.header().clone()));
     (file.number() == number).then_some(file)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::input::{Places, RecordingFile};
+use super::spool::Spool;
 
 /// Where the text of each file begins, as far as they were read. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -18,23 +19,36 @@ struct Part {
     /// Bytes of the file, compressed or not.
     size: u64,
     places: Places,
+    /// What stands for the file if it is a pipe.
+    spool: Option<Spool>,
+}
+
+impl Part {
+    fn open_at(&self, offset: u64) -> io::Result<RecordingFile> {
+        match &self.spool {
+            Some(spool) => RecordingFile::at(spool.reader(), offset, &self.places),
+            None => RecordingFile::open_at(&self.path, offset, &self.places),
+        }
+    }
 }
 
 impl RecordingText {
     /// The text of one file.
     pub fn of_file(path: &Path) -> Self {
         let text = Self::default();
-        text.add(path, 0, Places::default());
+        text.add(path, 0, Places::default(), None);
         text
     }
 
     /// The file whose text begins at `start`.
-    pub(super) fn add(&self, path: &Path, start: u64, places: Places) {
+    pub(super) fn add(&self, path: &Path, start: u64, places: Places, spool: Option<Spool>) {
+        let size = || std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         self.parts().push(Part {
             path: path.to_owned(),
             start,
-            size: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            size: spool.as_ref().map_or_else(size, Spool::bytes),
             places,
+            spool,
         });
     }
 
@@ -75,7 +89,7 @@ impl RecordingText {
         rest.reverse();
         let part = rest.pop().ok_or(io::ErrorKind::NotFound)?;
         Ok(TextReader {
-            file: RecordingFile::open_at(&part.path, offset - part.start, &part.places)?,
+            file: part.open_at(offset - part.start)?,
             rest,
         })
     }
@@ -99,7 +113,7 @@ impl Read for TextReader {
             let Some(next) = self.rest.pop() else {
                 return Ok(0);
             };
-            self.file = RecordingFile::open(&next.path)?;
+            self.file = next.open_at(0)?;
         }
     }
 }

@@ -3,7 +3,7 @@
 mod exchanges;
 mod problem;
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,9 +12,9 @@ use exchanges::Exchanges;
 pub use problem::{Problem, ProblemKind};
 
 use super::format::{EndLine, HeaderLine, Line};
-use super::input::RecordingFile;
+use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
-use super::reader::{OpenRecordingError, read_header};
+use super::reader::{OpenRecordingError, in_words, read_header};
 use super::segments::{Extent, Segments, missing_text};
 
 /// Problems that are listed; further ones are counted.
@@ -23,8 +23,8 @@ pub const MAX_PROBLEMS: usize = 1000;
 /// What is known of a recording that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Its first line.
-    pub header: HeaderLine,
+    /// Its first line; `None` if the compressed data of it is damaged or cut off.
+    pub header: Option<HeaderLine>,
     /// Its lines, the header included.
     pub lines: u64,
     /// Its bytes.
@@ -61,19 +61,85 @@ impl Verified {
 ///
 /// # Errors
 /// [`OpenRecordingError`] if its first line is not the header of a recording that this build reads, or if the system
-/// fails. Whatever is wrong behind that is told by [`Verified::problems`].
+/// fails. Whatever is wrong behind that is told by [`Verified::problems`], and so is compressed data that is damaged,
+/// wherever that begins.
 pub fn verify(file: RecordingFile, path: &Path) -> Result<Verified, OpenRecordingError> {
     let places = file.places();
-    let mut verified = verify_text(BufReader::with_capacity(1 << 16, file), path)?;
-    if places.is_cut() {
-        let text = "the compressed file is cut off inside its last frame";
-        verified.problems.push(Problem {
-            line: None,
-            kind: ProblemKind::TornTail,
-            text: text.to_owned(),
-        });
+    let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file), 1, 0);
+    let header = match read_header(&mut lines, path) {
+        Err(OpenRecordingError::NotARecording { .. }) if places.is_harmed() => None,
+        read => Some(read?),
+    };
+    let is_continued = header.as_ref().is_none_or(|header| header.continues.is_some());
+    let mut reading = Reading {
+        check: Check::new(is_continued),
+        told: 0,
+        places,
+        last: u64::from(header.is_some()),
+    };
+    reading.harm(2, lines.offset(), 0);
+    let failed = |source: io::Error| OpenRecordingError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    while let Some(raw) = lines.next_line().map_err(failed)? {
+        reading.line(&raw, lines.offset());
     }
-    Ok(verified)
+    // Two numbers further: one for the line that stands for what is lost, and one for the end.
+    reading.harm(lines.number() - 1, u64::MAX, 0);
+    if reading.places.is_cut() {
+        reading.check.cut(header.is_some());
+    }
+    reading.check.at_end();
+    Ok(reading.verified(header, lines.offset()))
+}
+
+/// A file that is being read.
+struct Reading {
+    check: Check,
+    places: Places,
+    /// Damaged places of the compressed data that were told.
+    told: usize,
+    /// Number of the line that was read last.
+    last: u64,
+}
+
+impl Reading {
+    /// Tells of damaged data up to the end of the line `next - 1`, which is `offset` bytes into the text and began at `start`. True if there is some.
+    fn harm(&mut self, next: u64, offset: u64, start: u64) -> bool {
+        let known = self.places.damages_before(offset);
+        let first = self.places.damaged_place(self.told).filter(|_| known > self.told);
+        self.told = known;
+        let Some(place) = first else { return false };
+        let line = next.saturating_sub(1 + u64::from(place < start));
+        let text = "the compressed data is damaged, and what stood here is lost";
+        let check = &mut self.check;
+        check.found.add(Some(line.max(1)), ProblemKind::BrokenData, text);
+        check.exchanges.gap();
+        true
+    }
+
+    fn line(&mut self, raw: &RawLine, offset: u64) {
+        self.last = raw.number;
+        let is_harmed = self.harm(raw.number + 1, offset, raw.offset);
+        self.check.line(raw, offset, is_harmed);
+    }
+
+    fn verified(self, header: Option<HeaderLine>, bytes: u64) -> Verified {
+        let check = self.check;
+        Verified {
+            header,
+            lines: self.last,
+            bytes,
+            frames: check.exchanges.frames(),
+            sessions: check.sessions,
+            messages: check.messages,
+            is_ended: check.end.is_some(),
+            continued_by: check.end.and_then(|end| end.continued_by),
+            problems: check.found.problems,
+            more: check.found.more,
+        }
+    }
 }
 
 /// Reads the file number `index` of a recording, and says which of its neighbours are not there.
@@ -87,7 +153,7 @@ pub fn verify_segment(segments: &Segments, index: usize) -> Result<Verified, Ope
             source: io::ErrorKind::NotFound.into(),
         });
     };
-    let input = RecordingFile::open(&file.path).map_err(|source| OpenRecordingError::Read {
+    let input = file.open().map_err(|source| OpenRecordingError::Read {
         path: file.path.clone(),
         source,
     })?;
@@ -103,34 +169,6 @@ pub fn verify_segment(segments: &Segments, index: usize) -> Result<Verified, Ope
     verified.problems.splice(..0, before);
     verified.problems.extend(behind.map(missing));
     Ok(verified)
-}
-
-fn verify_text(input: impl BufRead, path: &Path) -> Result<Verified, OpenRecordingError> {
-    let mut lines = Lines::new(input, 1, 0);
-    let header = read_header(&mut lines, path)?;
-    let mut check = Check::new(header.continues.is_some());
-    let mut last = 1;
-    let failed = |source: io::Error| OpenRecordingError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    while let Some(raw) = lines.next_line().map_err(failed)? {
-        check.line(&raw, lines.offset());
-        last = raw.number;
-    }
-    check.at_end();
-    Ok(Verified {
-        header,
-        lines: last,
-        bytes: lines.offset(),
-        frames: check.exchanges.frames(),
-        sessions: check.sessions,
-        messages: check.messages,
-        is_ended: check.end.is_some(),
-        continued_by: check.end.and_then(|end| end.continued_by),
-        problems: check.found.problems,
-        more: check.found.more,
-    })
 }
 
 /// What was found so far.
@@ -173,6 +211,8 @@ struct Check {
     messages: u64,
     /// The `end` line.
     end: Option<EndLine>,
+    /// Another recording has begun, so what follows has numbers of its own.
+    is_another: bool,
 }
 
 impl Check {
@@ -186,11 +226,16 @@ impl Check {
             sessions: 0,
             messages: 0,
             end: None,
+            is_another: false,
         }
     }
 
-    /// Looks at one line of a file that is `offset` bytes long up to its end.
-    fn line(&mut self, raw: &RawLine, offset: u64) {
+    /// Looks at one line of a file that is `offset` bytes long up to its end. Of a line that is known to be damaged
+    /// (`is_harmed`) it is no news that it cannot be read.
+    fn line(&mut self, raw: &RawLine, offset: u64, is_harmed: bool) {
+        if self.is_another {
+            return;
+        }
         let number = raw.number;
         let LineText::Whole(text) = &raw.text else {
             self.unread += 1;
@@ -201,29 +246,46 @@ impl Check {
         let parsed = start.and_then(|start| Ok((start, Line::parse(text)?)));
         match parsed {
             Ok((start, line)) => self.parsed(number, raw.offset, &start, line),
+            Err(_) if is_harmed => {}
             Err(_) if !raw.is_ended => {
                 let text = format!("the last line is incomplete, {} bytes", offset - raw.offset);
                 self.found.add(Some(number), ProblemKind::TornTail, text);
             }
             Err(error) => {
                 self.unread += 1;
-                let text = format!("cannot be read: {error}");
+                let text = format!("cannot be read: {}", in_words(error));
                 self.found.add(Some(number), ProblemKind::BrokenLine, text);
             }
         }
     }
 
+    /// The compressed file ends inside a frame.
+    fn cut(&mut self, has_header: bool) {
+        let is_told = |problem: &Problem| problem.kind == ProblemKind::TornTail;
+        if self.found.problems.last().is_some_and(is_told) {
+            return;
+        }
+        let text = if has_header {
+            "the compressed file is cut off inside its last frame"
+        } else {
+            "the compressed file is cut off before its first line is whole"
+        };
+        self.found.add(None, ProblemKind::TornTail, text);
+    }
+
     fn parsed(&mut self, number: u64, offset: u64, start: &Start<'_>, line: Line) {
+        if matches!(line, Line::Header(_)) {
+            self.is_another = true;
+            let text = "another recording begins here, and what follows was not checked; cut the file before this line to read both";
+            return self.found.add(Some(number), ProblemKind::AnotherRecording, text);
+        }
         if self.end.is_some() {
             let text = "stands behind the line that ends the recording";
             self.found.add(Some(number), ProblemKind::AfterEnd, text);
         }
         self.order(number, start, &line);
         match line {
-            Line::Header(_) => {
-                let text = "is a second header";
-                self.found.add(Some(number), ProblemKind::BrokenLine, text);
-            }
+            Line::Header(_) | Line::SessionEnd(_) => {}
             Line::Unknown => {
                 let text = format!("has the type `{}`, which this build does not know", start.kind);
                 self.found.add(Some(number), ProblemKind::UnknownType, text);
@@ -236,7 +298,6 @@ impl Check {
             }
             Line::End(end) => self.end(number, offset, end),
             Line::Session(_) => self.sessions += 1,
-            Line::SessionEnd(_) => {}
             line => {
                 if let Line::Frame(frame) = &line {
                     self.messages += u64::from(frame.messages.unwrap_or(0));

@@ -1,11 +1,13 @@
 //! Recordings of what is known as a whole already.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::encode::{Encoder, Ending};
-use super::file::{self, LineFile};
+use super::file::{self, LineFile, Storage};
 use super::redact::{Redaction, Tagger};
+use super::settings::RecorderSettings;
 use super::writer::{FinishedRecording, StartRecordingError, no_randomness};
 use crate::clock::Timestamp;
 use crate::session::observation::Observation;
@@ -25,14 +27,10 @@ pub fn write_whole(
     path: &Path,
     created: Timestamp,
     observations: impl IntoIterator<Item = Observation>,
-    redaction: Redaction,
+    settings: &RecorderSettings,
 ) -> Result<FinishedRecording, StartRecordingError> {
-    let tagger = match redaction {
-        Redaction::On => Some(Tagger::random().map_err(no_randomness)?),
-        Redaction::Off => None,
-    };
+    let encoder = encoder(created, settings)?;
     let (path, file) = file::create(Some(path.to_owned()), created)?;
-    let encoder = Encoder::new(created, tagger, MAX_EXCHANGES);
     let written = LineFile::at(&path, file)
         .map_err(|source| failed(&path, source))
         .and_then(|file| write(&path, file, created, encoder, observations));
@@ -40,6 +38,49 @@ pub fn write_whole(
         file::remove_unfinished(&path);
     }
     written
+}
+
+/// The same to `out`, such as standard output, as plain lines; errors call it `path`.
+///
+/// # Errors
+/// [`StartRecordingError::Write`] with what `out` says, or [`StartRecordingError::NoRandomness`].
+pub fn write_whole_to(
+    out: impl Write + Send + Sync + fmt::Debug + 'static,
+    path: &Path,
+    created: Timestamp,
+    observations: impl IntoIterator<Item = Observation>,
+    settings: &RecorderSettings,
+) -> Result<FinishedRecording, StartRecordingError> {
+    let encoder = encoder(created, settings)?;
+    let out = LineFile::new(Box::new(Pipe(out)));
+    write(path, out, created, encoder, observations)
+}
+
+fn encoder(created: Timestamp, settings: &RecorderSettings) -> Result<Encoder, StartRecordingError> {
+    let tagger = match settings.redaction {
+        Redaction::On => {
+            let tagger = Tagger::random().map_err(no_randomness)?;
+            Some(tagger.with_patterns(settings.recording.redact.clone()))
+        }
+        Redaction::Off => None,
+    };
+    Ok(Encoder::new(created, tagger, MAX_EXCHANGES))
+}
+
+/// What was written to it cannot be taken back.
+#[derive(Debug)]
+struct Pipe<W>(W);
+
+impl<W: Write + Send + Sync + fmt::Debug> Storage for Pipe<W> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.0.flush()?;
+        Ok(written)
+    }
+
+    fn cut(&mut self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn failed(path: &Path, source: io::Error) -> StartRecordingError {

@@ -28,6 +28,7 @@ mod headless;
 mod held;
 mod held_screen;
 mod hold_modes;
+mod input;
 mod interchange;
 mod jsonc;
 mod keymap;
@@ -68,7 +69,7 @@ mod wrap_config;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -76,6 +77,7 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
+use shadowcat::recording::Extent;
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -374,7 +376,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             runtime()?.block_on(serving).map_err(Failure::from)
         }
         Job::Open { file, extent, screen } => {
-            let engine = Engine::open_extent(&file, extent, &limits, ring)?;
+            let engine = opened(&file, extent, &limits, ring)?;
             on_screen(engine, screen, || ())
         }
         Job::Show {
@@ -383,7 +385,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             lines,
             has_bodies,
         } => {
-            let engine = Engine::open_extent(&file, extent, &limits, ring)?;
+            let engine = opened(&file, extent, &limits, ring)?;
             show(engine, &lines, has_bodies)
         }
         Job::Diff(job) => return compared(compare::diff(&job, &limits)?),
@@ -405,6 +407,16 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
         Job::WrapServer(options, server) => return wrap(wrap::run_outward(&options, server)),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+fn opened(
+    file: &Path,
+    extent: Extent,
+    limits: &ResourceLimits,
+    ring: LogRing,
+) -> Result<EngineHandle, Failure> {
+    let segments = input::segments(file, extent).map_err(StartError::from)?;
+    Ok(Engine::open_segments(file, &segments, limits, ring)?)
 }
 
 /// Stands in for a command, whose exit code it passes on.

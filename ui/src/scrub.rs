@@ -1,13 +1,15 @@
 //! A copy of a recording without its secrets.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use shadowcat::recording::scrub::{ScrubError, Scrubbed, scrub};
-use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, RedactPatterns, Segments};
+use shadowcat::recording::scrub::{ScrubError, Scrubbed, scrub, scrub_to};
+use shadowcat::recording::{Extent, OpenRecordingError, RedactPatterns};
 
 use crate::console::say;
 use crate::format::plural;
+use crate::input::{self, is_standard};
 
 /// What to copy, and where to.
 #[derive(Debug)]
@@ -31,27 +33,44 @@ impl ScrubFailure {
     /// The exit code of a program that ends with this.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Open(_) | Self::Scrub(ScrubError::Exists { .. } | ScrubError::Write { .. }) => 3,
+            Self::Open(_)
+            | Self::Scrub(ScrubError::Open(_) | ScrubError::Exists { .. } | ScrubError::Write { .. }) => 3,
             Self::Scrub(_) => 1,
         }
     }
 }
 
 impl ScrubJob {
-    /// Writes the copy and says on stderr what was done.
+    /// Writes the copy and says on stderr what was done. Whoever reads it from standard output may have enough of it.
     pub(crate) fn run(&self) -> Result<(), ScrubFailure> {
-        let segments = Segments::of(&self.file, self.extent)?;
-        let reader = RecordingReader::open_segments(&segments)?;
+        let segments = input::segments(&self.file, self.extent)?.rereadable()?;
         let first = segments.files().first().map_or(&*self.file, |first| &*first.path);
-        let output = self.output.clone().unwrap_or_else(|| beside(first));
-        let scrubbed = scrub(reader, &output, self.redact.clone())?;
-        tell(&output, &scrubbed);
+        let beside = || {
+            if is_standard(first) {
+                first.to_owned()
+            } else {
+                beside(first)
+            }
+        };
+        let output = self.output.clone().unwrap_or_else(beside);
+        if !is_standard(&output) {
+            tell(
+                &output.to_string_lossy(),
+                &scrub(&segments, &output, self.redact.clone())?,
+            );
+            return Ok(());
+        }
+        let out = Path::new("standard output");
+        match scrub_to(&segments, &mut io::stdout().lock(), out, self.redact.clone()) {
+            Ok(scrubbed) => tell("standard output", &scrubbed),
+            Err(ScrubError::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 }
 
-fn tell(output: &Path, scrubbed: &Scrubbed) {
-    let output = output.display();
+fn tell(output: &str, scrubbed: &Scrubbed) {
     for damage in &scrubbed.damage {
         say(format_args!("warning: {output}: {damage}"));
     }
@@ -70,6 +89,18 @@ fn tell(output: &Path, scrubbed: &Scrubbed) {
         let lines = plural(scrubbed.left_out, "line");
         say(format_args!(
             "{output}: {lines} left out, which this build cannot read"
+        ));
+    }
+    if scrubbed.values_left > 0 {
+        let values = plural(scrubbed.values_left, "secret");
+        say(format_args!(
+            "warning: {output}: {values} replaced in their own place only; look whether they stand elsewhere"
+        ));
+    }
+    if scrubbed.frames_left > 0 {
+        let frames = plural(scrubbed.frames_left, "long frame");
+        say(format_args!(
+            "warning: {output}: the secrets of {frames} were replaced there only; look whether they stand elsewhere"
         ));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use shadowcat::recording::{Extent, OpenRecordingError, RecordingFile, Segments};
 use crate::cli::Format;
 use crate::console::say;
 use crate::format::plural;
+use crate::input::{is_standard, standard_input};
 use crate::text::Safe;
 
 /// Which recordings to check.
@@ -37,8 +37,11 @@ impl VerifyJob {
         let mut worst = Outcome::Whole;
         let mut checked = BTreeSet::new();
         for path in &self.files {
-            if path.as_os_str() == "-" {
-                worst = worst.max(self.tell(path, verify_input(path), &mut print)?);
+            if is_standard(path) {
+                // It can be read only once.
+                if checked.insert(path.clone()) {
+                    worst = worst.max(self.tell(path, verify_input(path), &mut print)?);
+                }
                 continue;
             }
             let segments = match Segments::of(path, self.extent) {
@@ -76,6 +79,9 @@ impl VerifyJob {
             }
             Err(error) => {
                 tell(&error);
+                if self.format == Format::Json {
+                    print(&unopened(path, &error))?;
+                }
                 Ok(Outcome::NotOpened)
             }
         }
@@ -90,7 +96,7 @@ impl VerifyJob {
 }
 
 fn verify_input(path: &Path) -> Result<Verified, OpenRecordingError> {
-    let input = RecordingFile::new(io::stdin()).map_err(|source| OpenRecordingError::Read {
+    let input = RecordingFile::new(standard_input()).map_err(|source| OpenRecordingError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -132,13 +138,25 @@ fn text(path: &Path, verified: &Verified) -> String {
     page
 }
 
+/// What is printed of a file that is no recording, or cannot be read at all.
+fn unopened(path: &Path, error: &OpenRecordingError) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let page = serde_json::json!({
+        "file": path.display().to_string(),
+        "whole": false,
+        "error": error.to_string(),
+        "cause": cause,
+    });
+    format!("{page}\n")
+}
+
 fn json(path: &Path, verified: &Verified) -> String {
     #[derive(Serialize)]
     struct Page<'a> {
         file: String,
         whole: bool,
-        version: u16,
-        redacted: bool,
+        version: Option<u16>,
+        redacted: Option<bool>,
         lines: u64,
         bytes: u64,
         frames: u64,
@@ -162,8 +180,8 @@ fn json(path: &Path, verified: &Verified) -> String {
     let page = Page {
         file: path.display().to_string(),
         whole: verified.is_whole(),
-        version: verified.header.version,
-        redacted: verified.header.redacted,
+        version: verified.header.as_ref().map(|header| header.version),
+        redacted: verified.header.as_ref().map(|header| header.redacted),
         lines: verified.lines,
         bytes: verified.bytes,
         frames: verified.frames,

@@ -31,7 +31,7 @@ fn an_archive_comes_back_as_a_recording_that_everything_reads() {
         home.run(&["import", &har, "-o", &back])
             .refused(3, &["exists already"]);
         home.run(&["export", &file, "--to", "har", "-o", &har])
-            .refused(3, &[&har]);
+            .refused(3, &[&har, "exists already"]);
     }
 }
 
@@ -143,6 +143,35 @@ fn what_did_not_go_over_http_is_not_made_a_command() {
         pipes.contains("# There is no request in this recording that went over HTTP"),
         "{pipes}"
     );
+}
+
+#[test]
+fn patterns_of_the_command_line_and_of_a_file_are_secrets_of_an_import_too() {
+    let home = Home::new();
+    let har = json!({"log": {"version": "1.2", "entries": [{"startedDateTime": "2026-11-23T04:00:00.000Z", "response": {"status": 202},
+        "request": {"method": "POST", "url": "http://a.example/mcp", "headers": [], "postData": {"text": "{\"a\":\"acme-4711\",\"b\":\"corp-12\"}"}}}]}});
+    home.file("a.har", &har.to_string());
+    home.file("mine.toml", "redact = \"corp-[0-9]+\"\n");
+    let import = |arguments: &[&str]| {
+        home.run(&[&["import", "a.har", "-o", "-"], arguments].concat())
+            .stdout
+    };
+    assert!(import(&[]).contains("acme-4711"));
+    let masked = import(&["--redact", "acme-[0-9]+"]);
+    assert!(!masked.contains("4711") && masked.contains("corp-12"), "{masked}");
+    assert!(!import(&["--config", "mine.toml"]).contains("corp-12"));
+    home.run(&[
+        "import",
+        "a.har",
+        "-o",
+        "b.jsonl",
+        "--redact",
+        "a",
+        "--record-secrets",
+    ])
+    .refused(2, &["--record-secrets", "--redact"]);
+    home.run(&["import", "a.har", "-o", "b.jsonl", "--redact", "a("])
+        .refused(2, &["cannot redact `a(`"]);
 }
 
 #[test]

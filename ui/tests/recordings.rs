@@ -81,7 +81,98 @@ fn what_cannot_be_opened_ends_with_3_and_the_others_are_checked() {
         assert!(ran.stderr.contains(words), "{ran:?}");
     }
     assert!(ran.stdout.contains(": whole, "), "{ran:?}");
+    let json = home.run(&["verify", "--format", "json", "missing.jsonl", &whole]);
+    assert_eq!(json.code, Some(3), "{json:?}");
+    let pages: Vec<serde_json::Value> = json
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        (&pages[0]["file"], &pages[0]["whole"]),
+        (&"missing.jsonl".into(), &false.into())
+    );
+    assert!(
+        pages[0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("could not read missing.jsonl"),
+        "{json:?}"
+    );
+    assert_eq!(pages[1]["whole"], true, "{json:?}");
     home.run(&["verify"]).refused(2, &["FILE"]);
+}
+
+#[test]
+fn damaged_compressed_data_is_named_with_its_line_and_a_cut_file_has_a_torn_tail() {
+    let home = Home::new();
+    home.file("a.jsonl", &recording(WHOLE));
+    home.run(&["scrub", "a.jsonl", "-o", "a.jsonl.zst"]);
+    let path = home.path().join("a.jsonl.zst");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let ran = home.run(&["verify", "a.jsonl.zst"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(
+        ran.stdout.contains("a.jsonl.zst: the compressed file is cut off"),
+        "{ran:?}"
+    );
+    let mut broken = whole.clone();
+    let middle = broken.len() / 2;
+    broken[middle] ^= 0xff;
+    std::fs::write(&path, broken).unwrap();
+    let ran = home.run(&["verify", "a.jsonl.zst"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.stdout.contains(": the compressed data is damaged"), "{ran:?}");
+}
+
+#[test]
+fn two_recordings_in_one_file_are_one_problem() {
+    let home = Home::new();
+    let one = recording(WHOLE);
+    let line = one.lines().count() + 1;
+    let path = home.file("both.jsonl", &one.repeat(2));
+    let ran = home.run(&["verify", &path]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(
+        lines[0].starts_with(&format!("{path}:{line}: another recording begins here")),
+        "{ran:?}"
+    );
+    let shown = home.run(&["show", &path]);
+    assert!(
+        shown
+            .stderr
+            .contains(&format!("line {line}: another recording begins here")),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn what_is_missing_is_told_by_all_that_read() {
+    let home = Home::new();
+    let text = recording(WHOLE);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.remove(4);
+    let holed = home.file("holed.jsonl", &format!("{}\n{{\"type\":", lines.join("\n")));
+    let whole = home.file("whole.jsonl", &text);
+    let words = [
+        "line 5: lines are missing before it (1)",
+        "the last line is incomplete",
+    ];
+    for arguments in [
+        &["show", &*holed][..],
+        &["diff", &holed, &whole],
+        &["diff", &holed, &whole, "--format", "json"],
+        &["export", &holed, "--to", "har"],
+        &["scrub", &holed],
+    ] {
+        let ran = home.run(arguments);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{arguments:?}: {}", ran.stderr);
+        }
+    }
 }
 
 #[test]
@@ -142,6 +233,89 @@ fn a_scrubbed_copy_is_whole_has_no_secret_and_belongs_to_its_owner_only() {
     }
     home.run(&["scrub", &path])
         .refused(3, &["open.scrubbed.jsonl", "not overwritten"]);
+}
+
+/// What a server echoes of the secrets of a client: in a result, in an error, in the output of its command.
+fn echoing_recording() -> String {
+    let frame = |seq: u32, exchange: u32, direction: &str, text: &str| {
+        serde_json::json!({"type": "frame", "seq": seq, "us": seq, "exchange": exchange, "direction": direction, "transport": "http",
+            "frame": 0, "part": 0, "last": true, "text": text, "messages": 1})
+    };
+    let request = |seq: u32, exchange: u32, fields: serde_json::Value| {
+        serde_json::json!({"type": "request", "seq": seq, "us": seq, "exchange": exchange, "connection": 1, "client": "c", "side": "reverse",
+            "server": "x", "kind": "message", "method": "POST", "target": "/mcp", "head": {"line": "POST /mcp HTTP/1.1", "fields": fields}})
+    };
+    let lines = [
+        serde_json::json!({"type": "header", "format": "shadowcat-recording", "version": 1, "created": "2026-11-23T04:23:03.123456Z", "proxy": "x"}),
+        // Before the place that tells that it is a secret.
+        frame(
+            1,
+            3,
+            "server_to_client",
+            r#"{"jsonrpc":"2.0","id":9,"error":{"code":-1,"message":"no such session 7f3e-session"}}"#,
+        ),
+        request(
+            2,
+            1,
+            serde_json::json!([
+                ["authorization", "Bearer tok/4711-abc"],
+                ["mcp-session-id", "7f3e-session"]
+            ]),
+        ),
+        frame(
+            3,
+            1,
+            "client_to_server",
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"login","arguments":{"user":"me","password":"pass\"word-ö"}}}"#,
+        ),
+        frame(
+            4,
+            1,
+            "server_to_client",
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"you sent tok\/4711-abc and {\"p\":\"pass\\\"word-ö\"}"}]}}"#,
+        ),
+        request(
+            5,
+            2,
+            serde_json::json!([
+                ["x-echo", "7f3e-session"],
+                ["referer", "http://a/?q=tok%2F4711-abc"]
+            ]),
+        ),
+    ];
+    lines.map(|line| line.to_string() + "\n").concat()
+}
+
+#[test]
+fn a_secret_is_replaced_by_the_same_tag_wherever_it_stands() {
+    let home = Home::new();
+    let path = home.file("open.jsonl", &echoing_recording());
+    let ran = home.run(&["scrub", &path, "-o", "-"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for secret in ["4711-abc", "7f3e", "word-ö", "word-"] {
+        assert!(!ran.stdout.contains(secret), "{secret} is in {}", ran.stdout);
+    }
+    let tag = |before: &str| {
+        let (_, rest) = ran
+            .stdout
+            .split_once(before)
+            .unwrap_or_else(|| panic!("{before}: {}", ran.stdout));
+        rest.split_inclusive('\u{203a}').next().unwrap().to_owned()
+    };
+    let (token, session, password) = (
+        tag("Bearer "),
+        tag("\"mcp-session-id\",\""),
+        tag("\\\"password\\\":\\\""),
+    );
+    for (secret, before) in [
+        (&session, "no such session "),
+        (&session, "\"x-echo\",\""),
+        (&token, "you sent "),
+        (&token, "http://a/?q="),
+        (&password, "\\\"p\\\\\\\":\\\\\\\""),
+    ] {
+        assert_eq!(&tag(before), secret, "{before}: {}", ran.stdout);
+    }
 }
 
 #[test]

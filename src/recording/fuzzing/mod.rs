@@ -4,7 +4,7 @@ mod planted;
 mod redacted;
 mod written;
 
-use std::io::{BufReader, Cursor, Read as _};
+use std::io::{Cursor, Read as _};
 use std::path::Path;
 
 pub(crate) use planted::redact_planted;
@@ -14,7 +14,7 @@ pub(crate) use written::{encoded, write_read};
 use super::format::Line;
 use super::input::RecordingFile;
 use super::load::Loader;
-use super::reader::{ReadRecordingError, RecordingReader};
+use super::reader::{FileInput, OpenRecordingError, ReadRecordingError, RecordingReader};
 use super::verify::{Problem, ProblemKind, Verified, verify};
 use crate::fuzzing::cuttings;
 use crate::limits::ResourceLimits;
@@ -34,7 +34,7 @@ fn open(bytes: &[u8]) -> RecordingFile {
 pub(crate) fn recording(bytes: &[u8]) {
     let path = Path::new(PATH);
     let Ok(verified) = verify(open(bytes), path) else {
-        return assert!(RecordingReader::new(BufReader::new(open(bytes)), path).is_err());
+        return assert!(reader(bytes).is_err());
     };
     assert!(
         verified
@@ -42,25 +42,25 @@ pub(crate) fn recording(bytes: &[u8]) {
             .iter()
             .all(|problem| is_placed(problem, &verified))
     );
-    for record in reader(bytes) {
+    let Ok(records) = reader(bytes) else {
+        return assert!(!verified.is_whole());
+    };
+    for record in records {
         match record {
             Ok(record) => written_again(record.line),
             Err(error) => names_its_place(&error),
         }
     }
-    let mut loader = Loader::new(reader(bytes), &ResourceLimits::default(), |_| {
-        Placement::default()
-    });
-    loader.by_ref().for_each(drop);
-    let damage = loader.damage();
-    assert!(!verified.is_whole() || damage.is_empty(), "{damage:?}");
+    if let Ok(reader) = reader(bytes) {
+        let mut loader = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
+        loader.by_ref().for_each(drop);
+        let damage = loader.damage();
+        assert!(!verified.is_whole() || damage.is_empty(), "{damage:?}");
+    }
 }
 
-fn reader(bytes: &[u8]) -> RecordingReader<BufReader<RecordingFile>> {
-    match RecordingReader::new(BufReader::new(open(bytes)), Path::new(PATH)) {
-        Ok(reader) => reader,
-        Err(error) => panic!("it was read before: {error}"),
-    }
+fn reader(bytes: &[u8]) -> Result<RecordingReader<FileInput>, OpenRecordingError> {
+    RecordingReader::once(open(bytes), Path::new(PATH))
 }
 
 fn is_placed(problem: &Problem, verified: &Verified) -> bool {
@@ -74,6 +74,7 @@ fn names_its_place(error: &ReadRecordingError) {
     let text = error.to_string();
     let (ReadRecordingError::Broken { line, .. }
     | ReadRecordingError::TooLong { line, .. }
+    | ReadRecordingError::Damaged { line, .. }
     | ReadRecordingError::Io { line, .. }) = error;
     assert!(
         text.contains(PATH) && text.contains(&format!("line {line}")),

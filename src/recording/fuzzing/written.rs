@@ -60,9 +60,11 @@ pub(crate) fn write_read(bytes: &[u8]) {
     let traffic = Traffic::drawn(&mut Draw::new(bytes));
     let file = encoded(CREATED, &traffic.told, None);
     is_whole(&file);
-    let mut loader = Loader::new(reader(&file), &ResourceLimits::default(), |_| {
-        Placement::default()
-    });
+    let reader = match reader(&file) {
+        Ok(reader) => reader,
+        Err(error) => panic!("it was just written: {error}"),
+    };
+    let mut loader = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
     let loaded: Vec<Observation> = loader.by_ref().map(|loaded| loaded.observation.item).collect();
     assert_eq!(loader.damage(), [""; 0]);
     for (loaded, expected) in loaded.iter().zip(&traffic.expected) {
@@ -329,7 +331,7 @@ impl Traffic {
         frame.is_synthetic = draw.is();
         frame.stream = (carrier == Carrier::Sse).then(|| stream(draw));
         frame.unreadable = draw.is().then(|| draw.text(9));
-        self.tell(Event::Frame(Box::new(frame)));
+        self.tell(Event::Frame(std::sync::Arc::new(frame)));
     }
 }
 

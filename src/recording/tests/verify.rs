@@ -2,8 +2,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use super::support::{body, encode, encode_after, ended, event, observe, opened, part, request, response};
-use crate::recording::RecordingFile;
 use crate::recording::verify::{ProblemKind, Verified, verify};
+use crate::recording::{RecordingFile, RecordingReader};
 use crate::session::observation::Event;
 use crate::snapshot::Direction;
 
@@ -232,4 +232,102 @@ fn a_compressed_recording_is_read_and_its_cut_is_found() {
     let cut = &compressed[..compressed.len() - 6];
     let kinds: Vec<_> = problems(cut).into_iter().map(|(_, kind)| kind).collect();
     assert!(kinds.contains(&ProblemKind::TornTail), "{kinds:?}");
+    let start = &compressed[..20];
+    let begun = verified(start);
+    assert_eq!((begun.header, begun.lines), (None, 0));
+    assert_eq!(problems(start)[0], (None, ProblemKind::TornTail));
+}
+
+/// Each line in a frame of its own, as a recorder with little traffic writes them.
+fn frames(lines: &[String]) -> Vec<Vec<u8>> {
+    let frame = |line: &String| zstd::bulk::compress(format!("{line}\n").as_bytes(), 3).unwrap();
+    lines.iter().map(frame).collect()
+}
+
+/// The bytes with some in the middle turned over.
+fn broken(frame: &[u8]) -> Vec<u8> {
+    let mut broken = frame.to_vec();
+    // What says how the block is coded.
+    broken[5..12].iter_mut().for_each(|byte| *byte = !*byte);
+    broken
+}
+
+#[test]
+fn damaged_compressed_data_is_named_with_its_line_and_the_lines_behind_it_are_read() {
+    let lines = lines();
+    for harmed in 0..lines.len() {
+        let mut frames = frames(&lines);
+        frames[harmed] = broken(&frames[harmed]);
+        let file = frames.concat();
+        let found = problems(&file);
+        let line = harmed as u64 + 1;
+        let kinds: Vec<_> = found
+            .iter()
+            .filter(|(_, kind)| *kind == ProblemKind::BrokenData)
+            .collect();
+        assert_eq!(kinds, [&(Some(line), ProblemKind::BrokenData)], "{found:?}");
+        assert!(
+            !found.iter().any(|(_, kind)| *kind == ProblemKind::BrokenLine),
+            "{found:?}"
+        );
+        let verified = verified(&file);
+        assert_eq!(
+            (verified.is_whole(), verified.is_ended),
+            (false, harmed + 1 < lines.len())
+        );
+        let reader = RecordingReader::once(
+            RecordingFile::new(Cursor::new(file)).unwrap(),
+            Path::new("a.jsonl.zst"),
+        );
+        match reader {
+            Err(error) => assert!(
+                harmed == 0 && error.to_string().contains("before its first line is whole"),
+                "{error}"
+            ),
+            Ok(reader) => {
+                let told: Vec<String> = reader
+                    .filter_map(Result::err)
+                    .map(|error| error.to_string())
+                    .collect();
+                let told = told.join("\n");
+                assert!(
+                    told.starts_with(&format!(
+                        "a.jsonl.zst, line {line}: the compressed data is damaged"
+                    )),
+                    "{told}"
+                );
+                assert_eq!(told.lines().count(), 1, "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_recording_in_the_same_file_is_one_problem_and_is_left_out() {
+    let one = file(&lines());
+    let both = [&one[..], &one[..]].concat();
+    assert_eq!(problems(&both), [(Some(10), ProblemKind::AnotherRecording)]);
+    assert_eq!(verified(&both).lines, 18);
+    let mut reader = RecordingReader::new(&both[..], Path::new("a.jsonl")).unwrap();
+    assert_eq!(reader.by_ref().map(Result::unwrap).count(), 8);
+    let damage = reader.damage();
+    assert_eq!(damage.len(), 1);
+    assert!(
+        damage[0].starts_with("line 10: another recording begins here"),
+        "{damage:?}"
+    );
+}
+
+#[test]
+fn readers_tell_of_lines_that_are_missing_without_a_gap() {
+    let mut lines = lines();
+    lines.drain(4..6);
+    lines.insert(2, r#"{"type":"omen","seq":2,"us":6}"#.to_owned());
+    let text = file(&lines);
+    let mut reader = RecordingReader::new(&text[..], Path::new("a.jsonl")).unwrap();
+    reader.by_ref().for_each(drop);
+    assert_eq!(
+        reader.damage(),
+        ["line 6: lines are missing before it (2), and no gap tells of them"]
+    );
 }

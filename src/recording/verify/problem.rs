@@ -27,6 +27,10 @@ impl Problem {
 pub enum ProblemKind {
     /// A line is no JSON object of a recording, or longer than any.
     BrokenLine,
+    /// The compressed data is damaged.
+    BrokenData,
+    /// Another recording begins in the middle of the file.
+    AnotherRecording,
     /// The last line is incomplete.
     TornTail,
     /// A `gap` line tells of lost records.

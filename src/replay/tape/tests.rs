@@ -313,6 +313,7 @@ fn damage_is_told_and_the_rest_is_used() {
                 .unwrap_or_default())
             .collect::<Vec<_>>(),
         [
+            "line 6",
             "a.jsonl, line 4, cannot be read and is left out; the other lines are used",
             "line 6",
         ]

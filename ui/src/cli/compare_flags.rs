@@ -17,7 +17,7 @@ Exit codes: 0 nothing differs, 1 something does, 2 bad usage, or files that cann
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_HELP)]
 pub(super) struct DiffArguments {
-    /// A recording, or a JSON file with a result of tools/list
+    /// A recording, or a JSON file with a result of tools/list; one of the two may be `-`, standard input
     #[arg(value_name = "BEFORE")]
     pub(super) before: PathBuf,
     /// The same at another time, or of another server

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use shadowcat::interchange::ExportFormat;
+use shadowcat::recording::RedactPattern;
 
 use super::arguments::GeneralArguments;
 use super::recording_flags::ExtentArguments;
@@ -19,7 +20,7 @@ Exit codes: 0 done, 2 bad usage, 3 the recording cannot be opened or the file no
 #[derive(Debug, Args)]
 #[command(after_help = EXPORT_HELP)]
 pub(super) struct ExportArguments {
-    /// The recording
+    /// The recording; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     #[command(flatten)]
@@ -27,7 +28,7 @@ pub(super) struct ExportArguments {
     /// The format
     #[arg(long, value_name = "FORMAT")]
     pub(super) to: ExportChoice,
-    /// Write to this new file in place of standard output
+    /// Write to this new file in place of standard output, which is `-` too
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     #[command(flatten)]
@@ -64,16 +65,28 @@ impl From<ExportChoice> for ExportFormat {
     }
 }
 
+const IMPORT_HELP: &str = "\
+Secrets become tags as in any recording; --redact adds to what is a secret. See docs/export.md.
+
+Exit codes: 0 done, 2 bad usage or configuration, or the file is no archive, 3 it cannot be read or the recording not be written.";
+
 /// A recording from another format.
 #[derive(Debug, Args)]
+#[command(after_help = IMPORT_HELP)]
 pub(super) struct ImportArguments {
-    /// An HTTP Archive (HAR): of a browser, of mitmproxy, or of `export`
+    /// An HTTP Archive (HAR): of a browser, of mitmproxy, or of `export`; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// The new recording, compressed if its name ends in .zst
+    /// The new recording, compressed if its name ends in .zst; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
     /// Write credentials and other secrets into the recording as they are
-    #[arg(long)]
+    #[arg(long, conflicts_with = "redact")]
     pub(super) record_secrets: bool,
+    /// Take what matches this regular expression for a secret too, in heads, URLs and bodies; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) redact: Vec<RedactPattern>,
+    /// Read a shadowcat.toml, over the one in the configuration directory; repeatable, later files win
+    #[arg(long, value_name = "FILE", env = "SHADOWCAT_CONFIG", action = ArgAction::Append)]
+    pub(super) config: Vec<PathBuf>,
 }

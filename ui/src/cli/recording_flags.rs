@@ -48,7 +48,8 @@ pub(super) struct VerifyArguments {
 
 const SCRUB_HELP: &str = "\
 What is a secret is told in docs/recording-format.md; --redact adds to that. Tags that are in the recording already stay. Look the copy \
-over all the same: a secret that looks like any other text is not found.
+over all the same: a secret that looks like any other text is not found. A value of 8 bytes or more that is a secret in one place is \
+replaced wherever else it stands.
 
 Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 the recording cannot be opened or the copy not be written.";
 
@@ -56,12 +57,12 @@ Exit codes: 0 done, 1 failed on the way, 2 bad usage or configuration, 3 the rec
 #[derive(Debug, Args)]
 #[command(after_help = SCRUB_HELP)]
 pub(super) struct ScrubArguments {
-    /// The recording
+    /// The recording; `-` is standard input
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) extent: ExtentArguments,
-    /// Where the copy goes: a new file, for its owner only [default: NAME.scrubbed.jsonl beside the recording]
+    /// Where the copy goes: a new file, for its owner only; `-` is standard output [default: NAME.scrubbed.jsonl beside the recording]
     #[arg(short, long, value_name = "OUT")]
     pub(super) output: Option<PathBuf>,
     /// Take what matches this regular expression for a secret too, in heads, URLs and bodies; repeatable

@@ -9,6 +9,7 @@ use shadowcat::config::{CommandServer, Config, ListenAddress};
 use shadowcat::limits::ResourceLimits;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
+use shadowcat::recording::RecorderSettings;
 use shadowcat::recording::redact::Redaction;
 use shadowcat::replay::MockServer;
 
@@ -353,15 +354,27 @@ fn export(arguments: ExportArguments) -> Result<Invocation, SettingsError> {
 }
 
 fn import(arguments: ImportArguments) -> Result<Invocation, SettingsError> {
-    let settings = settings(Layer::default(), GeneralArguments::default())?;
-    let job = Job::Import(ImportJob {
-        file: arguments.file,
-        output: arguments.output,
+    let given = Layer {
+        redact: some_if_any(arguments.redact),
+        ..Layer::default()
+    };
+    let general = GeneralArguments {
+        config: arguments.config,
+        ..GeneralArguments::default()
+    };
+    let settings = settings(given, general)?;
+    let recorder = RecorderSettings {
         redaction: if arguments.record_secrets {
             Redaction::Off
         } else {
             Redaction::On
         },
+        recording: recording_settings(&settings.layer),
+    };
+    let job = Job::Import(ImportJob {
+        file: arguments.file,
+        output: arguments.output,
+        recorder,
     });
     Ok(settings.invocation(job))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use shadowcat::limits::ResourceLimits;
-use shadowcat::recording::{Extent, OpenRecordingError};
+use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, Segments, Spool, shown};
 use shadowcat::replay::compare::drift::{drift, tools_of};
 use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, tools_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
@@ -14,6 +14,7 @@ use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 use super::text;
 use crate::cli::ReportFormat;
 use crate::console::say;
+use crate::input::{is_standard, spool};
 use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
 
 /// Longest list of tools in a file of its own, in bytes.
@@ -38,21 +39,23 @@ enum Side {
 /// A file cannot be compared.
 #[derive(Debug, thiserror::Error)]
 enum DiffError {
-    #[error("could not read {}; check that it exists and is readable", .path.display())]
+    #[error("could not read {}; check that it exists and is readable", shown(.path))]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is neither a recording nor a JSON file with a result of tools/list", .0.display())]
+    #[error("{} is neither a recording nor a JSON file with a result of tools/list", shown(.0))]
     Neither(PathBuf),
     #[error(transparent)]
     Tape(#[from] TapeError),
-    #[error("{} has no answer to tools/list, so there is nothing to compare with a list of tools", .0.display())]
+    #[error("{} has no answer to tools/list, so there is nothing to compare with a list of tools", shown(.0))]
     NoTools(PathBuf),
+    #[error("both files are standard input, which can be read only once; name a file for one of them")]
+    Same,
 }
 
 impl From<DiffError> for Failure {
     fn from(error: DiffError) -> Self {
         let code = match error {
             DiffError::Read { .. } | DiffError::Neither(_) | DiffError::Tape(_) => CANNOT_OPEN,
-            DiffError::NoTools(_) => BAD_USAGE,
+            DiffError::NoTools(_) | DiffError::Same => BAD_USAGE,
         };
         Self::with_code(code, error)
     }
@@ -63,8 +66,15 @@ impl From<DiffError> for Failure {
 /// # Errors
 /// A file that cannot be opened or read, or is neither kind.
 pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, bool), Failure> {
+    if [&job.before, &job.after]
+        .into_iter()
+        .all(|path| is_standard(path))
+    {
+        return Err(DiffError::Same.into());
+    }
     let before = open(&job.before, job.extent, limits)?;
     let after = open(&job.after, job.extent, limits)?;
+    [&before, &after].into_iter().for_each(Side::warn);
     let report = match (&before, &after) {
         (Side::Recording(one), Side::Recording(other)) => Some(compare_recordings(one, other, &job.options)),
         _ => None,
@@ -85,15 +95,21 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
     }
     if let Some(report) = &report {
         out.push_str(&text::report(report));
-        report
-            .remarks
-            .iter()
-            .for_each(|remark| say(format_args!("warning: {remark}")));
     }
     Ok((out, is_same))
 }
 
 impl Side {
+    /// Tells what is missing of a recording, since it may be what differs.
+    fn warn(&self) {
+        if let Self::Recording(tape) = self {
+            let name = tape.path.display();
+            tape.damage
+                .iter()
+                .for_each(|damage| say(format_args!("warning: {name}: {damage}")));
+        }
+    }
+
     fn tools(&self) -> Option<Vec<Value>> {
         match self {
             Self::Recording(tape) => tools_in(tape),
@@ -105,9 +121,13 @@ impl Side {
 /// A recording is known by its first line; what has none may be a list.
 fn open(path: &Path, extent: Extent, limits: &ResourceLimits) -> Result<Side, DiffError> {
     let options = TapeOptions::as_it_arrived().within(limits).reading(extent);
-    match Tape::load(path, &options) {
+    let spool = spool(path).map_err(|source| DiffError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    match tape(path, spool.as_ref(), &options) {
         Ok(tape) => Ok(Side::Recording(Box::new(tape))),
-        Err(TapeError::Open(OpenRecordingError::NotARecording { .. })) => list(path),
+        Err(TapeError::Open(OpenRecordingError::NotARecording { .. })) => list(path, spool),
         Err(TapeError::Open(OpenRecordingError::Read { path, source })) => {
             Err(DiffError::Read { path, source })
         }
@@ -115,10 +135,26 @@ fn open(path: &Path, extent: Extent, limits: &ResourceLimits) -> Result<Side, Di
     }
 }
 
-fn list(path: &Path) -> Result<Side, DiffError> {
+fn tape(path: &Path, spool: Option<&Spool>, options: &TapeOptions) -> Result<Tape, TapeError> {
+    let Some(spool) = spool else {
+        return Tape::load(path, options);
+    };
+    let segments = Segments::of_spool(path, spool.clone());
+    let name = shown(path);
+    Tape::read(
+        RecordingReader::open_segments(&segments)?,
+        Path::new(&*name),
+        options,
+    )
+}
+
+fn list(path: &Path, spool: Option<Spool>) -> Result<Side, DiffError> {
     let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut text));
-    file.map_err(|source| DiffError::Read {
+    let read = match spool {
+        Some(spool) => spool.reader().take(MAX_LIST_BYTES).read_to_end(&mut text),
+        None => File::open(path).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut text)),
+    };
+    read.map_err(|source| DiffError::Read {
         path: path.to_owned(),
         source,
     })?;
