@@ -164,7 +164,8 @@ impl Relay {
             .lane
             .as_ref()
             .is_some_and(|lane| !self.is_over() || !lane.is_empty());
-        if self.stage.is_some() || self.hides_length || has_lane {
+        let has_trailers = self.waiting.iter().flatten().any(Frame::is_trailers);
+        if self.stage.is_some() || self.hides_length || has_lane || has_trailers {
             return SizeHint::default();
         }
         if self.is_over() {
@@ -368,8 +369,11 @@ impl Relay {
         match ready!(self.incoming.poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(chunk) => self.take_chunk(chunk),
+                // Nothing follows them, and nobody asks for what would.
                 Err(trailers) => {
                     self.end_stage(true);
+                    self.finish(EndKind::Complete);
+                    self.has_ended = true;
                     self.put_behind(Ok(trailers));
                 }
             },

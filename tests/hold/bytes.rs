@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::support::stage::EVENTS;
+use crate::support::stage::{EVENTS, Stage};
 use crate::support::*;
 use crate::{ask, call, held, progress, ruled};
 
@@ -144,4 +144,79 @@ async fn a_held_answer_in_a_content_coding_is_shown_and_edited_without_it() {
         client.read_to_end().await.0 == edited.as_bytes(),
         "another text arrived"
     );
+}
+
+/// A request and an answer in chunks, each with trailers, read to their ends.
+async fn with_trailers(stage: &Stage) {
+    let host = address(&stage.engine);
+    let body = call(1, "echo");
+    let mut client = RawPeer::connect(host).await;
+    client
+        .send(format!(
+            "POST /mcp HTTP/1.1\r\nHost: {host}\r\nTE: trailers\r\nTrailer: X-Sum\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nX-Sum: 7\r\n\r\n",
+            body.len()
+        ))
+        .await;
+    let mut upstream = stage.server.accept().await;
+    let head = upstream.read_head().await.to_ascii_lowercase();
+    assert!(
+        head.contains("transfer-encoding: chunked\r\n") && !head.contains("content-length"),
+        "{head}"
+    );
+    assert_eq!(upstream.read_chunked(body.len()).await, body.as_bytes());
+    let end = upstream.read_through(b"\r\n\r\n").await;
+    assert_eq!(
+        String::from_utf8(end).unwrap().to_ascii_lowercase(),
+        "0\r\nx-sum: 7\r\n\r\n"
+    );
+    let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    upstream
+        .send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTrailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\nX-End: yes\r\n\r\n",
+            answer.len()
+        ))
+        .await;
+    client.read_head().await;
+    assert_eq!(client.read_chunked(answer.len()).await, answer.as_bytes());
+    let end = client.read_through(b"\r\n\r\n").await;
+    assert_eq!(
+        String::from_utf8(end).unwrap().to_ascii_lowercase(),
+        "0\r\nx-end: yes\r\n\r\n"
+    );
+}
+
+#[tokio::test]
+async fn trailers_come_behind_their_body_and_end_it_with_and_without_rules() {
+    for rules in [RULES, ""] {
+        let stage = ruled(rules).await;
+        let mut frontend = stage.engine.frontend().unwrap();
+        with_trailers(&stage).await;
+        let snapshot = snapshot_when(&mut frontend, "the end", |snapshot| {
+            snapshot.messages.rows.len() == 2
+        })
+        .await;
+        for row in &snapshot.messages.rows {
+            assert!(row.findings.is_empty(), "{:?}", row.findings);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_body_gets_no_length_of_ours() {
+    let stage = ruled(RULES).await;
+    let host = address(&stage.engine);
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+        let mut client = RawPeer::connect(host).await;
+        client
+            .send(format!(
+                "{method} /t HTTP/1.1\r\nHost: {host}\r\nTE: trailers\r\n\r\n"
+            ))
+            .await;
+        let mut upstream = stage.server.accept().await;
+        let head = upstream.read_head().await.to_ascii_lowercase();
+        assert!(
+            !head.contains("content-length") && !head.contains("transfer-encoding"),
+            "{head}"
+        );
+    }
 }

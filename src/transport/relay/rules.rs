@@ -116,8 +116,9 @@ impl Relay {
         for event in on.events {
             self.outbox.put(Observation { at, event });
         }
-        self.waiting
-            .extend(on.pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
+        // An empty piece would make a body of none.
+        let pieces = on.pieces.into_iter().filter(|piece| !piece.is_empty());
+        self.waiting.extend(pieces.map(|piece| Ok(Frame::data(piece))));
         for message in on.synthetic {
             self.say_synthetic(&message);
         }
