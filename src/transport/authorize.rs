@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::clock::Timestamp;
@@ -16,11 +16,9 @@ use super::answer::OwnAnswer;
 use super::asked::AskedFor;
 use super::body::ReplyBody;
 use super::destination::Destination;
-use super::exchange::ResponseHead;
 use super::oauth::registration::Registration;
 use super::oauth::servers::{Asked, Server};
-use super::observed::response_fields;
-use super::own::{begin_own, refuse};
+use super::own::{begin_own, refuse, tell_own};
 use super::pass::pass;
 use super::place::StreamPlace;
 use super::rewrite::Changes;
@@ -151,15 +149,8 @@ async fn send_on(
         fields.insert(header::LOCATION, location);
     }
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let told = ResponseHead {
-        status: StatusCode::FOUND.as_u16(),
-        head: response_fields(Version::HTTP_11, StatusCode::FOUND, response.headers()),
-        headers: response.headers(),
-        is_ours: true,
-        is_stream: false,
-        rewrites: std::mem::take(&mut changes.rewrites),
-    };
-    exchange.begin_response(told, &mut outbox);
+    let rewrites = std::mem::take(&mut changes.rewrites);
+    tell_own(&exchange, &response, rewrites, &mut outbox);
     exchange.tell_changes(changes, &mut outbox);
     exchange.end_direction(Direction::ClientToServer, EndKind::Complete);
     exchange.end_direction(Direction::ServerToClient, EndKind::Complete);

@@ -13,11 +13,10 @@ use crate::snapshot::{Direction, EndKind};
 use super::body::ReplyBody;
 use super::change;
 use super::early;
-use super::exchange::{Exchange, ResponseHead};
+use super::exchange::Exchange;
 use super::headers;
 use super::lane::{Form, Outcome, Reply, as_batch};
-use super::observed::response_fields;
-use super::own::tell_own_body;
+use super::own::tell_own;
 use super::reader::BodyKind;
 use super::relay::Relay;
 use super::serve::ClientConnection;
@@ -250,10 +249,7 @@ fn tell_fields(exchange: &Exchange, direction: Direction, outcome: &Outcome) {
 
 /// Gives the client an answer in the place of its server's.
 async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> {
-    let accepted = Reply {
-        status: 202,
-        body: Bytes::new(),
-    };
+    let accepted = Reply::of_status(202);
     let is_said = reply.status == 200 && exchange.says_in_stream(&reply.body);
     let reply = if is_said { &accepted } else { reply };
     let mut response = Response::new(ReplyBody::Own(Some(reply.body.clone())));
@@ -263,16 +259,7 @@ async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> 
         response.headers_mut().insert(header::CONTENT_TYPE, json);
     }
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
-    let head = ResponseHead {
-        status: reply.status,
-        head: response_fields(http::Version::HTTP_11, response.status(), response.headers()),
-        headers: response.headers(),
-        is_ours: true,
-        is_stream: false,
-        rewrites: Vec::new(),
-    };
-    exchange.begin_response(head, &mut outbox);
-    tell_own_body(exchange, &response, &mut outbox);
+    tell_own(exchange, &response, Vec::new(), &mut outbox);
     exchange.end_direction(Direction::ServerToClient, EndKind::Complete);
     outbox.flush().await;
     response

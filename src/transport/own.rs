@@ -11,8 +11,7 @@ use crate::session::observation::ObservedHead;
 use crate::snapshot::{Direction, EndKind};
 
 use super::answer::OwnAnswer;
-use super::body::{ReplyBody, RequestBody};
-use super::body::{reader_for, request_relay};
+use super::body::{ReplyBody, RequestBody, reader_for, request_relay};
 use super::causes::describe;
 use super::exchange::{Beginning, Exchange, ResponseHead};
 use super::observed::{response_fields, shown_target};
@@ -118,23 +117,32 @@ pub(super) async fn answer_ourselves(
 ) -> Response<ReplyBody> {
     let response = answer.response(is_rpc, exchange.request_id().as_deref());
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
-    let head = ResponseHead {
-        status: answer.status.as_u16(),
-        head: response_fields(Version::HTTP_11, answer.status, response.headers()),
-        headers: response.headers(),
-        is_ours: true,
-        is_stream: false,
-        rewrites: Vec::new(),
-    };
-    exchange.begin_response(head, &mut outbox);
-    tell_own_body(exchange, &response, &mut outbox);
+    tell_own(exchange, &response, Vec::new(), &mut outbox);
     exchange.answer_ourselves(answer.status.as_u16(), end);
     outbox.flush().await;
     response
 }
 
-/// What we say ourselves is shown and recorded like what an upstream says.
-pub(super) fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &mut Outbox) {
+/// What we answer ourselves is shown and recorded like what an upstream answers; `rewrites` are what was changed in its head.
+pub(super) fn tell_own(
+    exchange: &Exchange,
+    response: &Response<ReplyBody>,
+    rewrites: Vec<String>,
+    outbox: &mut Outbox,
+) {
+    let head = ResponseHead {
+        status: response.status().as_u16(),
+        head: response_fields(Version::HTTP_11, response.status(), response.headers()),
+        headers: response.headers(),
+        is_ours: true,
+        is_stream: false,
+        rewrites,
+    };
+    exchange.begin_response(head, outbox);
+    tell_own_body(exchange, response, outbox);
+}
+
+fn tell_own_body(exchange: &Exchange, response: &Response<ReplyBody>, outbox: &mut Outbox) {
     let ReplyBody::Own(Some(text)) = response.body() else {
         return;
     };

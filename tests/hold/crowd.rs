@@ -51,11 +51,10 @@ async fn a_thousand_streams_are_held() {
     }
     ask(&stage, InterceptCommand::ForwardAll).await;
     for client in &mut held {
-        let stream = client.read_all_chunks().await;
-        assert_eq!(
-            String::from_utf8(stream).unwrap(),
-            [&progress(1), RESULT].concat()
-        );
+        let stream = String::from_utf8(client.read_all_chunks().await).unwrap();
+        // A slow machine holds them for so long that comments keep their clients.
+        let said = stream.replace(": held\n\n", "");
+        assert_eq!(said, [&progress(1), RESULT].concat());
     }
     snapshot_when(&mut stage.frontend, "nothing is held", |snapshot| {
         snapshot.intercept.summary == shadowcat::intercept::hold::HeldSummary::default()

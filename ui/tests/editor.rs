@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/tui.rs"]
 mod tui;
 
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use http::post;
 use tui::{Tui, command};
 
 /// Longest wait for one picture.
@@ -72,7 +75,7 @@ impl Scene {
         let address = address(&tui.text()).unwrap();
         tui.press(":break method:tools/call dir:c2s\r");
         tui.wait_for("the breakpoint", PATIENCE, |text| text.contains("1 rule"));
-        let client = post(&address);
+        let client = post(&address, BODY);
         tui.wait_for("the badge", PATIENCE, |text| text.contains("⏸ 1 held"));
         tui.press("gh");
         tui.wait_for("the message", PATIENCE, |text| {
@@ -149,18 +152,6 @@ fn address(text: &str) -> Option<String> {
     let (_, rest) = text.lines().next()?.split_once("⇄ ")?;
     let address = rest.split_whitespace().next()?;
     address.starts_with("127.0.0.1:").then(|| address.to_owned())
-}
-
-fn post(address: &str) -> TcpStream {
-    let mut client = TcpStream::connect(address).unwrap();
-    write!(
-        client,
-        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    )
-    .unwrap();
-    client
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/tui.rs"]
 mod tui;
 
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use http::post;
 use portable_pty::{CommandBuilder, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -391,18 +394,6 @@ fn status_of_a_request_to(address: &str) -> String {
 }
 
 /// The body of a call with this text.
-fn post(address: &str, body: &str) -> TcpStream {
-    let mut client = TcpStream::connect(address).unwrap();
-    write!(
-        client,
-        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    client
-}
-
 fn call_with(text: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{text}","n":1.10}}}}}}"#

@@ -90,12 +90,7 @@ impl Exchange {
             exchange: self.id,
             server: Arc::clone(&self.server),
         };
-        let now = self.lock().timing.started;
-        let found = self
-            .hub
-            .registry
-            .find_or_open(self.side, key, SessionBasis::Process, &self.address, now);
-        self.join(found, outbox);
+        self.join_own(key, SessionBasis::Process, outbox);
     }
 
     /// The server has switched to WebSocket: the connection is the session, unless the request named another.
@@ -107,11 +102,14 @@ impl Exchange {
             exchange: self.id,
             server: Arc::clone(&self.server),
         };
+        self.join_own(key, SessionBasis::Socket, outbox);
+    }
+
+    /// Joins the session that is this exchange.
+    fn join_own(&self, key: SessionKey, basis: SessionBasis, outbox: &mut Outbox) {
         let now = self.lock().timing.started;
-        let found = self
-            .hub
-            .registry
-            .find_or_open(self.side, key, SessionBasis::Socket, &self.address, now);
+        let registry = &self.hub.registry;
+        let found = registry.find_or_open(self.side, key, basis, &self.address, now);
         self.join(found, outbox);
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// Nothing but a status.
-    pub(super) fn of_status(status: u16) -> Self {
+    pub(crate) fn of_status(status: u16) -> Self {
         Self {
             status,
             body: Bytes::new(),

@@ -1,11 +1,10 @@
 //! Which key does what, where: parsing, looking up and describing the [`TABLE`].
 
+mod chord;
 mod table;
 
-use std::fmt::{self, Write as _};
-
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
+use chord::parse_sequence;
+pub(crate) use chord::{Chord, Sequence, spelled};
 pub(crate) use table::TABLE;
 
 /// Everything a key can do.
@@ -232,102 +231,6 @@ impl Binding {
     }
 }
 
-/// One key with its modifiers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Chord {
-    pub(crate) code: KeyCode,
-    pub(crate) has_ctrl: bool,
-}
-
-const NAMED: [(&str, KeyCode); 16] = [
-    ("up", KeyCode::Up),
-    ("down", KeyCode::Down),
-    ("left", KeyCode::Left),
-    ("right", KeyCode::Right),
-    ("home", KeyCode::Home),
-    ("end", KeyCode::End),
-    ("pgup", KeyCode::PageUp),
-    ("pgdn", KeyCode::PageDown),
-    ("enter", KeyCode::Enter),
-    ("esc", KeyCode::Esc),
-    ("tab", KeyCode::Tab),
-    ("shift-tab", KeyCode::BackTab),
-    ("backspace", KeyCode::Backspace),
-    ("delete", KeyCode::Delete),
-    ("insert", KeyCode::Insert),
-    ("space", KeyCode::Char(' ')),
-];
-
-impl Chord {
-    /// Reads `j`, `G`, `ctrl-d`, `enter`.
-    fn parse(text: &str) -> Option<Self> {
-        let (has_ctrl, name) = text
-            .strip_prefix("ctrl-")
-            .map_or((false, text), |rest| (true, rest));
-        let named = NAMED
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, code)| *code);
-        let mut characters = name.chars();
-        let single = characters.next().filter(|_| characters.next().is_none());
-        let code = named.or(single.map(KeyCode::Char))?;
-        Some(Self { code, has_ctrl })
-    }
-
-    /// The key that was pressed; Shift is in the character itself.
-    pub(crate) fn pressed(event: KeyEvent) -> Option<Self> {
-        if event
-            .modifiers
-            .intersects(KeyModifiers::ALT | KeyModifiers::SUPER | KeyModifiers::META)
-        {
-            return None;
-        }
-        let has_ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
-        let code = match event.code {
-            KeyCode::Char(character) if has_ctrl => KeyCode::Char(character.to_ascii_lowercase()),
-            KeyCode::Tab if event.modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
-            other => other,
-        };
-        Some(Self { code, has_ctrl })
-    }
-}
-
-impl fmt::Display for Chord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.has_ctrl {
-            f.write_str("Ctrl-")?;
-        }
-        let named = NAMED.iter().find(|(_, code)| *code == self.code);
-        match (self.code, named) {
-            (KeyCode::Up, _) => f.write_char('↑'),
-            (KeyCode::Down, _) => f.write_char('↓'),
-            (KeyCode::Left, _) => f.write_char('←'),
-            (KeyCode::Right, _) => f.write_char('→'),
-            (KeyCode::BackTab, _) => f.write_str("Shift-Tab"),
-            (KeyCode::PageUp, _) => f.write_str("PgUp"),
-            (KeyCode::PageDown, _) => f.write_str("PgDn"),
-            (_, Some((name, _))) => {
-                let mut characters = name.chars();
-                let first = characters.next().map(|first| first.to_ascii_uppercase());
-                write!(f, "{}{}", first.unwrap_or_default(), characters.as_str())
-            }
-            (KeyCode::Char(character), None) if self.has_ctrl => {
-                write!(f, "{}", character.to_ascii_uppercase())
-            }
-            (KeyCode::Char(character), None) => f.write_char(character),
-            (other, None) => write!(f, "{other}"),
-        }
-    }
-}
-
-/// One or two keys after one another.
-pub(crate) type Sequence = Vec<Chord>;
-
-/// A sequence as help shows it: `gg`, `Ctrl-D`.
-pub(crate) fn spelled(sequence: &[Chord]) -> String {
-    sequence.iter().map(ToString::to_string).collect()
-}
-
 /// What the keys mean, with the user's own keys in place of ours.
 #[derive(Debug, Clone)]
 pub(crate) struct Keymap(Vec<Entry>);
@@ -469,133 +372,11 @@ fn is_start(start: &[Chord], sequence: &[Chord]) -> bool {
     start.len() < sequence.len() && sequence.starts_with(start)
 }
 
-fn parse_sequence(text: &str) -> Option<Sequence> {
-    let sequence: Option<Sequence> = text.split_whitespace().map(Chord::parse).collect();
-    sequence.filter(|sequence| (1..=2).contains(&sequence.len()))
-}
-
 /// The keys of an entry as help shows them: `j ↓`.
 pub(crate) fn keys_of(entry: &Entry) -> String {
     let keys: Vec<String> = entry.keys.iter().map(|key| spelled(key)).collect();
     keys.join(" ")
 }
 
-/// The table as a page of Markdown.
 #[cfg(test)]
-pub(crate) fn markdown(keymap: &Keymap) -> String {
-    let mut page = String::from(
-        "# Keys\n\nMade from the key table in `ui/src/keymap/table.rs`. Every action has a name: `:` runs it, the \
-         configuration's `[keys]` gives it other keys.\n",
-    );
-    let mut context = None;
-    for entry in keymap.entries() {
-        let binding = entry.binding;
-        if context.replace(binding.context) != Some(binding.context) {
-            // Writing to a string cannot fail.
-            let _ = write!(
-                page,
-                "\n## {}\n\n| key | action | name |\n|---|---|---|\n",
-                binding.context.title()
-            );
-        }
-        let keys: Vec<String> = entry
-            .keys
-            .iter()
-            .map(|key| format!("`{}`", spelled(key)))
-            .collect();
-        let names: Vec<String> = binding.names.iter().map(|name| format!("`{name}`")).collect();
-        let _ = writeln!(
-            page,
-            "| {} | {} | {} |",
-            keys.join(" "),
-            binding.help,
-            names.join(", ")
-        );
-    }
-    page
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_of_the_table_can_be_read_and_helps() {
-        let keymap = Keymap::new(&[]).unwrap();
-        for entry in keymap.entries() {
-            let binding = entry.binding;
-            assert_eq!(entry.keys.len(), binding.keys.len(), "{}", binding.name());
-            assert!(
-                !binding.help.is_empty() && !binding.names.is_empty(),
-                "{:?}",
-                binding.keys
-            );
-            assert_eq!(
-                binding.priority > 0,
-                binding.priority > 0 && !binding.label.is_empty(),
-                "{}",
-                binding.name()
-            );
-        }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        let mut names: Vec<&str> = TABLE.iter().flat_map(|binding| binding.names).copied().collect();
-        names.sort_unstable();
-        let all = names.len();
-        names.dedup();
-        assert_eq!(names.len(), all);
-    }
-
-    #[test]
-    fn no_key_needs_alt_or_a_function_key() {
-        for entry in Keymap::new(&[]).unwrap().entries() {
-            for chord in entry.keys.iter().flatten() {
-                assert!(!matches!(chord.code, KeyCode::F(_)), "{}", entry.binding.name());
-            }
-        }
-    }
-
-    #[test]
-    fn a_key_of_ones_own_takes_the_place_of_ours() {
-        let keymap = Keymap::new(&[("quit".to_owned(), vec!["X".to_owned()])]).unwrap();
-        let press = |text: &str| keymap.look_up(&[Context::Global], &parse_sequence(text).unwrap());
-        assert_eq!(press("X"), Lookup::Action(Action::Quit));
-        assert_eq!(press("q"), Lookup::Nothing);
-    }
-
-    #[test]
-    fn keys_that_cannot_work_are_named() {
-        let with =
-            |name: &str, key: &str| Keymap::new(&[(name.to_owned(), vec![key.to_owned()])]).unwrap_err();
-        assert_eq!(with("fly", "x"), KeymapError::UnknownAction("fly".to_owned()));
-        assert_eq!(
-            with("quit", "hyper-x"),
-            KeymapError::UnknownKey("hyper-x".to_owned())
-        );
-        assert!(
-            with("quit", "R")
-                .to_string()
-                .contains("`R` would mean both `record` and `quit`")
-        );
-        assert!(
-            matches!(with("filter", "g"), KeymapError::Taken { .. }),
-            "a key that begins a sequence"
-        );
-    }
-
-    #[test]
-    fn the_page_of_keys_in_the_documentation_is_this_table() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/keys.md");
-        let table = markdown(&Keymap::new(&[]).unwrap());
-        if std::env::var_os("SHADOWCAT_WRITE_DOCS").is_some() {
-            std::fs::write(page, &table).unwrap();
-        }
-        let written = std::fs::read_to_string(page).unwrap();
-        assert!(
-            written == table,
-            "docs/keys.md is out of date; run this test with SHADOWCAT_WRITE_DOCS=1"
-        );
-    }
-}
+mod tests;

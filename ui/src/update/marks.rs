@@ -88,7 +88,7 @@ pub(super) fn toggle(model: &mut Model, row: HoldId) {
     if !model.held.marks.remove(&row.get()) {
         model.held.marks.insert(row.get());
     }
-    super::actions::step(model, Pane::Held, 1);
+    super::moving::step(model, Pane::Held, 1);
 }
 
 /// Begins a range at `row` that goes with the cursor, or ends the one there is.

@@ -2,7 +2,8 @@
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-use super::actions::{enter, step};
+use super::actions::enter;
+use super::moving::step;
 use crate::model::{Mode, Model, Pane};
 
 /// Rows that one notch of the wheel moves by.

@@ -110,7 +110,7 @@ pub(super) fn beat(model: &mut Model, effects: &mut Vec<Effect>) {
     let later = page.rows.iter().skip_while(|row| row.id <= cursor);
     let passed = later.take_while(|row| row.at <= head).count();
     if let Ok(by @ 1..) = isize::try_from(passed) {
-        super::actions::step(model, Pane::Messages, by);
+        super::moving::step(model, Pane::Messages, by);
     }
     if is_at_end(model) {
         model.playback = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shadowcat::snapshot::{Outcome, Source};
+use shadowcat::snapshot::Outcome;
 
 use super::Event;
 use crate::effect::Effect;
@@ -16,14 +16,7 @@ fn opened() -> Stage {
     for number in 0..20 {
         fake.call("tools/call", &format!("tool {number}"), 100, Outcome::Ok);
     }
-    fake.source = Source::File {
-        path: "recordings/a.jsonl".into(),
-        created: fake.now(),
-        read_bytes: 9,
-        total_bytes: 9,
-        damage: Vec::new(),
-        upstreams: Vec::new(),
-    };
+    fake.open("recordings/a.jsonl", 9, 9);
     let mut stage = Stage::new(fake, 80, 24);
     stage.keys("gg");
     stage.effects.clear();

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use shadowcat::frontend::EngineGoneError;
 use shadowcat::ids::MessageId;
-use shadowcat::snapshot::{Command, Source};
+use shadowcat::snapshot::Command;
 
 use super::{Event, update};
 use crate::detail::Tab;
@@ -348,14 +348,7 @@ fn the_log_shows_the_levels_asked_for() {
 #[test]
 fn a_recording_is_read_from_its_beginning() {
     let mut stage = stage();
-    stage.fake.source = Source::File {
-        path: "a.jsonl".into(),
-        created: stage.fake.now(),
-        read_bytes: 2,
-        total_bytes: 2,
-        damage: Vec::new(),
-        upstreams: Vec::new(),
-    };
+    stage.fake.open("a.jsonl", 2, 2);
     stage.publish();
     assert_eq!((cursor(&stage), stage.model.messages.is_following), (1, false));
 }
@@ -363,14 +356,7 @@ fn a_recording_is_read_from_its_beginning() {
 #[test]
 fn the_lanes_of_a_recording_show_its_events_however_long_ago_they_were() {
     let mut stage = stage();
-    stage.fake.source = Source::File {
-        path: "a.jsonl".into(),
-        created: stage.fake.now(),
-        read_bytes: 2,
-        total_bytes: 2,
-        damage: Vec::new(),
-        upstreams: Vec::new(),
-    };
+    stage.fake.open("a.jsonl", 2, 2);
     stage.publish();
     stage.keys("2");
     stage.wait(86_400_000);

@@ -92,14 +92,7 @@ fn recordings_of_a_folder() {
 #[test]
 fn a_recording_that_is_played_shows_time_and_speed_and_dims_what_is_to_come() {
     let mut fake = Fake::typical();
-    fake.source = Source::File {
-        path: "recordings/a.jsonl".into(),
-        created: fake.now(),
-        read_bytes: 9,
-        total_bytes: 9,
-        damage: Vec::new(),
-        upstreams: Vec::new(),
-    };
+    fake.open("recordings/a.jsonl", 9, 9);
     let mut stage = Stage::new(fake, 100, 20);
     stage.keys("ggjjjt>");
     assert_snapshot!("playing_looks", stage.text_and_looks());
