@@ -35,7 +35,7 @@ fn cut<B: Boundary + Default>(chunks: &[&[u8]], max: usize) -> Vec<Piece> {
             }
             Piece::Part(bytes) => all.extend_from_slice(bytes),
             Piece::Oversize { bytes, head, .. } => {
-                assert!(*bytes > max as u64 && head.len() as u64 <= *bytes)
+                assert!(*bytes > max as u64 && head.len() as u64 <= *bytes);
             }
         }
     }
@@ -118,7 +118,9 @@ pub(crate) fn envelope(bytes: &[u8]) {
     let whole = scan(bytes);
     for chunks in cuttings(bytes) {
         let mut scanner = EnvelopeScanner::new();
-        chunks.iter().for_each(|chunk| scanner.push(chunk));
+        for chunk in chunks {
+            scanner.push(chunk);
+        }
         assert_eq!(scanner.finish(), whole);
     }
     for message in &whole.messages {
@@ -203,8 +205,8 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&mut self, heard: Heard<'_>) {
-        self.said.push(match heard {
+    fn hear(&mut self, heard: &Heard<'_>) {
+        self.said.push(match *heard {
             Heard::Data {
                 bytes,
                 is_text,
@@ -227,7 +229,7 @@ fn listen(agreed: Option<bool>, chunks: &[&[u8]]) -> (Vec<Said>, Result<(), WebS
     let (mut reader, mut listener) = (WebSocketReader::new(agreed), Listener::default());
     let outcome = chunks
         .iter()
-        .try_for_each(|chunk| reader.push(chunk, &mut |heard| listener.hear(heard)));
+        .try_for_each(|chunk| reader.push(chunk, &mut |heard| listener.hear(&heard)));
     (listener.said, outcome)
 }
 
@@ -236,7 +238,7 @@ fn listen_by_frame(agreed: Option<bool>, chunks: &[&[u8]]) -> (Vec<Said>, Result
     let (mut reader, mut listener) = (WebSocketReader::new(agreed), Listener::default());
     for mut chunk in chunks.iter().copied() {
         while !chunk.is_empty() {
-            match reader.push_frame(chunk, &mut |heard| listener.hear(heard)) {
+            match reader.push_frame(chunk, &mut |heard| listener.hear(&heard)) {
                 Ok(step) => {
                     assert!(step.taken > 0 && step.taken <= chunk.len());
                     chunk = &chunk[step.taken..];

@@ -499,7 +499,7 @@ fn what_is_no_archive_is_refused() {
 
 #[test]
 fn text_of_peers_stays_text_in_every_page() {
-    let hostile = "x'<script>alert(1)</script>\u{1b}[2J```\n; end\n|a|";
+    let hostile = "x'<script>alert(1)</script>\u{1b}[2J\u{9b}2J\u{202e}```\n; end\n|a|";
     let tape = small(hostile, hostile);
     let html = exported(&tape, ExportFormat::Html);
     assert!(
@@ -508,7 +508,8 @@ fn text_of_peers_stays_text_in_every_page() {
     );
     assert!(html.contains("default-src 'none'"));
     for format in [ExportFormat::Html, ExportFormat::Markdown, ExportFormat::Mermaid] {
-        assert!(!exported(&tape, format).contains('\u{1b}'), "{format:?}");
+        let page = exported(&tape, format);
+        assert!(!page.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{format:?}");
     }
     let diagram = exported(&tape, ExportFormat::Mermaid);
     assert_eq!(diagram.matches("```").count(), 2, "{diagram}");

@@ -32,13 +32,13 @@ fn requests(chunks: &[&[u8]], max_head_bytes: usize) -> (Vec<WireHead>, usize) {
     let mut framer = RequestFramer::new(max_head_bytes);
     let (mut heads, mut allowed) = (Vec::new(), 0);
     for chunk in chunks {
-        let framed = framer.push(chunk);
-        allowed += framed.allowed;
-        heads.extend(framed.heads);
+        let found = framer.push(chunk);
+        allowed += found.allowed;
+        heads.extend(found.heads);
         if heads.last().is_some_and(|head: &WireHead| head.refusal.is_some()) {
             break;
         }
-        assert_eq!(framed.allowed, chunk.len());
+        assert_eq!(found.allowed, chunk.len());
     }
     (heads, allowed)
 }
@@ -47,6 +47,8 @@ fn requests(chunks: &[&[u8]], max_head_bytes: usize) -> (Vec<WireHead>, usize) {
 fn response(chunks: &[&[u8]], max_head_bytes: usize) -> Option<Vec<u8>> {
     let head = ResponseHead::default();
     head.wrote(b"POST /mcp HTTP/1.1\r\n");
-    chunks.iter().for_each(|chunk| head.read(chunk, max_head_bytes));
+    for chunk in chunks {
+        head.read(chunk, max_head_bytes);
+    }
     head.take().map(Vec::from)
 }

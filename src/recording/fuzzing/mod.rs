@@ -47,7 +47,7 @@ pub(crate) fn recording(bytes: &[u8]) {
     };
     for record in records {
         match record {
-            Ok(record) => written_again(record.line),
+            Ok(record) => written_again(&record.line),
             Err(error) => names_its_place(&error),
         }
     }
@@ -83,7 +83,7 @@ fn names_its_place(error: &ReadRecordingError) {
 }
 
 /// A line that is written, in either way, is read as it was.
-fn written_again(line: Line) {
+fn written_again(line: &Line) {
     if matches!(line, Line::Unknown) {
         return;
     }
@@ -91,10 +91,10 @@ fn written_again(line: Line) {
     line.write_to(&mut text);
     let mut copy = line.clone();
     copy.write_fast(&mut fast);
-    assert_eq!(copy, line);
+    assert_eq!(copy, *line);
     assert_eq!(String::from_utf8_lossy(&fast), String::from_utf8_lossy(&text));
     match Line::parse(&text) {
-        Ok(again) => assert_eq!(again, line),
+        Ok(again) => assert_eq!(again, *line),
         Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&text)),
     }
 }

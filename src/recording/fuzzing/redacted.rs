@@ -32,7 +32,9 @@ pub(super) fn redacted(
 ) -> (Vec<u8>, u64) {
     let mut out = Output::new(tagger);
     let mut body = BodyRedactor::new(carrier, facts, false);
-    parts.iter().for_each(|part| body.push(part, &mut out));
+    for part in parts {
+        body.push(part, &mut out);
+    }
     body.finish(&mut out);
     (out.bytes, out.withheld)
 }
@@ -57,8 +59,6 @@ pub(crate) fn redact(bytes: &[u8]) {
                 "{carrier:?}: {}",
                 String::from_utf8_lossy(&text)
             );
-            let again = redacted(carrier, facts, &[&text], &tagger);
-            assert_eq!(again.0, text, "{carrier:?}: a tag is no secret");
         }
         for parts in cuttings(bytes) {
             assert_eq!(

@@ -65,12 +65,12 @@ pub(crate) fn write_read(bytes: &[u8]) {
         Err(error) => panic!("it was just written: {error}"),
     };
     let mut loader = Loader::new(reader, &ResourceLimits::default(), |_| Placement::default());
-    let loaded: Vec<Observation> = loader.by_ref().map(|loaded| loaded.observation.item).collect();
+    let found: Vec<Observation> = loader.by_ref().map(|loaded| loaded.observation.item).collect();
     assert_eq!(loader.damage(), [""; 0]);
-    for (loaded, expected) in loaded.iter().zip(&traffic.expected) {
-        assert_eq!(format!("{loaded:#?}"), format!("{expected:#?}"));
+    for (found, expected) in found.iter().zip(&traffic.expected) {
+        assert_eq!(format!("{found:#?}"), format!("{expected:#?}"));
     }
-    assert_eq!(loaded.len(), traffic.expected.len());
+    assert_eq!(found.len(), traffic.expected.len());
     let redacted = encoded(CREATED, &traffic.told, Some(Tagger::fixed()));
     is_whole(&redacted);
     let lines = |file: &[u8]| memchr::memchr_iter(b'\n', file).count();

@@ -160,19 +160,15 @@ impl<'a> Drafts<'a> {
     fn request(&mut self, line: RequestLine) {
         let draft = self.draft(line.exchange, line.session);
         draft.server = line.server.into();
-        draft.exchange = TapeExchange {
-            id: line.exchange,
-            side: line.side,
-            kind: line.kind,
-            method: line.method,
-            target: line.target,
-            request_head: head(&line.head),
-            resumes: line.resumes,
-            us: line.us,
-            response: None,
-            frames: Vec::new(),
-            end: None,
-        };
+        // In a damaged file frames may have come before their head, or the head comes twice: all else stays.
+        let exchange = &mut draft.exchange;
+        exchange.side = line.side;
+        exchange.kind = line.kind;
+        exchange.method = line.method;
+        exchange.target = line.target;
+        exchange.request_head = head(&line.head);
+        exchange.resumes = line.resumes;
+        exchange.us = line.us;
     }
 
     fn response(&mut self, line: ResponseLine) {

@@ -46,6 +46,20 @@ fn told(session: &TapeSession) -> Vec<String> {
 }
 
 #[test]
+fn a_head_that_stands_behind_its_frames_or_comes_twice_takes_nothing_from_them() {
+    let head = r#"{"type":"request","seq":2,"us":1,"exchange":1,"connection":1,"client":"c","side":"reverse","server":"a:1","kind":"message","method":"POST","target":"/mcp","head":{"line":"POST /mcp HTTP/1.1","fields":[]}}"#;
+    let frame = |number: u32| {
+        format!(
+            r#"{{"type":"frame","seq":3,"us":2,"exchange":1,"direction":"client_to_server","transport":"http","frame":{number},"part":0,"last":true,"text":"{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"ping\"}}","messages":1}}"#
+        )
+    };
+    let lines = [&*frame(0), head, &frame(1), head];
+    let tape = tape_of(&lines, &TapeOptions::as_it_arrived()).unwrap();
+    assert_eq!(told(&tape.sessions[0]), ["ping [] open", "ping [] open"]);
+    assert_eq!(tape.sessions[0].exchanges[0].target, "/mcp");
+}
+
+#[test]
 fn every_recording_is_read_without_damage_and_its_requests_find_their_answers() {
     assert!(recordings().len() >= 15);
     for path in recordings() {

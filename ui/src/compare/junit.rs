@@ -81,7 +81,57 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The tags in order of their closing; `None` if anything is open, stray or not escaped.
+    fn closed_tags(xml: &str) -> Option<Vec<&str>> {
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
+        let mut rest = xml.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")?;
+        while let Some((text, markup)) = rest.split_once('<') {
+            let (tag, after) = markup.split_once('>')?;
+            let name = tag.trim_start_matches('/').split([' ', '/']).next()?;
+            let values: Vec<&str> = tag.split('"').skip(1).step_by(2).collect();
+            let is_escaped = values.iter().chain([&text]).all(|text| is_text(text));
+            if !is_escaped || tag.matches('"').count() % 2 == 1 {
+                return None;
+            }
+            match (tag.starts_with('/'), tag.ends_with('/')) {
+                (true, _) => closed.push(open.pop().filter(|open| *open == name)?),
+                (_, true) => closed.push(name),
+                _ => open.push(name),
+            }
+            rest = after;
+        }
+        (open.is_empty() && rest == "\n").then_some(closed)
+    }
+
+    fn is_text(text: &str) -> bool {
+        let entities = ["amp;", "lt;", "gt;", "quot;"];
+        let is_known = |after: &str| entities.iter().any(|entity| after.starts_with(entity));
+        text.split('&').skip(1).all(is_known)
+            && !text.contains(['<', '>', '"'])
+            && text
+                .chars()
+                .all(|c| matches!(c, '\n' | '\t') || !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_peers_say_the_xml_is_well_formed(
+            name: String,
+            session in "[R-S<>&\"'\\PC]{0,8}",
+            words in prop::collection::vec("([<>&\"'/\\]\\[!-]|\\PC|\\pC){0,12}", 3),
+        ) {
+            let mut report = Report::default();
+            report.rows.push(Row::new(&session, &words[0], &words[1], Outcome::Same));
+            report.rows.push(Row::new(&session, &words[1], &words[2], Outcome::Changed).noting(&*words[2]));
+            let xml = xml(&name, &report);
+            let expected = ["testcase", "failure", "testcase", "testsuite", "testsuites"];
+            prop_assert_eq!(closed_tags(&xml), Some(expected.to_vec()), "{}", xml);
+        }
+    }
 
     #[test]
     fn every_row_is_a_test_and_text_of_peers_stays_text() {
