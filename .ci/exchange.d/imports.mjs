@@ -12,6 +12,7 @@ import { Observer } from '../interop.d/lib/observe.mjs';
 import { proxied, replayed } from '../interop.d/lib/routes.mjs';
 import { startServer } from '../interop.d/lib/servers.mjs';
 import { within } from '../interop.d/lib/time.mjs';
+import { sdkSocketSession, startSocketServer } from '../../recordings/websocket.mjs';
 import { check } from './lib/checks.mjs';
 import { exported, imported, newFile, shadowcat } from './lib/program.mjs';
 
@@ -81,6 +82,19 @@ async function throughMitmproxy(server, generation, name, isStreaming) {
   return { har, ours: route.recording, remove: route.remove, seen };
 }
 
+/** A session over a WebSocket, as mitmproxy saves it and as we have recorded it. */
+async function socketThroughMitmproxy() {
+  const server = await startSocketServer();
+  const route = await proxied('reverse', server);
+  const har = newFile('socket.har');
+  const dump = await mitmdump(route.host, har);
+  await sdkSocketSession({ ...route, host: dump.match[1] });
+  await dump.stop();
+  await route.close();
+  await server.stop();
+  return { har, ours: route.recording, remove: route.remove };
+}
+
 /** A page for the browser to stand on, since a page about nothing may not fetch. */
 async function startPage() {
   const server = createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>client</title>'));
@@ -109,11 +123,31 @@ async function inThePage(url) {
   return Boolean(fields['Mcp-Session-Id']);
 }
 
+/** In the page: a session of the older transport, whose stream is an `EventSource`. */
+async function withEventSource(url) {
+  const stream = new EventSource(url);
+  const endpoint = await new Promise(resolve => stream.addEventListener('endpoint', ({ data }) => resolve(new URL(data, url)), { once: true }));
+  const answers = new Map();
+  stream.addEventListener('message', ({ data }) => {
+    const { id } = JSON.parse(data);
+    answers.get(id)?.();
+  });
+  const call = async (id, method, params) => {
+    const answered = new Promise(resolve => answers.set(id, resolve));
+    await fetch(endpoint, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id, method, params }) }).then(response => response.text());
+    await answered;
+  };
+  await call(1, 'initialize', { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'page', version: '1' } });
+  await call(2, 'tools/call', { name: 'echo', arguments: { message: 'hello ☃' } });
+  await call(3, 'tools/call', { name: 'trigger-long-running-operation', arguments: { duration: 0.3, steps: 3 }, _meta: { progressToken: 7 } });
+  return true;
+}
+
 /** A session of a page, as the tools of its browser save it, and as we have recorded it. */
-async function throughBrowser(tools, server, name) {
+async function throughBrowser(tools, server, name, session) {
   const page = await startPage();
   const route = await proxied('reverse', server, ['--allow-origin', page.url]);
-  assert.ok(await tools.visit(page.url, inThePage, route.url), 'the page may read the session id');
+  assert.ok(await tools.visit(page.url, session, route.url), 'the page may read the session id');
   const har = newFile(`${name}.har`);
   await writeFile(har, await tools.saveHar());
   await route.close();
@@ -121,8 +155,8 @@ async function throughBrowser(tools, server, name) {
   return { har, ours: route.recording, remove: route.remove };
 }
 
-async function isSavedWhole(tools, server, name) {
-  const { har, ours, remove } = await throughBrowser(tools, server, name);
+async function isSavedWhole(tools, server, name, session = inThePage) {
+  const { har, ours, remove } = await throughBrowser(tools, server, name, session);
   const { path, said } = await imported(har);
   await shadowcat('verify', path);
   assert.doesNotMatch(said, /left out/);
@@ -158,9 +192,20 @@ export async function checkImports(chromium, firefox) {
     await isAsGood(path, ours, older, seen, 'sdk 1.x (HTTP+SSE)');
     await remove();
   });
+  await check('mitmproxy, WebSocket', async () => {
+    const { har, ours, remove } = await socketThroughMitmproxy();
+    const { path } = await imported(har);
+    await shadowcat('verify', path);
+    assert.deepEqual(await messages(path), await messages(ours));
+    await shadowcat('diff', ours, path);
+    await remove();
+  });
   const tools = await chromium.openTools();
   await check(`${chromium.version}, saved from its Network panel`, () => isSavedWhole(tools, everything, 'chromium'));
   await tools.close();
+  const others = await chromium.openTools();
+  await check(`${chromium.version}, with an EventSource`, () => isSavedWhole(others, older, 'event-source', withEventSource));
+  await others.close();
   if (firefox) await check(`${firefox.version}, saved from its Network panel`, () => isSavedWhole(firefox, everything, 'firefox'));
   await check('a compressed archive of our own', async () => {
     const archive = `${await exported(new URL('../../recordings/legacy-http.jsonl', import.meta.url).pathname, 'har')}.zst`;

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { check } from './lib/checks.mjs';
 import { MISCHIEF } from './lib/made.mjs';
-import { exported, recordings } from './lib/program.mjs';
+import { ROOT, exported, recordings } from './lib/program.mjs';
 
 const OPEN_MILLISECONDS = 20_000;
 
@@ -89,6 +89,14 @@ export async function checkPages(chromium, { mixed, hostile, open, huge }) {
     const shown = await visible(page);
     assert.ok(shown > 0 && shown < all, `${shown} of ${all} rows are of one session`);
     await page.close();
+  });
+  await check('the search of the browser finds what is in closed rows', async () => {
+    const { page, url } = await opened(chromium, join(ROOT, 'recordings', 'legacy-http.jsonl'));
+    await page.close();
+    const other = await chromium.browser.newPage();
+    await other.goto(`${url}#:~:text=sum%20of%202`);
+    await other.waitForFunction(() => document.querySelector('main > .i[open]')?.textContent.includes('The sum of 2 and 3'), { timeout: 10_000 });
+    await other.close();
   });
   await check('ten thousand messages', async () => {
     const { page, milliseconds, complaints } = await opened(chromium, huge);

@@ -120,5 +120,8 @@ fn plain(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    // Renderers make links of addresses without being told to.
+    out.replace("://", "&#58;//")
+        .replace("www.", "www&#46;")
+        .replace('@', "&#64;")
 }

@@ -526,6 +526,14 @@ fn text_of_peers_stays_text_in_every_page() {
         !markdown.contains("<script>\n") && markdown.contains("&lt;script\\>"),
         "{markdown}"
     );
+    let address = exported(
+        &small("http://a.example www.a.example a@b.example", "x"),
+        ExportFormat::Markdown,
+    );
+    assert!(
+        address.contains("tools/call http&#58;//a.example www&#46;a.example a&#64;b.example"),
+        "{address}"
+    );
     let curl = exported(&tape, ExportFormat::Curl);
     assert!(curl.contains(r"-H 'x-odd: x'\''<script>"), "{curl}");
 }

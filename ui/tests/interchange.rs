@@ -11,12 +11,22 @@ fn recording(name: &str) -> String {
     format!("{}/../recordings/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The names of all recordings of the repository.
+fn recordings() -> Vec<String> {
+    let folder = std::fs::read_dir(recording("")).unwrap();
+    let paths = folder.map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let names: Vec<String> = paths
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    names
+}
+
 #[test]
 fn an_archive_comes_back_as_a_recording_that_everything_reads() {
     let home = Home::new();
-    let folder = std::fs::read_dir(recording("")).unwrap();
-    let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    for name in names.filter(|name| name.ends_with(".jsonl")) {
+    for name in recordings() {
         let (har, back) = (format!("{name}.har"), format!("back-{name}"));
         let file = recording(&name);
         let ran = home.run(&["export", &file, "--to", "har", "-o", &har]);

@@ -141,6 +141,12 @@ async function saveHar() {
   const { store, connector, windowRequire } = window.toolboxOfTests.getCurrentPanel().panelWin;
   const { HarExporter } = windowRequire('devtools/client/netmonitor/src/har/har-exporter');
   const { getSortedRequests } = windowRequire('devtools/client/netmonitor/src/selectors/index');
+  // The panel learns of requests some time after they were made.
+  const count = () => store.getState().requests.requests.filter(({ totalTime }) => totalTime !== undefined).length;
+  for (let before = -1; before !== count();) {
+    before = count();
+    await new Promise(resolve => window.setTimeout(resolve, 2_000));
+  }
   const har = await HarExporter.getHar({ connector, items: getSortedRequests(store.getState()), includeResponseBodies: true });
   return typeof har === 'string' ? har : JSON.stringify(har);
 }

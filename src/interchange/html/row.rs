@@ -66,7 +66,7 @@ impl Page<'_> {
         match item.what {
             What::Call(call) => self.call(item, call, left, out)?,
             What::Message(message) => text("", &message.text, left, out)?,
-            What::Exchange(_) => self.bodies(item, left, out)?,
+            What::Exchange(_) => bodies(item, left, out)?,
         }
         writeln!(out, "</div></details>")
     }
@@ -159,24 +159,24 @@ impl Page<'_> {
         text("", &message.text, left, out)?;
         writeln!(out, "</details>")
     }
+}
 
-    /// The bodies of an exchange without messages, and its heads.
-    fn bodies(&self, item: &Item<'_>, left: &mut usize, out: &mut dyn Write) -> io::Result<()> {
-        heads(item, out)?;
-        for frame in &item.exchange().frames {
-            if frame.carrier == Carrier::Http && std::str::from_utf8(&frame.payload).is_err() {
-                writeln!(
-                    out,
-                    "<p>{}: {} bytes that are no text</p>",
-                    speaker(frame.direction),
-                    frame.payload.len()
-                )?;
-            } else {
-                text(speaker(frame.direction), &frame.payload, left, out)?;
-            }
+/// The bodies of an exchange without messages, and its heads.
+fn bodies(item: &Item<'_>, left: &mut usize, out: &mut dyn Write) -> io::Result<()> {
+    heads(item, out)?;
+    for frame in &item.exchange().frames {
+        if frame.carrier == Carrier::Http && std::str::from_utf8(&frame.payload).is_err() {
+            writeln!(
+                out,
+                "<p>{}: {} bytes that are no text</p>",
+                speaker(frame.direction),
+                frame.payload.len()
+            )?;
+        } else {
+            text(speaker(frame.direction), &frame.payload, left, out)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn heads(item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
