@@ -387,7 +387,7 @@ impl<'a> Talk<'a> {
             }
         }
         self.settle(call, State::Answered);
-        if let (true, Some(refusal)) = (planned.must_succeed, refusal(text)) {
+        if let (true, Some(refusal)) = (planned.must_succeed(), refusal(text)) {
             self.over = Some(End::Refused {
                 why: format!("the server answered {} with {refusal}", planned.method),
                 briefly: NO_HANDSHAKE,
@@ -430,7 +430,7 @@ impl<'a> Talk<'a> {
             self.unreachable.get_or_insert_with(|| why.clone());
         }
         let was_unreachable = planned.answer.is_none() && planned.end.lack == Lack::Unreachable;
-        let is_hopeless = planned.must_succeed || (self.unreachable.is_some() && !was_unreachable);
+        let is_hopeless = planned.must_succeed() || (self.unreachable.is_some() && !was_unreachable);
         self.settle(
             call,
             if is_unreachable {
