@@ -170,6 +170,8 @@ fn modern(id: u64, method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{meta}}}}}"#)
 }
 
+type Encode<'a> = &'a dyn Fn(&str) -> Vec<u8>;
+
 /// A server that compresses whatever it is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_a_server_compresses_unasked_are_understood() {
@@ -190,7 +192,7 @@ async fn answers_that_a_server_compresses_unasked_are_understood() {
         out
     };
     let zstd = |text: &str| zstd::bulk::compress(text.as_bytes(), 3).unwrap();
-    let codings: [(&str, &dyn Fn(&str) -> Vec<u8>); 4] = [
+    let codings: [(&str, Encode<'_>); 4] = [
         ("gzip", &gzip),
         ("deflate", &deflate),
         ("br", &brotli),
