@@ -59,14 +59,14 @@ impl Incoming {
             };
             let mut out = Vec::new();
             let is_end = read.is_none();
-            let decoded = match read {
+            let outcome = match read {
                 Some(bytes) => decoder.push(&bytes, &mut out),
                 None => decoder.finish(&mut out),
             };
             if is_end {
                 self.decoder = None;
             }
-            decoded.map_err(|error| self.undecodable(&error))?;
+            outcome.map_err(|error| self.undecodable(&error))?;
             if !out.is_empty() {
                 return Ok(Some(out.into()));
             }

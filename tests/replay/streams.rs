@@ -251,8 +251,8 @@ async fn a_client_that_says_everything_at_once_hears_the_handshake_first() {
     assert_eq!(
         told,
         [
-            "S1 initialize  same request (#1)",
-            "S1 tools/call echo  same request (#1)"
+            "S1 initialize  same request (#1, id 0)",
+            "S1 tools/call echo  same request (#1, id 1)"
         ]
     );
 }

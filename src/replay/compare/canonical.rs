@@ -120,7 +120,8 @@ impl Writer<'_> {
             let spelled = spelled(&key);
             self.place.push(At::Key(key));
             let start = self.text.len();
-            if !self.is_ignored() && !(self.task.is_key && self.says_nothing(value)) {
+            let is_left_out = self.is_ignored() || (self.task.is_key && self.says_nothing(value));
+            if !is_left_out {
                 if !is_first {
                     self.text.push(b',');
                 }

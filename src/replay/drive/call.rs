@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) heard: usize,
     /// We have given it up, as the client did.
     pub(super) is_cancelled: bool,
+    /// The error with which the server answered before we gave it up, in words.
+    pub(super) early_error: Option<String>,
     pub(super) compared: Comparison,
 }
 
@@ -127,7 +129,7 @@ impl Call {
         match self.state {
             State::Planned => with(row, Outcome::Unsent).noting(end.why_not_sent()),
             State::NotSent(failure) => not_sent(row, planned, &failure),
-            State::Answered => answered(row, planned, self.compared),
+            State::Answered => answered(row, planned, self.compared, self.early_error),
             State::Failed(_) | State::Open if self.is_cancelled => row.noting(match planned.answer {
                 Some(_) => "cancelled, and not answered this time",
                 None => "cancelled",
@@ -151,12 +153,15 @@ fn not_sent(row: Row, planned: &PlannedCall, failure: &OwnFailure) -> Row {
     with(row, Outcome::Unsent).noting(&failure.text)
 }
 
-fn answered(row: Row, planned: &PlannedCall, compared: Comparison) -> Row {
+fn answered(row: Row, planned: &PlannedCall, compared: Comparison, early_error: Option<String>) -> Row {
     if planned.is_cancelled {
-        return match &planned.answer {
-            Some(_) if compared.is_same() => row.compared(compared),
-            Some(_) => row.noting("cancelled: whether its answer comes first is chance"),
-            None => row.noting("cancelled"),
+        return match (&planned.answer, early_error) {
+            (Some(_), _) if compared.is_same() => row.compared(compared),
+            (Some(_), _) => row.noting("cancelled: whether its answer comes first is chance"),
+            (None, Some(error)) => {
+                with(row, Outcome::Extra).noting(format!("answered with {error}, before it was cancelled"))
+            }
+            (None, None) => row.noting("cancelled"),
         };
     }
     if planned.answer.is_none() {

@@ -80,10 +80,16 @@ pub(super) struct PlannedCall {
     pub(super) had_wrong_headers: bool,
     /// How it ended, beside its answer.
     pub(super) end: CallEnd,
-    /// A handshake that was agreed on, without which nothing that follows makes sense.
-    pub(super) must_succeed: bool,
     /// Nobody asked for its result to be compared: it is only needed for the others.
     pub(super) is_means: bool,
+}
+
+impl PlannedCall {
+    /// Whether it is a handshake that was agreed on, or is one of ours: without it nothing that follows makes sense.
+    pub(super) fn must_succeed(&self) -> bool {
+        let is_agreed = |answer: &Bytes| is_result(answer);
+        self.method == "initialize" && self.answer.as_ref().map_or(self.is_means, is_agreed)
+    }
 }
 
 /// A request of the server, and what the client answered.
@@ -254,7 +260,6 @@ impl<'a> Draft<'a> {
                 answer: answer.map(|answer| answer.text.clone()),
                 is_cancelled: call.is_cancelled,
                 end: CallEnd::of(self.session, call),
-                must_succeed: is_needed && answer.is_some_and(|answer| is_result(&answer.text)),
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),
                 is_means: !is_wanted,
@@ -277,7 +282,6 @@ impl<'a> Draft<'a> {
             answer: None,
             is_cancelled: false,
             end: CallEnd::default(),
-            must_succeed: true,
             had_wrong_headers: false,
             is_means: true,
         });

@@ -1,7 +1,8 @@
 //! A recorded client talks to a live server, one session long. Lines in, lines out: what carries them is not known here.
 
+mod said;
+
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, FramedRead};
 
+use said::Said;
+
 use super::DriveOptions;
 use super::asks::Asks;
-use super::bind::Bindings;
-use super::call::{Call, End, State, Stray, Told};
+use super::bind::{Bindings, tags};
+use super::call::{Call, End, State, Stray};
 use super::message::{
     OwnFailure, failure_of_ours, fresh, refusal, shortened, status_of_task, with_id, with_request_id,
 };
@@ -32,6 +35,9 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How often a task is asked for unless its server says, and how seldom at most.
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(2);
+/// Why an answer may differ although the server is the same.
+const REPEATS_TAGS: &str =
+    "the answer repeats a tag that was sent in the place of a secret; --secret-env supplies the secret";
 /// Why nothing follows a handshake that failed.
 const NO_HANDSHAKE: &str = "there was no handshake";
 /// Far from now.
@@ -166,7 +172,9 @@ impl<'a> Talk<'a> {
                 let most = self.options.max_message_bytes;
                 return Err(format!("the server sent a message longer than {most} bytes"));
             }
-            Some(Err(AnyDelimiterCodecError::Io(error))) => return Err(told(&error)),
+            Some(Err(AnyDelimiterCodecError::Io(error))) => {
+                return Err(format!("the server's messages cannot be read: {error}"));
+            }
             None => return Err("the server ended the connection".to_owned()),
         }
         Ok(())
@@ -366,6 +374,9 @@ impl<'a> Talk<'a> {
             return;
         }
         self.calls[call].compared = self.compared_answer(call, text, status);
+        if !self.calls[call].is_cancelled {
+            self.calls[call].early_error = refusal(text);
+        }
         let planned = &self.plan.calls[call];
         if let Some(recorded) = &planned.answer {
             let result = |text| find_path(text, &[PathStep::Key("result")]);
@@ -376,7 +387,7 @@ impl<'a> Talk<'a> {
             }
         }
         self.settle(call, State::Answered);
-        if let (true, Some(refusal)) = (planned.must_succeed, refusal(text)) {
+        if let (true, Some(refusal)) = (planned.must_succeed(), refusal(text)) {
             self.over = Some(End::Refused {
                 why: format!("the server answered {} with {refusal}", planned.method),
                 briefly: NO_HANDSHAKE,
@@ -395,7 +406,11 @@ impl<'a> Talk<'a> {
         match &planned.answer {
             Some(recorded) => {
                 let ending = planned.end.against_answered(live, is_result(text));
-                self.compared(&planned.method, recorded, text).ending(ending)
+                let mut found = self.compared(&planned.method, recorded, text);
+                if !found.is_same() && tags(&String::from_utf8_lossy(text)).next().is_some() {
+                    found.remarks.push(REPEATS_TAGS.to_owned());
+                }
+                found.ending(ending)
             }
             None => Comparison::default().ending(planned.end.against_unanswered(live)),
         }
@@ -415,7 +430,7 @@ impl<'a> Talk<'a> {
             self.unreachable.get_or_insert_with(|| why.clone());
         }
         let was_unreachable = planned.answer.is_none() && planned.end.lack == Lack::Unreachable;
-        let is_hopeless = planned.must_succeed || (self.unreachable.is_some() && !was_unreachable);
+        let is_hopeless = planned.must_succeed() || (self.unreachable.is_some() && !was_unreachable);
         self.settle(
             call,
             if is_unreachable {
@@ -579,43 +594,4 @@ impl<'a> Talk<'a> {
         rows.extend(self.asks.rows(&self.plan.name, end));
         rows
     }
-}
-
-/// A conversation that is over.
-pub(super) struct Said<'a> {
-    talk: Talk<'a>,
-    pub(super) end: End,
-}
-
-impl<'a> Said<'a> {
-    /// The request that waits for its answer, or that would have been next; empty if there is none.
-    fn unanswered(&self) -> &'a str {
-        let calls = self.talk.calls.iter().zip(&self.talk.plan.calls);
-        let is_unanswered = |state: &State| matches!(state, State::Open | State::Planned | State::Failed(_));
-        let mut unanswered = calls.filter(|(call, _)| is_unanswered(&call.state));
-        unanswered.next().map_or("", |(_, planned)| &planned.method)
-    }
-
-    /// The same, ended by the server for this reason, if it was the server.
-    pub(super) fn because(mut self, why: Option<String>) -> Self {
-        if let (End::ByServer(known), Some(why)) = (&mut self.end, why) {
-            *known = why;
-        }
-        self
-    }
-
-    /// What came of it.
-    pub(super) fn told(mut self) -> Told {
-        Told {
-            unreachable: self.talk.unreachable.take().filter(|_| !self.talk.has_answered),
-            unanswered: self.unanswered().to_owned(),
-            stray: std::mem::take(&mut self.talk.stray),
-            rows: self.talk.rows(&self.end),
-            end: self.end,
-        }
-    }
-}
-
-fn told(error: &io::Error) -> String {
-    format!("the server's messages cannot be read: {error}")
 }

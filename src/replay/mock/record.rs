@@ -95,7 +95,7 @@ fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Err
 pub struct Recorded {
     /// Number of the exchange in the recording.
     pub exchange: u64,
-    /// The recorded request's id, where all of a session is one exchange: on pipes and WebSockets.
+    /// The recorded request's id, where all of a session is one exchange: on pipes and a `WebSocket`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Value>,
     /// Which of the equal requests it is, from 1.

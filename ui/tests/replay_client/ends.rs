@@ -36,7 +36,7 @@ impl Fake {
         let address = listener.local_addr().unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
-        let serving = std::thread::spawn(move || {
+        let serving = std::thread::Builder::new().spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
                 if over.load(Ordering::SeqCst) {
                     return;
@@ -47,7 +47,7 @@ impl Fake {
         Self {
             address,
             is_over,
-            serving: Some(serving),
+            serving: Some(serving.unwrap()),
         }
     }
 

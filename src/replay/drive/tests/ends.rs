@@ -178,3 +178,69 @@ async fn what_is_known_when_somebody_interrupts_it_is_told_and_the_rest_was_not_
     assert_eq!(told.rows[3].remarks, ["not sent: interrupted"]);
     assert_eq!(told.end, End::Interrupted);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_comes_before_a_call_is_given_up_is_no_part_of_giving_it_up() {
+    let mut lines = handshake();
+    let params = json!({"name": "slow", "_meta": {"progressToken": 1}});
+    lines.extend([
+        (
+            '>',
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}),
+        ),
+        (
+            '<',
+            json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}),
+        ),
+        (
+            '>',
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}),
+        ),
+    ]);
+    let tape = tape(&lines);
+    let (rows, _) = replayed(&tape, "", |message| match message["method"].as_str() {
+        Some("tools/call") => {
+            let error = json!({"code": -32601, "message": "no such tool"});
+            vec![json!({"jsonrpc": "2.0", "id": message["id"], "error": error})]
+        }
+        _ => echo(message),
+    })
+    .await;
+    assert_eq!(outcomes(&rows), ["same initialize", "extra tools/call slow"]);
+    assert_eq!(
+        rows[1].remarks,
+        ["answered with the error -32601: no such tool, before it was cancelled"]
+    );
+    let (rows, _) = replayed(&tape, "", |message| match message["method"].as_str() {
+        Some("tools/call") => {
+            let params = json!({"progressToken": message["params"]["_meta"]["progressToken"], "progress": 1});
+            vec![json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})]
+        }
+        _ => echo(message),
+    })
+    .await;
+    assert_eq!(outcomes(&rows), ["same initialize", "same tools/call slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_in_an_answer_that_repeats_a_tag_says_where_it_may_come_from() {
+    let mut lines = handshake();
+    let tag = "\u{2039}secret:5be1c0ffee01\u{203a}";
+    lines.extend([
+        call(1, "whoami", &json!({"password": tag})),
+        result(1, &json!({"content": [{"text": "4 letters: abcd"}]})),
+    ]);
+    let (rows, _) = replayed(&tape(&lines), "", |message| {
+        if message["method"] != "tools/call" {
+            return echo(message);
+        }
+        let text = format!(
+            "21 letters: {}",
+            message["params"]["arguments"]["password"].as_str().unwrap()
+        );
+        vec![json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": [{"text": text}]}})]
+    })
+    .await;
+    assert_eq!(rows[1].outcome, Outcome::Changed);
+    assert!(rows[1].remarks[0].contains("--secret-env"), "{rows:?}");
+}
