@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::markdown::ending;
-use super::words::{arrow, is_bidi, pretty, session_name, time, title};
+use super::words::{arrow, name_of, pretty, session_name, shown, time, title};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 
 /// A browser that reads this does nothing but draw, whatever is in the page.
@@ -23,7 +23,7 @@ pre{background:#f6f6f6;padding:.7em;overflow:auto;max-height:40em;white-space:pr
 "#;
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
-    let name = escaped(&tape.path.display().to_string());
+    let name = escaped(&name_of(tape));
     out.write_all(HEAD.as_bytes())?;
     writeln!(out, "<title>{name}</title></head><body>\n<h1>{name}</h1>")?;
     let secrets = if tape.is_redacted {
@@ -95,15 +95,13 @@ fn details(tape: &Tape, session: &TapeSession, call: &TapeCall, out: &mut dyn Wr
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in shown(text, "\n\t").chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || is_bidi(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -355,7 +355,9 @@ impl<R: BufRead> RecordingReader<R> {
         {
             let missing = file.missing_before.as_deref().map(missing_text);
             let opened = (behind.open)(&file, &self.text, start);
-            missing.into_iter().for_each(|missing| self.damaged(missing));
+            if let Some(missing) = missing {
+                self.damaged(missing);
+            }
             match opened {
                 Ok((input, places)) => {
                     if let Some(place) = torn {

@@ -20,6 +20,7 @@ mod mock;
 mod mode_tests;
 mod modes;
 mod mouse;
+mod open_file;
 mod playback;
 #[cfg(test)]
 mod playback_tests;
