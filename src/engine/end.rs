@@ -43,13 +43,16 @@ impl fmt::Display for ShutdownReport {
         if let Some(path) = &self.recording {
             sentences.push(format!("Recorded to {}.", path.display()));
         }
+        let cause = self.failure.as_deref();
         if self.lost > 0 {
-            let cause = self.failure.as_deref();
             sentences.push(format!(
-                "The recording lacks {} records: {}.",
+                "The recording lacks {} records: {}. Make room on its disk, or choose another for the next one; \
+                 `shadowcat-tui verify FILE` names the places.",
                 self.lost,
                 cause.unwrap_or("the disk did not keep up, or was full for a while")
             ));
+        } else if let Some(cause) = cause {
+            sentences.push(format!("The end of the recording could not be written: {cause}."));
         }
         f.write_str(&sentences.join(" "))
     }

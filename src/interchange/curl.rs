@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::words::{one_line, session_name, time, title, url};
+use super::words::{is_hidden, name_of, one_line, session_name, time, title, url};
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeSession};
 use crate::snapshot::{Carrier, Direction, Head};
@@ -23,7 +23,7 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "# Requests of {}, one command each.",
-        one_line(&tape.path.display().to_string())
+        one_line(&name_of(tape))
     )?;
     if tape.is_redacted {
         writeln!(
@@ -88,7 +88,7 @@ fn command(
         .collect();
     let text = std::str::from_utf8(&body)
         .ok()
-        .filter(|text| !text.contains('\0'));
+        .filter(|text| !text.contains(is_obeyed));
     if text.is_none() {
         write!(out, "printf {} | ", quoted(&octal(&body)))?;
     }
@@ -173,7 +173,16 @@ fn octal(bytes: &[u8]) -> String {
     text
 }
 
-/// The text as one word of a POSIX shell.
+/// The text as one word of a POSIX shell, in which nothing is hidden from whoever reads the script.
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))
+    let text = text.replace('\0', "");
+    if text.contains(is_obeyed) {
+        return format!("\"$(printf '{}')\"", octal(text.as_bytes()));
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A terminal would obey or hide it.
+fn is_obeyed(c: char) -> bool {
+    is_hidden(c) && c != '\n' && c != '\t'
 }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::words::{millis, session_name, time, url};
+use super::words::{millis, session_name, shown, time, url};
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeFrame, TapeSession};
 use crate::snapshot::{Carrier, Direction, Head};
@@ -32,7 +32,9 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
             out.write_all(b",")?;
         }
         out.write_all(b"\n")?;
-        serde_json::to_writer(&mut *out, &entry(tape, session, exchange))?;
+        // What is hidden can only stand inside of strings.
+        let entry = entry(tape, session, exchange).to_string();
+        out.write_all(shown(&entry, "").as_bytes())?;
     }
     out.write_all(b"\n]}}\n")
 }

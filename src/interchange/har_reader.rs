@@ -19,6 +19,7 @@ use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::codec::sse::SseCutter;
 use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, SessionId, Side, StreamId};
+use crate::recording::format::parse_header;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, Observation, ObservedHead, PlacedMessage, Placement,
     RequestObserved, ResponseObserved, SessionOpened, SseObserved,
@@ -41,6 +42,18 @@ pub enum ImportHarError {
     /// It is no HAR.
     #[error("this is no HTTP Archive (HAR 1.2): a JSON object with log.entries is expected")]
     NoHar(#[source] serde_json::Error),
+    /// It ends in the middle.
+    #[error("the archive is cut off: it ends in line {line}, before its JSON does; export it again")]
+    Cut {
+        /// The last line, from 1.
+        line: usize,
+    },
+    /// It is a recording.
+    #[error("this is a recording already; `shadowcat-tui show` and the other commands read it as it is")]
+    Recording,
+    /// There is nothing in it at all.
+    #[error("the file is empty; export an archive into it first")]
+    NoText,
     /// There is nothing in it.
     #[error("the archive has no entries")]
     Empty,
@@ -74,7 +87,7 @@ pub fn read_har(text: &[u8]) -> Result<HarImport, ImportHarError> {
         return Err(ImportHarError::TooLarge);
     }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
-    let archive: Archive<'_> = serde_json::from_slice(text).map_err(ImportHarError::NoHar)?;
+    let archive: Archive<'_> = serde_json::from_slice(text).map_err(|error| refused(text, error))?;
     let mut import = Import::default();
     for (number, entry) in archive.log.entries.into_iter().enumerate() {
         let taken = match serde_json::from_str(entry.get()) {
@@ -86,6 +99,20 @@ pub fn read_har(text: &[u8]) -> Result<HarImport, ImportHarError> {
         }
     }
     import.finish()
+}
+
+/// Why this is no archive.
+fn refused(text: &[u8], error: serde_json::Error) -> ImportHarError {
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if text.trim_ascii().is_empty() {
+        ImportHarError::NoText
+    } else if parse_header(first).is_ok() {
+        ImportHarError::Recording
+    } else if error.is_eof() {
+        ImportHarError::Cut { line: error.line() }
+    } else {
+        ImportHarError::NoHar(error)
+    }
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::words::{session_name, time};
+use super::words::{session_name, shown, time};
 use crate::codec::envelope::MessageKind;
 use crate::codec::json::compact;
 use crate::replay::tape::{Tape, TapeMessage, TapeSession};
@@ -47,15 +47,15 @@ fn line(tape: &Tape, session: &TapeSession, message: &TapeMessage, out: &mut dyn
     });
     let mut text = facts.to_string();
     text.pop();
-    out.write_all(text.as_bytes())?;
     // As it is spelled, on one line; what is no JSON as text.
     let spelled = String::from_utf8(compact(&message.text)).ok();
     match spelled.and_then(|text| RawValue::from_string(text).ok()) {
-        Some(raw) => writeln!(out, ",\"message\":{}}}", raw.get()),
-        None => writeln!(
-            out,
-            ",\"text\":{}}}",
-            json!(String::from_utf8_lossy(&message.text))
-        ),
+        Some(raw) => text.extend([",\"message\":", raw.get()]),
+        None => text.extend([
+            ",\"text\":",
+            &json!(String::from_utf8_lossy(&message.text)).to_string(),
+        ]),
     }
+    // What is hidden can only stand inside of strings.
+    writeln!(out, "{}}}", shown(&text, ""))
 }

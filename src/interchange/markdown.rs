@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::words::{answer_word, arrow, lines, millis, pretty, session_name, time, title};
+use super::words::{answer_word, arrow, millis, name_of, one_line, pretty, session_name, shown, time, title};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "# {}\n", plain(&tape.path.display().to_string()))?;
+    writeln!(out, "# {}\n", plain(&name_of(tape)))?;
     writeln!(
         out,
         "Recorded {}.{}\n",
@@ -100,16 +100,16 @@ fn details(
 
 /// A block of code whose fence is longer than any in the text.
 fn block(text: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let text = lines(&pretty(text));
+    let text = shown(&pretty(text), "\n\t");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(out, "{fence}json\n{text}\n{fence}\n")
 }
 
 /// Text that stays text: what Markdown or HTML would take for its own is escaped.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::new();
-    for c in super::words::one_line(text).chars() {
+    for c in one_line(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

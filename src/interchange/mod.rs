@@ -70,7 +70,7 @@ pub fn export(tape: &Tape, format: ExportFormat, out: &mut dyn Write) -> io::Res
 pub fn export_to_file(tape: &Tape, format: ExportFormat, path: &Path) -> io::Result<()> {
     let out = file::create_new(path)?;
     let written = if file::is_compressed(path) {
-        zstd::Encoder::new(out, file::LEVEL).and_then(|out| {
+        file::compressed(out).and_then(|out| {
             let mut out = BufWriter::new(out);
             export(tape, format, &mut out)?;
             let compressed = out.into_inner().map_err(io::IntoInnerError::into_error)?;

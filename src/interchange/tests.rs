@@ -534,8 +534,78 @@ fn text_of_peers_stays_text_in_every_page() {
         address.contains("tools/call http&#58;//a.example www&#46;a.example a&#64;b.example"),
         "{address}"
     );
-    let curl = exported(&tape, ExportFormat::Curl);
+    let curl = exported(&small("x'<script>", "x"), ExportFormat::Curl);
     assert!(curl.contains(r"-H 'x-odd: x'\''<script>"), "{curl}");
+}
+
+const ALL: [ExportFormat; 6] = [
+    ExportFormat::Har,
+    ExportFormat::Curl,
+    ExportFormat::Jsonl,
+    ExportFormat::Mermaid,
+    ExportFormat::Markdown,
+    ExportFormat::Html,
+];
+
+#[test]
+fn nothing_of_a_peer_is_hidden_or_reordered_in_any_format() {
+    let hostile = "pay\u{202e}me\u{200b}\u{2066}\u{feff}\u{9b}2J\u{7f}\u{e0041}\u{ad}end";
+    let tape = small(hostile, hostile);
+    for format in ALL {
+        let page = exported(&tape, format);
+        let hidden: Vec<char> = page
+            .chars()
+            .filter(|c| *c != '\n' && *c != '\t' && super::words::is_hidden(*c))
+            .collect();
+        assert_eq!(hidden, [' '; 0], "{format:?}: {page}");
+        if format != ExportFormat::Curl {
+            assert!(page.contains("u202e"), "{format:?}: {page}");
+        }
+    }
+    let line: Value =
+        serde_json::from_str(exported(&tape, ExportFormat::Jsonl).lines().next().unwrap()).unwrap();
+    assert_eq!(line["message"]["params"]["name"], hostile);
+    let archive: Value = serde_json::from_str(&exported(&tape, ExportFormat::Har)).unwrap();
+    assert_eq!(
+        archive["log"]["entries"][0]["request"]["headers"][1]["value"],
+        hostile
+    );
+    let curl = exported(&tape, ExportFormat::Curl);
+    assert!(curl.contains(r#"-H "$(printf '\170\055\157\144\144"#), "{curl}");
+}
+
+#[test]
+fn a_diagram_has_no_sign_of_its_grammar_in_a_text() {
+    let text = |name: &str| {
+        let diagram = exported(&small(name, "x"), ExportFormat::Mermaid);
+        let arrow = diagram
+            .lines()
+            .find(|line| line.contains("C->>S: "))
+            .unwrap()
+            .to_owned();
+        arrow.trim().strip_prefix("C->>S: tools/call").unwrap().to_owned()
+    };
+    assert_eq!(text("end"), " #101;nd");
+    assert_eq!(text("a; b # c"), " a#59; b #35; c");
+    assert_eq!(text("\"q\"\nEnd%%"), " #34;q#34;#92;u000aEnd#37;#37;");
+    assert_eq!(text("style a:#b"), " #115;tyle a#58;#35;b");
+    let diagram = exported(&small("\u{3000}", "x"), ExportFormat::Mermaid);
+    assert!(
+        diagram.contains("participant S as #12288;") || diagram.contains("participant S as #32;"),
+        "{diagram}"
+    );
+}
+
+#[test]
+fn a_page_is_called_by_the_name_of_the_file() {
+    let mut tape = small("a", "b");
+    tape.path = PathBuf::from("/home/somebody/private/<i>.jsonl");
+    for format in [ExportFormat::Markdown, ExportFormat::Html, ExportFormat::Curl] {
+        let page = exported(&tape, format);
+        assert!(!page.contains("somebody"), "{format:?}: {page}");
+    }
+    assert!(exported(&tape, ExportFormat::Html).contains("<h1>&lt;i&gt;.jsonl</h1>"));
+    assert!(exported(&tape, ExportFormat::Markdown).starts_with("# &lt;i\\>.jsonl\n"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the formats have in common.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::MessageKind;
@@ -129,26 +130,41 @@ pub(super) const fn arrow(direction: Direction) -> &'static str {
     }
 }
 
-/// Text on one line without what a renderer could take for its own: control characters become U+FFFD.
+/// Text on one line in which nothing is hidden: see [`shown`].
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(plain).collect()
+    shown(text, "")
 }
 
-/// The same on as many lines as it has.
-pub(super) fn lines(text: &str) -> String {
-    let plain = |c| if matches!(c, '\n' | '\t') { c } else { plain(c) };
-    text.chars().map(plain).collect()
-}
-
-fn plain(c: char) -> char {
-    if c.is_control() || is_bidi(c) {
-        '\u{fffd}'
-    } else {
-        c
+/// The text with an escape as JSON has it in the place of every character that a renderer would obey or hide: control
+/// characters but those in `allowed`, marks that change the order of text, and what has no width. Inside of JSON
+/// strings the value stays the same.
+pub(super) fn shown(text: &str, allowed: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) && !allowed.contains(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
     }
+    out
 }
 
-/// Marks that change the order in which text is shown.
-pub(super) const fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+/// What cannot be seen, or changes how other text is seen.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// What the recording is called: the name of its file.
+pub(super) fn name_of(tape: &Tape) -> String {
+    let name = tape.path.file_name().unwrap_or(tape.path.as_os_str());
+    name.to_string_lossy().into_owned()
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 const DIRECTORY: &str = "recordings";
 
 /// Level of compression: higher ones take much longer for little.
-pub(crate) const LEVEL: i32 = 3;
+const LEVEL: i32 = 3;
 
 /// Numbers that are tried for the next file of a recording.
 const MAX_TAKEN: u32 = 1000;
@@ -55,6 +55,13 @@ pub(super) struct LineFile {
     text_bytes: u64,
     /// A broken line could not be cut off and has to be closed first.
     is_torn: bool,
+}
+
+/// Compresses what is written to `out` as a whole, so that damage is noticed.
+pub(crate) fn compressed<W: io::Write>(out: W) -> io::Result<zstd::Encoder<'static, W>> {
+    let mut encoder = zstd::Encoder::new(out, LEVEL)?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
 }
 
 /// Lines that are appended together become one frame of zstd, so that they can be read as soon as they are written.

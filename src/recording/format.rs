@@ -560,7 +560,7 @@ fn is_false(flag: &bool) -> bool {
 ///
 /// # Errors
 /// If the line is no header of this format at all.
-pub(super) fn parse_header(line: &[u8]) -> Result<HeaderLine, serde_json::Error> {
+pub(crate) fn parse_header(line: &[u8]) -> Result<HeaderLine, serde_json::Error> {
     #[derive(Deserialize)]
     struct Start {
         format: String,

@@ -125,7 +125,7 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
 
     /// What the recording lacks, one sentence each with its line, so far; all of it once the iteration is over.
     pub fn damage(&self) -> Vec<String> {
-        let mut damage = self.reader.damage().to_vec();
+        let mut damage = self.reader.damage();
         damage.extend_from_slice(&self.damage.sentences);
         if self.damage.more > 0 {
             damage.push(format!("{} more places are damaged", self.damage.more));

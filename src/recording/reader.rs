@@ -18,6 +18,9 @@ use crate::clock::Timestamp;
 /// Sentences about damage that are kept; further damage is counted.
 const MAX_DAMAGE: usize = 100;
 
+/// How everything compressed with gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// A recording could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -355,7 +358,9 @@ impl<R: BufRead> RecordingReader<R> {
         {
             let missing = file.missing_before.as_deref().map(missing_text);
             let opened = (behind.open)(&file, &self.text, start);
-            missing.into_iter().for_each(|missing| self.damaged(missing));
+            if let Some(missing) = missing {
+                self.damaged(missing);
+            }
             match opened {
                 Ok((input, places)) => {
                     if let Some(place) = torn {
@@ -583,6 +588,11 @@ pub(super) fn read_header<R: BufRead>(
         }
         None => return Err(refused(serde_json::Error::custom("the file is empty"))),
     };
+    if text.starts_with(&GZIP) {
+        return Err(refused(serde_json::Error::custom(
+            "the file is compressed with gzip; `gunzip` makes it readable",
+        )));
+    }
     let header = parse_header(&text).map_err(|error| refused(in_words(error)))?;
     if header.version > RECORDING_VERSION {
         return Err(OpenRecordingError::TooNew {

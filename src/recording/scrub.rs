@@ -76,7 +76,7 @@ pub struct Scrubbed {
 ///
 /// # Errors
 /// [`ScrubError`]; what was written of the copy is removed.
-pub fn scrub(segments: &Segments, path: &Path, patterns: RedactPatterns) -> Result<Scrubbed, ScrubError> {
+pub fn scrub(segments: &Segments, path: &Path, patterns: &RedactPatterns) -> Result<Scrubbed, ScrubError> {
     let known = Known::of(segments, patterns)?;
     let reader = RecordingReader::open_segments(segments)?;
     let file = file::create_new(path).map_err(|source| match source.kind() {
@@ -100,7 +100,7 @@ pub fn scrub_to(
     segments: &Segments,
     out: &mut dyn Write,
     path: &Path,
-    patterns: RedactPatterns,
+    patterns: &RedactPatterns,
 ) -> Result<Scrubbed, ScrubError> {
     let known = Known::of(segments, patterns)?;
     let reader = RecordingReader::open_segments(segments)?;
@@ -126,7 +126,7 @@ struct Known {
 
 impl Known {
     /// Reads the whole recording for the values that are secrets in it.
-    fn of(segments: &Segments, patterns: RedactPatterns) -> Result<Self, ScrubError> {
+    fn of(segments: &Segments, patterns: &RedactPatterns) -> Result<Self, ScrubError> {
         let tagger = Tagger::random()
             .map_err(|error: NoRandomnessError| ScrubError::NoRandomness(io::Error::other(error)))?;
         let mut gatherer = Gatherer::new(&tagger, MAX_EXCHANGES);
@@ -147,7 +147,7 @@ impl Known {
             retags: values.retags(&tagger),
             values_left: values.left,
             frames_left,
-            tagger: tagger.with_patterns(values.patterns(&patterns)),
+            tagger: tagger.with_patterns(values.patterns(patterns)),
         })
     }
 }
@@ -160,7 +160,7 @@ fn copy(
 ) -> Result<Scrubbed, ScrubError> {
     let failed = |source| failed(path, source);
     if file::is_compressed(path) {
-        let compressed = zstd::Encoder::new(out, file::LEVEL).map_err(failed)?;
+        let compressed = file::compressed(out).map_err(failed)?;
         let mut copy = Copy::new(BufWriter::new(compressed), known);
         copy.all(reader, path)?;
         let (scrubbed, out) = copy.finish().map_err(failed)?;

@@ -225,16 +225,16 @@ fn relatives(named: &SegmentFile, name: &Name) -> BTreeMap<u32, SegmentFile> {
         };
         // As the user wrote it, not `./NAME`.
         let path = named.path.with_file_name(&file);
-        if let Some(file) = segment(path, number) {
+        if let Some(file) = segment(&path, number) {
             found.entry(number).or_insert(file);
         }
     }
     found
 }
 
-fn segment(path: PathBuf, number: u32) -> Option<SegmentFile> {
-    let reader = RecordingReader::open(&path).ok()?;
-    let file = SegmentFile::alone(&path, Some(reader.header().clone()));
+fn segment(path: &Path, number: u32) -> Option<SegmentFile> {
+    let reader = RecordingReader::open(path).ok()?;
+    let file = SegmentFile::alone(path, Some(reader.header().clone()));
     (file.number() == number).then_some(file)
 }
 

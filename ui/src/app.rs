@@ -27,7 +27,7 @@ use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Keymap, KeymapError};
 use crate::model::Model;
-use crate::recordings::{Desk, LookFlags, Outcome, open_in_front};
+use crate::recordings::{Desk, LookFlags, Outcome, from_home, open_in_front, unreadable};
 use crate::terminal::{self, QuietPanics, Screen};
 use crate::theme::{Palette, Role, Theme};
 use crate::update::{Event, update};
@@ -467,6 +467,13 @@ impl App {
 
     /// Gives the terminal to another run of this program until that has ended. Traffic goes on meanwhile.
     async fn show_recording(&mut self, path: PathBuf, signals: &mut Signals) -> Result<(), AppError> {
+        let path = from_home(&path);
+        // The terminal is given away only if there is something to show.
+        if let Some(reason) = unreadable(&path) {
+            let outcome = Err(reason);
+            let came = Outcome::CameBack { path, outcome };
+            return self.take(Event::Recordings(came), signals).await;
+        }
         self.screen.leave();
         let outcome = self.run_recording(&path, signals).await?;
         self.screen.resume().map_err(AppError::Terminal)?;

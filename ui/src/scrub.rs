@@ -56,12 +56,12 @@ impl ScrubJob {
         if !is_standard(&output) {
             tell(
                 &output.to_string_lossy(),
-                &scrub(&segments, &output, self.redact.clone())?,
+                &scrub(&segments, &output, &self.redact)?,
             );
             return Ok(());
         }
         let out = Path::new("standard output");
-        match scrub_to(&segments, &mut io::stdout().lock(), out, self.redact.clone()) {
+        match scrub_to(&segments, &mut io::stdout().lock(), out, &self.redact) {
             Ok(scrubbed) => tell("standard output", &scrubbed),
             Err(ScrubError::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {}
             Err(error) => return Err(error.into()),

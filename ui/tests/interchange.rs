@@ -194,6 +194,15 @@ fn what_cannot_be_read_is_refused() {
     home.file("no.har", "{}");
     home.run(&["import", "no.har", "-o", "a.jsonl"])
         .refused(2, &["no.har cannot be imported", "log.entries"]);
+    home.file("cut.har", "{\"log\":{\"entries\":[\n");
+    for (file, words) in [
+        ("cut.har", "the archive is cut off: it ends in line 2"),
+        (&*recording("errors.jsonl"), "this is a recording already"),
+    ] {
+        let ran = home.run(&["import", file, "-o", "a.jsonl"]);
+        ran.refused(2, &["cannot be imported", words]);
+        assert!(!ran.stderr.contains("EOF"), "{ran:?}");
+    }
     home.run(&["export", "no.har", "--to", "har"])
         .refused(3, &["not the header of a recording"]);
 }

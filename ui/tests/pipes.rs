@@ -22,14 +22,13 @@ fn piped(home: &Home, input: &str, arguments: &[&str]) -> Ran {
     let mut command = home.command(arguments);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || {
-        // Whoever refuses to read is no failure of this side.
-        let _ = stdin.write_all(input.as_bytes());
-    });
-    let ran = Ran::of(&child.wait_with_output().unwrap());
-    writer.join().unwrap();
-    ran
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Whoever refuses to read is no failure of this side.
+            let _ = stdin.write_all(input.as_bytes());
+        });
+        Ran::of(&child.wait_with_output().unwrap())
+    })
 }
 
 #[test]
@@ -124,10 +123,11 @@ fn a_named_pipe_is_read_like_a_file() {
         &["diff", "pipe", &file],
         &["verify", "pipe"],
     ] {
-        let to = pipe.clone();
-        let writer = std::thread::spawn(move || std::fs::write(to, recording()));
-        let ran = home.run(arguments);
-        assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
-        writer.join().unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| std::fs::write(&pipe, recording()));
+            let ran = home.run(arguments);
+            assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+            writer.join().unwrap().unwrap();
+        });
     }
 }

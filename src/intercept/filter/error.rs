@@ -55,7 +55,8 @@ pub(in crate::intercept) fn nearest<'c>(
     if typed.len() > 24 {
         return None;
     }
-    let allowed = if typed.len() <= 3 { 1 } else { 2 };
+    // Of a short word two letters are half of it.
+    let allowed = if typed.len() <= 4 { 1 } else { 2 };
     candidates
         .map(|candidate| {
             (

@@ -1,6 +1,6 @@
 //! Whether all that looks like markup in a page is ours.
 
-use crate::interchange::words::is_bidi;
+use crate::interchange::words::is_hidden;
 
 /// All tags of a page, as they are written, behind its head.
 const TAGS: [&str; 12] = [
@@ -23,8 +23,7 @@ const ENTITIES: [&str; 5] = ["amp;", "lt;", "gt;", "quot;", "#39;"];
 
 /// Characters with which a peer could reach a terminal, or change how a text is read.
 fn is_harmless(text: &str) -> bool {
-    text.chars()
-        .all(|c| matches!(c, '\n' | '\t') || !c.is_control() && !is_bidi(c))
+    text.chars().all(|c| matches!(c, '\n' | '\t') || !is_hidden(c))
 }
 
 /// The tags of a page are those that we write, and are closed in order; all else is text.

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use item::{Item, items};
 use text::escaped;
 
-use super::words::{session_name, time};
+use super::words::{name_of, session_name, time};
 use crate::replay::tape::Tape;
 
 /// A browser that reads this does nothing but draw, whatever is in the page.
@@ -122,9 +122,7 @@ impl<'a> Page<'a> {
 
     /// The name of the file, without the folders of the machine that it was on.
     fn name(&self) -> String {
-        let path = &self.tape.path;
-        let name = path.file_name().unwrap_or(path.as_os_str());
-        name.display().to_string()
+        name_of(self.tape)
     }
 
     fn session_name(&self, place: usize) -> String {

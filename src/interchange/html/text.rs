@@ -1,8 +1,8 @@
 //! Text of peers in a page: it stays text.
 
-use super::super::words::is_bidi;
+use super::super::words::shown;
 
-/// `text` without what HTML takes for its own; control characters and marks that turn the order of text become U+FFFD.
+/// `text` without what HTML takes for its own; what would be hidden, or turns the order of text, is written as an escape.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_escaped(&mut out, text);
@@ -10,15 +10,13 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 fn push_escaped(out: &mut String, text: &str) {
-    for c in text.chars() {
+    for c in shown(text, "\n\t").chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || is_bidi(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -102,7 +102,9 @@ impl Gatherer {
             (Line::ExchangeEnd(end), _) => {
                 let of_exchange = self.open.keys().filter(|place| place.0 == end.exchange);
                 let places: Vec<Place> = of_exchange.copied().collect();
-                places.into_iter().for_each(|place| self.close(place));
+                for place in places {
+                    self.close(place);
+                }
             }
             _ => {}
         }
@@ -175,8 +177,8 @@ fn place_of(line: &FrameLine) -> Place {
 /// Tells `found` of each value of `before` in whose place `after` has a tag. What cannot be told apart ends the search.
 fn replaced(mut before: &[u8], mut after: &[u8], tagger: &Tagger, found: &mut dyn FnMut(&[u8])) {
     while let Some(at) = memmem::find(after, TAG_START) {
-        let (literal, tagged) = after.split_at(at);
-        let Some((tag, mut rest)) = tagged.split_at_checked(TAG_BYTES) else {
+        let (literal, behind) = after.split_at(at);
+        let Some((tag, mut rest)) = behind.split_at_checked(TAG_BYTES) else {
             return;
         };
         // A number became a string, whose quotes were not there.
@@ -273,14 +275,14 @@ mod tests {
         let tagger = Tagger::fixed();
         let mut values = Vec::new();
         // `<x>` is the tag of x.
-        let mut tagged = String::new();
+        let mut masked = String::new();
         for (index, part) in after.split(['<', '>']).enumerate() {
             match index % 2 {
-                0 => tagged.push_str(part),
-                _ => tagged.push_str(&tagger.tag(part.as_bytes())),
+                0 => masked.push_str(part),
+                _ => masked.push_str(&tagger.tag(part.as_bytes())),
             }
         }
-        replaced(before.as_bytes(), tagged.as_bytes(), &tagger, &mut |value| {
+        replaced(before.as_bytes(), masked.as_bytes(), &tagger, &mut |value| {
             values.push(String::from_utf8_lossy(value).into_owned());
         });
         values

@@ -1,6 +1,7 @@
 //! The values that are secrets somewhere in a recording, and what finds them everywhere else.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 
@@ -183,17 +184,18 @@ fn json(text: &str) -> String {
     inside.unwrap_or(text).to_owned()
 }
 
+fn push(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = out.write_fmt(text);
+}
+
 /// Letters outside of ASCII as many programs write them in JSON.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for unit in text.encode_utf16() {
         match u8::try_from(unit) {
             Ok(byte) if byte.is_ascii() => out.push(char::from(byte)),
-            // Writing to a string does not fail.
-            _ => drop(std::fmt::Write::write_fmt(
-                &mut out,
-                format_args!("\\u{unit:04x}"),
-            )),
+            _ => push(&mut out, format_args!("\\u{unit:04x}")),
         }
     }
     out
@@ -205,7 +207,7 @@ fn percent(text: &str, blank: &str) -> String {
         match byte {
             b' ' => out.push_str(blank),
             byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(char::from(byte)),
-            byte => drop(std::fmt::Write::write_fmt(&mut out, format_args!("%{byte:02X}"))),
+            byte => push(&mut out, format_args!("%{byte:02X}")),
         }
     }
     out
@@ -225,13 +227,19 @@ fn compile(spellings: &[Vec<u8>], patterns: &mut Vec<RedactPattern>) {
     }
 }
 
+/// A pattern of what is no text.
+fn bytes(spelling: &[u8]) -> String {
+    let mut out = String::with_capacity(spelling.len() * 11);
+    for byte in spelling {
+        push(&mut out, format_args!(r"(?-u:\x{byte:02x})"));
+    }
+    out
+}
+
 fn alternative(spelling: &[u8]) -> String {
     let text = match std::str::from_utf8(spelling) {
         Ok(text) => regex::escape(text),
-        Err(_) => spelling
-            .iter()
-            .map(|byte| format!("(?-u:\\x{byte:02x})"))
-            .collect(),
+        Err(_) => bytes(spelling),
     };
     let is_word = |byte: &u8| byte.is_ascii_alphabetic() || b"-_ ".contains(byte);
     if spelling.len() < MIN_STRONG_BYTES && spelling.iter().all(is_word) {
@@ -247,7 +255,9 @@ mod tests {
 
     fn of(values: &[&str]) -> Values {
         let mut all = Values::default();
-        values.iter().for_each(|value| all.add(value.as_bytes()));
+        for value in values {
+            all.add(value.as_bytes());
+        }
         all
     }
 

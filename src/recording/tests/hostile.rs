@@ -121,7 +121,7 @@ proptest! {
         let Ok(segments) = Segments::of(&from, Extent::OneFile) else {
             return Ok(());
         };
-        if scrub(&segments, &to, RedactPatterns::default()).is_ok() {
+        if scrub(&segments, &to, &RedactPatterns::default()).is_ok() {
             verify(RecordingFile::open(&to).unwrap(), &to).unwrap();
         }
     }

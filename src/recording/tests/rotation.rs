@@ -361,7 +361,7 @@ async fn a_scrubbed_copy_of_several_files_is_one_that_is_whole() {
     let (directory, files) = several("a.jsonl").await;
     let copy = directory.path().join("copy/all.jsonl");
     let segments = Segments::of(&files[2], Extent::Whole).unwrap();
-    let scrubbed = scrub(&segments, &copy, RedactPatterns::default()).unwrap();
+    let scrubbed = scrub(&segments, &copy, &RedactPatterns::default()).unwrap();
     assert_eq!((scrubbed.left_out, scrubbed.damage), (0, Vec::new()));
     assert_eq!(verified(&copy).problems, []);
     let (whole, ..) = load_whole(&files[0]);

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::mock::{self, Mock};
-use super::{Agreed, Errand, Listing, Outcome, child, folder};
+use super::{Agreed, Errand, Listing, Outcome, child, folder, names};
 
 /// Where errands are run: one of each kind at a time, and the recordings that are served. Dropping it ends them.
 #[derive(Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Desk {
     listing: Option<BoxFuture<'static, Outcome>>,
     reading: Option<BoxFuture<'static, Outcome>>,
     comparing: Option<BoxFuture<'static, Outcome>>,
+    naming: Option<BoxFuture<'static, Outcome>>,
     mocks: FuturesUnordered<BoxFuture<'static, (Outcome, Option<Mock>)>>,
     /// How those that are served are told to end.
     stops: BTreeMap<PathBuf, CancellationToken>,
@@ -35,6 +36,7 @@ impl Desk {
             Errand::ReplayTo { path, url, agreed } => {
                 self.comparing = Some(replay_to(path, url, agreed).boxed());
             }
+            Errand::Names { typed } => self.naming = Some(name(typed).boxed()),
             Errand::StopComparing => self.comparing = None,
             Errand::Serve { path } => self.serve(path),
             Errand::EndServing { path } => {
@@ -57,7 +59,12 @@ impl Desk {
     /// Safe: errands go on with the next call.
     pub(crate) async fn next(&mut self) -> Outcome {
         std::future::poll_fn(|context| {
-            for slot in [&mut self.listing, &mut self.reading, &mut self.comparing] {
+            for slot in [
+                &mut self.listing,
+                &mut self.reading,
+                &mut self.comparing,
+                &mut self.naming,
+            ] {
                 if let Some(errand) = slot
                     && let Poll::Ready(outcome) = errand.poll_unpin(context)
                 {
@@ -111,6 +118,23 @@ async fn replay_to(path: PathBuf, url: String, agreed: Agreed) -> Outcome {
         after: url.into(),
         outcome,
     }
+}
+
+/// Looks on a thread of its own, as for a list.
+async fn name(typed: String) -> Outcome {
+    let (done, names) = oneshot::channel();
+    let wanted = typed.clone();
+    let started = std::thread::Builder::new()
+        .name("names".to_owned())
+        .spawn(move || {
+            // Nobody waits any more if more was typed.
+            let _ = done.send(names::going_on(&wanted));
+        });
+    let names = match started {
+        Ok(_) => names.await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    Outcome::Named { typed, names }
 }
 
 /// Looks on a thread of its own: a folder may be on a disk that does not answer.

@@ -69,7 +69,7 @@ fn names_in(folder: &Path, goes_on: &impl Fn() -> bool) -> io::Result<Vec<Candid
         .collect())
 }
 
-fn has_name(path: &Path) -> bool {
+pub(super) fn has_name(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("jsonl" | "zst"))
 }
@@ -112,6 +112,21 @@ fn look_into(
         head,
         tail,
     })
+}
+
+/// Why a recording cannot be shown, as far as its first line tells. Blocks, though not for a pipe.
+pub(crate) fn unreadable(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if metadata.is_dir() => return Some("it is a folder".to_owned()),
+        Ok(_) => return Some("it is no file".to_owned()),
+        Err(error) => return Some(error.to_string()),
+    }
+    match header(path).err()? {
+        OpenRecordingError::Read { source, .. } => Some(source.to_string()),
+        OpenRecordingError::NotARecording { source, .. } => Some(format!("it is no recording: {source}")),
+        error => Some(error.to_string()),
+    }
 }
 
 fn header(path: &Path) -> Result<Head, OpenRecordingError> {

@@ -4,6 +4,7 @@ mod child;
 mod desk;
 mod folder;
 mod mock;
+mod names;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use shadowcat::clock::Timestamp;
 
 pub(crate) use child::{LookFlags, open as open_in_front};
 pub(crate) use desk::Desk;
+pub(crate) use folder::unreadable;
+pub(crate) use names::from_home;
 
 /// Recordings of all folders that are listed, the newest; the others are counted.
 pub(crate) const MOST_LISTED: usize = 500;
@@ -40,6 +43,8 @@ pub(crate) enum Errand {
         url: String,
         agreed: Agreed,
     },
+    /// Find the recordings and folders whose names go on like this.
+    Names { typed: String },
     /// Compare no further.
     StopComparing,
     /// Serve this one on a port of its own, until that is to end, or we do.
@@ -69,6 +74,11 @@ pub(crate) enum Outcome {
         before: PathBuf,
         after: PathBuf,
         outcome: Result<Compared, String>,
+    },
+    /// What goes on like what was typed.
+    Named {
+        typed: String,
+        names: Vec<String>,
     },
     /// How serving a recording goes on; `None` once it has ended as it should.
     Mock {

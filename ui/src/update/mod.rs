@@ -21,6 +21,7 @@ mod mode_tests;
 mod modes;
 mod mouse;
 mod moving;
+mod open_file;
 mod playback;
 #[cfg(test)]
 mod playback_tests;

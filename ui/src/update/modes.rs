@@ -230,6 +230,7 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
             };
         }
         Action::Back => return,
+        Action::Complete if super::open_file::complete(&state.line.text(), effects) => {}
         Action::Complete => {
             if let Some(binding) = chosen {
                 state.line = LineEdit::with(binding.name());
@@ -245,7 +246,9 @@ fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: 
 
 /// Commands that are typed with what they are about; `false` if it is none of them.
 fn typed_out(model: &mut Model, text: &str, effects: &mut Vec<Effect>) -> bool {
-    super::rules::typed(model, text, effects) || super::replay_to::typed(model, text, effects)
+    super::rules::typed(model, text, effects)
+        || super::replay_to::typed(model, text, effects)
+        || super::open_file::typed(text, effects)
 }
 
 /// Finds the commands that match what was typed, best first; exact names before all.

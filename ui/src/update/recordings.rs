@@ -199,6 +199,7 @@ pub(super) fn came(model: &mut Model, outcome: Outcome) {
                 shown.outcome = Some(outcome);
             }
         }
+        Outcome::Named { typed, names } => super::open_file::named(model, &typed, &names),
         Outcome::Mock { path, state } => mock_changed(model, path, state),
         Outcome::CameBack { path, outcome } => {
             if let Err(reason) = outcome {

@@ -350,3 +350,58 @@ fn a_read_only_view_serves_nothing() {
     assert_eq!(stage.effects, []);
     assert!(stage.text().contains("read-only"));
 }
+
+#[test]
+fn a_file_is_opened_by_its_name_from_anywhere() {
+    let mut stage = listed();
+    stage.keys("1:open<space>~/my<space>files/a.jsonl<enter>");
+    let path = PathBuf::from("~/my files/a.jsonl");
+    assert_eq!(stage.effects, [Effect::OpenRecording(path.clone())]);
+    let outcome = Err("No such file or directory".to_owned());
+    stage.event(Event::Recordings(Outcome::CameBack { path, outcome }));
+    let text = stage.text();
+    assert!(text.contains("a.jsonl was not shown: No such file"), "{text}");
+}
+
+#[test]
+fn a_file_name_goes_on_with_tab_as_far_as_it_is_clear() {
+    let mut stage = listed();
+    stage.keys(":open<space>re<tab>");
+    let asked = |typed: &str| {
+        Effect::Recordings(Errand::Names {
+            typed: typed.to_owned(),
+        })
+    };
+    assert_eq!(stage.effects, [asked("re")]);
+    let named = |typed: &str, names: &[&str]| {
+        Event::Recordings(Outcome::Named {
+            typed: typed.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    };
+    stage.event(named("r", &["run.jsonl"]));
+    assert!(
+        stage.text().contains(":open re"),
+        "what was typed meanwhile stays: {}",
+        stage.text()
+    );
+    stage.event(named("re", &["records/", "recordings/"]));
+    assert!(stage.text().contains(":open record"), "{}", stage.text());
+    stage.event(named("record", &["recordings/"]));
+    assert!(stage.text().contains(":open recordings/"), "{}", stage.text());
+    stage.event(named("recordings/", &[]));
+    assert!(
+        stage.text().contains("no recording of that name"),
+        "{}",
+        stage.text()
+    );
+    stage.event(named(
+        "recordings/",
+        &["recordings/a.jsonl", "recordings/b.jsonl"],
+    ));
+    assert!(
+        stage.text().contains("recordings/a.jsonl, recordings/b.jsonl"),
+        "{}",
+        stage.text()
+    );
+}
