@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shadowcat::config::{Config, RecordConfig};
 use shadowcat::intercept::interceptor::InterceptCommand;
+use shadowcat::snapshot::MessageRow;
 
 use crate::support::stage::{EVENTS, Stage, json};
 use crate::support::*;
@@ -37,6 +38,15 @@ fn values(text: &str) -> Vec<f64> {
             note["params"]["progress"].as_f64().unwrap()
         })
         .collect()
+}
+
+/// The rows of the screen once one of them says so.
+async fn rows_with(stage: &mut Stage, summary: &str) -> Vec<MessageRow> {
+    let seen = snapshot_when(&mut stage.frontend, summary, |snapshot| {
+        let mut rows = snapshot.messages.rows.iter();
+        rows.any(|row| row.summary == summary)
+    });
+    seen.await.messages.rows
 }
 
 /// Reads chunks until there are so many values.
@@ -80,7 +90,7 @@ async fn a_client_whose_event_is_held_is_told_of_progress_between_the_servers_va
     assert!(values.is_sorted_by(|a, b| a < b), "{values:?}");
     assert_eq!((values[0], values.last()), (1.0, Some(&2.0)));
     assert!(text.ends_with(&[&progress(2), RESULT].concat()), "{text}");
-    let rows = rows(&stage.frontend).await;
+    let rows = rows_with(&mut stage, "synthetic 1.002").await;
     let made_up = rows.iter().find(|row| row.summary == "synthetic 1.002").unwrap();
     assert!(made_up.findings[0].text.contains("made it up"), "{made_up:?}");
     end(stage.engine).await;
@@ -111,11 +121,7 @@ async fn progress_is_made_up_in_a_stream_that_began_early() {
         rest.ends_with("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"),
         "{rest}"
     );
-    let rows = rows(&stage.frontend).await;
-    assert!(
-        rows.iter().any(|row| row.summary == "synthetic 0.002"),
-        "{rows:?}"
-    );
+    let rows = rows_with(&mut stage, "synthetic 0.002").await;
     assert!(rows.iter().all(|row| {
         row.findings
             .iter()
