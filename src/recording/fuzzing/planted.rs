@@ -300,7 +300,16 @@ impl Planted {
     /// A line that a program writes for people.
     fn prose(&mut self, draw: &mut Draw<'_>) {
         for _ in 0..draw.byte() % 4 {
-            self.pass(draw.pick(&["listening, ", "a = b; ", "1:2 (x) "]).as_bytes());
+            self.pass(
+                draw.pick(&[
+                    "listening, ",
+                    "a = b; ",
+                    "1:2 (x) ",
+                    "\u{2192} ",
+                    "\u{2026}\u{2039} ",
+                ])
+                .as_bytes(),
+            );
             let start = draw.pick(&[
                 "token=",
                 "API_KEY: ",

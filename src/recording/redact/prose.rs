@@ -14,8 +14,11 @@ const WHOLE_LINES: [&[u8]; 2] = [b"cookie", b"set-cookie"];
 /// From this length on a word behind a scheme is a credential, and not the next word of a sentence.
 const CREDENTIAL_BYTES: usize = 16;
 
-/// The bytes of a tag behind its first: `secret:`, twelve digits, and those of its brackets.
-const TAG_REST: u8 = 24;
+/// How a tag begins, and how it ends behind its twelve digits.
+const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
+const TAG_END: &[u8] = "\u{203a}".as_bytes();
+const TAG_DIGITS: usize = 12;
+const TAG_BYTES: usize = TAG_START.len() + TAG_DIGITS + TAG_END.len();
 
 /// Redacts one line of text that comes in parts of any size.
 ///
@@ -41,8 +44,8 @@ enum State {
     Word,
     /// Behind a word; its name counts until the next one.
     Behind,
-    /// In a tag that stands there already, with the bytes that are left of it.
-    Tag(u8),
+    /// In what may be a tag that stands there already.
+    Tag(Vec<u8>),
     /// Behind a name and its sign: the value comes.
     Sought { to_end: bool },
     /// The first bytes of a value, which may be a scheme.
@@ -90,12 +93,16 @@ impl Words {
     fn byte(&mut self, byte: u8, out: &mut Output<'_>) {
         match &mut self.state {
             State::Word | State::Behind => self.plain(byte, out),
-            State::Tag(left) => {
-                *left -= 1;
-                if *left == 0 {
+            State::Tag(held) if goes_on(held.len(), byte) => {
+                held.push(byte);
+                if held.len() == TAG_BYTES {
+                    out.pass(held);
                     self.state = State::Behind;
                 }
-                out.pass(&[byte]);
+            }
+            State::Tag(_) => {
+                self.no_tag(out);
+                self.byte(byte, out);
             }
             State::Sought { to_end } => {
                 let to_end = *to_end;
@@ -147,10 +154,12 @@ impl Words {
     /// Outside of values.
     fn plain(&mut self, byte: u8, out: &mut Output<'_>) {
         let is_in_word = matches!(self.state, State::Word);
-        if byte == "‹".as_bytes()[0] {
+        if byte == TAG_START[0] {
             self.word.clear();
-            self.state = State::Tag(TAG_REST);
-        } else if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            self.state = State::Tag(vec![byte]);
+            return;
+        }
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
             if !is_in_word && is_scheme(&self.word) {
                 self.word.clear();
                 self.state = State::Doubtful(vec![byte]);
@@ -178,8 +187,21 @@ impl Words {
         out.pass(&[byte]);
     }
 
+    /// What began like a tag is text like any other, in which a name may stand, and a secret behind it.
+    fn no_tag(&mut self, out: &mut Output<'_>) {
+        if let State::Tag(held) = std::mem::replace(&mut self.state, State::Behind) {
+            out.pass(&held[..1]);
+            for byte in &held[1..] {
+                self.byte(*byte, out);
+            }
+        }
+    }
+
     /// What was held back is whole.
     fn end(&mut self, out: &mut Output<'_>) {
+        while matches!(self.state, State::Tag(_)) {
+            self.no_tag(out);
+        }
         match std::mem::replace(&mut self.state, State::Behind) {
             State::Head { held, .. } => out.replace(&held),
             State::Doubtful(held) if held.iter().any(u8::is_ascii_digit) => out.replace(&held),
@@ -194,6 +216,18 @@ fn begun(held: &[u8], to_end: bool, out: &Output<'_>) -> State {
     let mut secret = out.begin();
     secret.push(held);
     State::Value { secret, to_end }
+}
+
+/// Whether a tag of which so many bytes came may go on with this one.
+fn goes_on(at: usize, byte: u8) -> bool {
+    let digits = TAG_START.len()..TAG_START.len() + TAG_DIGITS;
+    if digits.contains(&at) {
+        return byte.is_ascii_hexdigit();
+    }
+    let known = TAG_START
+        .get(at)
+        .or_else(|| TAG_END.get(at.saturating_sub(digits.end)));
+    known == Some(&byte)
 }
 
 fn is_secret(name: &[u8]) -> bool {
@@ -274,6 +308,29 @@ mod tests {
     }
 
     #[test]
+    fn signs_that_begin_like_a_tag_hide_no_secret() {
+        let hidden = tag("hunter2");
+        for (text, expected) in [
+            ("\u{2192} token=hunter2\n", format!("\u{2192} token={hidden}\n")),
+            (
+                "\u{2026} password: hunter2 \u{201c}x\u{201d}",
+                format!("\u{2026} password: {hidden} \u{201c}x\u{201d}"),
+            ),
+            ("\u{2039}secret:hunter2", format!("\u{2039}secret:{hidden}")),
+            (
+                "\u{2039}\u{2039}secret:0123456789ab\u{203a}\u{203a} token=hunter2",
+                format!("\u{2039}\u{2039}secret:0123456789ab\u{203a}\u{203a} token={hidden}"),
+            ),
+            (
+                "\u{2039}secret:0123456789ab\u{2039}",
+                format!("\u{2039}secret:{}", tag("0123456789ab\u{2039}")),
+            ),
+        ] {
+            assert_eq!(redacted(text), expected);
+        }
+    }
+
+    #[test]
     fn sentences_stay() {
         for text in [
             "listening on http://127.0.0.1:3000/mcp: 2 tools, progressToken: 7\n",
@@ -288,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_give_what_the_whole_gives(text in "(token|bearer|Cookie|a|1|https://|@|[:= \"'/?&]){0,24}", at in 0..200_usize) {
+        fn parts_give_what_the_whole_gives(text in "(token|bearer|Cookie|a|1|https://|@|[:= \"'/?&]|\u{2039}secret:|0123456789ab|\u{203a}|\u{2192}){0,24}", at in 0..200_usize) {
             let bytes = text.as_bytes();
             let (one, other) = bytes.split_at(at.min(bytes.len()));
             prop_assert_eq!(redacted_in(&[one, other]), redacted(&text));
