@@ -206,7 +206,10 @@ export async function checkImports(chromium, firefox) {
   const others = await chromium.openTools();
   await check(`${chromium.version}, with an EventSource`, () => isSavedWhole(others, older, 'event-source', withEventSource));
   await others.close();
-  if (firefox) await check(`${firefox.version}, saved from its Network panel`, () => isSavedWhole(firefox, everything, 'firefox'));
+  if (firefox) {
+    await check(`${firefox.version}, saved from its Network panel`, () => isSavedWhole(firefox, everything, 'firefox'));
+    await check(`${firefox.version}, with an EventSource`, () => isSavedWhole(firefox, older, 'event-source', withEventSource));
+  }
   await check('a compressed archive of our own', async () => {
     const archive = `${await exported(new URL('../../recordings/legacy-http.jsonl', import.meta.url).pathname, 'har')}.zst`;
     await shadowcat('export', new URL('../../recordings/legacy-http.jsonl', import.meta.url).pathname, '--to', 'har', '-o', archive);
