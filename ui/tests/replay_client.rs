@@ -269,8 +269,9 @@ fn a_server_that_ends_early_is_told_with_its_last_words() {
     ]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
-        ran.stdout
-            .contains("missing  F1  initialize\n           (the command ended by itself)"),
+        ran.stdout.contains(
+            "missing  F1  initialize\n           (the command closed its output and ended with exit code 0)"
+        ),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("the server said: no database"), "{ran:?}");

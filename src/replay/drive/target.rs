@@ -262,7 +262,7 @@ async fn with_command(
 async fn own_end(process: &mut ChildProcess) -> Option<String> {
     let ended = tokio::time::timeout(OWN_END, process.ended()).await.ok()?;
     Some(match ended {
-        ChildEnd::Code(0) => "the command ended by itself".to_owned(),
+        ChildEnd::Code(0) => "the command closed its output and ended with exit code 0".to_owned(),
         ended => format!("the command ended with {ended}"),
     })
 }
