@@ -15,7 +15,7 @@ const MOST_TOLD: usize = 8;
 
 /// Whether the name of a file is being typed.
 pub(crate) fn is_file_to_open(text: &str) -> bool {
-    file_in(text).is_some()
+    file_in(text).is_some_and(|file| !file.is_empty())
 }
 
 /// Opens it, if that was typed: `open FILE`.
