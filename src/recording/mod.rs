@@ -20,6 +20,7 @@ mod mask;
 mod open;
 mod open_heads;
 pub mod reader;
+mod reader_errors;
 pub mod redact;
 pub mod scrub;
 mod segments;

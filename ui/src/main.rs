@@ -77,7 +77,7 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
-use shadowcat::recording::Extent;
+use shadowcat::recording::{Extent, shown};
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -416,7 +416,8 @@ fn opened(
     ring: LogRing,
 ) -> Result<EngineHandle, Failure> {
     let segments = input::segments(file, extent).map_err(StartError::from)?;
-    Ok(Engine::open_segments(file, &segments, limits, ring)?)
+    let name = shown(file);
+    Ok(Engine::open_segments(Path::new(&*name), &segments, limits, ring)?)
 }
 
 /// Stands in for a command, whose exit code it passes on.

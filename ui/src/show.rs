@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use shadowcat::engine::EngineHandle;
 use shadowcat::frontend::{Commands, EngineGoneError, Frontend};
-use shadowcat::recording::shown;
 use shadowcat::snapshot::{Body, Command, MessageRow, Reply, Snapshot, Source};
 use shadowcat::views::AttachError;
 
@@ -135,7 +134,7 @@ impl Show {
         let Source::File { path, damage, .. } = &snapshot.source else {
             return;
         };
-        let path = shown(path);
+        let path = path.display();
         let of = match snapshot.messages.total {
             total if total == self.printed => String::new(),
             total => format!(" of {total}"),

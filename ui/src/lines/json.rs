@@ -1,5 +1,7 @@
 //! Messages for programs: one JSON object a line. Fields are added, never renamed; absent ones are left out.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -8,6 +10,8 @@ use shadowcat::intercept::hold::{Actor, Effect, Ending};
 use shadowcat::snapshot::{
     Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState, RowVerdict,
 };
+
+use crate::text::is_hidden;
 
 /// A line for one message.
 #[derive(Serialize)]
@@ -123,9 +127,30 @@ pub(super) fn gap(out: &mut Vec<u8>, missed: u64) {
 
 fn line(out: &mut Vec<u8>, value: &impl Serialize) {
     // Neither can these values fail to become JSON, nor can a Vec fail to be written.
-    if serde_json::to_writer(&mut *out, value).is_ok() {
+    if let Ok(text) = serde_json::to_string(value) {
+        if text.bytes().all(|byte| byte < 0x7f) {
+            out.extend_from_slice(text.as_bytes());
+        } else {
+            out.extend_from_slice(escaped(&text).as_bytes());
+        }
         out.push(b'\n');
     }
+}
+
+/// The same JSON with escapes for what a terminal would obey or hide, which can only stand inside of strings.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_hidden(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+    }
+    out
 }
 
 /// RFC 3339 in UTC, to the microsecond.
@@ -201,6 +226,21 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), 1);
         serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_the_value_stays() {
+        let mut message = sample_row();
+        let summary = "a\u{202e}b\u{9b}2J\u{7f}\u{e0041}é";
+        message.summary = summary.to_owned();
+        let mut out = Vec::new();
+        row(&mut out, &message, None);
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("a\\u202eb\\u009b2J\\u007f\\udb40\\udc41é"),
+            "{text}"
+        );
+        assert_eq!(shown(&message, None)["summary"], summary);
     }
 
     #[test]

@@ -47,6 +47,7 @@ use shadowcat::snapshot::{
 };
 
 pub(crate) use actions::disabled;
+pub(crate) use open_file::is_file_to_open;
 
 use crate::effect::{Effect, Purpose};
 use crate::format;

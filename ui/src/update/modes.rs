@@ -256,6 +256,10 @@ pub(super) fn search_palette(state: &mut PaletteState) {
     let typed = state.line.text();
     let typed = typed.trim().trim_start_matches(':');
     state.chosen = 0;
+    if super::open_file::is_file_to_open(typed) {
+        state.found.clear();
+        return;
+    }
     let commands = TABLE
         .iter()
         .enumerate()

@@ -13,6 +13,11 @@ const COMMAND: &str = "open ";
 /// Names that are told when they do not all go on alike.
 const MOST_TOLD: usize = 8;
 
+/// Whether the name of a file is being typed.
+pub(crate) fn is_file_to_open(text: &str) -> bool {
+    file_in(text).is_some_and(|file| !file.is_empty())
+}
+
 /// Opens it, if that was typed: `open FILE`.
 pub(super) fn typed(text: &str, effects: &mut Vec<Effect>) -> bool {
     match file_in(text) {

@@ -379,6 +379,11 @@ fn a_file_name_goes_on_with_tab_as_far_as_it_is_clear() {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         })
     };
+    assert!(
+        stage.text().contains("Tab completes its name"),
+        "{}",
+        stage.text()
+    );
     stage.event(named("r", &["run.jsonl"]));
     assert!(
         stage.text().contains(":open re"),

@@ -41,7 +41,12 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &P
         }
     }
     if state.found.is_empty() {
-        canvas.line(list, 0, &Line::of(Role::Dim, "no command of that name"));
+        let hint = if update::is_file_to_open(&state.line.text()) {
+            "Enter shows this recording, Tab completes its name"
+        } else {
+            "no command of that name"
+        };
+        canvas.line(list, 0, &Line::of(Role::Dim, hint));
     }
     cursor
 }
