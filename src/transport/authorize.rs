@@ -158,6 +158,7 @@ async fn send_on(
         is_ours: true,
         is_stream: false,
         rewrites: std::mem::take(&mut changes.rewrites),
+        sent: None,
     };
     exchange.begin_response(told, &mut outbox);
     exchange.tell_changes(changes, &mut outbox);

@@ -244,6 +244,7 @@ fn tell_fields(exchange: &Exchange, direction: Direction, outcome: &Outcome) {
         session: exchange.session().map(|session| session.id),
         direction,
         rewrites: lines.collect(),
+        sent: None,
         findings: Vec::new(),
     })));
 }
@@ -270,6 +271,7 @@ async fn answer(exchange: &Arc<Exchange>, reply: &Reply) -> Response<ReplyBody> 
         is_ours: true,
         is_stream: false,
         rewrites: Vec::new(),
+        sent: None,
     };
     exchange.begin_response(head, &mut outbox);
     tell_own_body(exchange, &response, &mut outbox);
@@ -284,6 +286,7 @@ fn tell_joined(exchange: &Exchange, count: usize) {
         session: exchange.session().map(|session| session.id),
         direction: Direction::ServerToClient,
         rewrites: vec![format!("answers to entries of the batch joined: {count}")],
+        sent: None,
         findings: Vec::new(),
     })));
 }

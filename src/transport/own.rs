@@ -103,6 +103,7 @@ pub(super) async fn begin_own(
         headers: request.headers(),
         head,
         rewrites: Vec::new(),
+        sent: None,
     };
     let exchange = Exchange::begin(&connection.hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
@@ -125,6 +126,7 @@ pub(super) async fn answer_ourselves(
         is_ours: true,
         is_stream: false,
         rewrites: Vec::new(),
+        sent: None,
     };
     exchange.begin_response(head, &mut outbox);
     tell_own_body(exchange, &response, &mut outbox);

@@ -101,7 +101,11 @@ impl Came {
         if fields.get(header::LOCATION) != self.location.as_ref() {
             push_all(&mut sent, &header::LOCATION, fields);
         }
-        if !fields.get_all(header::WWW_AUTHENTICATE).iter().eq(&self.challenges) {
+        if !fields
+            .get_all(header::WWW_AUTHENTICATE)
+            .iter()
+            .eq(&self.challenges)
+        {
             push_all(&mut sent, &header::WWW_AUTHENTICATE, fields);
         }
         let length = length.filter(|_| !fields.contains_key(header::CONTENT_LENGTH));
