@@ -93,6 +93,7 @@ fn head() -> Event {
         target: "/mcp".to_owned(),
         head: ObservedHead::Fields(Box::<Head>::default()),
         rewrites: Vec::new(),
+        sent: None,
         resumes: None,
     }))
 }
@@ -128,6 +129,7 @@ fn frame(pairing: &mut Pairing, ids: &IdSource, direction: Direction, body: &str
         sse: None,
         unreadable: None,
         is_synthetic: false,
+        is_injected: false,
     }))
 }
 

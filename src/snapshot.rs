@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use command::{Command, Repeat, Reply};
-pub use detail::{Body, ExchangeDetail, Head, MessageDetail, SseFields, Timing};
+pub use detail::{Body, ExchangeDetail, Head, MessageDetail, SentHead, SseFields, Timing};
 pub use query::{Anchor, MAX_WINDOW_ROWS, ViewQuery, Window};
 pub use rows::{
     Carrier, Direction, EndKind, Era, Finding, LogRow, MAX_STREAM_EVENTS, MessageRow, Outcome, Progress,

@@ -220,7 +220,14 @@ async fn a_head_goes_on_as_edited_and_a_header_that_was_refused_stays_as_it_came
     let Reply::Detail(detail) = reply(&stage.frontend, Command::Inspect { id }).await else {
         panic!("no detail");
     };
-    let told = detail.exchange.unwrap().body_rewrites;
+    let exchange = detail.exchange.unwrap();
+    let sent = exchange.sent.unwrap();
+    assert!(
+        sent.set.contains(&("x-new".to_owned(), "2".to_owned())),
+        "{sent:?}"
+    );
+    assert!(sent.removed.contains(&"x-gone".to_owned()), "{sent:?}");
+    let told = exchange.body_rewrites;
     assert_eq!(told[..2], ["header x-new set", "header x-gone taken out"]);
 }
 

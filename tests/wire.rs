@@ -13,7 +13,9 @@ mod support;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use recorded::{assert_recorded, recorded, with_secrets};
-use shadowcat::snapshot::{Carrier, Direction};
+use shadowcat::recording::RecordingReader;
+use shadowcat::recording::format::Line;
+use shadowcat::snapshot::{Carrier, Direction, SentHead};
 use support::*;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -66,6 +68,73 @@ async fn http_sse_is_recorded_byte_for_byte() {
     assert_recorded(&path, Carrier::Http, BODY.as_bytes(), b"");
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("Bearer s3cr3t-0"), "{text}");
+}
+
+/// A head as it was sent on, by what is recorded of the one that came; names in lower case.
+fn sent_on(came: &str, sent: Option<&SentHead>) -> Vec<String> {
+    let sent = sent.cloned().unwrap_or_default();
+    let mut lines = came.trim_end().split("\r\n");
+    let line = lines.next().unwrap();
+    let mut head = vec![sent.line.as_deref().unwrap_or(line).to_owned()];
+    let field = |(name, value): (&str, &str)| format!("{}: {}", name.to_ascii_lowercase(), value.trim());
+    let set = |name: &str| sent.set.iter().any(|(set, _)| set == name);
+    for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
+        let lower = name.to_ascii_lowercase();
+        if !sent.removed.contains(&lower) && !set(&lower) {
+            head.push(field((name, value)));
+        }
+    }
+    head.extend(sent.set.iter().map(|(name, value)| field((name, value))));
+    head[1..].sort();
+    head
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_heads_that_were_sent_on_follow_from_the_recorded_ones() {
+    let server = RawServer::bind().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("w.jsonl");
+    let engine = engine_with(&[&format!("up=http://{}", server.address())], |config| {
+        with_secrets(config, &path);
+    });
+    let asked = format!(
+        "POST /up/mcp HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Connection: keep-alive\r\nTE: gzip\r\nAccept: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        address(&engine)
+    );
+    let body = format!("{}0\r\n\r\n", chunk(BODY));
+    let mut client = RawPeer::connect(address(&engine)).await;
+    client.send(format!("{asked}{body}")).await;
+    let mut upstream = server.accept().await;
+    let arrived = upstream.read_head().await;
+    upstream.read_all_chunks().await;
+    let answer = "HTTP/1.0 200 Fine\r\nKeep-Alive: timeout=5\r\nContent-Type: application/json\r\nLocation: /a\r\n\r\n";
+    upstream.send(format!("{answer}{{}}")).await;
+    drop(upstream);
+    let given = client.read_head().await;
+    client.read_all_chunks().await;
+    tokio::task::block_in_place(|| engine.shut_down());
+
+    let (mut of_request, mut of_response) = (None, None);
+    for record in RecordingReader::open(&path).unwrap() {
+        match record.unwrap().line {
+            Line::Request(line) => of_request = line.sent,
+            Line::Response(line) => of_response = line.sent,
+            _ => {}
+        }
+    }
+    assert_eq!(
+        sent_on(&asked, of_request.as_deref()),
+        sent_on(&arrived, None),
+        "{of_request:?}"
+    );
+    assert_eq!(
+        sent_on(answer, of_response.as_deref()),
+        sent_on(&given, None),
+        "{of_response:?}"
+    );
+    let line = of_response.unwrap().line;
+    assert_eq!(line.as_deref(), Some("HTTP/1.1 200 Fine"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

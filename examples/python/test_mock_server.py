@@ -2,7 +2,7 @@
 
     SHADOWCAT_BIN=shadowcat-tui python -m unittest test_mock_server.py     (pytest runs it too)
 
-Needs `mcp` (version 1) and the program `shadowcat-tui`.
+Needs `mcp` (version 1 or 2) and the program `shadowcat-tui`.
 """
 
 import json
@@ -14,8 +14,13 @@ from pathlib import Path
 
 from mcp import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamablehttp_client
-from mcp.shared.exceptions import McpError
+
+try:
+    from mcp import MCPError
+    from mcp.client.streamable_http import streamable_http_client
+except ImportError:  # version 1
+    from mcp.client.streamable_http import streamablehttp_client as streamable_http_client
+    from mcp.shared.exceptions import McpError as MCPError
 
 PROGRAM = os.environ.get("SHADOWCAT_BIN", "shadowcat-tui")
 RECORDINGS = Path(os.environ.get("RECORDINGS", Path(__file__).parents[2] / "recordings"))
@@ -46,12 +51,12 @@ class MockServer:
 class AgainstARecording(unittest.IsolatedAsyncioTestCase):
     async def test_recorded_answers_come_over_http(self):
         with MockServer(RECORDINGS / "legacy-http.jsonl") as mock:
-            async with streamablehttp_client(mock.url) as (reading, writing, _), ClientSession(reading, writing) as session:
+            async with streamable_http_client(mock.url) as streams, ClientSession(*streams[:2]) as session:
                 agreed = await session.initialize()
-                self.assertEqual(agreed.protocolVersion, "2025-11-25")
+                self.assertEqual(agreed.model_dump(by_alias=True)["protocolVersion"], "2025-11-25")
                 answer = await session.call_tool("echo", {"message": "hello ☃"})
                 self.assertEqual(answer.content[0].text, "Echo: hello ☃")
-                with self.assertRaisesRegex(McpError, "Not in the recording: tools/call `get-sum`"):
+                with self.assertRaisesRegex(MCPError, "Not in the recording: tools/call `get-sum`"):
                     await session.call_tool("get-sum", {"a": 2, "b": 40})
         found = {(call["method"], call.get("subject")): call["found"] for call in mock.calls}
         self.assertEqual(found["tools/call", "echo"], "same")

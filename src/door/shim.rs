@@ -183,7 +183,9 @@ impl Observed {
         let stream = RunPipe::Out;
         let lines = self.put_back(stream, std::slice::from_ref(message))?;
         self.writer.put(&FromProxy::Settled { stream, bytes: 0 }, b"")?;
-        self.tell_back(stream, &lines).await;
+        if !self.tap(RunPipe::In).is_within_line() {
+            self.tap(RunPipe::In).repeats(&lines).await;
+        }
         Ok(())
     }
 

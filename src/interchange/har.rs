@@ -292,6 +292,17 @@ fn mcp(session: &TapeSession, exchange: &TapeExchange) -> Value {
         mcp["request_end"] = json!(end.request);
         mcp["response_end"] = json!(end.response);
     }
+    // The heads of an archive are those that came.
+    if let Some(sent) = &exchange.sent {
+        mcp["request_sent"] = json!(sent);
+    }
+    if let Some(sent) = exchange
+        .response
+        .as_ref()
+        .and_then(|response| response.sent.as_ref())
+    {
+        mcp["response_sent"] = json!(sent);
+    }
     if is_run(exchange) {
         mcp["command"] = exchange.target.as_str().into();
     }

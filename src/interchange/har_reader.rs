@@ -327,6 +327,7 @@ impl Import {
             target: target.to_owned(),
             head: head(line, &request.headers),
             rewrites: Vec::new(),
+            sent: None,
             resumes: field(&request.headers, "last-event-id").map(str::to_owned),
         };
         self.push(draft.started, Event::Request(Box::new(observed)));
@@ -357,6 +358,7 @@ impl Import {
             stream,
             media_type: (!media_type.is_empty()).then(|| media_type.to_owned()),
             rewrites: Vec::new(),
+            sent: None,
         };
         self.push(draft.answered, Event::Response(Box::new(observed)));
         stream
@@ -446,6 +448,7 @@ impl Import {
             messages: messages(&payload, draft.kind),
             unreadable: None,
             is_synthetic: false,
+            is_injected: false,
             wire: bytes,
             payload,
         };

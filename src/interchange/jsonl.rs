@@ -34,17 +34,21 @@ fn line(tape: &Tape, session: &TapeSession, message: &TapeMessage, out: &mut dyn
         MessageKind::Malformed => "malformed",
     };
     let method = envelope.method.as_deref().or(call.map(|call| &*call.method));
-    let facts = json!({
+    let frame = session.frame_of(message);
+    let mut facts = json!({
         "time": time(tape, message.us),
         "us": message.us,
         "session": session_name(session),
         "server": &*session.server,
         "exchange": session.exchange_of(message).id.get(),
         "direction": message.direction,
-        "carrier": session.frame_of(message).carrier.name(),
+        "carrier": frame.carrier.name(),
         "kind": kind,
         "method": method,
     });
+    if frame.is_injected {
+        facts["injected"] = true.into();
+    }
     let mut text = facts.to_string();
     text.pop();
     // As it is spelled, on one line; what is no JSON as text.

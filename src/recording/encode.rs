@@ -278,6 +278,7 @@ impl Encoder {
             target: request.target,
             head: HeadLine::new(&request.head),
             rewrites: request.rewrites,
+            sent: request.sent,
             resumes: request.resumes,
             redactions: 0,
         };
@@ -300,6 +301,7 @@ impl Encoder {
             stream: response.stream,
             media_type: response.media_type,
             rewrites: response.rewrites,
+            sent: response.sent,
             redactions: 0,
         };
         self.emit(Line::Response(line), out);
@@ -313,6 +315,7 @@ impl Encoder {
             exchange: rewritten.exchange,
             of_request: rewritten.direction == Direction::ClientToServer,
             rewrites: rewritten.rewrites,
+            sent: rewritten.sent,
             findings: rewritten.findings,
             redactions: 0,
         };
@@ -395,6 +398,7 @@ impl Encoder {
         }
         last.fragment = frame.is_fragment;
         last.synthetic = frame.is_synthetic;
+        last.injected = frame.is_injected;
         last.unreadable.clone_from(&frame.unreadable);
         self.emit_frame(last, bytes, is_torn, out);
         self.end_frame(&key);
@@ -442,6 +446,7 @@ impl Encoder {
             size: None,
             fragment: false,
             synthetic: false,
+            injected: false,
             unreadable: None,
             redactions: 0,
             withheld: 0,

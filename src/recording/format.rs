@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
 use crate::intercept::hold::{Actor, Effect, Ending};
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, SessionBasis};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, SentHead, SessionBasis};
 
 use super::head_line::HeadLine;
 use forms::{base64_option, session_option, session_text};
@@ -229,6 +229,9 @@ pub struct RequestLine {
     /// What was changed before it was sent on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<String>,
+    /// How the head that was sent on differs from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Box<SentHead>>,
     /// `Last-Event-ID`, if a stream is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumes: Option<String>,
@@ -265,6 +268,9 @@ pub struct ResponseLine {
     /// What was changed before it was sent on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<String>,
+    /// How the head that was sent on differs from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Box<SentHead>>,
     /// Secrets that were replaced in this line.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redactions: u32,
@@ -288,6 +294,9 @@ pub struct RewriteLine {
     /// What was changed, one text a change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrites: Vec<String>,
+    /// How the head that was sent on differs from the one that came, in the place of what the head's line says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Box<SentHead>>,
     /// What is remarkable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -388,6 +397,9 @@ pub struct FrameLine {
     /// The proxy made it up while a message was held.
     #[serde(default, skip_serializing_if = "is_false")]
     pub synthetic: bool,
+    /// It was sent again from the proxy: its client did not say it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub injected: bool,
     /// Why no message could be read where one was expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -395,11 +407,11 @@ pub struct FrameLine {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub redactions: u32,
     /// Bytes that were left out, because nobody could tell whether secrets are in them.
-    #[serde(default, skip_serializing_if = "is_zero_bytes")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub withheld: u64,
     /// Bytes at the end of the frame that nobody had any more when the recording began in the middle of it; on the
     /// last part only.
-    #[serde(default, skip_serializing_if = "is_zero_bytes")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
 }
 
@@ -541,14 +553,8 @@ pub struct EndLine {
     pub continued_by: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero_bytes(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -337,6 +337,7 @@ fn request(line: RequestLine) -> RequestObserved {
         target: line.target,
         head: line.head.to_observed(),
         rewrites: line.rewrites,
+        sent: line.sent,
         resumes: line.resumes,
     }
 }
@@ -351,6 +352,7 @@ fn response(line: ResponseLine) -> ResponseObserved {
         stream: line.stream,
         media_type: line.media_type,
         rewrites: line.rewrites,
+        sent: line.sent,
     }
 }
 
@@ -381,6 +383,7 @@ fn rewritten(line: RewriteLine) -> RewrittenObserved {
             Direction::ServerToClient
         },
         rewrites: line.rewrites,
+        sent: line.sent,
         findings: line.findings,
     }
 }
@@ -450,6 +453,7 @@ fn frame_observed(line: FrameLine, wire: Bytes, total: u64, is_cut: bool, lines:
         messages: Vec::new(),
         unreadable: line.unreadable,
         is_synthetic: line.synthetic,
+        is_injected: line.injected,
     }
 }
 

@@ -8,9 +8,9 @@ use super::format::{
     SessionEndLine, SessionLine, VerdictLine,
 };
 use super::head_line::HeadLine;
-use super::redact::{BodyFacts, BodyRedactor, Output, PatternWindow, Tagger, redact_urls};
+use super::redact::{BodyFacts, BodyRedactor, Output, PatternWindow, Tagger, redact_field, redact_urls};
 use crate::ids::ExchangeId;
-use crate::snapshot::{Carrier, Direction};
+use crate::snapshot::{Carrier, Direction, SentHead};
 
 /// Masks the lines of one recording, in their order.
 #[derive(Debug)]
@@ -131,6 +131,7 @@ impl LineMask {
         line.server = self.text(line.server, &mut 0);
         line.target = self.text(line.target, &mut redactions);
         line.rewrites = self.texts(line.rewrites, &mut redactions);
+        line.sent = line.sent.map(|sent| self.sent(sent, &mut redactions));
         line.resumes = line.resumes.map(|text| self.plain(text, &mut redactions));
         redactions += line.head.redact(&self.tagger);
         if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun) {
@@ -149,12 +150,14 @@ impl LineMask {
         let mut redactions = line.redactions;
         line.media_type = line.media_type.map(|text| self.plain(text, &mut redactions));
         line.rewrites = self.texts(line.rewrites, &mut redactions);
+        line.sent = line.sent.map(|sent| self.sent(sent, &mut redactions));
         line.redactions = redactions + line.head.redact(&self.tagger);
         line
     }
 
     fn rewrite(&self, mut line: RewriteLine) -> RewriteLine {
         line.rewrites = self.texts(line.rewrites, &mut line.redactions);
+        line.sent = line.sent.map(|sent| self.sent(sent, &mut line.redactions));
         for finding in &mut line.findings {
             finding.text = self.text(std::mem::take(&mut finding.text), &mut line.redactions);
         }
@@ -276,6 +279,18 @@ impl LineMask {
     fn texts(&self, texts: Vec<String>, redactions: &mut u32) -> Vec<String> {
         let texts = texts.into_iter();
         texts.map(|text| self.text(text, redactions)).collect()
+    }
+
+    /// What is said of the head that went on; its secrets are those of heads.
+    fn sent(&self, mut sent: Box<SentHead>, redactions: &mut u32) -> Box<SentHead> {
+        sent.line = sent.line.map(|line| self.text(line, redactions));
+        let mut out = Output::new(&self.tagger);
+        for (name, value) in &mut sent.set {
+            redact_field(name.as_bytes(), value.as_bytes(), &mut out);
+            *value = lossy(out.take());
+        }
+        *redactions += out.redactions;
+        sent
     }
 
     /// A text in which nothing is secret but what the user describes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::format::{Line, SessionLine};
 use super::head_line::HeadLine;
 use crate::ids::{ExchangeId, ProxySessionId};
+use crate::snapshot::SentHead;
 
 /// Bytes of heads that are kept, roughly. Beyond that the oldest exchanges lack theirs in the next file.
 const MAX_BYTES: usize = 16 << 20;
@@ -76,8 +77,15 @@ impl OpenHeads {
 
 fn weight(line: &Line) -> usize {
     let texts = match line {
-        Line::Request(line) => head_bytes(&line.head) + line.target.len() + text_bytes(&line.rewrites),
-        Line::Response(line) => head_bytes(&line.head) + text_bytes(&line.rewrites),
+        Line::Request(line) => {
+            head_bytes(&line.head)
+                + line.target.len()
+                + text_bytes(&line.rewrites)
+                + sent_bytes(line.sent.as_deref())
+        }
+        Line::Response(line) => {
+            head_bytes(&line.head) + text_bytes(&line.rewrites) + sent_bytes(line.sent.as_deref())
+        }
         _ => 0,
     };
     LINE_BYTES + texts
@@ -93,4 +101,8 @@ fn head_bytes(head: &HeadLine) -> usize {
 
 fn text_bytes(texts: &[String]) -> usize {
     texts.iter().map(|text| text.len() + 24).sum()
+}
+
+fn sent_bytes(sent: Option<&SentHead>) -> usize {
+    sent.map_or(0, SentHead::heap_bytes)
 }

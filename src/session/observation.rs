@@ -14,7 +14,9 @@ use crate::codec::envelope::Envelope;
 use crate::codec::rpc_id::RpcId;
 use crate::ids::{CallId, ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
 use crate::intercept::hold::{Actor, Effect, Ending};
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, RowVerdict, SessionBasis, Timing};
+use crate::snapshot::{
+    Carrier, Direction, EndKind, Finding, Head, RowVerdict, SentHead, SessionBasis, Timing,
+};
 
 /// Why a session ends that is the run of a command.
 pub const COMMAND_ENDED: &str = "the command ended";
@@ -169,6 +171,8 @@ pub struct RequestObserved {
     pub head: ObservedHead,
     /// What was changed before it was sent on, one line a change.
     pub rewrites: Vec<String>,
+    /// How the head that went on differs from it.
+    pub sent: Option<Box<SentHead>>,
     /// `Last-Event-ID`, if the client resumes a stream.
     pub resumes: Option<String>,
 }
@@ -192,6 +196,8 @@ pub struct ResponseObserved {
     pub media_type: Option<String>,
     /// What was changed before it was sent on, one line a change.
     pub rewrites: Vec<String>,
+    /// How the head that went on differs from it.
+    pub sent: Option<Box<SentHead>>,
 }
 
 /// What was changed in a body, and what was found about its exchange. Frames tell what arrived; this tells the difference
@@ -206,6 +212,8 @@ pub struct RewrittenObserved {
     pub direction: Direction,
     /// What was changed, one line a change.
     pub rewrites: Vec<String>,
+    /// How the head that went on differs from the one that came, if that was told otherwise before.
+    pub sent: Option<Box<SentHead>>,
     /// What is remarkable.
     pub findings: Vec<Finding>,
 }
@@ -316,6 +324,8 @@ pub struct FrameObserved {
     pub unreadable: Option<String>,
     /// We made it up ourselves while a message was held.
     pub is_synthetic: bool,
+    /// It was sent again from here: its client did not say it.
+    pub is_injected: bool,
 }
 
 /// The fields of an SSE block.

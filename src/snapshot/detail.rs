@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{EndKind, MessageRow, SessionRow};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, ExchangeId, Side};
+use crate::resource::heap;
 
 /// All about one row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,12 +86,18 @@ pub struct ExchangeDetail {
     pub request: Head,
     /// What we changed in its head before sending it on: one line a change, `Host: a → b`.
     pub rewrites: Vec<String>,
+    /// How the head that was sent on differs from it; `None` if it does not, or if that is not known.
+    #[serde(default)]
+    pub sent: Option<Box<SentHead>>,
     /// What we changed in its body.
     #[serde(default)]
     pub body_rewrites: Vec<String>,
     /// What we changed in the response's head.
     #[serde(default)]
     pub response_rewrites: Vec<String>,
+    /// How the head that was handed to the client differs from the response's.
+    #[serde(default)]
+    pub response_sent: Option<Box<SentHead>>,
     /// What we changed in the response's body.
     #[serde(default)]
     pub response_body_rewrites: Vec<String>,
@@ -119,6 +126,66 @@ pub struct Head {
     pub line: String,
     /// Name and value of each field.
     pub fields: Vec<(String, String)>,
+}
+
+/// How a head that went on differs from the one that came. The one that went on is the one that came with `line` as its
+/// first line, without the fields that are `removed`, and with those that are `set`: in the place of the first field of that
+/// name, or at the end. Fields of one name stand together in it. Names are compared without case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentHead {
+    /// The first line, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// Names of fields that went no further.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
+    /// Fields with the value that they have now; several of one name if it has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<(String, String)>,
+    /// Names of fields whose value is the configured one, which is told nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configured: Vec<String>,
+}
+
+impl SentHead {
+    /// Whether what went on is what came.
+    pub fn is_empty(&self) -> bool {
+        self.line.is_none() && self.removed.is_empty() && self.set.is_empty() && self.configured.is_empty()
+    }
+
+    /// `None` if what went on is what came.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        (!self.is_empty()).then(|| Box::new(self))
+    }
+
+    /// This difference and then another one, as one.
+    pub(crate) fn then(mut self, next: Self) -> Self {
+        let is_set = |name: &String| {
+            let set = next.set.iter().map(|(name, _)| name);
+            set.chain(&next.configured)
+                .any(|set| set.eq_ignore_ascii_case(name))
+        };
+        let is_removed = |name: &String| next.removed.iter().any(|gone| gone.eq_ignore_ascii_case(name));
+        self.removed.retain(|name| !is_set(name) && !is_removed(name));
+        self.set.retain(|(name, _)| !is_set(name) && !is_removed(name));
+        self.configured.retain(|name| !is_set(name) && !is_removed(name));
+        self.removed.extend(next.removed);
+        self.set.extend(next.set);
+        self.configured.extend(next.configured);
+        self.line = next.line.or(self.line);
+        self
+    }
+
+    /// Bytes of heap memory, this value included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let names = self.removed.iter().chain(&self.configured).chain(&self.line);
+        let pairs = self.set.iter().flat_map(|(name, value)| [name, value]);
+        size_of::<Self>()
+            + heap::vector(&self.removed)
+            + heap::vector(&self.set)
+            + heap::vector(&self.configured)
+            + names.chain(pairs).map(String::capacity).sum::<usize>()
+    }
 }
 
 /// Moments of an exchange; all on one clock.

@@ -74,6 +74,11 @@ impl Destination {
         self.side == Side::Reverse
     }
 
+    /// Whether it is neither an upstream nor an authorization server of one: nothing is changed then but by rules.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.upstream.is_none() && self.authorization.is_none()
+    }
+
     /// How the client sees the upstream; `None` for a destination of its own choice, and if it does not say what it
     /// calls us.
     pub(super) fn mount(&self) -> Option<Mount> {

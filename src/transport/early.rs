@@ -108,6 +108,7 @@ where
         session: exchange.session().map(|session| session.id),
         direction: Direction::ServerToClient,
         rewrites: vec!["its client got 200 and an event stream while the request was held".to_owned()],
+        sent: None,
         findings: Vec::new(),
     })));
     let stream = EarlyStream {

@@ -19,7 +19,7 @@ use crate::session::observation::{
     head_text,
 };
 use crate::session::registry::{Session, SessionKey};
-use crate::snapshot::{Carrier, Direction, EndKind, Head, Timing};
+use crate::snapshot::{Carrier, Direction, EndKind, Head, SentHead, Timing};
 
 use super::hub::Hub;
 use super::observed::field_list;
@@ -84,6 +84,8 @@ pub(crate) struct Exchange {
     request_head: Option<Head>,
     /// Rules have no say.
     is_ours: bool,
+    /// Its request is one that is sent again.
+    is_repeat: bool,
     state: Mutex<State>,
     end_place: Mutex<Option<Reserved<Observation>>>,
 }
@@ -309,6 +311,7 @@ impl Exchange {
                 Direction::ServerToClient
             },
             rewrites: changes.rewrites,
+            sent: None,
             findings: changes.findings,
         };
         outbox.put(Observation {
@@ -346,6 +349,7 @@ impl Exchange {
             is_ours: response.is_ours,
             stream,
             rewrites: response.rewrites,
+            sent: response.sent,
         }));
         outbox.put(Observation { at: now, event });
         if let (Some(reason), Some(session)) = (ended, session) {
@@ -450,6 +454,7 @@ pub(crate) struct ResponseHead<'a> {
     pub(crate) is_ours: bool,
     pub(crate) is_stream: bool,
     pub(crate) rewrites: Vec<String>,
+    pub(crate) sent: Option<Box<SentHead>>,
 }
 
 impl State {

@@ -5,6 +5,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
+use crate::snapshot::SentHead;
+
 use super::rewrite::mount::under_origin;
 use super::route::Upstream;
 
@@ -72,6 +74,44 @@ fn kept(headers: HeaderMap, keeps_upgrade: bool) -> HeaderMap {
         }
     }
     kept
+}
+
+/// What of `headers` [`end_to_end`] takes out, or [`end_to_end_and_upgrade`] if it `keeps_upgrade`.
+pub(crate) fn taken_out(headers: &HeaderMap, keeps_upgrade: bool) -> Vec<String> {
+    let is_te = |name: &HeaderName| *name == header::TE;
+    if !headers.keys().any(|name| is_te(name) || is_hop_by_hop(name)) {
+        return Vec::new();
+    }
+    let named = named_by_connection(headers);
+    let keeps_te = headers
+        .get_all(header::TE)
+        .iter()
+        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let goes = |name: &HeaderName| match *name {
+        header::CONNECTION | header::UPGRADE => !keeps_upgrade,
+        header::TE => !keeps_te,
+        _ => is_hop_by_hop(name) || named.contains(name),
+    };
+    let gone = headers.keys().filter(|name| goes(name));
+    gone.map(ToString::to_string).collect()
+}
+
+/// The parts of a `Cookie` that HTTP/2 may split and HTTP/1 must not (RFC 9113 §8.2.3), as one. `None` if there are not several.
+pub(super) fn joined_cookies(fields: &HeaderMap) -> Option<HeaderValue> {
+    let cookies: Vec<&[u8]> = fields
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let joined = (cookies.len() > 1).then(|| HeaderValue::from_bytes(&cookies.join(&b"; "[..])));
+    joined?.ok()
+}
+
+/// Whether a field says something about a connection only, whatever `Connection` names.
+pub(super) fn is_hop_by_hop_name(name: &str) -> bool {
+    HOP_BY_HOP
+        .iter()
+        .any(|hop| name.eq_ignore_ascii_case(hop.as_str()))
 }
 
 /// `headers` without `Proxy-Authorization`, in their order. None if there is none.
@@ -144,6 +184,21 @@ impl HeadChange {
                 .push(["Accept-Encoding: ", &asked, " → identity"].concat());
             self.is_plain = true;
         }
+    }
+
+    /// Says what [`HeadChange::apply`] makes different in `headers`. Values that are added are secrets, so that only the names
+    /// of those are in it.
+    pub(super) fn tell(&self, headers: &HeaderMap, sent: &mut SentHead) {
+        let is_only = |name, value: &HeaderValue| headers.get_all(name).iter().eq([value]);
+        if self.is_plain {
+            let name = header::ACCEPT_ENCODING.to_string();
+            sent.set.push((name, "identity".to_owned()));
+        }
+        if let Some(host) = self.host.as_ref().filter(|host| !is_only(header::HOST, host)) {
+            let host = crate::session::observation::head_text(host.as_bytes());
+            sent.set.push((header::HOST.to_string(), host));
+        }
+        sent.configured.extend(self.added.keys().map(ToString::to_string));
     }
 
     /// Sets it in its place among `fields`.

@@ -243,6 +243,7 @@ fn tell_fields(exchange: &Exchange, direction: Direction, outcome: &Outcome) {
         session: exchange.session().map(|session| session.id),
         direction,
         rewrites: lines.collect(),
+        sent: None,
         findings: Vec::new(),
     })));
 }
@@ -271,6 +272,7 @@ fn tell_joined(exchange: &Exchange, count: usize) {
         session: exchange.session().map(|session| session.id),
         direction: Direction::ServerToClient,
         rewrites: vec![format!("answers to entries of the batch joined: {count}")],
+        sent: None,
         findings: Vec::new(),
     })));
 }

@@ -105,6 +105,7 @@ async fn welcome(
             address: address.to_string().into(),
             host: address.ip().to_string().into(),
             is_ours: false,
+            is_repeat: false,
         },
         local,
         only,

@@ -35,6 +35,7 @@ pub(crate) mod rewrite;
 pub(crate) mod route;
 pub(crate) mod run;
 pub(crate) mod runs;
+mod sent;
 pub(crate) mod serve;
 mod stated;
 mod stead;

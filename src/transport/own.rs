@@ -102,6 +102,7 @@ pub(super) async fn begin_own(
         headers: request.headers(),
         head,
         rewrites: Vec::new(),
+        sent: None,
     };
     let exchange = Exchange::begin(&connection.hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
@@ -137,6 +138,7 @@ pub(super) fn tell_own(
         is_ours: true,
         is_stream: false,
         rewrites,
+        sent: None,
     };
     exchange.begin_response(head, outbox);
     tell_own_body(exchange, response, outbox);

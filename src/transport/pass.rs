@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
-use crate::snapshot::EndKind;
+use crate::snapshot::{Direction, EndKind, SentHead};
 
 use super::answer::OwnAnswer;
 use super::asked::AskedFor;
@@ -29,10 +30,11 @@ use super::observed::shown_target;
 use super::own::answer_ourselves;
 use super::place::StreamPlace;
 use super::reply::relay_response;
+use super::sent;
 use super::serve::ClientConnection;
 use super::tls::trust;
 use super::tunnel;
-use super::upstream::ConnectError;
+use super::upstream::{ConnectError, Speaks};
 use super::via;
 use super::watchers::Outbox;
 use super::websocket;
@@ -57,6 +59,12 @@ pub(super) async fn pass(
         edit.ask_for_plain_text(&parts.headers);
     }
     let mut outbox = Outbox::new(Arc::clone(&hub.watchers));
+    let sent = sent_head(
+        connection,
+        (&parts, &head),
+        (&destination, &edit),
+        (socket.is_some(), &incoming),
+    );
     let beginning = Beginning {
         side: destination.side,
         server: Arc::clone(&destination.server),
@@ -69,6 +77,7 @@ pub(super) async fn pass(
         headers: &parts.headers,
         head,
         rewrites: std::mem::take(&mut edit.rewrites),
+        sent: sent.clone().boxed(),
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {
@@ -80,6 +89,9 @@ pub(super) async fn pass(
         Ok(switch) => switch,
         Err(error) => return tunnel::turn_away(&exchange, error.to_string()).await,
     };
+    // What is not known to change is not kept a second time.
+    let may_change = exchange.asks_rules() || destination.authorization.is_some();
+    let before = may_change.then(|| parts.headers.clone());
     let body = request_relay(&exchange, &parts.headers, incoming, outbox);
     let body =
         change::apply_to_request(body, &destination, (asked, hub.clock.now()), &mut parts.headers).await;
@@ -88,6 +100,8 @@ pub(super) async fn pass(
         asked,
         destination,
         edit,
+        sent,
+        before,
         socket,
         is_within: connection.within.is_some(),
     };
@@ -101,6 +115,10 @@ struct Passing {
     asked: AskedFor,
     destination: Destination,
     edit: HeadChange,
+    /// What was told of its head.
+    sent: SentHead,
+    /// Its fields, where others may go on.
+    before: Option<HeaderMap>,
     socket: Option<websocket::Switch>,
     is_within: bool,
 }
@@ -119,6 +137,8 @@ impl Passing {
             asked,
             destination,
             edit,
+            sent,
+            before,
             socket,
             is_within,
         } = self;
@@ -128,6 +148,7 @@ impl Passing {
             Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
         };
         let fields = std::mem::take(&mut parts.headers);
+        tell_edited(&exchange, before.as_ref(), &fields, sent);
         let is_for_us = destination.side == Side::Forward && !is_within;
         let way = (&destination.target, destination.speaks);
         let fields = via::prove(hub, is_for_us, way, fields);
@@ -210,17 +231,40 @@ fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Desti
     }
 }
 
-/// HTTP/2 may split `Cookie`; HTTP/1 must not (RFC 9113 §8.2.3).
-fn join_cookies(fields: &mut HeaderMap) {
-    let cookies: Vec<&[u8]> = fields
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if cookies.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
-    {
-        fields.insert(header::COOKIE, joined);
+/// How the head goes on, as far as that is known when it comes.
+fn sent_head(
+    connection: &ClientConnection,
+    (parts, head): (&Parts, &ObservedHead),
+    (destination, edit): (&Destination, &HeadChange),
+    (is_switch, incoming): (bool, &Incoming),
+) -> SentHead {
+    let hub = &connection.hub;
+    let is_for_us = destination.side == Side::Forward && connection.within.is_none();
+    let forwarder = hub.clients.forwarder(&destination.target, destination.speaks);
+    let way = sent::WayOn {
+        target: &destination.target,
+        edit,
+        is_forwarded: forwarder.is_some(),
+        is_switch,
+        proves_to_us: is_for_us && hub.routes.takes_proxy_authorization(),
+        is_open: destination.speaks != Speaks::PriorH2 && !incoming.is_end_stream(),
+    };
+    let mut sent = sent::of_request(parts, head, &way);
+    if forwarder.is_some_and(|forwarder| forwarder.credentials().is_some()) {
+        sent.configured.push(header::PROXY_AUTHORIZATION.to_string());
+    }
+    sent
+}
+
+/// Tells how the head goes on if that is otherwise than was told when it came.
+fn tell_edited(exchange: &Exchange, before: Option<&HeaderMap>, fields: &HeaderMap, sent: SentHead) {
+    let Some(before) = before else {
+        return;
+    };
+    let mut edited = sent::between(before, fields);
+    edited.set.retain(|(name, _)| !headers::is_hop_by_hop_name(name));
+    if !edited.is_empty() {
+        sent::tell_anew(exchange, Direction::ClientToServer, edited.then(sent));
     }
 }
 
@@ -232,7 +276,9 @@ fn onward_request(
     body: RequestBody,
 ) -> Request<RequestBody> {
     if parts.version == Version::HTTP_2 {
-        join_cookies(&mut fields);
+        if let Some(joined) = headers::joined_cookies(&fields) {
+            fields.insert(header::COOKIE, joined);
+        }
     }
     parts.uri = target.clone();
     // What TLS negotiates may raise this; a client's HTTP/2 must not be asked of an HTTP/1 server.

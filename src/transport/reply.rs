@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode, Version, header};
+use http::{HeaderMap, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use crate::session::observation::ObservedHead;
-use crate::snapshot::Direction;
+use crate::snapshot::{Direction, SentHead};
 
 use super::asked::AskedFor;
 use super::body::ReplyBody;
@@ -18,6 +20,7 @@ use super::headers;
 use super::held;
 use super::observed::response_fields;
 use super::relay::Relay;
+use super::sent::{self, Came, status_line};
 use super::upstream::ConnectionFacts;
 use super::watchers::Outbox;
 
@@ -40,6 +43,7 @@ pub(super) async fn relay_response(
     let upstream = destination.upstream.as_ref();
     let upstream = upstream.map(|(upstream, mount, own)| (&**upstream, mount.as_str(), own.as_ref()));
     let reader = reader_for(exchange, &parts.headers);
+    let came = Came::of(&parts);
     if exchange.is_owing() && parts.status == StatusCode::NO_CONTENT {
         parts.status = StatusCode::ACCEPTED;
     }
@@ -55,6 +59,10 @@ pub(super) async fn relay_response(
     if let Some(mount) = mount.as_ref().filter(|_| matches!(status, 401 | 403)) {
         oauth.challenge(mount, &mut fields, &mut rewrites);
     }
+    let going = (asked.version, parts.status);
+    let reason = parts.extensions.get::<ReasonPhrase>();
+    let length = has_body.then(|| incoming.size_hint().exact());
+    let sent = came.to_sent(going, &fields, reason, length);
     let head = ResponseHead {
         status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),
@@ -62,6 +70,7 @@ pub(super) async fn relay_response(
         is_ours: false,
         is_stream: reader.is_of_events() && has_body,
         rewrites,
+        sent: sent.clone().boxed(),
     };
     exchange.begin_response(head, &mut outbox);
     if let Some(mount) = &mount {
@@ -77,6 +86,9 @@ pub(super) async fn relay_response(
         reader,
         outbox,
     );
+    // What is not known to change is not kept a second time.
+    let may_change = has_body && (!destination.is_chosen() || exchange.asks_rules() || exchange.is_owing());
+    let before = may_change.then(|| fields.clone());
     let has_length = has_body && fields.contains_key(header::CONTENT_LENGTH);
     let relay = if has_length {
         relay.keep_length_in_place()
@@ -93,9 +105,29 @@ pub(super) async fn relay_response(
     } else {
         relay
     };
+    if let Some(before) = before {
+        let line = (parts.status != going.1).then(|| status_line(asked.version, parts.status, reason));
+        tell_changed(exchange, (&before, &fields), line, sent);
+    }
     parts.headers = fields;
     parts.version = asked.version;
     Response::from_parts(parts, ReplyBody::Relay(Box::new(relay)))
+}
+
+/// Tells how the head goes on if that is otherwise than was told when it came.
+fn tell_changed(
+    exchange: &Exchange,
+    (before, fields): (&HeaderMap, &HeaderMap),
+    line: Option<String>,
+    sent: SentHead,
+) {
+    let changed = SentHead {
+        line,
+        ..sent::between(before, fields)
+    };
+    if !changed.is_empty() {
+        sent::tell_anew(exchange, Direction::ServerToClient, sent.then(changed));
+    }
 }
 
 pub(super) fn has_body(is_head: bool, status: StatusCode) -> bool {

@@ -81,6 +81,7 @@ fn by_post(
             // Sessions without an id are told apart by the address of their client.
             host: repeat.client.as_str().into(),
             is_ours: false,
+            is_repeat: true,
         },
         local,
         place: Arc::new(ConnectionPlace::new(Arc::clone(hub), room)),

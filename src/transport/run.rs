@@ -196,6 +196,7 @@ impl Run {
             address: Arc::clone(&client),
             host: client,
             is_ours: false,
+            is_repeat: false,
         };
         let beginning = RunBeginning {
             side: facts.side,
@@ -353,6 +354,18 @@ impl RunTap {
             self.reader.push(message, false, is_recording, &mut self.drafts);
         }
         self.tell_unasked();
+        self.outbox.flush().await;
+    }
+
+    /// As [`says`](Self::says), for messages of the client that are sent again.
+    pub(crate) async fn repeats(&mut self, messages: &[Bytes]) {
+        for message in messages {
+            let is_recording = self.outbox.is_recording();
+            self.reader.push(message, false, is_recording, &mut self.drafts);
+        }
+        let what = (self.stream.direction(), self.stream.carrier());
+        self.exchange
+            .tell_repeated(what, &mut self.drafts, &mut self.outbox);
         self.outbox.flush().await;
     }
 

@@ -66,6 +66,7 @@ pub(crate) async fn open(
         headers: request.headers(),
         head,
         rewrites: Vec::new(),
+        sent: None,
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     outbox.flush().await;
@@ -490,6 +491,7 @@ impl Tunnel {
             is_ours: true,
             is_stream: false,
             rewrites: Vec::new(),
+            sent: None,
         };
         self.exchange.begin_response(head, &mut outbox);
         outbox.flush().await;

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use crate::codec::websocket::Deflate;
 use crate::session::observation::{ObservedHead, SOCKET_CLOSED, head_text};
 use crate::session::registry::Session;
-use crate::snapshot::{Direction, EndKind, SessionBasis};
+use crate::snapshot::{Direction, EndKind, SentHead, SessionBasis};
 use crate::tasks::{NoRoomError, TaskKind, TaskPermit};
 
 use super::body::ReplyBody;
@@ -34,6 +34,7 @@ use super::exchange::{Exchange, ResponseHead};
 use super::headers;
 use super::observed::response_fields;
 use super::place::ConnectionPlace;
+use super::sent;
 use super::serve::ClientConnection;
 use super::tap::RequestHeads;
 use super::upstream::{ConnectionFacts, Speaks};
@@ -124,8 +125,9 @@ impl Switch {
         );
         let kind = Kind::agreed(&parts.headers);
         let ending = Ending(Arc::clone(exchange));
-        let fields = headers::end_to_end_and_upgrade(std::mem::take(&mut parts.headers));
-        tell_head(exchange, head, &fields).await;
+        let came = std::mem::take(&mut parts.headers);
+        let fields = headers::end_to_end_and_upgrade(came.clone());
+        tell_head(exchange, head, &fields, sent::between(&came, &fields)).await;
         let exchange = Arc::clone(exchange);
         // Before the client can know that it may speak.
         self.heads.switch();
@@ -154,7 +156,7 @@ impl Drop for Ending {
     }
 }
 
-async fn tell_head(exchange: &Exchange, head: ObservedHead, fields: &HeaderMap) {
+async fn tell_head(exchange: &Exchange, head: ObservedHead, fields: &HeaderMap, sent: SentHead) {
     let mut outbox = Outbox::new(Arc::clone(&exchange.hub.watchers));
     exchange.join_as_socket(&mut outbox);
     let head = ResponseHead {
@@ -164,6 +166,7 @@ async fn tell_head(exchange: &Exchange, head: ObservedHead, fields: &HeaderMap) 
         is_ours: false,
         is_stream: false,
         rewrites: Vec::new(),
+        sent: sent.boxed(),
     };
     exchange.begin_response(head, &mut outbox);
     outbox.flush().await;

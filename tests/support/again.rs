@@ -73,5 +73,23 @@ pub async fn answer_shown(frontend: &mut Frontend, id: &str) -> MessageRow {
     })
     .await;
     let mut rows = shown.messages.rows.into_iter();
-    rows.find(|row| is_it(row)).unwrap()
+    let answer = rows.find(|row| is_it(row)).unwrap();
+    let rows = super::rows(frontend).await;
+    let copies = rows
+        .iter()
+        .filter(|row| row.rpc_id == answer.rpc_id && row.kind == RowKind::Request);
+    let is_marked = |row: &MessageRow| {
+        row.findings
+            .iter()
+            .any(|finding| finding.text.starts_with("sent again from here"))
+    };
+    assert!(copies.clone().count() == 1 && copies.into_iter().all(is_marked));
+    let is_copy = |row: &MessageRow| {
+        row.rpc_id
+            .as_deref()
+            .is_some_and(|id| id.starts_with("\"shadowcat-"))
+    };
+    let of_clients = rows.iter().filter(|row| !is_copy(row));
+    assert!(of_clients.into_iter().all(|row| !is_marked(row)));
+    answer
 }

@@ -208,6 +208,7 @@ impl<W: Watcher> Feed<W> {
             target: "/mcp".to_owned(),
             head: ObservedHead::Raw(exact(head)),
             rewrites: vec!["Host: 127.0.0.1:8080 → 127.0.0.1:3001".to_owned()],
+            sent: None,
             resumes: None,
         }
     }
@@ -225,6 +226,7 @@ impl<W: Watcher> Feed<W> {
             stream: carried.stream,
             media_type: Some(media_type.to_owned()),
             rewrites: Vec::new(),
+            sent: None,
         })));
     }
 
@@ -274,6 +276,7 @@ impl<W: Watcher> Feed<W> {
             messages,
             unreadable: None,
             is_synthetic: false,
+            is_injected: false,
         }
     }
 

@@ -43,7 +43,8 @@ pub(crate) struct ImportJob {
 pub(crate) fn run_export(job: &ExportJob, limits: &ResourceLimits) -> Result<(), Failure> {
     let options = TapeOptions::as_the_client_saw_it()
         .within(limits)
-        .reading(job.extent);
+        .reading(job.extent)
+        .with_injected();
     let tape = tape(&job.file, &options).map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     tape.damage
         .iter()

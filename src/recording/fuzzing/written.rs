@@ -27,7 +27,7 @@ use crate::session::observation::{
     Placement, RequestObserved, ResponseObserved, RewrittenObserved, SessionOpened, SseObserved,
     VerdictObserved,
 };
-use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SessionBasis, Severity, Timing};
+use crate::snapshot::{Carrier, Direction, EndKind, Finding, Head, SentHead, SessionBasis, Severity, Timing};
 
 /// When the recordings were begun.
 const CREATED: Timestamp = Timestamp::from_micros(1_795_407_783_123_456);
@@ -197,6 +197,7 @@ impl Traffic {
             target: draw.text(60),
             head: head(draw),
             rewrites: texts(draw),
+            sent: sent(draw),
             resumes: draw.is().then(|| draw.text(9)),
         })));
     }
@@ -216,6 +217,7 @@ impl Traffic {
             stream: draw.is().then(|| stream(draw)),
             media_type: draw.is().then(|| draw.text(30)),
             rewrites: texts(draw),
+            sent: sent(draw),
         })));
     }
 
@@ -226,6 +228,7 @@ impl Traffic {
             session,
             direction: draw.pick(&DIRECTIONS),
             rewrites: texts(draw),
+            sent: sent(draw),
             findings: texts(draw)
                 .into_iter()
                 .map(|text| Finding {
@@ -329,6 +332,7 @@ impl Traffic {
         frame.coding = coding.map(Into::into);
         frame.is_fragment = draw.is();
         frame.is_synthetic = draw.is();
+        frame.is_injected = draw.is();
         frame.stream = (carrier == Carrier::Sse).then(|| stream(draw));
         frame.unreadable = draw.is().then(|| draw.text(9));
         self.tell(Event::Frame(std::sync::Arc::new(frame)));
@@ -350,6 +354,20 @@ fn head(draw: &mut Draw<'_>) -> ObservedHead {
 
 fn texts(draw: &mut Draw<'_>) -> Vec<String> {
     (0..draw.byte() % 3).map(|_| draw.text(20)).collect()
+}
+
+fn sent(draw: &mut Draw<'_>) -> Option<Box<SentHead>> {
+    draw.is().then(|| {
+        Box::new(SentHead {
+            line: draw.is().then(|| draw.text(20)),
+            removed: texts(draw),
+            set: texts(draw)
+                .into_iter()
+                .map(|name| (name, draw.text(20)))
+                .collect(),
+            configured: texts(draw),
+        })
+    })
 }
 
 fn stream(draw: &mut Draw<'_>) -> StreamId {
@@ -403,6 +421,7 @@ fn observed(wire: &Bytes, carrier: Carrier, number: u32) -> FrameObserved {
         messages: messages.into_iter().map(placed).collect(),
         unreadable: None,
         is_synthetic: false,
+        is_injected: false,
         payload,
     }
 }

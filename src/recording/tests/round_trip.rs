@@ -9,7 +9,7 @@ use super::support::{
 use crate::limits::ResourceLimits;
 use crate::recording::{BodyRange, read_body};
 use crate::session::observation::{Event, FrameObserved, Observation, RewrittenObserved};
-use crate::snapshot::{Carrier, Direction, Finding, Severity};
+use crate::snapshot::{Carrier, Direction, Finding, SentHead, Severity};
 
 const UP: Direction = Direction::ClientToServer;
 const DOWN: Direction = Direction::ServerToClient;
@@ -30,6 +30,12 @@ fn typical() -> Vec<Observation> {
             session: Some(session()),
             direction: UP,
             rewrites: vec!["endpoint: /a \u{2192} /b".to_owned()],
+            sent: Some(Box::new(SentHead {
+                line: Some("POST /b HTTP/1.1".to_owned()),
+                removed: vec!["te".to_owned()],
+                set: vec![("host".to_owned(), "b".to_owned())],
+                configured: vec!["authorization".to_owned()],
+            })),
             findings: vec![Finding {
                 severity: Severity::Warning,
                 text: "odd".to_owned(),

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::support::{
-    body, encode, encode_after, ended, event, frame, frames, load, observe, part, request, response,
+    body, encode, encode_after, ended, event, exchange, frame, frames, load, observe, part, request, response,
 };
 use crate::recording::redact::Tagger;
-use crate::session::observation::{Event, Observation};
-use crate::snapshot::{Carrier, Direction};
+use crate::session::observation::{Event, Observation, RewrittenObserved};
+use crate::snapshot::{Carrier, Direction, SentHead};
 
 const UP: Direction = Direction::ClientToServer;
 const DOWN: Direction = Direction::ServerToClient;
@@ -87,6 +87,18 @@ pub(super) fn scripted() -> Vec<Observation> {
         Event::Frame(Arc::new(frame(4, UP, Carrier::Tunnel, 0, b"GET /S43-secret"))),
         request(5, "POST /x HTTP/1.1\r\nContent-Encoding: br\r\n\r\n"),
         body(5, UP, "S44-secret in a coding that was not undone"),
+        Event::Rewritten(Box::new(RewrittenObserved {
+            exchange: exchange(5),
+            session: None,
+            direction: UP,
+            rewrites: Vec::new(),
+            sent: Some(Box::new(SentHead {
+                line: Some("GET /x?token=S45-secret HTTP/1.1".to_owned()),
+                set: vec![("x-api-key".to_owned(), "S46-secret".to_owned())],
+                ..SentHead::default()
+            })),
+            findings: Vec::new(),
+        })),
     ];
     (0..).zip(events).map(|(us, event)| observe(us, event)).collect()
 }
@@ -95,7 +107,7 @@ pub(super) fn scripted() -> Vec<Observation> {
 fn no_secret_reaches_the_file() {
     let observations = scripted();
     let everything = String::from_utf8(encode(&observations, None)).unwrap();
-    for number in 1..=44 {
+    for number in 1..=46 {
         let secret = format!("S{number:02}-sec");
         assert!(everything.contains(&secret), "{secret} is not in the script");
     }

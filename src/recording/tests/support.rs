@@ -61,6 +61,7 @@ pub(super) fn request(number: u64, head: &str) -> Event {
         target: words.next().unwrap().to_owned(),
         head: ObservedHead::Raw(Bytes::copy_from_slice(head.as_bytes())),
         rewrites: vec!["Host: a \u{2192} b".to_owned()],
+        sent: None,
         resumes: None,
     }))
 }
@@ -82,6 +83,7 @@ pub(super) fn response(number: u64, fields: &[(&str, &str)], stream: Option<u64>
             .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
             .map(|(_, value)| (*value).to_owned()),
         rewrites: Vec::new(),
+        sent: None,
     }))
 }
 
@@ -132,6 +134,7 @@ pub(super) fn frame(
             .collect(),
         unreadable: None,
         is_synthetic: false,
+        is_injected: false,
         payload,
     }
 }

@@ -83,6 +83,16 @@ pub fn tools_of(text: &[u8]) -> Option<Vec<Value>> {
     tools.iter().all(is_tool).then(|| tools.clone())
 }
 
+/// Whether the list in such a text goes on elsewhere: it has a `nextCursor`.
+///
+/// Source: MCP, Pagination.
+pub fn is_page(text: &[u8]) -> bool {
+    let value: Option<Value> =
+        serde_json::from_slice(text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)).ok();
+    let cursors = ["/result/nextCursor", "/nextCursor"].into_iter();
+    value.is_some_and(|value| cursors.filter_map(|at| value.pointer(at)).any(Value::is_string))
+}
+
 /// What became of `before`, in its order; what is new last. Of tools with one name the last counts. Places of `ignore`,
 /// which are those of an answer to `tools/list` (`$.result.tools.NAME.description`), are left out of both.
 pub fn drift(before: &[Value], after: &[Value], ignore: &[IgnorePath]) -> Vec<Drift> {

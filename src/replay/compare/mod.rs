@@ -13,7 +13,7 @@ mod report;
 pub(crate) use ending::{CallEnd, Lack, is_result};
 pub use ignore::{IgnorePath, IgnorePathError};
 pub use key::{call_key, pair_up};
-pub use recordings::{compare_recordings, tools_in};
+pub use recordings::{compare_recordings, lacks_tools, tools_in};
 pub use report::{Outcome, Report, Row, RowDifference};
 
 use crate::codec::json::{PathStep, find_path};

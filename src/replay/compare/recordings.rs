@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::drift::tools_of;
+use super::drift::{is_page, tools_of};
 use super::{CallEnd, CompareOptions, Outcome, Report, Row, call_key, compare, is_result, pair_up};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::pairing::subject;
@@ -52,6 +52,17 @@ pub fn tools_in(tape: &Tape) -> Option<Vec<Value>> {
         }
     }
     found
+}
+
+/// Whether a session of the recording has no last page of its tools: the answer to its last `tools/list` has a `nextCursor`.
+pub fn lacks_tools(tape: &Tape) -> bool {
+    tape.sessions.iter().any(|session| {
+        let lists = session
+            .client_calls()
+            .filter(|call| &*call.method == "tools/list");
+        let answers = lists.filter_map(|call| Some(&session.messages[call.answer?].text));
+        answers.last().is_some_and(|answer| is_page(answer))
+    })
 }
 
 /// A request of a client.

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 use crate::codec::json::{elements, members, string_value};
-use crate::replay::alike::{TAG_END, TAG_START};
+use crate::replay::alike::{TAG_END, TAG_START, is_one_tag};
 
 /// Deeper is not looked for handles.
 const MAX_DEPTH: usize = 64;
@@ -17,6 +19,8 @@ pub(super) struct Bindings {
     live: HashMap<String, String>,
     /// Handles that the live server has not given: the place where the recorded one had given them.
     gone: HashMap<String, String>,
+    /// Members of elicited answers that are numbers. A tag is a text, whatever it stands for.
+    numbers: HashSet<String>,
 }
 
 impl Bindings {
@@ -24,6 +28,36 @@ impl Bindings {
     pub(super) fn supply(&mut self, tag: &str, value: &str) {
         self.live
             .insert(format!("{TAG_START}{tag}{TAG_END}"), value.to_owned());
+    }
+
+    /// Notes which members a recorded message elicits as numbers: supplied secrets are no texts there.
+    ///
+    /// Source: MCP, Elicitation: `requestedSchema` is a flat object of primitive properties.
+    pub(super) fn expect_numbers(&mut self, recorded: &[u8]) {
+        if memchr::memmem::find(recorded, b"\"requestedSchema\"").is_none() {
+            return;
+        }
+        if let Ok(message) = serde_json::from_slice::<Value>(recorded) {
+            self.expect_numbers_in(&message);
+        }
+    }
+
+    /// As deep as JSON is read, so the stack bears it.
+    fn expect_numbers_in(&mut self, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                let schema = members.get("requestedSchema");
+                let properties = schema.and_then(|schema| schema.get("properties")?.as_object());
+                let is_number =
+                    |schema: &Value| matches!(schema["type"].as_str(), Some("integer" | "number"));
+                let numbers = properties.into_iter().flatten();
+                let numbers = numbers.filter(|(_, schema)| is_number(schema));
+                self.numbers.extend(numbers.map(|(name, _)| name.clone()));
+                members.values().for_each(|value| self.expect_numbers_in(value));
+            }
+            Value::Array(elements) => elements.iter().for_each(|value| self.expect_numbers_in(value)),
+            _ => {}
+        }
     }
 
     /// Takes in what the live server has given in the place of what the recorded one had given.
@@ -108,21 +142,33 @@ impl Bindings {
     /// The message with live handles, or the recorded handle that has none and where it was given.
     pub(super) fn applied(&self, message: &[u8]) -> Result<Vec<u8>, Gone> {
         let mut gone = None;
-        let bound = replace_strings(message, &mut |text| {
+        let bound = replace_strings(message, &mut |name, text| {
             if let Some(place) = self.gone.get(text) {
                 gone.get_or_insert_with(|| Gone {
                     handle: text.to_owned(),
                     place: place.clone(),
                 });
             }
-            self.bound(text)
+            self.spelled(name, text)
         });
         gone.map_or(Ok(bound), Err)
     }
 
     /// The message with live handles, as far as there are any.
     pub(super) fn translated(&self, message: &[u8]) -> Vec<u8> {
-        replace_strings(message, &mut |text| self.bound(text))
+        replace_strings(message, &mut |name, text| self.spelled(name, text))
+    }
+
+    /// What takes the place of a text, as JSON.
+    fn spelled(&self, name: &str, text: &str) -> Option<Vec<u8>> {
+        let bound = self.bound(text)?;
+        let is_number = self.numbers.contains(name)
+            && is_one_tag(text)
+            && serde_json::from_str::<serde_json::Number>(&bound).is_ok();
+        if is_number {
+            return Some(bound.trim().as_bytes().to_vec());
+        }
+        serde_json::to_vec(&bound).ok()
     }
 
     fn bound(&self, text: &str) -> Option<String> {
@@ -193,16 +239,23 @@ pub(super) fn each_named_string(json: &[u8], see: &mut dyn FnMut(&str, &str)) {
     }
 }
 
-/// The text with other values where `change` gives one, everything else byte for byte.
-fn replace_strings(json: &[u8], change: &mut dyn FnMut(&str) -> Option<String>) -> Vec<u8> {
+/// The text with other values where `change` gives one as JSON, everything else byte for byte. It is shown the name that
+/// stands before a text, too.
+fn replace_strings(json: &[u8], change: &mut dyn FnMut(&str, &str) -> Option<Vec<u8>>) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len());
     let mut done = 0;
-    for token in strings(json).filter(|token| !token.is_name) {
-        let Some(new) = change(&string_value(&json[token.start..token.end])) else {
+    let mut name = Cow::Borrowed("");
+    for token in strings(json) {
+        let text = string_value(&json[token.start..token.end]);
+        if token.is_name {
+            name = text;
+            continue;
+        }
+        let Some(new) = change(&name, &text) else {
             continue;
         };
         out.extend_from_slice(&json[done..token.start]);
-        out.extend(serde_json::to_vec(&new).unwrap_or_default());
+        out.extend(new);
         done = token.end;
     }
     out.extend_from_slice(&json[done..]);
@@ -287,6 +340,28 @@ mod tests {
         assert_eq!(
             (gone.handle.as_str(), gone.place.as_str()),
             ("a", "`nextCursor` of the answer to tools/list")
+        );
+    }
+
+    #[test]
+    fn a_supplied_number_is_a_number_where_one_was_elicited() {
+        let mut bindings = Bindings::default();
+        for (tag, value) in [("0a", "3"), ("0b", "x")] {
+            bindings.supply(tag, value);
+        }
+        bindings.expect_numbers(
+            br#"{"method":"elicitation/create","params":{"requestedSchema":{"type":"object","properties":{"n":{"type":"integer"},"s":{"type":"string"},"x":{"type":"number"}}}}}"#,
+        );
+        let tag = |name: &str| format!("{TAG_START}{name}{TAG_END}");
+        let recorded = format!(
+            r#"{{"content":{{"n":"{}","s":"{}","x":"{}"}}}}"#,
+            tag("0a"),
+            tag("0a"),
+            tag("0b")
+        );
+        assert_eq!(
+            applied(&bindings, &recorded),
+            r#"{"content":{"n":3,"s":"3","x":"x"}}"#
         );
     }
 

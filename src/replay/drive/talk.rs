@@ -84,6 +84,12 @@ impl<'a> Talk<'a> {
         for (tag, value) in &options.secrets {
             bindings.supply(tag, value);
         }
+        let elicited = plan.asks.iter().map(|ask| &ask.request);
+        let answers = plan.calls.iter().filter_map(|call| call.answer.as_ref());
+        // Nothing but what is supplied needs to know.
+        for recorded in elicited.chain(answers).filter(|_| !options.secrets.is_empty()) {
+            bindings.expect_numbers(recorded);
+        }
         Self {
             plan,
             options,

@@ -28,6 +28,7 @@
 //! since their messages are those of the HTTP exchanges.
 
 mod calls;
+mod injected;
 mod model;
 mod read;
 #[cfg(test)]
@@ -65,6 +66,9 @@ pub struct TapeOptions {
     pub max_bytes: usize,
     /// Whether the other files of a recording in several are read too.
     pub extent: Extent,
+    /// Whether requests that were sent again from the proxy, and what came back for them, are taken too. Otherwise they are
+    /// left out: no client sent them.
+    pub keeps_injected: bool,
 }
 
 impl TapeOptions {
@@ -75,6 +79,7 @@ impl TapeOptions {
             from_server: Taken::Sent,
             max_bytes: ResourceLimits::default().max_history_memory,
             extent: Extent::Whole,
+            keeps_injected: false,
         }
     }
 
@@ -92,6 +97,13 @@ impl TapeOptions {
     #[must_use]
     pub const fn within(mut self, limits: &ResourceLimits) -> Self {
         self.max_bytes = limits.max_history_memory;
+        self
+    }
+
+    /// With what was sent again from the proxy.
+    #[must_use]
+    pub const fn with_injected(mut self) -> Self {
+        self.keeps_injected = true;
         self
     }
 

@@ -11,7 +11,7 @@ use crate::ids::{ExchangeId, ProxySessionId, Side};
 use crate::intercept::hold::Ending;
 use crate::recording::format::{RequestKind, SseFieldsLine};
 use crate::session::observation::CallRole;
-use crate::snapshot::{Carrier, Direction, EndKind, Era, Head, SessionBasis};
+use crate::snapshot::{Carrier, Direction, EndKind, Era, Head, SentHead, SessionBasis};
 
 /// A recording as conversations.
 #[derive(Debug, Clone)]
@@ -141,6 +141,8 @@ pub struct TapeExchange {
     pub target: String,
     /// Head of the request, secrets as tags.
     pub request_head: Head,
+    /// How the head differs that was sent on.
+    pub sent: Option<Box<SentHead>>,
     /// `Last-Event-ID`, if a stream was resumed.
     pub resumes: Option<String>,
     /// When it began.
@@ -193,6 +195,8 @@ pub struct TapeResponse {
     pub status: u16,
     /// The head, secrets as tags.
     pub head: Head,
+    /// How the head differs that the client got.
+    pub sent: Option<Box<SentHead>>,
     /// `Content-Type`.
     pub media_type: Option<String>,
     /// The proxy gave this answer itself.
@@ -250,6 +254,8 @@ pub struct TapeFrame {
     pub is_cut: bool,
     /// What was decided about it, if anything was.
     pub verdict: Option<Ending>,
+    /// It was sent again from the proxy.
+    pub is_injected: bool,
 }
 
 /// Bytes of a frame that came together.

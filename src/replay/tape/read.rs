@@ -1,6 +1,6 @@
 //! Lines of a recording into exchanges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::calls::{Unpaired, session_of};
+use super::injected::{ids_of, is_about, keep};
 use super::model::{Tape, TapeEnd, TapeExchange, TapeFrame, TapePart, TapeResponse};
 use super::{Taken, TapeError, TapeOptions};
 use crate::codec::envelope::{MessageKind, scan};
@@ -17,7 +18,8 @@ use crate::ids::{ExchangeId, ProxySessionId, Side};
 use crate::intercept::edit::with_payload;
 use crate::intercept::hold::Ending;
 use crate::recording::format::{
-    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, SessionLine, VerdictLine,
+    ExchangeEndLine, FrameLine, Line, RequestKind, RequestLine, ResponseLine, RewriteLine, SessionLine,
+    VerdictLine,
 };
 use crate::recording::head_line::HeadLine;
 use crate::recording::{ReadRecordingError, RecordingReader};
@@ -142,7 +144,8 @@ impl<'a> Drafts<'a> {
                 gap.lost,
                 gap.reason
             )),
-            Line::Header(_) | Line::SessionEnd(_) | Line::Rewrite(_) | Line::End(_) | Line::Unknown => {}
+            Line::Rewrite(line) => self.rewritten(line),
+            Line::Header(_) | Line::SessionEnd(_) | Line::End(_) | Line::Unknown => {}
         }
     }
 
@@ -167,6 +170,7 @@ impl<'a> Drafts<'a> {
         exchange.method = line.method;
         exchange.target = line.target;
         exchange.request_head = head(&line.head);
+        exchange.sent = line.sent;
         exchange.resumes = line.resumes;
         exchange.us = line.us;
     }
@@ -177,9 +181,23 @@ impl<'a> Drafts<'a> {
             us: line.us,
             status: line.status,
             head: head(&line.head),
+            sent: line.sent,
             media_type: line.media_type,
             is_ours: line.ours,
         });
+    }
+
+    /// Takes how a head went on after all.
+    fn rewritten(&mut self, line: RewriteLine) {
+        let Some(sent) = line.sent else {
+            return;
+        };
+        let exchange = &mut self.draft(line.exchange, line.session).exchange;
+        if line.of_request {
+            exchange.sent = Some(sent);
+        } else if let Some(response) = &mut exchange.response {
+            response.sent = Some(sent);
+        }
     }
 
     fn end(&mut self, line: ExchangeEndLine) {
@@ -209,11 +227,26 @@ impl<'a> Drafts<'a> {
         }
     }
 
+    /// Takes out what was sent again from the proxy, and what came back for it.
+    fn leave_out_injected(&mut self) {
+        let ids = ids_of(self.exchanges.values().flat_map(|draft| &draft.exchange.frames));
+        if ids.is_empty() {
+            return;
+        }
+        self.exchanges.retain(|_, draft| !draft.is_injected());
+        for draft in self.exchanges.values_mut() {
+            draft.leave_out(&ids);
+        }
+    }
+
     /// Exchanges by session, sessions in the order in which they were met.
     fn finish(mut self) -> (Vec<Unpaired>, Vec<String>) {
         if self.more_damage > 0 {
             self.damage
                 .push(format!("{} more places are damaged", self.more_damage));
+        }
+        if !self.options.keeps_injected {
+            self.leave_out_injected();
         }
         let mut found: Vec<Unpaired> = self.sessions.iter().map(Unpaired::of_line).collect();
         for (_, mut draft) in self.exchanges {
@@ -247,6 +280,7 @@ impl Draft {
                 method: String::new(),
                 target: String::new(),
                 request_head: Head::default(),
+                sent: None,
                 resumes: None,
                 us: 0,
                 response: None,
@@ -261,6 +295,25 @@ impl Draft {
             from_server: None,
             verdicts: Vec::new(),
         }
+    }
+
+    /// Whether it is an HTTP exchange with a request that was sent again.
+    fn is_injected(&self) -> bool {
+        let is_run = matches!(self.exchange.kind, RequestKind::Run | RequestKind::BridgedRun);
+        !is_run && self.exchange.frames.iter().any(|frame| frame.is_injected)
+    }
+
+    /// Takes out the frames of requests with these ids that were sent again, and what was said about those.
+    fn leave_out(&mut self, ids: &HashSet<String>) {
+        let stays: Vec<bool> = self
+            .exchange
+            .frames
+            .iter()
+            .map(|frame| !frame.is_injected && !is_about(frame, ids))
+            .collect();
+        keep(&mut self.exchange.frames, &stays);
+        keep(&mut self.orders, &stays);
+        keep(&mut self.expected, &stays);
     }
 
     fn slot(&mut self, direction: Direction) -> &mut Option<OpenFrame> {
@@ -322,6 +375,7 @@ impl Draft {
             is_fragment: line.fragment,
             is_cut,
             verdict: None,
+            is_injected: line.injected,
         });
     }
 
@@ -353,6 +407,7 @@ impl Draft {
                 is_fragment: true,
                 is_cut: open.is_cut,
                 verdict: None,
+                is_injected: false,
             });
         }
     }
@@ -471,6 +526,7 @@ impl Draft {
             is_fragment: false,
             is_cut: false,
             verdict: None,
+            is_injected: false,
         });
     }
 }

@@ -272,6 +272,26 @@ fn what_we_made_up_while_a_message_was_held_is_none_of_the_server() {
 }
 
 #[test]
+fn what_was_sent_again_is_no_call_of_the_client_unless_it_is_wanted() {
+    const RUN: &str = r#"{"type":"request","seq":20,"us":0,"session":"R2","exchange":9,"connection":2,"client":"a","side":"reverse","server":"up","kind":"run","method":"run","target":"x","head":{"line":"x","fields":[]}}"#;
+    const COPY: &str = r#"{"type":"frame","seq":21,"us":1,"session":"R2","exchange":9,"direction":"client_to_server","transport":"stdio","frame":0,"part":0,"last":true,"text":"{\"jsonrpc\":\"2.0\",\"id\":\"shadowcat-3\",\"method\":\"ping\"}\n","messages":1,"injected":true}"#;
+    const PROGRESS: &str = r#"{"type":"frame","seq":22,"us":2,"session":"R2","exchange":9,"direction":"server_to_client","transport":"stdio","frame":0,"part":0,"last":true,"text":"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":\"shadowcat-3\",\"progress\":1}}\n","messages":1}"#;
+    const ANSWER: &str = r#"{"type":"frame","seq":23,"us":3,"session":"R2","exchange":9,"direction":"server_to_client","transport":"stdio","frame":1,"part":0,"last":true,"text":"{\"jsonrpc\":\"2.0\",\"id\":\"shadowcat-3\",\"result\":{}}\n","messages":1}"#;
+    let posted = SAID.replace(r#""last":true"#, r#""last":true,"injected":true"#);
+    let own = ANSWER
+        .replace("shadowcat-3", "7")
+        .replace(r#""frame":1"#, r#""frame":2"#);
+    let lines = [ASKED, &posted, HEAD, RUN, COPY, PROGRESS, ANSWER, &own];
+    let messages = |options: &TapeOptions| -> usize {
+        let tape = tape_of(&lines, options).unwrap();
+        tape.sessions.iter().map(|session| session.messages.len()).sum()
+    };
+    assert_eq!(messages(&TapeOptions::as_the_client_saw_it()), 1);
+    assert_eq!(messages(&TapeOptions::as_it_arrived()), 1);
+    assert_eq!(messages(&TapeOptions::as_it_arrived().with_injected()), 5);
+}
+
+#[test]
 fn what_was_answered_in_the_place_of_the_server_is_an_answer_to_the_client_only() {
     let lines = [ASKED, SAID, REFUSED];
     let answer = |options: TapeOptions| {

@@ -11,7 +11,7 @@ use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, Observation, ObservedHead, RequestObserved, ResponseObserved,
     RewrittenObserved,
 };
-use crate::snapshot::{Direction, EndKind, ExchangeDetail, Finding, Head, Timing};
+use crate::snapshot::{Direction, EndKind, ExchangeDetail, Finding, Head, SentHead, Timing};
 
 use super::owner::Owner;
 
@@ -29,6 +29,7 @@ pub struct ExchangeRecord {
     pub(crate) target: Box<str>,
     request: Option<ObservedHead>,
     rewrites: Box<[Box<str>]>,
+    sent: Option<Box<SentHead>>,
     response: OnceLock<Box<Response>>,
     end: OnceLock<Box<End>>,
     added: Mutex<Option<Box<Added>>>,
@@ -43,6 +44,7 @@ struct Response {
     media_type: Option<Box<str>>,
     stream: Option<StreamId>,
     rewrites: Box<[Box<str>]>,
+    sent: Option<Box<SentHead>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,8 @@ struct Added {
     /// Changes of the request's body, and of the response's.
     rewrites: [Vec<Box<str>>; Direction::ALL.len()],
     findings: Vec<Finding>,
+    /// How the heads went on, where that was told anew.
+    sent: [Option<Box<SentHead>>; Direction::ALL.len()],
 }
 
 /// Changes of a body, and findings, that are kept of one exchange; further ones are only recorded.
@@ -103,6 +107,7 @@ impl ExchangeRecord {
             target: request.target.into(),
             request: Some(exact(request.head)),
             rewrites: exact_texts(request.rewrites),
+            sent: request.sent,
             response: OnceLock::new(),
             end: OnceLock::new(),
             added: Mutex::default(),
@@ -124,6 +129,7 @@ impl ExchangeRecord {
             target: Box::default(),
             request: None,
             rewrites: Box::default(),
+            sent: None,
             response: OnceLock::new(),
             end: OnceLock::new(),
             added: Mutex::default(),
@@ -140,6 +146,7 @@ impl ExchangeRecord {
             media_type: response.media_type.map(Into::into),
             stream: response.stream,
             rewrites: exact_texts(response.rewrites),
+            sent: response.sent,
         }));
     }
 
@@ -155,9 +162,19 @@ impl ExchangeRecord {
     }
 
     /// Adds changes of a body, and what was found about the exchange.
-    pub(crate) fn add(&self, direction: Direction, rewrites: Vec<String>, findings: Vec<Finding>) {
+    pub(crate) fn add(&self, rewritten: RewrittenObserved) {
+        let RewrittenObserved {
+            direction,
+            rewrites,
+            findings,
+            sent,
+            ..
+        } = rewritten;
         let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         let added = added.get_or_insert_default();
+        if sent.is_some() {
+            added.sent[direction as usize] = sent;
+        }
         let kept = &mut added.rewrites[direction as usize];
         let room = MAX_ADDED.saturating_sub(kept.len());
         kept.extend(rewrites.into_iter().take(room).map(String::into_boxed_str));
@@ -172,6 +189,10 @@ impl ExchangeRecord {
 
     fn body_rewrites(&self, direction: Direction) -> Vec<String> {
         self.added(|added| owned_texts(&added.rewrites[direction as usize]))
+    }
+
+    fn sent_later(&self, direction: Direction) -> Option<Box<SentHead>> {
+        self.added(|added| added.sent[direction as usize].clone())
     }
 
     /// What was found about the exchange as a whole.
@@ -233,6 +254,7 @@ impl ExchangeRecord {
             target: self.target.to_string(),
             head,
             rewrites: owned_texts(&self.rewrites),
+            sent: self.sent.clone(),
             resumes: None,
         }));
         let response = self.response.get().map(|response| {
@@ -245,6 +267,7 @@ impl ExchangeRecord {
                 stream: response.stream,
                 media_type: response.media_type.as_deref().map(str::to_owned),
                 rewrites: owned_texts(&response.rewrites),
+                sent: response.sent.clone(),
             }))
         });
         let rewritten = Direction::ALL.map(|direction| self.rewritten(session, direction));
@@ -264,13 +287,15 @@ impl ExchangeRecord {
             Direction::ClientToServer => Vec::new(),
             Direction::ServerToClient => self.findings(),
         };
-        let has_any = !(rewrites.is_empty() && findings.is_empty());
+        let sent = self.sent_later(direction);
+        let has_any = !(rewrites.is_empty() && findings.is_empty() && sent.is_none());
         has_any.then(|| {
             Event::Rewritten(Box::new(RewrittenObserved {
                 exchange: self.id,
                 session,
                 direction,
                 rewrites,
+                sent,
                 findings,
             }))
         })
@@ -293,8 +318,14 @@ impl ExchangeRecord {
                 .as_ref()
                 .map_or_else(Head::default, ObservedHead::to_head),
             rewrites: owned_texts(&self.rewrites),
+            sent: self
+                .sent_later(Direction::ClientToServer)
+                .or_else(|| self.sent.clone()),
             body_rewrites: self.body_rewrites(Direction::ClientToServer),
             response_rewrites: response.map_or_else(Vec::new, |response| owned_texts(&response.rewrites)),
+            response_sent: self
+                .sent_later(Direction::ServerToClient)
+                .or_else(|| response?.sent.clone()),
             response_body_rewrites: self.body_rewrites(Direction::ServerToClient),
             response: response.map(|response| response.head.to_head()),
             is_our_answer: self.is_our_answer(),
@@ -320,6 +351,7 @@ impl ExchangeRecord {
             size_of::<Response>()
                 + head_bytes(&response.head)
                 + text_bytes(&response.rewrites)
+                + sent_bytes(response.sent.as_deref())
                 + response.media_type.as_deref().map_or(0, str::len)
         });
         let end = self.end.get().map_or(0, |end| {
@@ -330,6 +362,7 @@ impl ExchangeRecord {
             + texts
             + self.request.as_ref().map_or(0, head_bytes)
             + text_bytes(&self.rewrites)
+            + sent_bytes(self.sent.as_deref())
             + response
             + end
             + self.added(Added::heap_bytes)
@@ -346,6 +379,11 @@ impl Added {
                 .iter()
                 .flatten()
                 .map(|text| text.len())
+                .sum::<usize>()
+            + self
+                .sent
+                .iter()
+                .map(|sent| sent_bytes(sent.as_deref()))
                 .sum::<usize>()
             + heap::vector(&self.findings)
             + self.findings.iter().map(finding).sum::<usize>()
@@ -387,4 +425,8 @@ fn head_bytes(head: &ObservedHead) -> usize {
 
 fn text_bytes(texts: &[Box<str>]) -> usize {
     texts.iter().map(|text| size_of::<Box<str>>() + text.len()).sum()
+}
+
+fn sent_bytes(sent: Option<&SentHead>) -> usize {
+    sent.map_or(0, SentHead::heap_bytes)
 }

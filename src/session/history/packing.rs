@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{CallId, ConnectionId, MessageId, StreamId};
 use crate::session::observation::{ExchangeKind, ObservedHead};
 use crate::snapshot::{
-    Carrier, Direction, EndKind, Finding, Head, Outcome, Progress, RowKind, Severity, Timing,
+    Carrier, Direction, EndKind, Finding, Head, Outcome, Progress, RowKind, SentHead, Severity, Timing,
 };
 
 /// Numbers of a kind stand near to each other, so only the difference from the one before is kept.
@@ -380,6 +380,16 @@ impl<T: Pack> Pack for Box<[T]> {
     }
 }
 
+impl Pack for Box<SentHead> {
+    fn pack(&self, out: &mut Packer) {
+        out.put(&**self);
+    }
+
+    fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        from.get().map(Box::new)
+    }
+}
+
 impl<A: Pack, B: Pack> Pack for (A, B) {
     fn pack(&self, out: &mut Packer) {
         out.put(&self.0);
@@ -409,6 +419,7 @@ pub(super) use fields;
 
 fields!(Finding: severity, text);
 fields!(Head: line, fields);
+fields!(SentHead: line, removed, set, configured);
 fields!(Progress: progress, total);
 fields!(Timing: started, request_done, sent, connect, response_head, handed_on, first_byte, done);
 

@@ -177,8 +177,7 @@ impl Ledger {
         let Some(open) = self.exchanges.get(&id) else {
             return;
         };
-        open.record
-            .add(rewritten.direction, rewritten.rewrites, rewritten.findings);
+        open.record.add(rewritten);
         let (record, row) = (Arc::clone(&open.record), open.http_row.clone());
         self.shelves.recharge(&record);
         if let Some(row) = row {

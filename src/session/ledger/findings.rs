@@ -18,6 +18,12 @@ pub(super) fn findings(frame: &FrameObserved, placed: &PlacedMessage, max_body: 
             text: problem.to_string(),
         });
     }
+    if frame.is_injected {
+        findings.push(Finding {
+            severity: Severity::Info,
+            text: "sent again from here: its client did not send it".to_owned(),
+        });
+    }
     findings.extend(frame_findings(frame, max_body));
     findings
 }

@@ -146,6 +146,7 @@ impl Talk {
             target: target.to_owned(),
             head: ObservedHead::Fields(Box::new(head)),
             rewrites: Vec::new(),
+            sent: None,
             resumes: None,
         })));
     }
@@ -184,6 +185,7 @@ impl Talk {
             stream: stream.and_then(StreamId::new),
             media_type: Some(media_type.to_owned()),
             rewrites: Vec::new(),
+            sent: None,
         })));
     }
 
@@ -252,6 +254,7 @@ impl Talk {
             messages,
             unreadable: None,
             is_synthetic: false,
+            is_injected: false,
         }
     }
 

@@ -24,6 +24,7 @@ impl Ledger {
                     session: verdict.session,
                     direction: verdict.direction,
                     rewrites: vec![words],
+                    sent: None,
                     findings: Vec::new(),
                 },
             );

@@ -15,7 +15,7 @@ use crate::codec::envelope::{Envelope, Field, FieldValue};
 use crate::codec::rpc_id::RpcId;
 use crate::resource::heap;
 use crate::resource::queue::{Sequenced, Weigh};
-use crate::snapshot::{Finding, Head};
+use crate::snapshot::{Finding, Head, SentHead};
 
 /// The place in the queue, whose room grows by doubling and so is three quarters full.
 const PLACE_BYTES: usize = size_of::<Sequenced<Observation>>() * 4 / 3;
@@ -50,13 +50,18 @@ impl RequestObserved {
             + self.target.capacity()
             + self.head.weight()
             + texts(&self.rewrites)
+            + sent(self.sent.as_deref())
             + text(self.resumes.as_ref())
     }
 }
 
 impl ResponseObserved {
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.head.weight() + text(self.media_type.as_ref()) + texts(&self.rewrites)
+        size_of::<Self>()
+            + self.head.weight()
+            + text(self.media_type.as_ref())
+            + texts(&self.rewrites)
+            + sent(self.sent.as_deref())
     }
 }
 
@@ -65,6 +70,7 @@ impl RewrittenObserved {
         let finding = |finding: &Finding| finding.text.capacity();
         size_of::<Self>()
             + texts(&self.rewrites)
+            + sent(self.sent.as_deref())
             + heap::vector(&self.findings)
             + self.findings.iter().map(finding).sum::<usize>()
     }
@@ -162,4 +168,8 @@ fn text(text: Option<&String>) -> usize {
 
 fn texts(texts: &Vec<String>) -> usize {
     heap::vector(texts) + texts.iter().map(String::capacity).sum::<usize>()
+}
+
+fn sent(sent: Option<&SentHead>) -> usize {
+    sent.map_or(0, SentHead::heap_bytes)
 }

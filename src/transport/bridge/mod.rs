@@ -85,6 +85,7 @@ pub(crate) async fn serve(
         headers: &parts.headers,
         head,
         rewrites: Vec::new(),
+        sent: None,
     };
     let exchange = Exchange::begin(hub, &connection.peer, beginning, &mut outbox);
     if let Some(place) = place {

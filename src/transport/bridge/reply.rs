@@ -231,6 +231,7 @@ impl Visit<'_> {
             is_ours,
             is_stream,
             rewrites: Vec::new(),
+            sent: None,
         };
         self.exchange.begin_response(head, &mut outbox);
         outbox.flush().await;

@@ -12,7 +12,7 @@ use crate::session::observation::{
     Event, ExchangeKind, Observation, ObservedHead, RequestObserved, head_text,
 };
 use crate::session::registry::Session;
-use crate::snapshot::{Head, Timing};
+use crate::snapshot::{Head, SentHead, Timing};
 use crate::transport::hub::Hub;
 use crate::transport::observed::field_list;
 use crate::transport::stated::{Stated, exchange_kind};
@@ -30,6 +30,8 @@ pub(crate) struct Peer {
     pub(crate) host: Arc<str>,
     /// We ask ourselves, in its session: rules have no say.
     pub(crate) is_ours: bool,
+    /// We ask again what a client has asked before.
+    pub(crate) is_repeat: bool,
 }
 
 /// The request of an exchange, as it is told.
@@ -41,6 +43,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) head: ObservedHead,
     pub(crate) rewrites: Vec<String>,
+    pub(crate) sent: Option<Box<SentHead>>,
 }
 
 /// A run of a command, as it is told.
@@ -87,6 +90,7 @@ impl Exchange {
             target: beginning.target,
             head: beginning.head,
             rewrites: beginning.rewrites,
+            sent: beginning.sent,
             resumes,
             ..exchange.request_observed(peer)
         };
@@ -155,6 +159,7 @@ impl Exchange {
             }),
             request_head: None,
             is_ours: peer.is_ours,
+            is_repeat: peer.is_repeat,
             end_place: Mutex::new(Some(hub.watchers.ledger.reserve())),
         }
     }
@@ -173,6 +178,7 @@ impl Exchange {
             target: String::new(),
             head: ObservedHead::Raw(Bytes::new()),
             rewrites: Vec::new(),
+            sent: None,
             resumes: None,
         }
     }

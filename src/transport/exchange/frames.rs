@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::ids::Side;
@@ -57,23 +59,55 @@ impl Exchange {
         for draft in drafts.drain(..) {
             let event = match draft {
                 Draft::Part { frame, part, bytes } => {
-                    let state = self.lock();
-                    Event::Part(FramePart {
-                        exchange: self.id,
-                        session: state.session.as_ref().map(|session| session.id),
-                        direction,
-                        carrier,
-                        frame,
-                        part,
-                        bytes,
-                        coding: coding.cloned(),
-                    })
+                    self.part((direction, carrier), (frame, part, bytes), coding)
                 }
                 Draft::Frame(frame) => self.place((direction, carrier), *frame, coding, now, outbox),
             };
             if let (Some(notes), Event::Frame(frame)) = (&mut notes, &event) {
                 notes.push(self.noted(frame));
             }
+            outbox.put(Observation { at: now, event });
+        }
+    }
+
+    fn part(
+        &self,
+        (direction, carrier): (Direction, Carrier),
+        (frame, part, bytes): (u32, u32, Bytes),
+        coding: Option<&Arc<str>>,
+    ) -> Event {
+        let state = self.lock();
+        Event::Part(FramePart {
+            exchange: self.id,
+            session: state.session.as_ref().map(|session| session.id),
+            direction,
+            carrier,
+            frame,
+            part,
+            bytes,
+            coding: coding.cloned(),
+        })
+    }
+
+    /// Tells of messages of a client that are sent again.
+    pub(crate) fn tell_repeated(
+        &self,
+        what: (Direction, Carrier),
+        drafts: &mut Vec<Draft>,
+        outbox: &mut Outbox,
+    ) {
+        let now = self.hub.clock.now();
+        for draft in drafts.drain(..) {
+            let event = match draft {
+                Draft::Part { frame, part, bytes } => self.part(what, (frame, part, bytes), None),
+                Draft::Frame(draft) => {
+                    let mut event = self.place(what, *draft, None, now, outbox);
+                    if let Event::Frame(frame) = &mut event {
+                        Arc::make_mut(frame).is_injected = true;
+                    }
+                    event
+                }
+            };
             outbox.put(Observation { at: now, event });
         }
     }
@@ -218,6 +252,7 @@ impl Exchange {
             messages: placed,
             unreadable: draft.problem.filter(|_| is_mcp),
             is_synthetic: false,
+            is_injected: self.is_repeat && direction == Direction::ClientToServer,
         }))
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, Segments, Spool, shown};
-use shadowcat::replay::compare::drift::{drift, tools_of};
-use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, tools_in};
+use shadowcat::replay::compare::drift::{drift, is_page, tools_of};
+use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, lacks_tools, tools_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 
 use super::text;
@@ -33,7 +33,7 @@ pub(crate) struct DiffJob {
 /// A file.
 enum Side {
     Recording(Box<Tape>),
-    Tools(Vec<Value>),
+    Tools { tools: Vec<Value>, is_page: bool },
 }
 
 /// A file cannot be compared.
@@ -74,7 +74,9 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
     }
     let before = open(&job.before, job.extent, limits)?;
     let after = open(&job.after, job.extent, limits)?;
-    [&before, &after].into_iter().for_each(Side::warn);
+    [(&before, &job.before), (&after, &job.after)]
+        .into_iter()
+        .for_each(|(side, path)| side.warn(path));
     let report = match (&before, &after) {
         (Side::Recording(one), Side::Recording(other)) => Some(compare_recordings(one, other, &job.options)),
         _ => None,
@@ -101,7 +103,13 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
 
 impl Side {
     /// Tells what is missing of a recording, since it may be what differs.
-    fn warn(&self) {
+    fn warn(&self, path: &Path) {
+        if self.lacks_tools() {
+            say(format_args!(
+                "warning: {}: its list of tools has a nextCursor: it is only a page, and what is on the others is not compared",
+                shown(path)
+            ));
+        }
         if let Self::Recording(tape) = self {
             let name = tape.path.display();
             tape.damage
@@ -110,10 +118,17 @@ impl Side {
         }
     }
 
+    fn lacks_tools(&self) -> bool {
+        match self {
+            Self::Recording(tape) => lacks_tools(tape),
+            Self::Tools { is_page, .. } => *is_page,
+        }
+    }
+
     fn tools(&self) -> Option<Vec<Value>> {
         match self {
             Self::Recording(tape) => tools_in(tape),
-            Self::Tools(tools) => Some(tools.clone()),
+            Self::Tools { tools, .. } => Some(tools.clone()),
         }
     }
 }
@@ -159,5 +174,8 @@ fn list(path: &Path, spool: Option<Spool>) -> Result<Side, DiffError> {
         source,
     })?;
     let tools = tools_of(&text).ok_or_else(|| DiffError::Neither(path.to_owned()))?;
-    Ok(Side::Tools(tools))
+    Ok(Side::Tools {
+        tools,
+        is_page: is_page(&text),
+    })
 }

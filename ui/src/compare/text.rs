@@ -11,6 +11,8 @@ use crate::text::Safe;
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 160;
+/// How many of them are equal, where two values begin with the same.
+const BEFORE: usize = 40;
 
 /// In the order in which they are counted.
 const OUTCOMES: [Outcome; 5] = [
@@ -80,13 +82,35 @@ fn difference(found: &RowDifference) -> String {
     match found.kind {
         "added" => format!("{} is new: {}", found.path, short(&found.after)),
         "removed" => format!("{} is gone: {}", found.path, short(&found.before)),
-        _ => format!(
-            "{}: {} → {}",
-            found.path,
-            short(&found.before),
-            short(&found.after)
-        ),
+        _ => {
+            let before = found.before.as_deref().unwrap_or("–");
+            let after = found.after.as_deref().unwrap_or("–");
+            let from = first_shown(before, after);
+            format!(
+                "{}: {} → {}",
+                found.path,
+                shortened_from(before, from),
+                shortened_from(after, from)
+            )
+        }
     }
+}
+
+/// Which character of two values is the first to be shown: where they would be cut before they differ, a few before that.
+fn first_shown(before: &str, after: &str) -> usize {
+    let is_long = |text: &str| text.chars().nth(SHOWN).is_some();
+    let same = before.chars().zip(after.chars());
+    let same = same.take_while(|(one, other)| one == other).count();
+    if same < SHOWN - BEFORE || !(is_long(before) || is_long(after)) {
+        return 0;
+    }
+    same - BEFORE
+}
+
+fn shortened_from(text: &str, from: usize) -> String {
+    let rest: String = text.chars().skip(from).collect();
+    let mark = if from > 0 { "…" } else { "" };
+    format!("{mark}{}", shortened(&rest))
 }
 
 fn shortened(text: &str) -> String {
@@ -162,4 +186,36 @@ pub(super) fn json(report: Option<&Report>, drift: Option<&[Drift]>, is_same: bo
 fn line(out: &mut String, text: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{}", Safe::of(text).as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_of(before: &str, after: &str) -> String {
+        difference(&RowDifference {
+            path: "$.a".to_owned(),
+            kind: "changed",
+            before: Some(before.to_owned()),
+            after: Some(after.to_owned()),
+        })
+    }
+
+    #[test]
+    fn values_that_begin_with_the_same_are_shown_from_shortly_before_they_differ() {
+        let same = "a".repeat(500);
+        let around = "a".repeat(BEFORE);
+        assert_eq!(
+            told_of(&format!("{same}ONE"), &format!("{same}TWO")),
+            format!("$.a: …{around}ONE → …{around}TWO")
+        );
+        assert_eq!(told_of("ONE", "TWO"), "$.a: ONE → TWO");
+        let short = "b".repeat(SHOWN - BEFORE + 1);
+        assert_eq!(
+            told_of(&format!("{short}1"), &format!("{short}2")),
+            format!("$.a: {short}1 → {short}2")
+        );
+        let long = told_of(&format!("1{same}"), &format!("2{same}"));
+        assert_eq!(long.matches('…').count(), 2, "{long}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
 
 use shadowcat::recording::redact::masked_argument;
-use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail};
+use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail, SentHead};
 
 use super::Look;
 use crate::format;
@@ -42,6 +42,7 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     }
     lines.extend(head(&exchange.request, look));
     lines.extend(rewrites(&exchange.rewrites, &exchange.body_rewrites, look));
+    lines.extend(sent(exchange.sent.as_deref(), &exchange.rewrites, look));
     lines.push(ended(
         "request body",
         exchange.request_end,
@@ -60,6 +61,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
             lines.extend(rewrites(
                 &exchange.response_rewrites,
                 &exchange.response_body_rewrites,
+                look,
+            ));
+            lines.extend(sent(
+                exchange.response_sent.as_deref(),
+                &exchange.response_rewrites,
                 look,
             ));
         }
@@ -196,6 +202,39 @@ fn rewrites(head: &[String], body: &[String], look: &Look<'_>) -> Vec<Line> {
     let mut lines = told(head, "↳ sent on with ", "> sent on with ");
     lines.extend(told(body, "↳ body sent on with ", "> body sent on with "));
     lines
+}
+
+/// What else is different in the head that went on: what `told` does not say in words.
+fn sent(sent: Option<&SentHead>, told: &[String], look: &Look<'_>) -> Vec<Line> {
+    let Some(sent) = sent else {
+        return Vec::new();
+    };
+    let is_told = |name: &str| {
+        let names = told.iter().filter_map(|text| text.split_once(':'));
+        names.into_iter().any(|(told, _)| told.eq_ignore_ascii_case(name))
+    };
+    let is_masked = !look.switches.is_unmasked;
+    let sign = |sign, ascii| Line::of(Role::Accent, look.theme.sign(sign, ascii));
+    let line = sent.line.iter().map(|line| {
+        let line = if is_masked {
+            masked_target(line)
+        } else {
+            line.clone()
+        };
+        sign("↳ sent on as ", "> sent on as ").say(Role::Text, &line)
+    });
+    let removed = (!sent.removed.is_empty())
+        .then(|| sign("↳ sent on without ", "> sent on without ").say(Role::Text, &sent.removed.join(", ")));
+    let set = sent.set.iter().filter(|(name, _)| !is_told(name));
+    let set = set.map(|(name, value)| {
+        let value = if is_masked && is_secret(name) {
+            masked(value, Hint::None)
+        } else {
+            value.clone()
+        };
+        sign("↳ sent on with ", "> sent on with ").say(Role::Text, &format!("{name}: {value}"))
+    });
+    line.chain(removed).chain(set).collect()
 }
 
 fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {

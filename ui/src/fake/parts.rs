@@ -133,8 +133,10 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
             ],
         },
         rewrites: vec!["Host: 127.0.0.1:8080 → 127.0.0.1:3001".to_owned()],
+        sent: None,
         body_rewrites: Vec::new(),
         response_rewrites: Vec::new(),
+        response_sent: None,
         response_body_rewrites: Vec::new(),
         response: Some(Head {
             line: "HTTP/1.1 200 OK".to_owned(),

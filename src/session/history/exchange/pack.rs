@@ -6,7 +6,7 @@ use super::{Added, Charge, Direction, End, ExchangeRecord, Response};
 use crate::ids::{ExchangeId, Side};
 use crate::session::history::packing::{Packer, Unpacker, fields};
 
-fields!(Response: status, head, is_ours, media_type, stream, rewrites);
+fields!(Response: status, head, is_ours, media_type, stream, rewrites, sent);
 fields!(End: request, response, failure, timing, request_bytes, response_bytes);
 
 impl ExchangeRecord {
@@ -22,6 +22,7 @@ impl ExchangeRecord {
         out.put(&self.target);
         out.put(&self.request);
         out.put(&self.rewrites);
+        out.put(&self.sent);
         out.put(&self.response.get().is_some());
         if let Some(response) = self.response.get() {
             out.put(&**response);
@@ -34,6 +35,9 @@ impl ExchangeRecord {
         out.put(&of_request);
         out.put(&of_response);
         out.put(&self.findings());
+        let [of_request, of_response] = self.added(|added| added.sent.clone());
+        out.put(&of_request);
+        out.put(&of_response);
     }
 
     pub(in crate::session::history) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
@@ -49,6 +53,7 @@ impl ExchangeRecord {
             target: from.get()?,
             request: from.get()?,
             rewrites: from.get()?,
+            sent: from.get()?,
             response: from
                 .get::<Option<Response>>()?
                 .map_or_else(OnceLock::new, |response| OnceLock::from(Box::new(response))),
@@ -65,6 +70,15 @@ impl ExchangeRecord {
 fn unpack_added(from: &mut Unpacker<'_>) -> Option<Option<Box<Added>>> {
     let rewrites: [_; Direction::ALL.len()] = [from.get()?, from.get()?];
     let findings: Vec<_> = from.get()?;
-    let has_any = !findings.is_empty() || rewrites.iter().any(|texts: &Vec<Box<str>>| !texts.is_empty());
-    Some(has_any.then(|| Box::new(Added { rewrites, findings })))
+    let sent = [from.get()?, from.get()?];
+    let has_any = sent.iter().any(Option::is_some)
+        || !findings.is_empty()
+        || rewrites.iter().any(|texts: &Vec<Box<str>>| !texts.is_empty());
+    Some(has_any.then(|| {
+        Box::new(Added {
+            rewrites,
+            findings,
+            sent,
+        })
+    }))
 }

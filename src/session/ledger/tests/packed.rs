@@ -75,6 +75,7 @@ fn speak(talk: &mut Talk, rounds: u64) {
             session: talk.session,
             direction: Direction::ClientToServer,
             rewrites: vec![format!("a: {round}")],
+            sent: None,
             findings: vec![Finding {
                 severity: Severity::Warning,
                 text: "odd".to_owned(),

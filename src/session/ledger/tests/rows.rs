@@ -258,6 +258,7 @@ fn what_is_found_of_an_exchange_later_is_on_the_rows_that_stand_for_it_up_to_a_b
             session: None,
             direction: Direction::ServerToClient,
             rewrites: vec![format!("a: {number} \u{2192} b")],
+            sent: None,
             findings: vec![found],
         })));
     }
