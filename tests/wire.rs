@@ -77,10 +77,10 @@ fn sent_on(came: &str, sent: Option<&SentHead>) -> Vec<String> {
     let line = lines.next().unwrap();
     let mut head = vec![sent.line.as_deref().unwrap_or(line).to_owned()];
     let field = |(name, value): (&str, &str)| format!("{}: {}", name.to_ascii_lowercase(), value.trim());
-    let set = |name: &str| sent.set.iter().any(|(set, _)| set == name);
+    let is_replaced = |name: &str| sent.set.iter().any(|(other, _)| other == name);
     for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
         let lower = name.to_ascii_lowercase();
-        if !sent.removed.contains(&lower) && !set(&lower) {
+        if !sent.removed.contains(&lower) && !is_replaced(&lower) {
             head.push(field((name, value)));
         }
     }

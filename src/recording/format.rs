@@ -350,6 +350,7 @@ pub struct VerdictLine {
 
 /// A frame, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the line")]
 pub struct FrameLine {
     /// Number of the line.
     pub seq: u64,

@@ -131,7 +131,7 @@ impl LineMask {
         line.server = self.text(line.server, &mut 0);
         line.target = self.text(line.target, &mut redactions);
         line.rewrites = self.texts(line.rewrites, &mut redactions);
-        line.sent = line.sent.map(|sent| self.sent(sent, &mut redactions));
+        self.sent(line.sent.as_deref_mut(), &mut redactions);
         line.resumes = line.resumes.map(|text| self.plain(text, &mut redactions));
         redactions += line.head.redact(&self.tagger);
         if matches!(line.kind, RequestKind::Run | RequestKind::BridgedRun) {
@@ -150,14 +150,14 @@ impl LineMask {
         let mut redactions = line.redactions;
         line.media_type = line.media_type.map(|text| self.plain(text, &mut redactions));
         line.rewrites = self.texts(line.rewrites, &mut redactions);
-        line.sent = line.sent.map(|sent| self.sent(sent, &mut redactions));
+        self.sent(line.sent.as_deref_mut(), &mut redactions);
         line.redactions = redactions + line.head.redact(&self.tagger);
         line
     }
 
     fn rewrite(&self, mut line: RewriteLine) -> RewriteLine {
         line.rewrites = self.texts(line.rewrites, &mut line.redactions);
-        line.sent = line.sent.map(|sent| self.sent(sent, &mut line.redactions));
+        self.sent(line.sent.as_deref_mut(), &mut line.redactions);
         for finding in &mut line.findings {
             finding.text = self.text(std::mem::take(&mut finding.text), &mut line.redactions);
         }
@@ -282,15 +282,17 @@ impl LineMask {
     }
 
     /// What is said of the head that went on; its secrets are those of heads.
-    fn sent(&self, mut sent: Box<SentHead>, redactions: &mut u32) -> Box<SentHead> {
-        sent.line = sent.line.map(|line| self.text(line, redactions));
+    fn sent(&self, sent: Option<&mut SentHead>, redactions: &mut u32) {
+        let Some(sent) = sent else {
+            return;
+        };
+        sent.line = sent.line.take().map(|line| self.text(line, redactions));
         let mut out = Output::new(&self.tagger);
         for (name, value) in &mut sent.set {
             redact_field(name.as_bytes(), value.as_bytes(), &mut out);
             *value = lossy(out.take());
         }
         *redactions += out.redactions;
-        sent
     }
 
     /// A text in which nothing is secret but what the user describes.

@@ -285,6 +285,7 @@ pub struct FramePart {
 
 /// A whole frame.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct FrameObserved {
     /// The exchange.
     pub exchange: ExchangeId,

@@ -275,10 +275,10 @@ fn onward_request(
     mut fields: HeaderMap,
     body: RequestBody,
 ) -> Request<RequestBody> {
-    if parts.version == Version::HTTP_2 {
-        if let Some(joined) = headers::joined_cookies(&fields) {
-            fields.insert(header::COOKIE, joined);
-        }
+    if parts.version == Version::HTTP_2
+        && let Some(joined) = headers::joined_cookies(&fields)
+    {
+        fields.insert(header::COOKIE, joined);
     }
     parts.uri = target.clone();
     // What TLS negotiates may raise this; a client's HTTP/2 must not be asked of an HTTP/1 server.

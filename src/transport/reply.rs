@@ -61,8 +61,8 @@ pub(super) async fn relay_response(
     }
     let going = (asked.version, parts.status);
     let reason = parts.extensions.get::<ReasonPhrase>();
-    let length = has_body.then(|| incoming.size_hint().exact());
-    let sent = came.to_sent(going, &fields, reason, length);
+    let length = incoming.size_hint().exact();
+    let sent = came.into_sent(going, &fields, reason, (has_body, length));
     let head = ResponseHead {
         status,
         head: fields_as_sent.unwrap_or_else(|| ObservedHead::Raw(raw.unwrap_or_default())),

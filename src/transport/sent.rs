@@ -12,6 +12,10 @@ use super::exchange::Exchange;
 use super::headers::{self, HeadChange};
 
 /// What is known of a request's way on when its head comes.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something else about its way; their combinations all occur"
+)]
 pub(super) struct WayOn<'a> {
     pub(super) target: &'a Uri,
     pub(super) edit: &'a HeadChange,
@@ -83,14 +87,14 @@ impl Came {
         }
     }
 
-    /// The difference to what goes on in `version` with `fields`, and a body of `length` if it has one; `Some(None)` if
-    /// nobody knows how long that is.
-    pub(super) fn to_sent(
+    /// The difference to what goes on in `version` with `fields`, and with a body of `length` if it has one (`has_body`); `None`
+    /// if nobody knows how long that is.
+    pub(super) fn into_sent(
         self,
         (version, status): (Version, StatusCode),
         fields: &HeaderMap,
         reason: Option<&ReasonPhrase>,
-        length: Option<Option<u64>>,
+        (has_body, length): (bool, Option<u64>),
     ) -> SentHead {
         let is_other = version != self.version || status != self.status;
         let mut sent = SentHead {
@@ -108,13 +112,13 @@ impl Came {
         {
             push_all(&mut sent, &header::WWW_AUTHENTICATE, fields);
         }
-        let length = length.filter(|_| !fields.contains_key(header::CONTENT_LENGTH));
+        let is_unsaid = has_body && !fields.contains_key(header::CONTENT_LENGTH);
         tell_framing(
             &mut sent,
             self.was_chunked,
-            length == Some(None) && version == Version::HTTP_11,
+            is_unsaid && length.is_none() && version == Version::HTTP_11,
         );
-        if let Some(Some(length)) = length.filter(|_| version < Version::HTTP_2) {
+        if let Some(length) = length.filter(|_| is_unsaid && version < Version::HTTP_2) {
             sent.set
                 .push((header::CONTENT_LENGTH.to_string(), length.to_string()));
         }

@@ -14,7 +14,7 @@ use crate::recording::format::{FrameLine, Line};
 use crate::recording::head_line::HeadLine;
 use crate::recording::mask::LineMask;
 use crate::recording::redact::Tagger;
-use crate::snapshot::{Carrier, Direction};
+use crate::snapshot::{Carrier, Direction, SentHead};
 
 /// Longest frame that is looked into; of longer ones the secrets are masked in their own place only.
 const MAX_FRAME_BYTES: usize = 16 << 20;
@@ -91,8 +91,15 @@ impl Gatherer {
             (Line::Request(before), Line::Request(after)) => {
                 self.compare(before.target.as_bytes(), after.target.as_bytes());
                 self.heads(&before.head, &after.head);
+                self.sent(before.sent.as_deref(), after.sent.as_deref());
             }
-            (Line::Response(before), Line::Response(after)) => self.heads(&before.head, &after.head),
+            (Line::Response(before), Line::Response(after)) => {
+                self.heads(&before.head, &after.head);
+                self.sent(before.sent.as_deref(), after.sent.as_deref());
+            }
+            (Line::Rewrite(before), Line::Rewrite(after)) => {
+                self.sent(before.sent.as_deref(), after.sent.as_deref());
+            }
             (Line::Verdict(before), Line::Verdict(after)) => {
                 if let (Some(before), Some(after)) = (before.sent, after.sent) {
                     self.compare(before.as_bytes(), after.as_bytes());
@@ -114,6 +121,18 @@ impl Gatherer {
         self.compare(&before.line.0, &after.line.0);
         for (before, after) in before.fields.iter().zip(&after.fields) {
             self.compare(&before.value.0, &after.value.0);
+        }
+    }
+
+    fn sent(&mut self, before: Option<&SentHead>, after: Option<&SentHead>) {
+        let (Some(before), Some(after)) = (before, after) else {
+            return;
+        };
+        if let (Some(before), Some(after)) = (&before.line, &after.line) {
+            self.compare(before.as_bytes(), after.as_bytes());
+        }
+        for ((_, before), (_, after)) in before.set.iter().zip(&after.set) {
+            self.compare(before.as_bytes(), after.as_bytes());
         }
     }
 

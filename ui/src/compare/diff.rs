@@ -74,9 +74,9 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
     }
     let before = open(&job.before, job.extent, limits)?;
     let after = open(&job.after, job.extent, limits)?;
-    [(&before, &job.before), (&after, &job.after)]
-        .into_iter()
-        .for_each(|(side, path)| side.warn(path));
+    for (side, path) in [(&before, &job.before), (&after, &job.after)] {
+        side.warn(path);
+    }
     let report = match (&before, &after) {
         (Side::Recording(one), Side::Recording(other)) => Some(compare_recordings(one, other, &job.options)),
         _ => None,

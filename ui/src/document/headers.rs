@@ -225,8 +225,8 @@ fn sent(sent: Option<&SentHead>, told: &[String], look: &Look<'_>) -> Vec<Line> 
     });
     let removed = (!sent.removed.is_empty())
         .then(|| sign("↳ sent on without ", "> sent on without ").say(Role::Text, &sent.removed.join(", ")));
-    let set = sent.set.iter().filter(|(name, _)| !is_told(name));
-    let set = set.map(|(name, value)| {
+    let fields = sent.set.iter().filter(|(name, _)| !is_told(name));
+    let fields = fields.map(|(name, value)| {
         let value = if is_masked && is_secret(name) {
             masked(value, Hint::None)
         } else {
@@ -234,7 +234,7 @@ fn sent(sent: Option<&SentHead>, told: &[String], look: &Look<'_>) -> Vec<Line> 
         };
         sign("↳ sent on with ", "> sent on with ").say(Role::Text, &format!("{name}: {value}"))
     });
-    line.chain(removed).chain(set).collect()
+    line.chain(removed).chain(fields).collect()
 }
 
 fn ended(what: &str, end: Option<EndKind>, bytes: u64) -> Line {

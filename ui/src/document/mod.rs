@@ -212,6 +212,7 @@ pub(crate) fn headers_text(message: &MessageDetail, look: &Look<'_>) -> String {
 mod tests {
     use super::*;
     use crate::fake::Fake;
+    use shadowcat::snapshot::SentHead;
 
     fn texts(message: &MessageDetail, tab: Tab) -> Vec<String> {
         let look = Look {
@@ -240,6 +241,15 @@ mod tests {
         if let Some(exchange) = &mut message.exchange {
             exchange.body_rewrites = vec!["resource: http://own/ → http://up/".to_owned()];
             exchange.response_rewrites = vec!["Location: /a → /up/a".to_owned()];
+            exchange.sent = Some(Box::new(SentHead {
+                removed: vec!["te".to_owned(), "keep-alive".to_owned()],
+                set: vec![
+                    ("host".to_owned(), "127.0.0.1:3001".to_owned()),
+                    ("x-new".to_owned(), "2".to_owned()),
+                    ("x-api-key".to_owned(), "s3cret".to_owned()),
+                ],
+                ..SentHead::default()
+            }));
             exchange.response_body_rewrites = vec!["issuer: http://up → http://own".to_owned()];
         }
         message.row.direction = Direction::ClientToServer;
@@ -258,6 +268,12 @@ mod tests {
         let headers = texts(&message, Tab::Headers);
         let place = |text: &str| headers.iter().position(|line| line.contains(text)).unwrap();
         assert!(place("resource: http://own/") < place("request body"));
+        assert!(place("↳ sent on without te, keep-alive") < place("request body"));
+        assert!(place("↳ sent on with x-new: 2") < place("request body"));
+        let text = headers.join("\n");
+        assert!(!text.contains("s3cret"), "{text}");
+        let told = text.matches("127.0.0.1:3001").count();
+        assert_eq!(told, 1, "{text}");
         assert!(place("request body") < place("Location: /a"));
         assert!(place("Location: /a") < place("issuer: http://up"));
         assert!(place("issuer: http://up") < place("response body"));
