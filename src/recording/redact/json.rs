@@ -127,10 +127,22 @@ impl JsonRedactor {
         }
     }
 
-    /// A line of SSE data is over and the document goes on in the next one.
+    /// A line of SSE data is over and the document goes on in the next one. A secret in broken JSON may go on there too:
+    /// each of its lines has a tag of its own, since what stands between them is none of it.
     pub(super) fn line_break(&mut self, out: &mut Output<'_>) {
-        if matches!(self.token, Token::Number(_)) {
-            self.finish(out);
+        match &mut self.token {
+            Token::Number(_) => self.finish(out),
+            Token::Secret {
+                secret,
+                unescape,
+                is_empty,
+                ..
+            } => {
+                let begun = std::mem::replace(secret, out.begin());
+                let is_empty = std::mem::replace(is_empty, true);
+                end_secret(begun, &mut std::mem::take(unescape), is_empty, out);
+            }
+            Token::None | Token::String { .. } | Token::Name { .. } => {}
         }
     }
 

@@ -135,6 +135,16 @@ fn event_data_is_redacted_over_its_lines_and_the_rest_of_the_block_stays() {
 }
 
 #[test]
+fn a_secret_that_goes_on_in_the_next_line_of_data_has_a_tag_in_each() {
+    let block = "data: {\"token\":\"ab\ndata: cd\"}\n\n";
+    let expected = format!("data: {{\"token\":\"{}\ndata: {}\"}}\n\n", tag("ab"), tag("cd"));
+    assert_eq!(
+        redact(Carrier::Sse, KNOWN, &[block.as_bytes()]),
+        expected.as_bytes()
+    );
+}
+
+#[test]
 fn what_cannot_be_looked_into_is_left_out() {
     let encoded = BodyFacts {
         is_encoded: true,
