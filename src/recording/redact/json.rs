@@ -64,8 +64,6 @@ struct Level {
     is_secret: bool,
     /// It has members that an answer to an elicitation has not.
     is_sampling: bool,
-    /// Its members are described by it, as those of a schema.
-    is_schema: bool,
     place: Place,
 }
 
@@ -80,6 +78,8 @@ enum Place {
     InputResponses,
     Elicitations,
     Elicitation,
+    /// Its members describe those of another object.
+    Schema,
     Other,
 }
 
@@ -94,6 +94,7 @@ impl Place {
             (Self::Elicitations, _) => Self::Elicitation,
             (Self::InputResponses, _) | (Self::Message | Self::Answer, b"result") => Self::Answer,
             (Self::Message, b"params") => Self::Params,
+            (_, b"properties" | b"patternProperties" | b"$defs" | b"definitions") => Self::Schema,
             _ => Self::Other,
         }
     }
@@ -236,20 +237,15 @@ impl JsonRedactor {
         let is_answered = self
             .top()
             .is_some_and(|level| level.place == Place::Answer && !level.is_sampling);
-        let is_described = self.top().is_some_and(|level| level.is_schema);
+        let is_described = self.top().is_some_and(|level| level.place == Place::Schema);
         let is_secret = !is_object && is_value && is_secret_array(name);
         let is_secret_content = is_object
             && (is_answered && name == b"content" || is_value && !is_described && is_secret_object(name));
-        let is_schema = matches!(
-            name,
-            b"properties" | b"$defs" | b"definitions" | b"patternProperties"
-        );
         if self.levels.len() as u64 == self.depth && self.levels.len() < MAX_LEVELS {
             self.levels.push(Level {
                 is_object,
                 is_secret,
                 is_sampling: false,
-                is_schema,
                 place,
             });
         }

@@ -167,7 +167,9 @@ mod tests {
             raw.extend_from_slice(spelled);
             text.push(byte);
         };
-        spelled.iter().for_each(|byte| spelling.byte(*byte, &mut take));
+        for byte in spelled {
+            spelling.byte(*byte, &mut take);
+        }
         spelling.finish(&mut take);
         (raw, text)
     }
