@@ -180,6 +180,11 @@ impl Unescape {
         }
     }
 
+    /// No escape is under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.state, EscapeState::Plain) && self.high_surrogate.is_none()
+    }
+
     /// Ends the text: what is still pending cannot be completed any more.
     pub(crate) fn finish(&mut self, sink: &mut impl FnMut(&[u8])) {
         self.flush(sink);

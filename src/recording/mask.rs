@@ -8,7 +8,9 @@ use super::format::{
     SessionEndLine, SessionLine, VerdictLine,
 };
 use super::head_line::HeadLine;
-use super::redact::{BodyFacts, BodyRedactor, Output, PatternWindow, Tagger, redact_field, redact_urls};
+use super::redact::{
+    BodyFacts, BodyKind, BodyRedactor, Output, PatternWindow, Tagger, redact_field, redact_text, redact_urls,
+};
 use crate::ids::ExchangeId;
 use crate::snapshot::{Carrier, Direction, SentHead};
 
@@ -109,7 +111,7 @@ impl LineMask {
 
     fn session(&self, line: SessionLine) -> SessionLine {
         SessionLine {
-            server: self.text(line.server, &mut 0),
+            server: self.url(line.server, &mut 0),
             client: self.plain(line.client, &mut 0),
             ..line
         }
@@ -117,7 +119,7 @@ impl LineMask {
 
     fn session_end(&self, line: SessionEndLine) -> SessionEndLine {
         SessionEndLine {
-            reason: self.plain(line.reason, &mut 0),
+            reason: self.text(line.reason, &mut 0),
             ..line
         }
     }
@@ -128,8 +130,8 @@ impl LineMask {
         bodies.has_head = true;
         bodies.request.facts = facts;
         let mut redactions = line.redactions;
-        line.server = self.text(line.server, &mut 0);
-        line.target = self.text(line.target, &mut redactions);
+        line.server = self.url(line.server, &mut 0);
+        line.target = self.url(line.target, &mut redactions);
         line.rewrites = self.texts(line.rewrites, &mut redactions);
         self.sent(line.sent.as_deref_mut(), &mut redactions);
         line.resumes = line.resumes.map(|text| self.plain(text, &mut redactions));
@@ -265,11 +267,20 @@ impl LineMask {
         }
     }
 
-    /// A text that may contain URLs.
+    /// A text of ours, which may quote what a peer sent.
     fn text(&self, text: String, redactions: &mut u32) -> String {
+        self.with(redact_text, text, redactions)
+    }
+
+    /// A text that is or contains a URL.
+    fn url(&self, text: String, redactions: &mut u32) -> String {
+        self.with(redact_urls, text, redactions)
+    }
+
+    fn with(&self, redact: fn(&[u8], &mut Output<'_>), text: String, redactions: &mut u32) -> String {
         let mut out = Output::new(&self.tagger);
         out.expect(text.len());
-        redact_urls(text.as_bytes(), &mut out);
+        redact(text.as_bytes(), &mut out);
         let mut text = text.into_bytes();
         out.take_into(&mut text);
         *redactions += out.redactions;
@@ -286,7 +297,7 @@ impl LineMask {
         let Some(sent) = sent else {
             return;
         };
-        sent.line = sent.line.take().map(|line| self.text(line, redactions));
+        sent.line = sent.line.take().map(|line| self.url(line, redactions));
         let mut out = Output::new(&self.tagger);
         for (name, value) in &mut sent.set {
             redact_field(name.as_bytes(), value.as_bytes(), &mut out);
@@ -381,13 +392,10 @@ impl OpenFrame {
 
 fn body_facts(head: &HeadLine) -> BodyFacts {
     let media_type = head.field("content-type").unwrap_or_default();
-    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
     let coding = head.field("content-encoding").unwrap_or_default().trim_ascii();
     BodyFacts {
         is_known: true,
-        is_form: essence
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"application/x-www-form-urlencoded"),
+        kind: BodyKind::of(media_type),
         is_encoded: !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"),
     }
 }

@@ -42,7 +42,9 @@ pub use input::{Places, RecordingFile};
 pub use lines::MAX_LINE_BYTES;
 pub use load::{Loaded, Loader, Unplaced};
 pub use reader::{FileInput, OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
-pub use redact::{RedactPattern, RedactPatternError, RedactPatterns, Redaction, UrlMask, hide_url_secrets};
+pub use redact::{
+    RedactPattern, RedactPatternError, RedactPatterns, Redaction, TextMask, hide_secrets, hide_url_secrets,
+};
 pub use segments::{Extent, SegmentFile, Segments};
 pub use settings::{RecorderSettings, RecordingSettings, Rotation};
 pub use shown::shown;

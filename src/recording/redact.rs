@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod pattern;
 mod prose;
+mod spelling;
 mod sse;
 mod tag;
 mod text;
@@ -18,9 +19,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use crate::snapshot::Carrier;
+use json::JsonRedactor;
+use prose::ProseRedactor;
 
-pub(crate) use body::{BodyFacts, BodyRedactor};
+pub(crate) use body::{BodyFacts, BodyKind, BodyRedactor};
 pub use head::{masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
@@ -30,40 +32,62 @@ pub(crate) use tag::{NoRandomnessError, Tagger};
 
 /// Replaces secrets in texts that leave the program beside a recording, such as printed lines.
 #[derive(Debug, Clone)]
-pub struct UrlMask(Tagger);
+pub struct TextMask(Tagger);
 
-impl UrlMask {
+impl TextMask {
     /// A mask whose tags mean something only beside each other. `None` if the system has no random bytes to offer.
     pub fn random() -> Option<Self> {
         Tagger::random().ok().map(Self)
     }
 
-    /// The text without the users, passwords and token-like query values of the URLs and request targets in it, and, if it
-    /// has a JSON object from somewhere on, or the start of one, without the secret members that a recording would not have.
+    /// The text without what a recording of a line that is no JSON would not have: users, passwords and token-like query
+    /// values of URLs, `token=…`, `Bearer …`; and, if it has a JSON object from somewhere on, or the start of one, without
+    /// the secret members of that.
     pub fn masked(&self, text: &str) -> String {
-        let facts = BodyFacts {
-            is_known: true,
-            ..BodyFacts::default()
-        };
         let mut out = Output::new(&self.0);
-        let mut document = BodyRedactor::new(Carrier::Http, facts, false);
-        let (before, object) = text.split_at(text.find('{').unwrap_or(text.len()));
-        out.bytes.extend_from_slice(before.as_bytes());
-        document.push(object.as_bytes(), &mut out);
-        document.finish(&mut out);
-        let text = std::mem::take(&mut out.bytes);
-        redact_urls(&text, &mut out);
+        redact_text(text.as_bytes(), &mut out);
+        String::from_utf8_lossy(&out.bytes).into_owned()
+    }
+
+    /// A whole JSON document without what a recording of it would not have.
+    pub fn masked_document(&self, document: &str) -> String {
+        let mut out = Output::new(&self.0);
+        let mut redactor = JsonRedactor::default();
+        redactor.push(document.as_bytes(), &mut out);
+        redactor.finish(&mut out);
         String::from_utf8_lossy(&out.bytes).into_owned()
     }
 }
 
-/// The text with `***` in place of the secrets that [`UrlMask::masked`] replaces by tags: for screens and logs, where nobody
-/// compares them.
+/// The text with `***` in place of the secrets that [`TextMask::masked`] replaces by tags: for texts of ours that quote a
+/// peer, and for logs, where nobody compares them.
+pub fn hide_secrets(text: &str) -> String {
+    let tagger = Tagger::hiding();
+    let mut out = Output::new(&tagger);
+    redact_text(text.as_bytes(), &mut out);
+    String::from_utf8_lossy(&out.bytes).into_owned()
+}
+
+/// The same for the secrets of URLs alone: for screens.
 pub fn hide_url_secrets(text: &str) -> String {
     let tagger = Tagger::hiding();
     let mut out = Output::new(&tagger);
     redact_urls(text.as_bytes(), &mut out);
     String::from_utf8_lossy(&out.bytes).into_owned()
+}
+
+/// Writes a whole text for people, in which a JSON object may begin, without its secrets.
+pub(crate) fn redact_text(text: &[u8], out: &mut Output<'_>) {
+    let mut between = out.beside();
+    let object = memchr::memchr(b'{', text).unwrap_or(text.len());
+    between.pass(&text[..object]);
+    let mut document = JsonRedactor::default();
+    document.push(&text[object..], &mut between);
+    document.finish(&mut between);
+    out.redactions += between.redactions;
+    let mut prose = ProseRedactor::default();
+    prose.push(&between.bytes, out);
+    prose.finish(out);
 }
 
 /// Whether secrets are kept out of a recording.

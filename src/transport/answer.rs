@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::body::ReplyBody;
 use super::route::Nowhere;
+use crate::recording::hide_url_secrets;
 
 /// Marks a response as ours.
 pub(crate) const MARKER: &str = "shadowcat-error";
@@ -145,7 +146,7 @@ impl OwnAnswer {
             Nowhere::BadTarget { target } => (
                 StatusCode::BAD_REQUEST,
                 "bad_target",
-                format!("The target `{target}` cannot be requested from anyone."),
+                format!("The target `{}` cannot be requested from anyone.", hide_url_secrets(target)),
             ),
         };
         Self::new(status, reason, text)
@@ -246,6 +247,16 @@ mod tests {
             assert_eq!(body["error"]["code"], RPC_CODE);
             assert_eq!(body["error"]["message"], "could not reach \"x\"");
         }
+    }
+
+    #[test]
+    fn a_target_is_quoted_without_its_secrets() {
+        let target = "http://joe:s3cr3t@h:80/mcp?sig=s3cr3t&page=2".to_owned();
+        let answer = OwnAnswer::nowhere(&Nowhere::BadTarget { target }, "x");
+        assert_eq!(
+            answer.text,
+            "The target `http://***@h:80/mcp?sig=***&page=2` cannot be requested from anyone."
+        );
     }
 
     #[test]

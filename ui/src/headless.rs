@@ -8,7 +8,7 @@ use shadowcat::engine::{EngineHandle, ShutdownReport};
 use shadowcat::frontend::{Commands, Frontend};
 use shadowcat::intercept::hold::Actor;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
-use shadowcat::recording::{UrlMask, hide_url_secrets};
+use shadowcat::recording::{TextMask, hide_url_secrets};
 use shadowcat::snapshot::{Command, Reply, ServerKind, Source, UpstreamRow};
 use shadowcat::views::AttachError;
 
@@ -143,10 +143,12 @@ fn clients_of(upstream: &UpstreamRow) -> Safe {
 }
 
 async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Result<(), HeadlessError> {
-    let mask = UrlMask::random();
-    let mask = mask
-        .ok_or_else(|| HeadlessError::Prepare(io::Error::other("the system has no random bytes to offer")))?;
-    let writer = LineWriter::new(lines.format, lines.is_ascii).masking(mask);
+    let writer = LineWriter::new(lines.format, lines.is_ascii);
+    let writer = if lines.shows_secrets {
+        writer
+    } else {
+        writer.masking(TextMask::random().ok_or_else(no_randomness)?)
+    };
     let mut puller = Puller::new(frontend.commands.clone(), lines.filter.clone());
     let mut holds = HoldNews::new(frontend.commands.clone());
     loop {
@@ -166,6 +168,10 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
         holds.print(&writer, printer).await;
     }
     Ok(())
+}
+
+fn no_randomness() -> HeadlessError {
+    HeadlessError::Prepare(io::Error::other("the system has no random bytes to offer"))
 }
 
 /// What happened among held messages and was not printed yet.

@@ -10,7 +10,7 @@ mod text;
 
 use jiff::tz::TimeZone;
 use shadowcat::intercept::hold::HoldEvents;
-use shadowcat::recording::UrlMask;
+use shadowcat::recording::TextMask;
 use shadowcat::snapshot::{Body, MessageRow};
 
 use crate::cli::Format;
@@ -22,7 +22,7 @@ pub(crate) struct LineWriter {
     format: Format,
     theme: Theme,
     zone: TimeZone,
-    mask: Option<UrlMask>,
+    mask: Option<TextMask>,
 }
 
 impl LineWriter {
@@ -37,9 +37,9 @@ impl LineWriter {
         }
     }
 
-    /// Live traffic may carry secrets in its targets, and a line may end in a file: they are replaced by tags. What a
+    /// Live traffic may carry secrets, and a line may end in a file: they are replaced by tags, as in a recording. What a
     /// recording holds was masked when it was written.
-    pub(crate) fn masking(self, mask: UrlMask) -> Self {
+    pub(crate) fn masking(self, mask: TextMask) -> Self {
         Self {
             mask: Some(mask),
             ..self
@@ -61,12 +61,10 @@ impl LineWriter {
         }
     }
 
-    /// The row without secrets, if it may have any.
+    /// The row without secrets, if they are to be replaced.
     fn masked(&self, row: &MessageRow) -> Option<MessageRow> {
         let mask = self.mask.as_ref()?;
-        let may_be = |text: &str| text.contains(['?', '{']) || text.contains("://");
-        let is_suspect = may_be(&row.summary) || row.findings.iter().any(|finding| may_be(&finding.text));
-        let mut row = is_suspect.then(|| row.clone())?;
+        let mut row = row.clone();
         row.summary = mask.masked(&row.summary);
         for finding in &mut row.findings {
             finding.text = mask.masked(&finding.text);
@@ -141,9 +139,13 @@ mod tests {
     #[test]
     fn a_live_line_has_no_token_of_a_target_in_it() {
         let mut row = sample_row();
-        row.summary = "/mcp?sessionId=s3cr3t&page=2".to_owned();
+        row.summary = "/mcp?sessionId=s3cr3t&page=2 password=s3cr3t, Bearer s3cr3t".to_owned();
+        row.findings.push(shadowcat::snapshot::Finding {
+            severity: shadowcat::snapshot::Severity::Info,
+            text: "the server said api_key=s3cr3t".to_owned(),
+        });
         for format in [Format::Text, Format::Json] {
-            let writer = LineWriter::new(format, true).masking(UrlMask::random().unwrap());
+            let writer = LineWriter::new(format, true).masking(TextMask::random().unwrap());
             let mut out = Vec::new();
             writer.row(&mut out, &row, None);
             let line = String::from_utf8(out).unwrap();

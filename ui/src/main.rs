@@ -496,7 +496,10 @@ fn replay(job: ReplayJob) -> Result<(), Failure> {
     } = job;
     let told = match &view {
         View::Screen(_) => Told::InTheLog,
-        View::Headless(Some(lines)) => Told::OnStdout(lines.format),
+        View::Headless(Some(lines)) => Told::OnStdout {
+            format: lines.format,
+            shows_secrets: lines.shows_secrets,
+        },
         View::Headless(None) => Told::Nowhere,
     };
     let replay = Replay::start(server, told)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
+use shadowcat::recording::{TextMask, hide_secrets};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
@@ -51,7 +52,10 @@ impl ReplayError {
 pub(crate) enum Told {
     /// Where a screen shows the rest.
     InTheLog,
-    OnStdout(Format),
+    OnStdout {
+        format: Format,
+        shows_secrets: bool,
+    },
     Nowhere,
 }
 
@@ -83,9 +87,13 @@ impl Replay {
         let calls = mock.watch();
         let guard = runtime.enter();
         match told {
-            Told::OnStdout(format) => {
+            Told::OnStdout {
+                format,
+                shows_secrets,
+            } => {
                 let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
-                tasks.spawn(TaskKind::Frontend, print(calls, format, printer));
+                let mask = if shows_secrets { None } else { Some(mask()?) };
+                tasks.spawn(TaskKind::Frontend, print(calls, format, mask, printer));
             }
             Told::Nowhere => {}
             Told::InTheLog => tasks.spawn(TaskKind::Frontend, log(calls)),
@@ -145,10 +153,11 @@ pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
 pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
     let mut summary = Summary::default();
+    let mask = mask()?;
     let tell = |call: &MockCall| {
         summary.add(call);
         let mut line = Vec::new();
-        write_line(&mut line, call, format, &TimeZone::system());
+        write_line(&mut line, call, format, Some(&mask), &TimeZone::system());
         // Nobody may be there to read it.
         let _ = io::stderr().lock().write_all(&line);
     };
@@ -163,12 +172,17 @@ pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<()
     ended
 }
 
-async fn print(mut calls: broadcast::Receiver<MockCall>, format: Format, printer: Printer) {
+async fn print(
+    mut calls: broadcast::Receiver<MockCall>,
+    format: Format,
+    mask: Option<TextMask>,
+    printer: Printer,
+) {
     let zone = TimeZone::system();
     loop {
         let mut line = Vec::new();
         match calls.recv().await {
-            Ok(call) => write_line(&mut line, &call, format, &zone),
+            Ok(call) => write_line(&mut line, &call, format, mask.as_ref(), &zone),
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(
                     missed,
@@ -189,22 +203,34 @@ async fn print(mut calls: broadcast::Receiver<MockCall>, format: Format, printer
 async fn log(mut calls: broadcast::Receiver<MockCall>) {
     loop {
         match calls.recv().await {
-            Ok(call) if call.found == Found::Missed => tracing::warn!("{call}"),
-            Ok(call) => tracing::info!("{call}"),
+            Ok(call) if call.found == Found::Missed => tracing::warn!("{}", hide_secrets(&call.to_string())),
+            Ok(call) => tracing::info!("{}", hide_secrets(&call.to_string())),
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "requests are not in this log"),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, zone: &TimeZone) {
+fn mask() -> Result<TextMask, ReplayError> {
+    let no_randomness = || ReplayError::Prepare(io::Error::other("the system has no random bytes to offer"));
+    TextMask::random().ok_or_else(no_randomness)
+}
+
+/// Adds the line of a request, without the secrets in it if there is a `mask`.
+fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, mask: Option<&TextMask>, zone: &TimeZone) {
     match format {
         Format::Text => {
+            let text = call.to_string();
+            let text = mask.map_or_else(|| text.clone(), |mask| mask.masked(&text));
             let at = format::time_of_day(call.at, zone, false);
-            out.extend(Safe::of(&format!("{at} {call}")).as_str().as_bytes());
+            out.extend(Safe::of(&format!("{at} {text}")).as_str().as_bytes());
         }
-        // Numbers and texts always serialize.
-        Format::Json => drop(serde_json::to_writer(&mut *out, call)),
+        Format::Json => {
+            // Numbers and texts always serialize.
+            let document = serde_json::to_string(call).unwrap_or_default();
+            let document = mask.map_or_else(|| document.clone(), |mask| mask.masked_document(&document));
+            out.extend(document.as_bytes());
+        }
     }
     out.push(b'\n');
 }

@@ -20,6 +20,21 @@ fn a_url_that_cannot_be_an_upstream_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_mistake_is_told_without_the_secret_in_what_was_written() {
+    for arguments in [
+        &["--upstream", "http://svc:s3cr3t@h"][..],
+        &["--upstream", "db=http://h/mcp?token=s3cr3t#x"],
+        &["--proxy-auth", "s3cr3t"],
+        &["http://svc:s3cr3t@h"],
+    ] {
+        let ran = Home::new().run(arguments);
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(!ran.stderr.contains("s3cr3t"), "{ran:?}");
+        assert!(ran.stderr.contains("***"), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_address_without_port_is_refused_with_an_example() {
     let ran = Home::new().run(&["--headless", "--listen", "localhost"]);
     ran.refused(2, &["--listen", "127.0.0.1:8080"]);

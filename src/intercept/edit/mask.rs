@@ -48,11 +48,14 @@ impl fmt::Debug for Placeholders {
 
 const CLOSING: &str = "»";
 
+/// How the tag of a secret starts and ends.
+const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
+const TAG_END: &[u8] = "\u{203a}".as_bytes();
+
 /// The payload with the secrets in it, which recordings would not keep either, replaced by `"«secret 1»"`,
 /// `"«secret 2»"` and so on, and what they stand for. Equal secrets get the same number; every other byte stays.
 ///
-/// What is JSON by its first byte is looked through, also where it is broken; anything else has no secrets that
-/// are known.
+/// What is JSON by its first byte is looked through, also where it is broken; anything else is read as text.
 pub fn mask(payload: &[u8]) -> (Vec<u8>, Placeholders) {
     let mut mask = Mask {
         masked: Vec::with_capacity(payload.len()),
@@ -73,15 +76,33 @@ pub fn mask(payload: &[u8]) -> (Vec<u8>, Placeholders) {
     };
     let mut redactor = BodyRedactor::new(Carrier::Http, facts, false);
     let mut out = Output::new(&tagger);
-    let mut secret_start = None;
+    let mut held_start = None;
     // Byte by byte, it is seen which bytes go through and which are swallowed.
     for at in 0..payload.len() {
         redactor.push(&payload[at..=at], &mut out);
-        mask.take(payload, at, &mut out, &mut secret_start);
+        mask.take(payload, at, &mut out, &mut held_start);
     }
     redactor.finish(&mut out);
-    mask.take(payload, payload.len(), &mut out, &mut secret_start);
+    mask.take(payload, payload.len(), &mut out, &mut held_start);
     (mask.masked, mask.placeholders)
+}
+
+/// Where in `taken` the one secret is that has a tag in `made`, and whether it is a number, to which quotes came.
+fn replaced(taken: &[u8], made: &[u8]) -> Option<(usize, usize, bool)> {
+    let tag = memmem::find(made, TAG_START)?;
+    let (before, rest) = made.split_at(tag);
+    let behind = memmem::find(rest, TAG_END).map(|at| &rest[at + TAG_END.len()..])?;
+    if memmem::find(behind, TAG_START).is_some() {
+        return None;
+    }
+    let place = |before: &[u8], behind: &[u8]| {
+        let fits = taken.len() > before.len() + behind.len();
+        (fits && taken.starts_with(before) && taken.ends_with(behind))
+            .then(|| (before.len(), taken.len() - behind.len()))
+    };
+    let number = || place(before.strip_suffix(b"\"")?, behind.strip_prefix(b"\"")?);
+    let found = place(before, behind).map(|(start, end)| (start, end, false));
+    found.or_else(|| number().map(|(start, end)| (start, end, true)))
 }
 
 struct Mask {
@@ -92,19 +113,23 @@ struct Mask {
 
 impl Mask {
     /// Takes what the redactor made of the byte at `at`, or of the end.
-    fn take(&mut self, payload: &[u8], at: usize, out: &mut Output<'_>, secret_start: &mut Option<usize>) {
-        let made = &mut out.bytes;
+    fn take(&mut self, payload: &[u8], at: usize, out: &mut Output<'_>, held_start: &mut Option<usize>) {
+        let made = std::mem::take(&mut out.bytes);
         if made.is_empty() {
-            secret_start.get_or_insert(at);
+            held_start.get_or_insert(at);
             return;
         }
-        if let Some(start) = secret_start.take() {
-            // A number gets quotes of its own.
-            self.push_secret(&payload[start..at], made.starts_with(b"\""));
+        let held = held_start.take().unwrap_or(at);
+        let taken = &payload[held..payload.len().min(at + 1)];
+        if made == taken {
+            self.masked.extend_from_slice(taken);
+            return;
         }
-        made.clear();
-        self.masked
-            .extend_from_slice(payload.get(at..=at).unwrap_or_default());
+        // Where more was replaced than can be told apart, the last byte is not part of it.
+        let (start, end, is_number) = replaced(taken, &made).unwrap_or((0, at - held, false));
+        self.masked.extend_from_slice(&taken[..start]);
+        self.push_secret(&taken[start..end], is_number);
+        self.masked.extend_from_slice(&taken[end..]);
     }
 
     fn push_secret(&mut self, text: &[u8], is_number: bool) {
@@ -194,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_inside_of_a_string_is_masked_and_the_rest_of_the_string_stays() {
+        let call = r#"{"text":"see http://host/x and https://u:p@h/?code=c&x=1, Bearer of news, {\"token\":\"t\"}"}"#;
+        let (text, placeholders) = masked(call);
+        assert_eq!(
+            text,
+            r#"{"text":"see http://host/x and https://«secret 1»@h/?code=«secret 2»&x=1, Bearer of news, {\"token\":\"«secret 3»\"}"}"#
+        );
+        assert_eq!(unmasked(&text, &placeholders), call);
+    }
+
+    #[test]
     fn what_recordings_do_not_keep_is_masked_and_put_back() {
         let (text, placeholders) = masked(CALL);
         assert_eq!(text, MASKED);
@@ -233,8 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_stays() {
-        assert_eq!(masked("token=abc").0, "token=abc");
+    fn what_is_no_json_is_read_as_text() {
+        let (text, placeholders) = masked("see token=abc, ok");
+        assert_eq!(text, "see token=«secret 1», ok");
+        assert_eq!(unmasked(&text, &placeholders), "see token=abc, ok");
+        assert_eq!(masked("a b=c").0, "a b=c");
         assert_eq!(masked("").0, "");
     }
 

@@ -139,7 +139,7 @@ impl Planted {
             (1, None) => self.pass(b"\n\t"),
             (1 | 2, Some(end)) => {
                 self.pass(end.as_bytes());
-                let start = draw.pick(&["data:", "data: ", ": a comment token=x\ndata:", "id: 7\ndata: "]);
+                let start = draw.pick(&["data:", "data: ", ": a comment\ndata:", "id: 7\ndata: "]);
                 self.pass(start.as_bytes());
             }
             _ => {}
@@ -235,7 +235,9 @@ impl Planted {
         let text = draw.bytes(12);
         let mut spelled = Vec::new();
         let mut plain = Vec::new();
-        for byte in text {
+        // What passes names no secret inside of itself.
+        let is_kept = |byte: &&u8| is_secret || !matches!(byte, b':' | b'=' | b' ');
+        for byte in text.iter().filter(is_kept) {
             match byte {
                 b'"' | b'\\' => spelled.extend([b'\\', *byte]),
                 b'\n' => spelled.extend(b"\\n"),
@@ -327,7 +329,13 @@ impl Planted {
             // A word at least, so that it is no scheme.
             let secret = [b"s3cr3t", &kept[..]].concat();
             self.plant(&secret, &secret);
-            self.pass(draw.pick(&[" ", "\" ", "', ", "; ", ") "]).as_bytes());
+            let is_quoted = start.ends_with('"');
+            let ends: &[&str] = if is_quoted {
+                &["\" "]
+            } else {
+                &[" ", "\" ", "', ", "; ", ") "]
+            };
+            self.pass(draw.pick(ends).as_bytes());
         }
         self.pass(b"\n");
     }

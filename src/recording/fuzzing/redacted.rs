@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::fuzzing::cuttings;
 use crate::recording::head_line::HeadLine;
-use crate::recording::redact::{BodyFacts, BodyRedactor, Output, PatternWindow, RedactPattern, Tagger};
+use crate::recording::redact::{
+    BodyFacts, BodyKind, BodyRedactor, Output, PatternWindow, RedactPattern, Tagger,
+};
 use crate::session::observation::ObservedHead;
 use crate::snapshot::Carrier;
 
@@ -14,12 +16,12 @@ const TAG_BYTES: usize = 25;
 
 pub(super) const KNOWN: BodyFacts = BodyFacts {
     is_known: true,
-    is_form: false,
+    kind: BodyKind::Text,
     is_encoded: false,
 };
 
 pub(super) const FORM: BodyFacts = BodyFacts {
-    is_form: true,
+    kind: BodyKind::Form,
     ..KNOWN
 };
 

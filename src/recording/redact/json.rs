@@ -1,7 +1,10 @@
 //! Secrets in JSON: found by the name of their member, and by their place for those of MCP.
 
-use super::names::{MAX_NAME_BYTES, is_secret_member, is_secret_top_member};
+use super::names::{
+    MAX_NAME_BYTES, is_secret_array, is_secret_member, is_secret_object, is_secret_top_member,
+};
 use super::output::Output;
+use super::prose::{ProseRedactor, may_have_secret};
 use super::tag::Secret;
 use crate::codec::text::{Unescape, string_end};
 
@@ -16,7 +19,10 @@ const MAX_LEVELS: usize = 32;
 ///   a schema may well describe a property called `password`),
 /// - called `code` or `state` in the outermost object,
 /// - anywhere in the `content` object of an answer to an elicitation,
+/// - in an object called `credentials` or `secrets`, except where a schema describes it,
 /// - called `url` in the parameters of an elicitation.
+///
+/// Other strings are read as text for people, in which a secret may stand.
 #[derive(Debug, Default)]
 pub(super) struct JsonRedactor {
     levels: Vec<Level>,
@@ -27,6 +33,8 @@ pub(super) struct JsonRedactor {
     /// The latest string that may be a member's name, decoded.
     name: Vec<u8>,
     token: Token,
+    /// Reads the string that passes, if it may have a secret in it.
+    prose: Option<Box<ProseRedactor>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +43,7 @@ enum Token {
     #[default]
     None,
     /// In a string that passes.
-    String { is_escaped: bool },
+    String { is_escaped: bool, is_read: bool },
     /// In a string that passes and may be a name.
     Name { is_escaped: bool, unescape: Unescape },
     /// In a string that is swallowed.
@@ -70,6 +78,8 @@ enum Place {
     InputResponses,
     Elicitations,
     Elicitation,
+    /// Its members describe those of another object.
+    Schema,
     Other,
 }
 
@@ -84,6 +94,7 @@ impl Place {
             (Self::Elicitations, _) => Self::Elicitation,
             (Self::InputResponses, _) | (Self::Message | Self::Answer, b"result") => Self::Answer,
             (Self::Message, b"params") => Self::Params,
+            (_, b"properties" | b"patternProperties" | b"$defs" | b"definitions") => Self::Schema,
             _ => Self::Other,
         }
     }
@@ -123,6 +134,11 @@ impl JsonRedactor {
                 is_empty,
                 ..
             } => end_secret(secret, &mut unescape, is_empty, out),
+            Token::String { is_read: true, .. } => {
+                if let Some(prose) = &mut self.prose {
+                    prose.finish(out);
+                }
+            }
             Token::None | Token::String { .. } | Token::Name { .. } => {}
         }
     }
@@ -186,7 +202,10 @@ impl JsonRedactor {
                 secret: out.begin(),
             }
         } else if is_value || self.top().is_some_and(|level| !level.is_object) {
-            Token::String { is_escaped: false }
+            Token::String {
+                is_escaped: false,
+                is_read: false,
+            }
         } else {
             self.name.clear();
             Token::Name {
@@ -230,8 +249,10 @@ impl JsonRedactor {
         let is_answered = self
             .top()
             .is_some_and(|level| level.place == Place::Answer && !level.is_sampling);
-        let is_secret = !is_object && (is_value && is_secret_member(name));
-        let is_content = is_object && is_answered && name == b"content";
+        let is_described = self.top().is_some_and(|level| level.place == Place::Schema);
+        let is_secret = !is_object && is_value && is_secret_array(name);
+        let is_secret_content = is_object
+            && (is_answered && name == b"content" || is_value && !is_described && is_secret_object(name));
         if self.levels.len() as u64 == self.depth && self.levels.len() < MAX_LEVELS {
             self.levels.push(Level {
                 is_object,
@@ -241,7 +262,7 @@ impl JsonRedactor {
             });
         }
         self.depth += 1;
-        if is_content && self.secret_depth.is_none() {
+        if is_secret_content && self.secret_depth.is_none() {
             self.secret_depth = Some(self.depth);
         }
     }
@@ -259,7 +280,7 @@ impl JsonRedactor {
 
     /// Handles bytes inside a string; returns how many were used.
     fn in_string(&mut self, bytes: &[u8], out: &mut Output<'_>) -> usize {
-        let (Token::String { is_escaped }
+        let (Token::String { is_escaped, .. }
         | Token::Name { is_escaped, .. }
         | Token::Secret { is_escaped, .. }) = &mut self.token
         else {
@@ -281,7 +302,16 @@ impl JsonRedactor {
                 out.pass(text);
                 collect_name(&mut self.name, unescape, text);
             }
-            _ => out.pass(text),
+            // Most strings are here as a whole, and most of these have nothing in them that needs a look.
+            Token::String { is_read: false, .. } if end.is_some() && !may_have_secret(text) => out.pass(text),
+            Token::String { is_read, .. } => {
+                *is_read = true;
+                let prose = self
+                    .prose
+                    .get_or_insert_with(|| Box::new(ProseRedactor::for_string()));
+                prose.push(text, out);
+            }
+            Token::None | Token::Number(_) => {}
         }
         if end.is_some() {
             self.end_string(out);

@@ -50,8 +50,31 @@ const HARMLESS: &[&str] = &[
 /// Whole names that are secret wherever they stand.
 const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid"];
 
+/// Whole names that are secret as a member of a JSON object.
+const MEMBERS: &[&str] = &["cookie", "cookies", "sessionid", "sig", "signature"];
+
+/// Whole names that are secret as a member whose value is an array.
+const ARRAYS: &[&str] = &["tokens", "secrets", "passwords"];
+
+/// Whole names that are secret as a member whose value is an object: whatever it has in it.
+const OBJECTS: &[&str] = &["credentials", "secrets"];
+
+/// Whole names that are secret in text for people.
+const PROSE: &[&str] = &["cookie", "setcookie", "sessionid"];
+
+/// Names whose value in text for people goes on to the end of the line.
+const WHOLE_LINES: &[&str] = &["cookie", "setcookie"];
+
 /// Whole names that are secret as a header field.
-const HEADERS: &[&str] = &["cookie", "setcookie", "xauth", "authentication"];
+const HEADERS: &[&str] = &[
+    "cookie",
+    "setcookie",
+    "xauth",
+    "authentication",
+    "xsessionid",
+    "dpopnonce",
+    "signature",
+];
 
 /// Whole names that are secret as a query or form parameter.
 const PARAMETERS: &[&str] = &[
@@ -66,11 +89,55 @@ const PARAMETERS: &[&str] = &[
     "auth",
     "jwt",
     "sid",
+    "sas",
+    "idtokenhint",
+    "samlresponse",
 ];
 
 /// Names that are secret as a member of a JSON document itself (not deeper): the answer and request bodies of OAuth.
 /// Deeper, `code` is too often a program and `state` a state.
 const TOP_LEVEL: &[&str] = &["code", "state"];
+
+/// The last letters of all names above, in which most other names do not end: a bit for the last but one, by the last.
+const LAST_LETTERS: [u32; 26] = {
+    let lists = [
+        ENDINGS,
+        ANYWHERE,
+        MEMBERS,
+        ARRAYS,
+        OBJECTS,
+        PROSE,
+        WHOLE_LINES,
+        HEADERS,
+        PARAMETERS,
+        TOP_LEVEL,
+    ];
+    let mut letters = [0; 26];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut index = 0;
+        while index < lists[list].len() {
+            let name = lists[list][index].as_bytes();
+            let [.., first, last] = name else { panic!() };
+            letters[(*last - b'a') as usize] |= 1 << (*first - b'a');
+            index += 1;
+        }
+        list += 1;
+    }
+    letters
+};
+
+/// Whether the name, or a text that ends with it, ends like one of ours.
+pub(super) fn ends_like_ours(name: &[u8]) -> bool {
+    let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
+    let place = |byte: &u8| {
+        byte.is_ascii_alphabetic()
+            .then(|| usize::from(byte.to_ascii_lowercase() - b'a'))
+    };
+    let (last, first) = (letters.next().and_then(place), letters.next().and_then(place));
+    last.zip(first)
+        .is_some_and(|(last, first)| LAST_LETTERS[last] & 1 << first != 0)
+}
 
 /// A name in lower case without separators: `X-Api-Key`, `x_api_key` and `xApiKey` are one name.
 struct Normalized {
@@ -79,8 +146,9 @@ struct Normalized {
 }
 
 impl Normalized {
+    /// `None` if it cannot be one of ours.
     fn new(name: &[u8]) -> Option<Self> {
-        if name.len() > MAX_NAME_BYTES || !name.is_ascii() {
+        if name.len() > MAX_NAME_BYTES || !ends_like_ours(name) || !name.is_ascii() {
             return None;
         }
         let mut bytes = [0; MAX_NAME_BYTES];
@@ -126,7 +194,27 @@ pub(super) fn is_secret_parameter(name: &[u8]) -> bool {
 
 /// A member of a JSON object whose strings and numbers are secrets, at any depth.
 pub(super) fn is_secret_member(name: &[u8]) -> bool {
-    is_secret_in(name, &[])
+    is_secret_in(name, MEMBERS)
+}
+
+/// A member of a JSON object that is an array whose strings and numbers are secrets.
+pub(super) fn is_secret_array(name: &[u8]) -> bool {
+    is_secret_in(name, MEMBERS) || Normalized::new(name).is_some_and(|name| name.is_one_of(ARRAYS))
+}
+
+/// A member of a JSON object that is an object in which all strings and numbers are secrets.
+pub(super) fn is_secret_object(name: &[u8]) -> bool {
+    Normalized::new(name).is_some_and(|name| name.is_one_of(OBJECTS))
+}
+
+/// A word behind which a secret comes, after a `:` or `=`.
+pub(super) fn is_secret_in_prose(name: &[u8]) -> bool {
+    is_secret_in(name, PROSE)
+}
+
+/// One of these whose secret goes on to the end of the line.
+pub(super) fn is_whole_line(name: &[u8]) -> bool {
+    Normalized::new(name).is_some_and(|name| name.is_one_of(WHOLE_LINES))
 }
 
 /// A member of the outermost JSON object whose string is a secret.
@@ -172,10 +260,13 @@ mod tests {
             "code",
             "key",
             "tokens",
+            "pin",
+            "session",
             "Mcp-Name",
         ] {
             assert!(!is_secret_member(name.as_bytes()), "{name}");
         }
+        assert!(!is_secret_in_prose(b"signature") && !is_secret_in_prose(b"sig"));
         assert!(!is_secret_header(b"WWW-Authenticate"));
         assert!(!is_secret_header(b"Mcp-Param-Region"));
     }

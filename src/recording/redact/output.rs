@@ -26,7 +26,7 @@ impl<'a> Output<'a> {
     }
 
     /// An empty output with the same tags.
-    pub(super) fn beside(&self) -> Self {
+    pub(super) fn beside(&self) -> Output<'a> {
         Self::new(self.tagger)
     }
 

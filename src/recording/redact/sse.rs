@@ -1,22 +1,24 @@
-//! Secrets in one block of an event stream: in its data lines only.
+//! Secrets in one block of an event stream: in its data lines and comments.
 
 use memchr::memchr2;
 
 use super::json::JsonRedactor;
 use super::output::Output;
-use super::text::TextRedactor;
+use super::prose::ProseRedactor;
 use crate::codec::BYTE_ORDER_MARK;
 
 /// Bytes of a field's name that tell whether it is `data`, with a byte order mark before it.
 const NAME_BYTES: usize = 8;
 
 /// Redacts a block that comes in parts of any size. The data of several lines is one text; if it starts like JSON it
-/// is redacted as JSON, else as text with URLs (the `endpoint` event of HTTP+SSE).
+/// is redacted as JSON, else as text (the `endpoint` event of HTTP+SSE). Comments are text. An `id` stays: without it
+/// nobody can resume.
 #[derive(Debug, Default)]
 pub(super) struct SseRedactor {
     place: Place,
     name: Vec<u8>,
     data: Data,
+    comment: Option<Box<ProseRedactor>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,7 +30,8 @@ enum Place {
     AfterColon,
     /// In the data.
     Data,
-    /// In the value of another field, or in a comment.
+    Comment,
+    /// In the value of another field.
     Other,
 }
 
@@ -37,7 +40,7 @@ enum Data {
     #[default]
     Unknown,
     Json(JsonRedactor),
-    Text(TextRedactor),
+    Text(Box<ProseRedactor>),
 }
 
 impl SseRedactor {
@@ -52,7 +55,7 @@ impl SseRedactor {
                     out.pass(&bytes[..blank]);
                     blank
                 }
-                Place::Data | Place::Other => self.value(bytes, out),
+                Place::Data | Place::Comment | Place::Other => self.value(bytes, out),
             };
             bytes = &bytes[used..];
         }
@@ -65,6 +68,9 @@ impl SseRedactor {
             Data::Json(json) => json.finish(out),
             Data::Text(text) => text.finish(out),
         }
+        if let Some(comment) = &mut self.comment {
+            comment.finish(out);
+        }
     }
 
     fn name_byte(&mut self, byte: u8, out: &mut Output<'_>) -> usize {
@@ -73,10 +79,10 @@ impl SseRedactor {
             b'\r' | b'\n' => self.name.clear(),
             b':' => {
                 let name = self.name.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.name);
-                self.place = if name == b"data" {
-                    Place::AfterColon
-                } else {
-                    Place::Other
+                self.place = match name {
+                    b"data" => Place::AfterColon,
+                    b"" => Place::Comment,
+                    _ => Place::Other,
                 };
                 self.name.clear();
             }
@@ -90,16 +96,16 @@ impl SseRedactor {
     fn value(&mut self, bytes: &[u8], out: &mut Output<'_>) -> usize {
         let end = memchr2(b'\r', b'\n', bytes);
         let value = &bytes[..end.unwrap_or(bytes.len())];
-        let is_data = matches!(self.place, Place::Data);
-        if is_data {
-            self.data(value, out);
-        } else {
-            out.pass(value);
+        match self.place {
+            Place::Data => self.data(value, out),
+            Place::Comment => self.comment.get_or_insert_default().push(value, out),
+            _ => out.pass(value),
         }
         if end.is_some() {
-            self.place = Place::Name;
-            if is_data {
-                self.line_break(out);
+            match (std::mem::take(&mut self.place), &mut self.comment) {
+                (Place::Data, _) => self.line_break(out),
+                (Place::Comment, Some(comment)) => comment.finish(out),
+                _ => {}
             }
         }
         value.len()
@@ -119,7 +125,7 @@ impl SseRedactor {
             self.data = match value.get(blank) {
                 None => Data::Unknown,
                 Some(b'{' | b'[') => Data::Json(JsonRedactor::default()),
-                Some(_) => Data::Text(TextRedactor::for_urls()),
+                Some(_) => Data::Text(Box::default()),
             };
         }
         match &mut self.data {

@@ -1,17 +1,17 @@
 use proptest::prelude::*;
 
-use super::{BodyFacts, BodyRedactor, Output, Tagger};
+use super::{BodyFacts, BodyKind, BodyRedactor, Output, Tagger};
 use crate::snapshot::Carrier;
 
 const KNOWN: BodyFacts = BodyFacts {
     is_known: true,
-    is_form: false,
+    kind: BodyKind::Text,
     is_encoded: false,
 };
 
 const FORM: BodyFacts = BodyFacts {
     is_known: true,
-    is_form: true,
+    kind: BodyKind::Form,
     is_encoded: false,
 };
 
@@ -128,7 +128,8 @@ fn event_data_is_redacted_over_its_lines_and_the_rest_of_the_block_stays() {
     assert_eq!(
         redact(": token=x\nid: 7\ndata:{\"result\":\ndata: {\"token\":\ndata: \"abc\"}}\n\n"),
         format!(
-            ": token=x\nid: 7\ndata:{{\"result\":\ndata: {{\"token\":\ndata: \"{}\"}}}}\n\n",
+            ": token={}\nid: 7\ndata:{{\"result\":\ndata: {{\"token\":\ndata: \"{}\"}}}}\n\n",
+            tag("x"),
             tag("abc")
         )
     );
@@ -160,10 +161,64 @@ fn what_cannot_be_looked_into_is_left_out() {
             "{carrier:?} {facts:?}"
         );
     }
-    assert_eq!(
-        redact(Carrier::Http, KNOWN, &[b"token=plain text"]),
-        b"token=plain text"
+}
+
+#[test]
+fn text_is_read_for_secrets_and_what_is_no_text_passes() {
+    let page = "<p>token=abc</p> \u{e9}: db postgres://u:pw@h/x\nAuthorization: Bearer abc";
+    let expected = format!(
+        "<p>token={}</p> \u{e9}: db postgres://{}@h/x\nAuthorization: Bearer {}",
+        tag("abc"),
+        tag("u:pw"),
+        tag("abc")
     );
+    let text = redact(Carrier::Http, KNOWN, &[page.as_bytes()]);
+    assert_eq!(String::from_utf8(text).unwrap(), expected);
+    let picture = BodyFacts {
+        kind: BodyKind::of(b"Image/PNG; x=y"),
+        ..KNOWN
+    };
+    assert_eq!(redact(Carrier::Http, picture, &[b"token=abc"]), b"token=abc");
+    assert_eq!(BodyKind::of(b"image/svg+xml"), BodyKind::Text);
+    assert_eq!(
+        redact(Carrier::Http, KNOWN, &[b"secret=\0token=abc"]),
+        b"secret=\0token=abc"
+    );
+}
+
+#[test]
+fn secrets_inside_of_strings_are_replaced_and_every_other_byte_stays() {
+    assert_eq!(
+        json(
+            r#"{"error":{"message":"401 for Bearer abc123","data":"token=abc"},"text":"{\"access_token\":\"abc\"}"}"#
+        ),
+        format!(
+            r#"{{"error":{{"message":"401 for Bearer {}","data":"token={}"}},"text":"{{\"access_token\":\"{}\"}}"}}"#,
+            tag("abc123"),
+            tag("abc"),
+            tag("abc")
+        )
+    );
+}
+
+#[test]
+fn what_is_called_credentials_is_secret_but_for_its_schema() {
+    assert_eq!(
+        json(
+            r#"{"tokens":["a"],"n":{"credentials":{"user":"u","n":[1]},"session_id":"s","sig":"g"},"session":"x"}"#
+        ),
+        format!(
+            r#"{{"tokens":["{}"],"n":{{"credentials":{{"user":"{}","n":["{}"]}},"session_id":"{}","sig":"{}"}},"session":"x"}}"#,
+            tag("a"),
+            tag("u"),
+            tag("1"),
+            tag("s"),
+            tag("g")
+        )
+    );
+    let schema =
+        r#"{"properties":{"credentials":{"type":"object","properties":{"user":{"type":"string"}}}}}"#;
+    assert_eq!(json(schema), schema);
 }
 
 fn any_document() -> impl Strategy<Value = String> {
@@ -189,6 +244,8 @@ fn any_document() -> impl Strategy<Value = String> {
         Just("data: "),
         Just("&code=x%20y"),
         Just("https://u:p@h/?token=z"),
+        Just("\"Bearer a1\""),
+        Just("\"{\\\"token\\\":\\\"x\\n\\\"}\""),
         Just("\""),
         Just("\\"),
     ];

@@ -1,7 +1,10 @@
 //! Secrets in text that is or contains URLs, and in form bodies: query values, fragments, user names and passwords.
 
+use memchr::{memchr_iter, memchr3};
+
 use super::names::{MAX_NAME_BYTES, is_secret_parameter};
 use super::output::Output;
+use super::spelling::{Held, Next, Spelling, next_numbered};
 use super::tag::Secret;
 
 /// The longest authority that is held back to see whether it names a user. A longer one is left out as a whole,
@@ -17,6 +20,12 @@ const PLACEHOLDER: &[u8] = b"USER:PASSWORD";
 /// the start. What stands between `://` and an `@` is a secret too. All else passes as it is.
 #[derive(Debug)]
 pub(crate) struct TextRedactor {
+    spelling: Spelling,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+struct Bytes {
     state: State,
     name: Vec<u8>,
     is_form: bool,
@@ -28,7 +37,7 @@ enum State {
     Plain(u8),
     Name,
     Value(Value),
-    Authority(Vec<u8>),
+    Authority(Authority),
     LongAuthority(Secret),
 }
 
@@ -39,94 +48,116 @@ struct Value {
     is_empty: bool,
 }
 
+/// What may be a user and a host.
+#[derive(Debug, Default)]
+struct Authority {
+    held: Held,
+    /// Where its last `@` is, in the spelling and in the text.
+    at: Option<(usize, usize)>,
+}
+
 impl TextRedactor {
     /// For text that may contain URLs.
     pub(crate) fn for_urls() -> Self {
-        Self {
-            state: State::Plain(0),
-            name: Vec::new(),
-            is_form: false,
-        }
+        Self::new(State::Plain(0), false, Spelling::default())
+    }
+
+    /// For the same between the quotes of a JSON string.
+    pub(super) fn for_string() -> Self {
+        Self::new(State::Plain(0), false, Spelling::json())
     }
 
     /// For a body of `application/x-www-form-urlencoded`.
     pub(super) fn for_form() -> Self {
-        Self {
-            state: State::Name,
-            name: Vec::new(),
-            is_form: true,
-        }
+        Self::new(State::Name, true, Spelling::default())
+    }
+
+    fn new(state: State, is_form: bool, spelling: Spelling) -> Self {
+        let name = Vec::new();
+        let bytes = Bytes { state, name, is_form };
+        Self { spelling, bytes }
     }
 
     /// Takes the next bytes.
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Output<'_>) {
-        let mut rest = bytes;
-        loop {
-            if matches!(self.state, State::Plain(0)) {
-                let run = rest.iter().position(|byte| may_begin(*byte));
-                let (plain, after) = rest.split_at(run.unwrap_or(rest.len()));
-                out.pass(plain);
-                rest = after;
+        let Self {
+            spelling,
+            bytes: text,
+        } = self;
+        let (mut parameter, mut authority, mut escape) = (Next::default(), Next::default(), Next::default());
+        let mut at = 0;
+        while at < bytes.len() {
+            if matches!(text.state, State::Plain(0)) && spelling.is_at_rest() {
+                let next = parameter.from(at, bytes, |bytes| memchr3(b'?', b'&', b'#', bytes));
+                let mut end = next.min(authority.from(at, bytes, scheme_end));
+                if spelling.is_json() {
+                    end = end.min(escape.from(at, bytes, next_numbered));
+                }
+                out.pass(&bytes[at..end]);
+                at = end;
             }
-            let Some((byte, after)) = rest.split_first() else {
-                return;
-            };
-            self.byte(*byte, out);
-            rest = after;
+            if let Some(byte) = bytes.get(at) {
+                spelling.byte(*byte, &mut |raw, byte| text.byte(raw, byte, out));
+                at += 1;
+            }
         }
     }
 
     /// The text, or a line of it, is over.
     pub(crate) fn finish(&mut self, out: &mut Output<'_>) {
+        let Self {
+            spelling,
+            bytes: text,
+        } = self;
+        spelling.finish(&mut |raw, byte| text.byte(raw, byte, out));
+        text.finish(out);
+    }
+}
+
+impl Bytes {
+    fn finish(&mut self, out: &mut Output<'_>) {
         match std::mem::replace(&mut self.state, State::Plain(0)) {
             State::Plain(_) | State::Name => {}
             State::Value(value) => value.finish(out),
-            State::Authority(held) => write_authority(&held, out),
+            State::Authority(authority) => authority.write(out),
             State::LongAuthority(secret) => out.end(secret),
         }
     }
 
-    fn byte(&mut self, byte: u8, out: &mut Output<'_>) {
+    fn byte(&mut self, raw: &[u8], byte: u8, out: &mut Output<'_>) {
         match &mut self.state {
             State::Plain(matched) => {
                 let matched = *matched;
-                self.plain(byte, matched, out);
+                self.plain(raw, byte, matched, out);
             }
-            State::Name => self.name_byte(byte, out),
+            State::Name => self.name_byte(raw, byte, out),
             State::Value(value) => {
                 if is_value_end(byte, self.is_form) {
                     self.finish(out);
-                    self.plain(byte, 0, out);
+                    self.plain(raw, byte, 0, out);
                 } else {
                     value.push(byte);
                 }
             }
-            State::Authority(held) => {
-                if is_authority_end(byte) {
-                    self.finish(out);
-                    self.plain(byte, 0, out);
-                } else if held.len() < MAX_AUTHORITY_BYTES {
-                    held.push(byte);
-                } else {
-                    let mut secret = out.begin();
-                    secret.push(held);
-                    secret.push(&[byte]);
-                    self.state = State::LongAuthority(secret);
-                }
+            State::Authority(_) | State::LongAuthority(_) if is_authority_end(byte) => {
+                self.finish(out);
+                self.plain(raw, byte, 0, out);
             }
-            State::LongAuthority(secret) => {
-                if is_authority_end(byte) {
-                    self.finish(out);
-                    self.plain(byte, 0, out);
-                } else {
-                    secret.push(&[byte]);
-                }
+            State::Authority(authority) if authority.held.text.len() < MAX_AUTHORITY_BYTES => {
+                authority.push(raw, byte);
             }
+            State::Authority(authority) => {
+                let mut secret = out.begin();
+                secret.push(&authority.held.text);
+                secret.push(&[byte]);
+                self.state = State::LongAuthority(secret);
+            }
+            State::LongAuthority(secret) => secret.push(&[byte]),
         }
     }
 
-    fn plain(&mut self, byte: u8, matched: u8, out: &mut Output<'_>) {
-        out.pass(&[byte]);
+    fn plain(&mut self, raw: &[u8], byte: u8, matched: u8, out: &mut Output<'_>) {
+        out.pass(raw);
         self.state = match (byte, matched) {
             (b'?' | b'&' | b'#', _) => {
                 self.name.clear();
@@ -134,14 +165,14 @@ impl TextRedactor {
             }
             (b':', _) => State::Plain(1),
             (b'/', 1) => State::Plain(2),
-            (b'/', 2) => State::Authority(Vec::new()),
+            (b'/', 2) => State::Authority(Authority::default()),
             _ => State::Plain(0),
         };
     }
 
-    fn name_byte(&mut self, byte: u8, out: &mut Output<'_>) {
+    fn name_byte(&mut self, raw: &[u8], byte: u8, out: &mut Output<'_>) {
         if byte == b'=' {
-            out.pass(b"=");
+            out.pass(raw);
             self.state = if is_secret_parameter(&decoded(&self.name)) {
                 State::Value(Value {
                     secret: out.begin(),
@@ -152,13 +183,38 @@ impl TextRedactor {
                 State::Plain(0)
             };
         } else if byte.is_ascii_alphanumeric() || b"-_.~%[]+!$*".contains(&byte) {
-            out.pass(&[byte]);
+            out.pass(raw);
             // Three bytes a character at most; what does not fit is too long to be compared anyway.
             if self.name.len() <= MAX_NAME_BYTES * 3 {
                 self.name.push(byte);
             }
+        } else if byte == b';' && self.name == b"amp" {
+            // HTML writes `&amp;`.
+            out.pass(raw);
+            self.name.clear();
         } else {
-            self.plain(byte, 0, out);
+            self.plain(raw, byte, 0, out);
+        }
+    }
+}
+
+impl Authority {
+    fn push(&mut self, raw: &[u8], byte: u8) {
+        if byte == b'@' {
+            self.at = Some((self.held.raw.len(), self.held.text.len()));
+        }
+        self.held.push(raw, byte);
+    }
+
+    fn write(&self, out: &mut Output<'_>) {
+        let Held { raw, text } = &self.held;
+        let (in_raw, in_text) = self.at.unwrap_or_default();
+        let user = &text[..in_text];
+        if user == PLACEHOLDER {
+            out.pass(raw);
+        } else {
+            out.replace(user);
+            out.pass(&raw[in_raw..]);
         }
     }
 }
@@ -179,21 +235,9 @@ impl Value {
     }
 }
 
-/// Whether a parameter or a URL's authority may begin with it.
-const fn may_begin(byte: u8) -> bool {
-    matches!(byte, b'?' | b'&' | b'#' | b':')
-}
-
-fn write_authority(held: &[u8], out: &mut Output<'_>) {
-    if let Some(at) = memchr::memrchr(b'@', held) {
-        if held[..at] == *PLACEHOLDER {
-            return out.pass(held);
-        }
-        out.replace(&held[..at]);
-        out.pass(&held[at..]);
-    } else {
-        out.pass(held);
-    }
+/// Where `://` may begin.
+fn scheme_end(text: &[u8]) -> Option<usize> {
+    memchr_iter(b':', text).find(|at| text.get(at + 1).is_none_or(|next| matches!(next, b'/' | b'\\')))
 }
 
 fn is_value_end(byte: u8, is_form: bool) -> bool {
@@ -298,6 +342,10 @@ mod tests {
         );
         let plain = "GET /mcp?cursor=abc&page=2#top HTTP/1.1 code=5";
         assert_eq!(redacted(plain, false), plain);
+        assert_eq!(
+            redacted("<a href=\"/cb?x=1&amp;code=c&amp;y=2\">", false),
+            format!("<a href=\"/cb?x=1&amp;code={}&amp;y=2\">", tag("c"))
+        );
     }
 
     #[test]

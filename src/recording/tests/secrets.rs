@@ -3,9 +3,10 @@ use std::sync::Arc;
 use super::support::{
     body, encode, encode_after, ended, event, exchange, frame, frames, load, observe, part, request, response,
 };
+use crate::ids::ExchangeId;
 use crate::recording::redact::Tagger;
 use crate::session::observation::{Event, Observation, RewrittenObserved};
-use crate::snapshot::{Carrier, Direction, SentHead};
+use crate::snapshot::{Carrier, Direction, Finding, SentHead, Severity};
 
 const UP: Direction = Direction::ClientToServer;
 const DOWN: Direction = Direction::ServerToClient;
@@ -185,4 +186,28 @@ fn a_recording_that_begins_inside_a_secret_does_not_write_the_rest_of_it() {
         let file = String::from_utf8(file).unwrap();
         assert!(!file.contains("rest of it") && file.contains("secret:"), "{file}");
     }
+}
+
+#[test]
+fn what_we_say_about_an_exchange_quotes_no_secret() {
+    let text = "the server printed what is no message: api_key=S1-secret at http://u:S2-secret@h/".to_owned();
+    let rewrite = Event::Rewritten(Box::new(RewrittenObserved {
+        sent: None,
+        exchange: ExchangeId::new(1).unwrap(),
+        session: None,
+        direction: DOWN,
+        rewrites: vec!["endpoint: /m?token=S3-secret → /x?token=S3-secret".into()],
+        findings: vec![Finding {
+            severity: Severity::Warning,
+            text,
+        }],
+    }));
+    let observations = [
+        observe(0, request(1, "POST / HTTP/1.1\r\n\r\n")),
+        observe(1, rewrite),
+    ];
+    let file = String::from_utf8(encode(&observations, Some(Tagger::fixed()))).unwrap();
+    assert!(!file.contains("-secret"), "{file}");
+    assert!(file.contains("what is no message: api_key="), "{file}");
+    assert!(file.contains("\"redactions\":4"), "{file}");
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::codec::json::{PathStep, find_path, string_value};
 use crate::intercept::edit::{Change, apply};
+use crate::recording::hide_secrets;
 use crate::replay::compare::{CallEnd, Lack};
 
 /// A request with an id and a progress token of its own, both as spelled.
@@ -133,7 +134,10 @@ pub(super) fn refusal(answer: &[u8]) -> Option<String> {
 /// A text of a peer that fits into a sentence.
 pub(super) fn shortened(text: &str) -> String {
     const SHOWN: usize = 200;
-    let mut rest = text.trim().chars();
+    // Of a long text, that is what can be shown and what tells the secrets in it.
+    let start: String = text.trim().chars().take(SHOWN * 16).collect();
+    let start = hide_secrets(&start);
+    let mut rest = start.chars();
     let mut cut: String = rest.by_ref().take(SHOWN).collect();
     if rest.next().is_some() {
         cut.push('…');

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::codec::envelope::{Envelope, MessageKind, Scan};
 use crate::codec::rpc_id::RpcId;
+use crate::recording::hide_secrets;
 use crate::transport::answer::RPC_CODE;
 
 use super::spool::{Lane, Message, Spool};
@@ -103,6 +104,29 @@ pub(super) fn is_answer(message: &Envelope) -> bool {
 /// The first words of a line, for findings.
 pub(super) fn beginning_of(line: &[u8]) -> String {
     const SHOWN: usize = 120;
-    let text: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+    // Of a long line, that is what can be shown and what tells the secrets in it.
+    let start = &line[..line.len().min(SHOWN * 16)];
+    let text = hide_secrets(&String::from_utf8_lossy(start));
+    let text: String = text.chars().take(SHOWN).collect();
     text.escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_quoted_without_the_secrets_in_it() {
+        assert_eq!(
+            beginning_of(b"Server starting, api_key=s3cr3t at http://u:s3cr3t@h/"),
+            "Server starting, api_key=*** at http://***@h/"
+        );
+        let long = [&b"token="[..], &[b'x'; 5000]].concat();
+        assert_eq!(beginning_of(&long), "token=***");
+        let document = br#"{"id":1,"result":{"password":"correct horse"}}"#;
+        assert_eq!(
+            beginning_of(document),
+            r#"{\"id\":1,\"result\":{\"password\":\"***\"}}"#
+        );
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::recording::hide_secrets;
+
 /// Bytes that are kept.
 const KEPT_BYTES: usize = 2048;
 /// Lines that are quoted.
@@ -34,13 +36,23 @@ impl Tail {
         if last.is_empty() {
             return String::new();
         }
-        format!(" Its last words on stderr: {}", last.join("\n"))
+        format!(" Its last words on stderr: {}", hide_secrets(&last.join("\n")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_quoted_has_no_secret_in_it() {
+        let tail = Tail::default();
+        tail.push(b"cannot log in, password=s3cr3t\n");
+        assert_eq!(
+            tail.in_words(),
+            " Its last words on stderr: cannot log in, password=***"
+        );
+    }
 
     #[test]
     fn the_last_lines_are_quoted_whatever_came_before() {

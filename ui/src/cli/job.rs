@@ -171,6 +171,8 @@ pub(crate) struct Lines {
     pub(crate) format: Format,
     pub(crate) is_ascii: bool,
     pub(crate) filter: String,
+    /// What a recording would mask is printed as it is.
+    pub(crate) shows_secrets: bool,
 }
 
 /// The shape of a printed message.

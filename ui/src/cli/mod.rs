@@ -25,6 +25,7 @@ mod values;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
+use shadowcat::recording::redact::masked_argument;
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
@@ -37,7 +38,9 @@ pub(crate) use values::LogLevel;
 /// # Errors
 /// [`UsageError::CommandLine`] also for `--help` and `--version`: clap hands out its text that way.
 pub(crate) fn parse() -> Result<Invocation, UsageError> {
-    Ok(tasks::resolve(command_line().map_err(with_better_tips)?)?)
+    Ok(tasks::resolve(
+        command_line().map_err(|error| with_better_tips(without_secrets(error)))?,
+    )?)
 }
 
 fn command_line() -> Result<CommandLine, clap::Error> {
@@ -49,6 +52,31 @@ fn command_line() -> Result<CommandLine, clap::Error> {
         replay_side::check(of_replay, replay)?;
     }
     CommandLine::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut grammar))
+}
+
+/// The same mistake, told without the secrets in what was written: it may end up in a log.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let text_of = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let option = text_of(&error, ContextKind::InvalidArg).unwrap_or_default();
+    // `--proxy-auth <USER:PASSWORD>`
+    let is_secret = option.contains("PASSWORD");
+    for kind in [
+        ContextKind::InvalidValue,
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+    ] {
+        let Some(text) = text_of(&error, kind) else {
+            continue;
+        };
+        let (masked, _) = masked_argument(&text, is_secret && kind == ContextKind::InvalidValue);
+        if let Some(masked) = masked {
+            error.insert(kind, ContextValue::String(masked));
+        }
+    }
+    error
 }
 
 /// Tips of ours in place of those that lead nowhere here.

@@ -192,7 +192,7 @@ pub(super) const fn can_hold(view: &ViewArguments, waits: bool) -> bool {
     waits || !(view.headless || view.screen.read_only)
 }
 
-pub(super) fn view(arguments: ViewArguments, layer: &Layer) -> View {
+pub(super) fn view(arguments: ViewArguments, layer: &Layer, shows_secrets: bool) -> View {
     if !arguments.headless {
         return View::Screen(screen(&arguments.screen, arguments.filter.0, layer));
     }
@@ -205,6 +205,7 @@ pub(super) fn view(arguments: ViewArguments, layer: &Layer) -> View {
         format,
         is_ascii: layer.is_ascii.unwrap_or(false),
         filter: arguments.filter.0,
+        shows_secrets,
     }))
 }
 

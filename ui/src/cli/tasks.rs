@@ -100,7 +100,7 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);
         return Ok(settings.invocation(Job::Print(page)));
     }
-    let view = view(arguments.view, &settings.layer);
+    let view = view(arguments.view, &settings.layer, records_secrets);
     Ok(settings.invocation(Job::Proxy { config, view }))
 }
 
@@ -244,7 +244,7 @@ impl StandIn {
             records_secrets,
             ..config(&settings.layer)
         };
-        let view = view(self.view, &settings.layer);
+        let view = view(self.view, &settings.layer, records_secrets);
         Ok((settings, config, view))
     }
 }
@@ -310,6 +310,8 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
             },
             is_ascii: settings.layer.is_ascii.unwrap_or(false),
             filter: arguments.filter.0,
+            // Its recording has no more than was meant to be in it.
+            shows_secrets: true,
         },
         has_bodies: arguments.bodies,
     };
