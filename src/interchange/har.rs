@@ -16,7 +16,8 @@ use crate::snapshot::{Carrier, Direction, Head};
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     let creator = json!({"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")});
     let pages: Vec<Value> = tape.sessions.iter().map(|session| page(tape, session)).collect();
-    let pages = Value::Array(pages);
+    // What is hidden can only stand inside of strings.
+    let pages = shown(&Value::Array(pages).to_string(), "");
     write!(
         out,
         "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"pages\":{pages},\"entries\":["
@@ -32,7 +33,6 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
             out.write_all(b",")?;
         }
         out.write_all(b"\n")?;
-        // What is hidden can only stand inside of strings.
         let entry = entry(tape, session, exchange).to_string();
         out.write_all(shown(&entry, "").as_bytes())?;
     }

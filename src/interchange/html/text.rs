@@ -65,7 +65,7 @@ mod tests {
     fn nothing_in_a_text_is_taken_for_markup_or_turns_it_round() {
         assert_eq!(
             escaped("<a b='c'>\"&\u{1b}\u{202e}\n"),
-            "&lt;a b=&#39;c&#39;&gt;&quot;&amp;\u{fffd}\u{fffd}\n"
+            "&lt;a b=&#39;c&#39;&gt;&quot;&amp;\\u001b\\u202e\n"
         );
     }
 
