@@ -22,6 +22,8 @@ pub struct ShutdownReport {
     pub recording: Option<PathBuf>,
     /// Records that this recording lacks.
     pub lost: u64,
+    /// Why the recording could not be written when that failed last.
+    pub lost_to: Option<String>,
     /// Why the end of the recording could not be written.
     pub failure: Option<String>,
 }
@@ -46,10 +48,12 @@ impl fmt::Display for ShutdownReport {
         let cause = self.failure.as_deref();
         if self.lost > 0 {
             sentences.push(format!(
-                "The recording lacks {} records: {}. Make room on its disk, or choose another for the next one; \
+                "The recording lacks {} records: {}. Make room on the disk, or choose another; \
                  `shadowcat-tui verify FILE` names the places.",
                 self.lost,
-                cause.unwrap_or("the disk did not keep up, or was full for a while")
+                self.lost_to
+                    .as_deref()
+                    .unwrap_or("the disk did not keep up, or was full for a while")
             ));
         } else if let Some(cause) = cause {
             sentences.push(format!("The end of the recording could not be written: {cause}."));
@@ -96,6 +100,7 @@ pub(super) fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> Sh
         ShutdownReport {
             cut: named(cut),
             lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            lost_to: finished.as_ref().and_then(|finished| finished.lost_to.clone()),
             failure: finished.as_ref().and_then(|finished| finished.failure.clone()),
             recording: finished.map(|finished| finished.path),
         }

@@ -56,6 +56,8 @@ pub(super) struct OpenRecording {
     /// What the file does not tell of yet.
     gap: Option<Gap>,
     failure: Option<Failure>,
+    /// Why writing failed last, however long ago.
+    failed_for: Option<String>,
     /// The room of the lines that were written last.
     buffer: Vec<u8>,
 }
@@ -134,6 +136,7 @@ impl OpenRecording {
             lost: 0,
             gap: None,
             failure: None,
+            failed_for: None,
             buffer: Vec::new(),
         })
     }
@@ -210,6 +213,7 @@ impl OpenRecording {
             bytes: self.before.bytes + self.file.bytes(),
             lines: self.before.lines + self.lines,
             lost: self.before.lost + self.lost + self.gap.map_or(0, |gap| gap.lost),
+            lost_to: self.failed_for,
             failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
         };
         (finished, self.disk)
@@ -398,6 +402,7 @@ impl OpenRecording {
         if self.failure.is_none() {
             tracing::error!(%path, %cause, "the recording cannot be written; it is tried again every second");
         }
+        self.failed_for = Some(cause.clone());
         self.failure = Some(Failure {
             cause,
             retry_at: self.clock.now().plus(RETRY_AFTER),

@@ -288,9 +288,10 @@ impl Words {
             // Whoever writes `‹secret:` writes a name and its sign.
             State::Tag(held) => {
                 let (held, end) = (std::mem::take(held), End::Word);
-                self.state = match held.text.is_empty() {
-                    true => State::Sought(end),
-                    false => State::Head { held, end },
+                self.state = if held.text.is_empty() {
+                    State::Sought(end)
+                } else {
+                    State::Head { held, end }
                 };
                 self.byte(raw, byte, out);
             }
