@@ -94,7 +94,7 @@ fn name(text: &str) -> Option<(Step, &str)> {
 }
 
 /// Reads what stands behind `["`: the name, and what follows the `"]`.
-pub(crate) fn quoted_name(text: &str) -> Option<(String, &str)> {
+fn quoted_name(text: &str) -> Option<(String, &str)> {
     let mut key = String::new();
     let mut rest = text.chars();
     loop {

@@ -164,8 +164,9 @@ impl Writer<'_> {
         }
         self.text.push(b'[');
         let mut is_first = true;
-        for (index, value) in elements(raw).enumerate() {
-            self.place.push(At::Index(index));
+        let found: Vec<&[u8]> = elements(raw).collect();
+        for (index, value) in found.iter().enumerate() {
+            self.place.push(At::Index(index, found.len()));
             if !self.is_ignored() {
                 if !is_first {
                     self.text.push(b',');

@@ -157,7 +157,7 @@ fn without(value: &Value, place: &mut Vec<At>, is_ignored: &impl Fn(&[At]) -> bo
         Value::Array(elements) => elements
             .iter()
             .enumerate()
-            .filter_map(|(index, value)| child(At::Index(index), value))
+            .filter_map(|(index, value)| child(At::Index(index, elements.len()), value))
             .collect(),
         _ => value.clone(),
     }

@@ -1,14 +1,19 @@
 //! Places that are not compared.
 
+mod parse;
+
 use std::fmt;
 use std::str::FromStr;
 
-use crate::intercept::edit::quoted_name;
-
-/// Most steps of a path.
+/// Most steps of a path: as many as fit into the states of [`IgnorePath::has`].
 const MAX_STEPS: usize = 64;
 
-/// A place in a message, and everything inside of it: `$.result._meta`, `$.result.content[*].text`, `$..timestamp`.
+/// A place in a message, and everything inside of it: `$.result._meta`, `$.result.content[*].text`, `$..timestamp`,
+/// `$.result.content[-1]`, `$.result.content[1:3]['any name']`.
+///
+/// What has names instead of numbers here, such as the tools in a list, is found by names only.
+///
+/// Source: RFC 9535 (`JSONPath`) without filters; names without quotes may have any character but `.` and `[`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IgnorePath {
     text: String,
@@ -17,25 +22,44 @@ pub struct IgnorePath {
 
 /// One step of the pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+struct Step {
+    /// Any number of members and elements before it.
+    is_deep: bool,
+    /// What it takes, one of them or several.
+    selectors: Vec<Selector>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Selector {
     Key(String),
-    Index(usize),
+    /// Below zero it counts from the end.
+    Index(i64),
     /// One member or element, whichever.
     Any,
-    /// Any number of them.
-    Deep,
+    Slice(Slice),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Slice {
+    start: Option<i64>,
+    end: Option<i64>,
+    /// Not zero.
+    step: i64,
 }
 
 /// One step of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum At {
     Key(String),
-    Index(usize),
+    /// An element of an array of this length.
+    Index(usize, usize),
 }
 
 /// A path cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the path {text} is wrong at column {column}: {reason}")]
+#[error(
+    "the path {text} is wrong at column {column}: {reason}. Examples: $.result._meta, $.result.content[*].text, $..timestamp"
+)]
 pub struct IgnorePathError {
     text: String,
     column: usize,
@@ -47,72 +71,31 @@ impl FromStr for IgnorePath {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        let failed = |rest: &str, reason| IgnorePathError {
+        let failed = |(rest, reason): parse::Wrong<'_>| IgnorePathError {
             text: text.to_owned(),
             column: text.chars().count() - rest.chars().count() + 1,
             reason,
         };
         let mut rest = text
             .strip_prefix('$')
-            .ok_or_else(|| failed(text, "it starts with $, such as $.result._meta"))?;
+            .ok_or_else(|| failed((text, "it starts with $")))?;
         let mut steps = Vec::new();
         while !rest.is_empty() {
-            let (step, after) = step(rest).map_err(|reason| failed(rest, reason))?;
-            if step == Step::Deep && after.is_empty() {
-                return Err(failed(rest, "a name follows `..`"));
-            }
+            let (step, after) = parse::step(rest).map_err(failed)?;
             steps.push(step);
             if steps.len() > MAX_STEPS {
-                return Err(failed(rest, "it has more than 64 steps"));
+                return Err(failed((rest, "it has more than 64 steps")));
             }
             rest = after;
         }
-        if steps.is_empty() {
-            return Err(failed(rest, "it would leave nothing to compare"));
+        let takes_all = |step: &Step| step.selectors.contains(&Selector::Any);
+        if steps.is_empty() || (steps.len() == 1 && steps.iter().all(takes_all)) {
+            return Err(failed((rest, "it would leave nothing to compare")));
         }
         Ok(Self {
             text: text.to_owned(),
             steps,
         })
-    }
-}
-
-fn step(text: &str) -> Result<(Step, &str), &'static str> {
-    if let Some(after) = text.strip_prefix("..") {
-        // The name follows as a step of its own.
-        return Ok((Step::Deep, dotted(after).unwrap_or(after)));
-    }
-    if let Some(after) = text.strip_prefix('.') {
-        return name(after);
-    }
-    if let Some(after) = text.strip_prefix("[*]") {
-        return Ok((Step::Any, after));
-    }
-    if let Some(after) = text.strip_prefix("[\"") {
-        let named = quoted_name(after).map(|(name, after)| (Step::Key(name), after));
-        return named.ok_or("the name ends with \"]");
-    }
-    if let Some((digits, after)) = text.strip_prefix('[').and_then(|after| after.split_once(']')) {
-        let index = digits.parse().ok().map(Step::Index);
-        return index
-            .map(|index| (index, after))
-            .ok_or("inside [ ] goes a number from 0, * or a \"name\"");
-    }
-    // Only behind `..`, which has taken its dots along.
-    name(text)
-}
-
-/// Nothing stands between `..` and a bracket.
-fn dotted(text: &str) -> Option<&str> {
-    text.starts_with('[').then_some(text)
-}
-
-fn name(text: &str) -> Result<(Step, &str), &'static str> {
-    let end = text.find(['.', '[']).unwrap_or(text.len());
-    match text.split_at(end) {
-        ("", _) => Err("a name follows the dot; [\"…\"] takes any name"),
-        ("*", after) => Ok((Step::Any, after)),
-        (name, after) => Ok((Step::Key(name.to_owned()), after)),
     }
 }
 
@@ -125,36 +108,80 @@ impl fmt::Display for IgnorePath {
 impl IgnorePath {
     /// Whether this is the place, or one that it is inside of is (which the caller has left out already).
     pub(super) fn has(&self, place: &[At]) -> bool {
-        is_at(&self.steps, place)
-    }
-}
-
-fn is_at(steps: &[Step], place: &[At]) -> bool {
-    match (steps.split_first(), place.split_first()) {
-        (None, None) => true,
-        (Some((Step::Deep, rest)), _) => {
-            (0..=place.len()).any(|taken| place.get(taken..).is_some_and(|place| is_at(rest, place)))
+        // Bit n: the first n steps lead to where we are.
+        let mut states: u128 = 1;
+        for at in place {
+            let mut next = 0;
+            for (number, step) in self.steps.iter().enumerate() {
+                if states & (1 << number) == 0 {
+                    continue;
+                }
+                if step.is_deep {
+                    next |= 1 << number;
+                }
+                if step.selectors.iter().any(|selector| selector.takes(at)) {
+                    next |= 1 << (number + 1);
+                }
+            }
+            states = next;
         }
-        (Some((step, steps)), Some((at, place))) => is_step(step, at) && is_at(steps, place),
-        _ => false,
+        states & (1 << self.steps.len()) != 0
     }
 }
 
-fn is_step(step: &Step, at: &At) -> bool {
-    match (step, at) {
-        (Step::Any, _) => true,
-        (Step::Key(key), At::Key(name)) => key == name,
-        (Step::Index(index), At::Index(number)) => index == number,
-        _ => false,
+impl Selector {
+    fn takes(&self, at: &At) -> bool {
+        match (self, at) {
+            (Self::Any, _) => true,
+            (Self::Key(key), At::Key(name)) => key == name,
+            (Self::Index(index), At::Index(number, length)) => {
+                normal(*index, signed(*length)) == signed(*number)
+            }
+            (Self::Slice(slice), At::Index(number, length)) => slice.takes(signed(*number), signed(*length)),
+            _ => false,
+        }
     }
+}
+
+impl Slice {
+    /// Source: RFC 9535, section 2.3.4.2.2.
+    fn takes(&self, index: i64, length: i64) -> bool {
+        if self.step > 0 {
+            let from = normal(self.start.unwrap_or(0), length).clamp(0, length);
+            let to = normal(self.end.unwrap_or(length), length).clamp(0, length);
+            return (from..to).contains(&index) && (index - from) % self.step == 0;
+        }
+        let last = length - 1;
+        let from = self.start.map_or(last, |start| normal(start, length));
+        let to = self.end.map_or(-1, |end| normal(end, length));
+        let (from, to) = (from.clamp(-1, last), to.clamp(-1, last));
+        index > to && index <= from && (from - index) % self.step == 0
+    }
+}
+
+/// Counted from the start.
+const fn normal(index: i64, length: i64) -> i64 {
+    if index < 0 {
+        index.saturating_add(length)
+    } else {
+        index
+    }
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A number is an element of an array of four.
     fn place(keys: &[&str]) -> Vec<At> {
-        let at = |key: &&str| key.parse().map_or_else(|_| At::Key((*key).to_owned()), At::Index);
+        let at = |key: &&str| {
+            key.parse()
+                .map_or_else(|_| At::Key((*key).to_owned()), |n| At::Index(n, 4))
+        };
         keys.iter().map(at).collect()
     }
 
@@ -177,25 +204,74 @@ mod tests {
         ));
         assert!(has("$.a[1]", &["a", "1"]));
         assert!(!has("$.a[1]", &["a", "2"]));
-        assert!(has(r#"$["a.b \"c\""]"#, &["a.b \"c\""]));
         assert!(has("$..at", &["at"]));
         assert!(has("$..at", &["result", "2", "at"]));
         assert!(has("$.result..[*].at", &["result", "x", "2", "at"]));
+        assert!(has("$..a..at", &["b", "a", "a", "at"]));
         assert!(!has("$..at", &["result", "2"]));
+        assert!(!has("$..at", &["at", "2"]));
+        assert!(has("$..*.at", &["x", "at"]));
+        assert!(!has("$..*.at", &["at"]));
     }
 
     #[test]
-    fn a_wrong_path_says_where() {
+    fn a_name_in_either_quotes_may_have_any_character() {
+        for path in [
+            r#"$["a.b \"c\""]"#,
+            r#"$['a.b "c"']"#,
+            r#"$[ 'a.b \u0022c\u0022' ]"#,
+        ] {
+            assert!(has(path, &[r#"a.b "c""#]), "{path}");
+        }
+        assert!(has("$.a['it\\'s']..['x']", &["a", "it's", "b", "x"]));
+        assert!(has(r"$['\ud83d\ude00']", &["\u{1f600}"]));
+        assert!(has("$['a', 'b'][0, 2]", &["b", "2"]));
+        assert!(!has("$['a', 'b'][0, 2]", &["b", "1"]));
+    }
+
+    #[test]
+    fn elements_are_counted_from_the_end_too_and_taken_in_slices() {
+        let taken = |path: &str| -> String {
+            let numbers = ["0", "1", "2", "3"].into_iter();
+            numbers.filter(|number| has(path, &["a", number])).collect()
+        };
+        for (path, numbers) in [
+            ("$.a[-1]", "3"),
+            ("$.a[-4]", "0"),
+            ("$.a[-5]", ""),
+            ("$.a[1:3]", "12"),
+            ("$.a[:2]", "01"),
+            ("$.a[-2:]", "23"),
+            ("$.a[::2]", "02"),
+            ("$.a[1 : 9]", "123"),
+            ("$.a[::-2]", "13"),
+            ("$.a[2:0:-1]", "12"),
+            ("$.a[0,-1]", "03"),
+        ] {
+            assert_eq!(taken(path), numbers, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_says_where_and_shows_a_right_one() {
         for (text, column) in [
             ("a", 1),
             ("$", 2),
+            ("$a", 2),
             ("$.", 2),
-            ("$.a[x]", 4),
-            ("$[\"a]", 2),
+            ("$.a[x]", 5),
+            ("$.a[1", 6),
+            ("$[\"a]", 3),
+            ("$['a\\x']", 5),
             ("$.a..", 4),
+            ("$.a[::0]", 5),
+            ("$.a[99999999999999999999]", 5),
+            ("$.a[?@.b]", 5),
+            ("$..*", 5),
         ] {
             let error = text.parse::<IgnorePath>().unwrap_err();
             assert_eq!(error.column, column, "{text}: {error}");
+            assert!(error.to_string().contains("$.result.content[*].text"), "{error}");
         }
     }
 }

@@ -188,6 +188,11 @@ mod tests {
             shown("tools/call", one, other, &["$..text", "$.result._meta"]),
             [""; 0]
         );
+        let last = ["$.result['_meta']", "$.result.content[-1]"];
+        assert_eq!(
+            shown("tools/call", one, other, &last),
+            ["$.result.content[0].text: \"x\" → \"z\""]
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) struct DiffArguments {
 /// What counts as a difference.
 #[derive(Debug, Args)]
 pub(super) struct CompareArguments {
-    /// Do not compare what is at this path of the answers, such as `$.result._meta`, `$.result.content[*].text` or `$..at`; repeatable
+    /// Do not compare what is at this path of the answers, such as `$.result._meta`, `$.result.content[*].text`, `$.list[-1]`, `$['any name']` or `$..at` (anywhere); repeatable
     #[arg(long, value_name = "PATH", help_heading = "Comparison")]
     pub(super) ignore: Vec<IgnorePath>,
     /// Compare everything but ids: times, UUIDs, cursors and spellings too
