@@ -19,7 +19,7 @@ use crate::codec::event::SseEvent;
 use crate::codec::lines::line_content;
 use crate::codec::sse::SseCutter;
 use crate::ids::{ConnectionId, ExchangeId, ProxySessionId, SessionId, Side, StreamId};
-use crate::recording::format::parse_header;
+use crate::recording::first_line::parse_header;
 use crate::session::observation::{
     Event, ExchangeEnded, ExchangeKind, FrameObserved, Observation, ObservedHead, PlacedMessage, Placement,
     RequestObserved, ResponseObserved, SessionOpened, SseObserved,

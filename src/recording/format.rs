@@ -5,7 +5,6 @@
 mod escape;
 mod forms;
 
-use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, ExchangeId, HoldId, ProxySessionId, Side, StreamId};
@@ -561,37 +560,4 @@ fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// Checks a header's own words.
-///
-/// # Errors
-/// If the line is no header of this format at all.
-pub(crate) fn parse_header(line: &[u8]) -> Result<HeaderLine, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Start {
-        format: String,
-        version: u16,
-    }
-
-    // A newer version may have changed everything but these two.
-    let start: Start = serde_json::from_slice(line)?;
-    if start.format != RECORDING_FORMAT {
-        return Err(serde_json::Error::custom(format!(
-            "its format is `{}`",
-            start.format
-        )));
-    }
-    if start.version > RECORDING_VERSION {
-        return Ok(HeaderLine {
-            format: start.format,
-            version: start.version,
-            created: jiff::Timestamp::UNIX_EPOCH,
-            proxy: String::new(),
-            redacted: true,
-            segment: None,
-            continues: None,
-        });
-    }
-    serde_json::from_slice(line)
 }

@@ -12,12 +12,12 @@ use super::shown::shown;
 #[non_exhaustive]
 pub enum OpenRecordingError {
     /// It was written by a newer build.
-    #[error("{} uses recording format {found}, newer than the {RECORDING_VERSION} this build reads; upgrade shadowcat-tui", shown(.path))]
+    #[error("{}, line 1, has version {found} of the recording format, newer than the {RECORDING_VERSION} this build reads; upgrade shadowcat-tui", shown(.path))]
     TooNew {
         /// The file.
         path: PathBuf,
         /// The version of its format.
-        found: u16,
+        found: u64,
     },
     /// The system does not let us.
     #[error("could not read {}; check that it exists and is readable", shown(.path))]

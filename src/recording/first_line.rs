@@ -1,0 +1,134 @@
+//! The first line of a recording, or what stands in its place.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use super::format::{HeaderLine, RECORDING_FORMAT, RECORDING_VERSION};
+use super::lines::{LineText, Lines, MAX_LINE_BYTES};
+use super::reader::in_words;
+use super::reader_errors::OpenRecordingError;
+use super::redact::hide_secrets;
+
+/// How everything compressed with gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The first line of a recording.
+#[derive(Debug)]
+pub(crate) enum FirstLine {
+    /// One that this build reads.
+    Known(HeaderLine),
+    /// One of this newer version, which may have changed everything else.
+    Newer(u64),
+}
+
+/// Checks a header's own words.
+///
+/// # Errors
+/// If the line is no header of this format at all.
+pub(crate) fn parse_header(line: &[u8]) -> Result<FirstLine, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Start {
+        format: String,
+        version: serde_json::Value,
+    }
+
+    let start: Start = serde_json::from_slice(line)?;
+    if start.format != RECORDING_FORMAT {
+        return Err(serde_json::Error::custom(format!(
+            "its format is `{}`",
+            start.format
+        )));
+    }
+    match start.version.as_u64() {
+        Some(newer) if newer > u64::from(RECORDING_VERSION) => Ok(FirstLine::Newer(newer)),
+        None | Some(0) => Err(serde_json::Error::custom(format!(
+            "its version is {}, and this build reads {RECORDING_VERSION}",
+            start.version
+        ))),
+        Some(_) => serde_json::from_slice(line).map(FirstLine::Known),
+    }
+}
+
+/// Reads the first line of a file.
+pub(super) fn read_header<R: BufRead>(
+    lines: &mut Lines<R>,
+    path: &Path,
+) -> Result<HeaderLine, OpenRecordingError> {
+    let first = lines.next_line().map_err(|source| OpenRecordingError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let refused = |source| OpenRecordingError::NotARecording {
+        path: path.to_owned(),
+        source,
+    };
+    let text = match first.map(|line| line.text) {
+        Some(LineText::Whole(text)) => text,
+        Some(LineText::TooLong) => {
+            let long = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            return Err(refused(serde_json::Error::custom(long)));
+        }
+        None => return Err(refused(serde_json::Error::custom("the file is empty"))),
+    };
+    if text.starts_with(&GZIP) {
+        return Err(refused(serde_json::Error::custom(
+            "the file is compressed with gzip; `gunzip` makes it readable",
+        )));
+    }
+    match parse_header(&text) {
+        Ok(FirstLine::Known(header)) => Ok(header),
+        Ok(FirstLine::Newer(found)) => Err(OpenRecordingError::TooNew {
+            path: path.to_owned(),
+            found,
+        }),
+        Err(error) => Err(refused(with_start(&in_words(error), &text))),
+    }
+}
+
+/// What is wrong with the first line, and how that begins.
+fn with_start(what: &serde_json::Error, text: &[u8]) -> serde_json::Error {
+    const SHOWN: usize = 80;
+    // Of a long line, that is what can be shown and what tells the secrets in it.
+    let (start, _) = text.split_at(text.len().min(SHOWN * 16));
+    let start = hide_secrets(String::from_utf8_lossy(start).trim());
+    let mut rest = start.chars();
+    let shown: String = rest.by_ref().take(SHOWN).collect();
+    let more = if rest.next().is_some() { "…" } else { "" };
+    serde_json::Error::custom(format!("{what}; it begins with `{shown}{more}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::RecordingReader;
+    use super::*;
+
+    #[test]
+    fn what_stands_in_the_place_of_a_header_is_told() {
+        for (text, found) in [
+            ("", "the file is empty"),
+            (
+                "hello",
+                "expected value, at byte 1 of the line; it begins with `hello`",
+            ),
+            (
+                r#"{"format":"shadowcat-recording","version":0}"#,
+                "its version is 0, and this build reads 1; it begins with `{\"format\":\"shadowcat-recording\",\"version\":0}`",
+            ),
+            (
+                r#"{"format":"shadowcat-recording","version":"1.1","proxy":"x","created":"2026-11-23T04:23:03Z"}"#,
+                "its version is \"1.1\", and this build reads 1; it begins with `{\"format\":\"shadowcat-recording\",\"version\":\"1.1\",\"proxy\":\"x\",\"created\":\"2026-11-2…`",
+            ),
+            (
+                r#"{"apiKey":"sk-0123456789abcdefghijklmnop"}"#,
+                "missing field `format`, at byte 42 of the line; it begins with `{\"apiKey\":\"***\"}`",
+            ),
+        ] {
+            let refused = RecordingReader::new(text.as_bytes(), Path::new("a.jsonl")).unwrap_err();
+            let cause = std::error::Error::source(&refused).unwrap();
+            assert_eq!(cause.to_string(), found);
+        }
+    }
+}
