@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::ignore::{At, IgnorePath};
+use super::times;
 use crate::codec::json::{elements, members, string_value};
 use crate::intercept::edit::MAX_NESTING;
 use crate::replay::alike::SECRET_MASK;
@@ -94,7 +95,7 @@ impl Writer<'_> {
             Some(b'{') if self.place.len() < MAX_NESTING => self.object(raw),
             Some(b'[') if self.place.len() < MAX_NESTING => self.array(raw),
             Some(b'"') => self.string(raw),
-            Some(b'-' | b'0'..=b'9') if !self.task.is_exact => self.text.extend(number(raw)),
+            Some(b'-' | b'0'..=b'9') if !self.task.is_exact => self.number(raw),
             _ => self.text.extend_from_slice(raw),
         }
     }
@@ -201,8 +202,25 @@ impl Writer<'_> {
             return;
         }
         let text = UUID.replace_all(&text, "‹uuid›");
-        let text = TIME.replace_all(&text, "‹time›");
+        let text = times::masked(&text);
         self.text.extend_from_slice(spelled(&text).as_bytes());
+    }
+
+    fn number(&mut self, raw: &[u8]) {
+        let number = number(raw);
+        match times::number_mark(self.name(), &String::from_utf8_lossy(&number)) {
+            Some(mark) => self.text.extend_from_slice(spelled(mark).as_bytes()),
+            None => self.text.extend(number),
+        }
+    }
+
+    /// The innermost name on the way to where we are.
+    fn name(&self) -> &str {
+        let name = |at: &'_ At| matches!(at, At::Key(_));
+        match self.place.iter().rfind(|at| name(at)) {
+            Some(At::Key(name)) => name,
+            _ => "",
+        }
     }
 
     fn is_ignored(&self) -> bool {
@@ -237,13 +255,11 @@ fn number(raw: &[u8]) -> Vec<u8> {
 static SECRET: LazyLock<Regex> = LazyLock::new(|| pattern("\u{2039}secret:[0-9a-f]+\u{203a}"));
 static UUID: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"));
-static TIME: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?"));
 
 #[expect(
     clippy::expect_used,
     reason = "the patterns are constants, and every test reads them"
 )]
-fn pattern(text: &str) -> Regex {
+pub(super) fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("a constant pattern")
 }

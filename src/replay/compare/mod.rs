@@ -9,18 +9,21 @@ mod ignore;
 mod key;
 mod recordings;
 mod report;
+mod times;
 
 pub(crate) use ending::{CallEnd, Lack, is_result};
 pub use ignore::{IgnorePath, IgnorePathError};
 pub use key::{call_key, pair_up};
 pub use recordings::{compare_recordings, lacks_tools, tools_in};
 pub use report::{Outcome, Report, Row, RowDifference};
+pub use times::Moments;
 
 use crate::codec::json::{PathStep, find_path};
-use crate::intercept::edit::{Difference, DifferenceKind, diff};
+use crate::intercept::edit::{Difference, DifferenceKind, MAX_DIFFERENCES, diff};
 
 use super::alike::{fits, is_one_tag};
 use canonical::{Canonical, Task};
+use times::are_of_their_time;
 
 /// Most differences that a row lists; the rest is counted.
 pub const MAX_LISTED: usize = 20;
@@ -76,11 +79,19 @@ impl Comparison {
 /// - Lists that MCP has as sets (tools and prompts by name, resources by uri, templates by their template) are compared
 ///   member by member, so that a path reads `$.result.tools.echo.description`; another order is a remark.
 /// - The id, cursors, task ids and their times, `requestState` and the like may differ; so may whole UUIDs and times
-///   (RFC 3339) within any text, unless `is_exact`.
+///   within any text (RFC 3339 and 2822, 12-hour clocks, what JavaScript and C print), unless `is_exact`.
+/// - Numbers that count the time since 1970, in s, ms or µs, may differ under names that speak of time, and under any
+///   name if each is about the time of its own answer, which `moments` has.
 /// - A secret that a recording has replaced by a tag equals any text.
 ///
 /// Linear in both, but for the differences; nothing deeper than 128 levels is looked into.
-pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOptions) -> Comparison {
+pub fn compare(
+    method: &str,
+    recorded: &[u8],
+    live: &[u8],
+    moments: Moments,
+    options: &CompareOptions,
+) -> Comparison {
     let task = Task {
         method,
         ignore: &options.ignore,
@@ -89,8 +100,7 @@ pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOpti
         is_key: false,
     };
     let (one, other) = (Canonical::of(&task, recorded), Canonical::of(&task, live));
-    let mut differences = diff(&one.text, &other.text);
-    differences.retain(|difference| !is_hidden_secret(difference));
+    let mut differences = telling(diff(&one.text, &other.text), moments, options);
     let more = differences.len().saturating_sub(MAX_LISTED);
     differences.truncate(MAX_LISTED);
     let remarks = other_order(&one, &other);
@@ -99,6 +109,23 @@ pub fn compare(method: &str, recorded: &[u8], live: &[u8], options: &CompareOpti
         more,
         remarks: remarks.into_iter().collect(),
     }
+}
+
+/// Those that are no secrets and no times.
+fn telling(found: Vec<Difference>, moments: Moments, options: &CompareOptions) -> Vec<Difference> {
+    let is_time = |found: &Difference| match (&found.before, &found.after) {
+        (Some(one), Some(other)) if !options.is_exact => are_of_their_time(one, other, moments),
+        _ => false,
+    };
+    let told = found
+        .iter()
+        .filter(|found| !is_hidden_secret(found) && !is_time(found));
+    let told: Vec<Difference> = told.cloned().collect();
+    // Behind so many there may be others, of which nobody knows what they are.
+    if told.is_empty() && found.len() >= MAX_DIFFERENCES {
+        return found;
+    }
+    told
 }
 
 /// The same members in another order.
@@ -133,13 +160,20 @@ pub(crate) fn text_at(message: &[u8], path: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     fn shown(method: &str, one: &str, other: &str, ignore: &[&str]) -> Vec<String> {
         let options = CompareOptions {
             ignore: ignore.iter().map(|path| path.parse().unwrap()).collect(),
             is_exact: false,
         };
-        let compared = compare(method, one.as_bytes(), other.as_bytes(), &options);
+        let compared = compare(
+            method,
+            one.as_bytes(),
+            other.as_bytes(),
+            Moments::default(),
+            &options,
+        );
         let lines = compared.differences.iter().map(|found| {
             let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
             format!("{}: {} → {}", found.path, text(&found.before), text(&found.after))
@@ -156,8 +190,59 @@ mod tests {
             is_exact: true,
             ..CompareOptions::default()
         };
-        let found = compare("x", one.as_bytes(), other.as_bytes(), &exact);
+        let found = compare("x", one.as_bytes(), other.as_bytes(), Moments::default(), &exact);
         assert_eq!(found.differences.len(), 4);
+    }
+
+    #[test]
+    fn numbers_are_times_by_their_names_or_by_when_they_came() {
+        let one = r#"{"id":1,"result":{"createdAt":1700000000,"times":[1700000000123],"n":1700000010,"size":1700000010}}"#;
+        let other =
+            r#"{"id":1,"result":{"createdAt":1763948123,"times":[1763948123123],"n":1763948123,"size":12}}"#;
+        let listed = |moments, is_exact| -> Vec<String> {
+            let options = CompareOptions {
+                is_exact,
+                ..CompareOptions::default()
+            };
+            let found = compare("x", one.as_bytes(), other.as_bytes(), moments, &options);
+            found.differences.into_iter().map(|found| found.path).collect()
+        };
+        let at = |seconds: u64| Some(Timestamp::from_micros(seconds * 1_000_000));
+        let moments = Moments {
+            recorded: at(1_700_000_000),
+            live: at(1_763_948_000),
+        };
+        assert_eq!(
+            listed(Moments::default(), false),
+            ["$.result.times[0]", "$.result.n", "$.result.size"]
+        );
+        assert_eq!(listed(moments, false), ["$.result.size"]);
+        assert_eq!(listed(moments, true).len(), 4);
+    }
+
+    #[test]
+    fn so_many_times_that_others_may_be_behind_them_are_no_reason_to_call_it_the_same() {
+        let at = Some(Timestamp::from_micros(1_700_000_000_000_000));
+        let moments = Moments {
+            recorded: at,
+            live: at,
+        };
+        let list = |first: u64, count: u64| {
+            let numbers: Vec<u64> = (0..count).map(|number| first + number).collect();
+            format!(r#"{{"result":{numbers:?}}}"#)
+        };
+        let found = |count| {
+            let (one, other) = (list(1_700_000_000_000, count), list(1_700_000_090_000, count));
+            compare(
+                "x",
+                one.as_bytes(),
+                other.as_bytes(),
+                moments,
+                &CompareOptions::default(),
+            )
+        };
+        assert!(found(999).is_same());
+        assert!(!found(2000).is_same());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::drift::{is_page, tools_of};
-use super::{CallEnd, CompareOptions, Outcome, Report, Row, call_key, compare, is_result, pair_up};
+use super::{CallEnd, CompareOptions, Moments, Outcome, Report, Row, call_key, compare, is_result, pair_up};
+use crate::clock::Timestamp;
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::pairing::subject;
 
@@ -67,12 +68,13 @@ pub fn lacks_tools(tape: &Tape) -> bool {
 
 /// A request of a client.
 struct Asked<'a> {
+    tape: &'a Tape,
     session: &'a TapeSession,
     call: &'a TapeCall,
 }
 
 fn calls(tape: &Tape) -> Vec<Asked<'_>> {
-    let of = |session| TapeSession::client_calls(session).map(move |call| Asked { session, call });
+    let of = |session| TapeSession::client_calls(session).map(move |call| Asked { tape, session, call });
     tape.sessions.iter().flat_map(of).collect()
 }
 
@@ -89,6 +91,11 @@ impl Asked<'_> {
         Some(&self.session.messages[self.call.answer?].text)
     }
 
+    /// When the answer came.
+    fn answered_at(&self) -> Option<Timestamp> {
+        Some(self.tape.moment(self.session.messages[self.call.answer?].us))
+    }
+
     fn row(&self, outcome: Outcome) -> Row {
         let message = &self.session.messages[self.call.request];
         let about = subject(&message.envelope).unwrap_or_default();
@@ -103,7 +110,11 @@ impl Asked<'_> {
         let (end, other_end) = (self.end(), other.end());
         match (self.answer(), other.answer()) {
             (Some(one), Some(two)) => {
-                let found = compare(&self.call.method, one, two, options);
+                let moments = Moments {
+                    recorded: self.answered_at(),
+                    live: other.answered_at(),
+                };
+                let found = compare(&self.call.method, one, two, moments, options);
                 let ending = end.against_answered(other_end, is_result(two));
                 self.row(Outcome::Same).compared(found.ending(ending))
             }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::message::failure_of_ours;
 use super::only::Asked;
+use crate::clock::Timestamp;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::intercept::filter::Filter;
 use crate::replay::compare::drift::tools_of;
@@ -75,6 +76,8 @@ pub(super) struct PlannedCall {
     pub(super) about: String,
     pub(super) request: Bytes,
     pub(super) answer: Option<Bytes>,
+    /// When that came.
+    pub(super) answered_at: Option<Timestamp>,
     pub(super) is_cancelled: bool,
     /// Its headers said something else than its body, which cannot be sent again: they are made from the body.
     pub(super) had_wrong_headers: bool,
@@ -98,6 +101,8 @@ pub(super) struct Ask {
     pub(super) method: String,
     pub(super) about: String,
     pub(super) request: Bytes,
+    /// When it came.
+    pub(super) at: Timestamp,
     pub(super) answer: Option<Bytes>,
 }
 
@@ -110,7 +115,7 @@ impl Plan {
         };
         let read_only = read_only_tools(tape);
         for session in &tape.sessions {
-            if let Some(session) = SessionPlan::new(session, only, &mut plan.remarks) {
+            if let Some(session) = SessionPlan::new(tape, session, only, &mut plan.remarks) {
                 for call in session.calls.iter().filter(|call| call.method == "tools/call") {
                     if !read_only.contains(&call.about) {
                         *plan.side_effects.entry(call.about.clone()).or_default() += 1;
@@ -165,8 +170,8 @@ fn read_only_tools(tape: &Tape) -> BTreeSet<String> {
 
 impl SessionPlan {
     /// `None` if nothing of it is to be sent.
-    fn new(session: &TapeSession, only: &Filter, remarks: &mut Vec<String>) -> Option<Self> {
-        let mut draft = Draft::new(session);
+    fn new(tape: &Tape, session: &TapeSession, only: &Filter, remarks: &mut Vec<String>) -> Option<Self> {
+        let mut draft = Draft::new(tape, session);
         draft.choose(only);
         if draft.places.is_empty() {
             return None;
@@ -205,6 +210,7 @@ fn fields(session: &TapeSession) -> Vec<(String, String)> {
 }
 
 struct Draft<'a> {
+    tape: &'a Tape,
     session: &'a TapeSession,
     plan: SessionPlan,
     /// From calls of the session to those of the plan.
@@ -214,11 +220,12 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(session: &'a TapeSession) -> Self {
+    fn new(tape: &'a Tape, session: &'a TapeSession) -> Self {
         let name = session
             .id
             .map_or_else(|| session.server.to_string(), |id| id.to_string());
         Self {
+            tape,
             session,
             plan: SessionPlan {
                 name,
@@ -258,6 +265,7 @@ impl<'a> Draft<'a> {
                 about: subject(&message.envelope).unwrap_or_default().to_owned(),
                 request: message.text.clone(),
                 answer: answer.map(|answer| answer.text.clone()),
+                answered_at: answer.map(|answer| self.tape.moment(answer.us)),
                 is_cancelled: call.is_cancelled,
                 end: CallEnd::of(self.session, call),
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
@@ -280,6 +288,7 @@ impl<'a> Draft<'a> {
             about: String::new(),
             request: request.to_string().into(),
             answer: None,
+            answered_at: None,
             is_cancelled: false,
             end: CallEnd::default(),
             had_wrong_headers: false,
@@ -413,6 +422,7 @@ impl<'a> Draft<'a> {
                 method: call.method.to_string(),
                 about: text_at(&message.text, &["params", "message"]).unwrap_or_default(),
                 request: message.text.clone(),
+                at: self.tape.moment(message.us),
                 answer: call
                     .answer
                     .map(|answer| self.session.messages[answer].text.clone()),

@@ -22,11 +22,12 @@ use super::message::{
     OwnFailure, failure_of_ours, fresh, refusal, shortened, status_of_task, with_id, with_request_id,
 };
 use super::plan::{Act, SessionPlan, Step};
+use crate::clock::{Clock, Timestamp};
 use crate::codec::envelope::{Envelope, Field, MessageKind, Shape, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
 use crate::outward::Statuses;
-use crate::replay::compare::{CallEnd, Comparison, Lack, Outcome, Row, compare, is_result};
+use crate::replay::compare::{CallEnd, Comparison, Lack, Moments, Outcome, Row, compare, is_result};
 
 /// How long a cancellation waits for what the client had heard before it.
 const HEARD: Duration = Duration::from_secs(2);
@@ -63,6 +64,7 @@ pub(super) struct Talk<'a> {
     /// Since when a cancellation waits, or everything is done.
     waiting_since: Option<Instant>,
     began: Instant,
+    clock: Clock,
     last_id: u64,
     outbox: BytesMut,
     extra: Vec<Row>,
@@ -104,6 +106,7 @@ impl<'a> Talk<'a> {
             batch: None,
             waiting_since: None,
             began: Instant::now(),
+            clock: Clock::start(),
             last_id: 0,
             outbox: BytesMut::new(),
             extra: Vec::new(),
@@ -412,7 +415,7 @@ impl<'a> Talk<'a> {
         match &planned.answer {
             Some(recorded) => {
                 let ending = planned.end.against_answered(live, is_result(text));
-                let mut found = self.compared(&planned.method, recorded, text);
+                let mut found = self.compared(&planned.method, (recorded, planned.answered_at), text);
                 if !found.is_same() && tags(&String::from_utf8_lossy(text)).next().is_some() {
                     found.remarks.push(REPEATS_TAGS.to_owned());
                 }
@@ -455,7 +458,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn compared(&self, method: &str, recorded: &[u8], live: &[u8]) -> Comparison {
+    fn compared(&self, method: &str, (recorded, at): (&[u8], Option<Timestamp>), live: &[u8]) -> Comparison {
         let is_under_way =
             |text| method == "tasks/get" && status_of_task(text).is_some_and(|task| !task.is_final);
         if is_under_way(recorded) {
@@ -463,7 +466,15 @@ impl<'a> Talk<'a> {
             return Comparison::default();
         }
         let recorded = self.bindings.translated(recorded);
-        compare(method, &recorded, live, &self.options.compare)
+        compare(method, &recorded, live, self.moments(at), &self.options.compare)
+    }
+
+    /// That of a recorded message, and this one.
+    fn moments(&self, recorded: Option<Timestamp>) -> Moments {
+        Moments {
+            recorded,
+            live: Some(self.clock.now()),
+        }
     }
 
     /// A task that was done in the recording is asked for until it is done here.
@@ -508,7 +519,8 @@ impl<'a> Talk<'a> {
         };
         let planned = &self.plan.asks[ask];
         let recorded = self.bindings.translated(&planned.request);
-        let found = compare(method, &recorded, text, &self.options.compare_asks());
+        let moments = self.moments(Some(planned.at));
+        let found = compare(method, &recorded, text, moments, &self.options.compare_asks());
         self.asks.note(ask, found);
         let params = |text| find_path(text, &[PathStep::Key("params")]);
         if let (Some(was), Some(is)) = (params(&planned.request), params(text)) {

@@ -32,6 +32,11 @@ impl Tape {
     /// Sentences about damage that are kept.
     pub const MAX_DAMAGE: usize = 100;
 
+    /// The moment `us` microseconds after the recording was begun, or before.
+    pub const fn moment(&self, us: i64) -> Timestamp {
+        Timestamp::from_micros(self.created.as_micros().saturating_add_signed(us))
+    }
+
     /// Bytes that are kept of the messages.
     pub fn bytes(&self) -> usize {
         let frames = self
