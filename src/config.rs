@@ -24,6 +24,7 @@ use crate::telemetry::OtlpUrl;
 use forward::{ForwardConfig, ForwardConfigError};
 pub use listen::ListenAddress;
 pub use servers::{AddedHeaders, ServerPorts};
+pub(crate) use upstream::port_problem;
 pub use upstream::{UpstreamConfig, UpstreamProtocol};
 
 /// What an engine is to do.

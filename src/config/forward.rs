@@ -11,6 +11,8 @@ use http::Uri;
 use http::uri::Authority;
 use ring::digest;
 
+use super::port_problem;
+
 /// Everything that is said about the forward side, and about TLS on both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardConfig {
@@ -375,9 +377,12 @@ impl FromStr for ViaProxy {
             }
             None => None,
         };
-        let authority = place
+        let authority: Authority = place
             .parse()
             .map_err(|_| wrong("its host or port cannot be read"))?;
+        if let Some(problem) = port_problem(&authority) {
+            return Err(wrong(problem));
+        }
         Ok(Self {
             authority,
             credentials,
@@ -479,8 +484,13 @@ mod tests {
         assert!(!format!("{via:?}").contains("p%40ss"));
         assert!(via.credentials().unwrap().are_proved_by(b"Basic bWU6cEBzcw=="));
         assert_eq!(via.authority().as_str(), "proxy.example:3128");
-        for text in ["https://x:1", "x:1", "http://"] {
+        for text in ["https://x:1", "x:1", "http://", "http://x:70000"] {
             assert!(text.parse::<ViaProxy>().is_err(), "{text}");
         }
+        let wrong = "http://me:s3cret@x:".parse::<ViaProxy>().unwrap_err().to_string();
+        assert!(
+            wrong.contains("no port behind it") && !wrong.contains("s3cret"),
+            "{wrong}"
+        );
     }
 }

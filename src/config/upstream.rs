@@ -117,6 +117,9 @@ impl FromStr for UpstreamConfig {
                 "a URL with a user or password would end up in logs; let the client send Authorization",
             ));
         }
+        if let Some(wrong) = port_problem(&authority) {
+            return Err(problem(wrong));
+        }
         let path = uri
             .path_and_query()
             .cloned()
@@ -143,6 +146,20 @@ fn protocol_of(uri: &Uri) -> Result<UpstreamProtocol, &'static str> {
         Some("wss") => Err("a WebSocket begins as an HTTP request: write https://…"),
         Some(_) => Err("the scheme is not http, https or h2c (HTTP/2 without TLS)"),
         None => Err("there is no http:// or https://"),
+    }
+}
+
+/// What is wrong with the port of a URL, which the parser of URLs does not look at: without one that can be read it would be
+/// the usual one of the scheme.
+pub(crate) fn port_problem(authority: &Authority) -> Option<&'static str> {
+    let place = authority.as_str();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    // The colons of an IPv6 address stand in brackets.
+    let after_host = place.rsplit_once(']').map_or(place, |(_, after)| after);
+    match after_host.rsplit_once(':')?.1 {
+        "" => Some("there is a colon, and no port behind it: write the port, or no colon"),
+        port if port.parse::<u16>().is_ok_and(|port| port > 0) => None,
+        _ => Some("the port is no number from 1 to 65535"),
     }
 }
 
@@ -188,6 +205,8 @@ mod tests {
         let named = upstream("db=https://example.com/mcp");
         assert_eq!((named.name.as_deref(), named.port()), (Some("db"), 443));
         assert_eq!(upstream("h2c://127.0.0.1:9/").url(), "h2c://127.0.0.1:9/");
+        assert_eq!(upstream("http://[::1]/mcp").port(), 80);
+        assert_eq!(upstream("http://[::1]:65535/mcp").port(), 65535);
         assert_eq!(
             upstream("https://a.dev/mcp?api_key=s3cret&page=2").shown_url(),
             "https://a.dev/mcp?api_key=***&page=2"
@@ -202,6 +221,11 @@ mod tests {
             ("http://u:s3cret@x/", "password"),
             ("http://x/?api_key=s3cret#y", "fragment"),
             ("a b=http://x/", "letters"),
+            ("http://127.0.0.1:", "no port behind it"),
+            ("https://[::1]:/mcp", "no port behind it"),
+            ("a=http://x:/mcp", "no port behind it"),
+            ("http://x:0/mcp", "1 to 65535"),
+            ("http://x:70000/mcp", "1 to 65535"),
         ] {
             let error = text.parse::<UpstreamConfig>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use http::Uri;
 
+use crate::config::port_problem;
+
 /// The URL of an OTLP/HTTP receiver of traces. A URL without a path gets `/v1/traces`.
 ///
 /// Source: OpenTelemetry Protocol 1.x, "OTLP/HTTP Request".
@@ -48,6 +50,9 @@ impl FromStr for OtlpUrl {
         if authority.as_str().contains('@') {
             return Err(refuse("a user or password would end up in logs"));
         }
+        if let Some(problem) = port_problem(authority) {
+            return Err(refuse(problem));
+        }
         let text = text.trim_end_matches('/');
         let has_path = !matches!(uri.path(), "" | "/");
         if uri.query().is_some() && !has_path {
@@ -86,6 +91,7 @@ mod tests {
             ("grpc://c:4317", "http://"),
             ("http://u:p@c:4318", "password"),
             ("http://c:4318?key=1", "query"),
+            ("http://c:", "no port behind it"),
             ("", "no URL"),
         ] {
             let error = text.parse::<OtlpUrl>().unwrap_err().to_string();
