@@ -6,7 +6,6 @@ mod streamable;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -26,11 +25,9 @@ use super::library::Shape;
 use crate::codec::envelope::{Envelope, MessageKind, Scan, Shape as DocumentShape, scan};
 use crate::config::Config;
 use crate::tasks::TaskKind;
+use crate::transport::accepting::{Guests, accept_each};
 use crate::transport::answer::{OwnAnswer, make_stream};
 use crate::transport::route::{Asked, Listeners, Routes};
-
-/// How long to wait when the system has no descriptor or memory for another connection.
-const BREATHER: Duration = Duration::from_millis(50);
 
 /// The endpoint of Streamable HTTP.
 pub(super) const ENDPOINT: &str = "/mcp";
@@ -68,19 +65,14 @@ impl HttpServer {
 
 /// Accepts clients until the mock server ends; at `max_connections` none until one leaves.
 pub(super) async fn accept(server: Arc<HttpServer>, listener: TcpListener) {
-    let stopping = server.core.tasks.stopping().clone();
-    let accepting = async {
-        while let Ok(permit) = Arc::clone(&server.room).acquire_owned().await {
-            match listener.accept().await {
-                Ok((socket, _)) => start(&server, socket, permit),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection to the mock server could not be accepted; trying again");
-                    tokio::time::sleep(BREATHER).await;
-                }
-            }
-        }
+    let guests = Guests {
+        one: "a connection to the mock server",
+        all: "connections to the mock server",
     };
-    stopping.run_until_cancelled(accepting).await;
+    let full = || tracing::debug!("the mock server has max_connections clients; others wait");
+    let begin = |(socket, _), permit| start(&server, socket, permit);
+    let accepting = accept_each(&listener, &server.room, guests, full, begin);
+    server.core.tasks.stopping().run_until_cancelled(accepting).await;
 }
 
 fn start(server: &Arc<HttpServer>, socket: TcpStream, permit: OwnedSemaphorePermit) {
