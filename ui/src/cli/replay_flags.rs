@@ -48,7 +48,7 @@ pub(super) struct ReplayFlags {
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "speed", help_heading = "Server")]
     pub(super) latency: Option<Duration>,
     /// What a request that is not in the recording gets: `error`, which says what is nearest; `nearest`, the answer to
-    /// that; `pass=URL`, the answer of this live server
+    /// that; `pass=URL` in one word, the answer of this live server
     #[arg(long, value_name = "CHOICE", value_parser = on_miss, default_value = "error", help_heading = "Server")]
     pub(super) on_miss: OnMiss,
     #[command(flatten)]
@@ -117,16 +117,25 @@ impl ReplayFlags {
 
 /// Reads what happens to a request that is not in the recording.
 fn on_miss(text: &str) -> Result<OnMiss, String> {
-    match (text, text.strip_prefix("pass=")) {
+    // Whoever writes it as two words in quotes means the same.
+    let passed = text
+        .strip_prefix("pass")
+        .and_then(|rest| rest.strip_prefix(['=', ' ']));
+    match (text, passed.map(str::trim)) {
         ("error", _) => Ok(OnMiss::Error),
         ("nearest", _) => Ok(OnMiss::Nearest),
+        ("pass", _) | (_, Some("")) => Err(format!("a URL belongs to it, in one word: {PASS}")),
         (_, Some(url)) => {
             let server: UpstreamConfig = url.parse().map_err(|error: ConfigError| error.to_string())?;
             Ok(OnMiss::Pass(Box::new(server)))
         }
-        _ => Err("it is error, nearest, or pass=URL".to_owned()),
+        _ if text.contains("://") => Err(format!("the URL of a live server is written as {PASS}")),
+        _ => Err(format!("it is error, nearest, or {PASS}")),
     }
 }
+
+/// How a live server is named.
+const PASS: &str = "pass=URL, such as pass=http://127.0.0.1:3001/mcp";
 
 #[cfg(test)]
 mod tests {
@@ -139,8 +148,19 @@ mod tests {
             on_miss("pass=http://127.0.0.1:1/mcp"),
             Ok(OnMiss::Pass(_))
         ));
-        for text in ["pass", "pass=", "ignore"] {
-            assert!(on_miss(text).is_err(), "{text}");
+        assert_eq!(
+            on_miss("pass http://127.0.0.1:1/mcp"),
+            on_miss("pass=http://127.0.0.1:1/mcp")
+        );
+        for (text, said) in [
+            ("pass", "in one word: pass=URL"),
+            ("pass=", "in one word: pass=URL"),
+            ("ignore", "it is error, nearest, or pass=URL"),
+            ("http://127.0.0.1:1/mcp", "is written as pass=URL"),
+            ("pass=http://127.0.0.1:", "no port behind it"),
+        ] {
+            let refused = on_miss(text).unwrap_err();
+            assert!(refused.contains(said), "{text}: {refused}");
         }
     }
 
