@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use super::{Agreed, Checked, Compared, MOST_LINES};
+use super::{Agreed, Checked, Compared, MOST_LINES, Supplied};
 
 /// Bytes of what a child prints; more than a thousand problems need.
 const MOST_PRINTED: usize = 4 << 20;
@@ -161,24 +161,72 @@ pub(super) async fn replay_to(path: &Path, url: &str, agreed: Agreed) -> Result<
     } else {
         path.to_owned()
     };
-    let flags = [
-        (agreed.calls_tools, "--yes"),
-        (agreed.sends_tags, "--without-secrets"),
-    ];
-    let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
-    let words = ["--upstream", url].into_iter().chain(flags.map(|(_, flag)| flag));
+    let is_there = |secret: &&Supplied| std::env::var_os(&secret.variable).is_some();
+    if let Some(missing) = agreed.supplied.iter().find(|secret| !is_there(secret)) {
+        return Err(format!(
+            "this program was started without a variable `{}`: leave it, set the variable and start it again",
+            missing.variable
+        ));
+    }
+    let words = flags(url, agreed);
     let arguments = [OsStr::new("replay"), file.as_os_str()].into_iter();
-    let ran = run(arguments.chain(words.map(OsStr::new))).await?;
+    let ran = run(arguments.chain(words.iter().map(OsStr::new))).await?;
     if ran.out.is_empty() {
         return Err(in_words_of_a_prompt(&ran.all_said()));
     }
     Ok(lines_of(&ran.out))
 }
 
+fn flags(url: &str, agreed: Agreed) -> Vec<String> {
+    let switches = [
+        (agreed.calls_tools, "--yes"),
+        (agreed.sends_tags, "--without-secrets"),
+    ];
+    let switches = switches.into_iter().filter(|(is_set, _)| *is_set);
+    let mut words = vec!["--upstream".to_owned(), url.to_owned()];
+    words.extend(switches.map(|(_, flag)| flag.to_owned()));
+    for Supplied { what, name, variable } in agreed.supplied {
+        words.push(format!("--{}={name}={variable}", what.word()));
+    }
+    words
+}
+
 /// What stands for a flag in the prompt.
 fn in_words_of_a_prompt(said: &str) -> String {
-    said.replace("--without-secrets", "`without-secrets` behind the address")
-        .replace("--yes", "`yes` behind the address")
+    let mut words = said.split(' ');
+    let mut prompt: Vec<String> = Vec::new();
+    let mut needs_variable = false;
+    while let Some(word) = words.next() {
+        match word {
+            // The value of a header has blanks, and would be on the screen.
+            "--header" => words.by_ref().take_while(|word| *word != "or").for_each(drop),
+            "--secret-env" | "--header-env" => {
+                let (pair, mark) = split_mark(words.next().unwrap_or_default());
+                let word = word.trim_start_matches('-');
+                prompt.push(format!("`{word} {pair}` behind the address{mark}"));
+                needs_variable = true;
+            }
+            _ => match split_mark(word) {
+                ("--yes" | "--without-secrets", mark) => {
+                    let word = word.trim_matches(['-', ';', ',']);
+                    prompt.push(format!("`{word}` behind the address{mark}"));
+                }
+                _ => prompt.push(word.to_owned()),
+            },
+        }
+    }
+    let note = if needs_variable {
+        " (VARIABLE is one that was in the environment when this program was started)"
+    } else {
+        ""
+    };
+    prompt.join(" ") + note
+}
+
+/// A word, and the comma or semicolon behind it.
+fn split_mark(word: &str) -> (&str, &str) {
+    let bare = word.trim_end_matches([';', ',']);
+    word.split_at(bare.len())
 }
 
 fn lines_of(out: &[u8]) -> Compared {
@@ -200,13 +248,14 @@ impl Ran {
     /// Everything that it said, in one line.
     fn all_said(&self) -> String {
         let said = String::from_utf8_lossy(&self.said);
-        let lines: Vec<&str> = said
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
-        let said = lines.join(" ");
-        said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut all = String::new();
+        for line in lines.filter(|line| !line.starts_with("For more information")) {
+            let between = if all.ends_with([':', '.', ';']) { " " } else { "; " };
+            all.push_str(if all.is_empty() { "" } else { between });
+            all.push_str(line);
+        }
+        all.strip_prefix("error: ").unwrap_or(&all).to_owned()
     }
 
     fn reason(&self) -> String {
@@ -274,6 +323,7 @@ fn terminate(child: &Child) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Secret;
     use super::*;
 
     #[test]
@@ -282,6 +332,50 @@ mod tests {
         assert_eq!(reason(b"one\ntwo\n\n").as_deref(), Some("two"));
         let said = b"warning: x\nerror: could not read a.jsonl\n  because: gone\n";
         assert_eq!(reason(said).as_deref(), Some("could not read a.jsonl"));
+    }
+
+    #[test]
+    fn what_a_run_asks_for_is_told_as_it_is_typed_in_the_prompt() {
+        let said = "error: the recording has only tags of these secrets:\n  the header authorization: add --header \
+                    'authorization: VALUE' or --header-env authorization=VARIABLE\n  tools/call login, password: add \
+                    --secret-env 5be1c0ffee01=VARIABLE\nor send without them: --without-secrets\n";
+        let ran = Ran {
+            out: Vec::new(),
+            said: said.into(),
+        };
+        assert_eq!(
+            in_words_of_a_prompt(&ran.all_said()),
+            "the recording has only tags of these secrets: the header authorization: add `header-env \
+             authorization=VARIABLE` behind the address; tools/call login, password: add `secret-env \
+             5be1c0ffee01=VARIABLE` behind the address; or send without them: `without-secrets` behind the address \
+             (VARIABLE is one that was in the environment when this program was started)"
+        );
+        assert_eq!(
+            in_words_of_a_prompt("this tool may change something: a; add --yes if they may"),
+            "this tool may change something: a; add `yes` behind the address if they may"
+        );
+    }
+
+    #[test]
+    fn what_was_agreed_to_is_flags_of_the_run() {
+        let secret = |what, name: &str| Supplied {
+            what,
+            name: name.to_owned(),
+            variable: "V".to_owned(),
+        };
+        let agreed = Agreed {
+            calls_tools: true,
+            sends_tags: false,
+            supplied: vec![secret(Secret::Value, "0a0b"), secret(Secret::Header, "x-key")],
+        };
+        let words = [
+            "--upstream",
+            "u",
+            "--yes",
+            "--secret-env=0a0b=V",
+            "--header-env=x-key=V",
+        ];
+        assert_eq!(flags("u", agreed), words);
     }
 
     #[tokio::test]

@@ -54,12 +54,42 @@ pub(crate) enum Errand {
 }
 
 /// What may be sent to a live server without being asked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Agreed {
     /// Calls of tools that may change something.
     pub(crate) calls_tools: bool,
     /// Tags in the place of secrets.
     pub(crate) sends_tags: bool,
+    /// Secrets, by the variables of the environment that hold them.
+    pub(crate) supplied: Vec<Supplied>,
+}
+
+/// A secret that is in the environment of this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Supplied {
+    pub(crate) what: Secret,
+    /// The tag, or the name of the header.
+    pub(crate) name: String,
+    pub(crate) variable: String,
+}
+
+/// Where a secret stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// In messages.
+    Value,
+    /// In a header of each request.
+    Header,
+}
+
+impl Secret {
+    /// The word for it, which is a flag of `replay` too.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Value => "secret-env",
+            Self::Header => "header-env",
+        }
+    }
 }
 
 /// What came of an errand.

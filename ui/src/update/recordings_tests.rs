@@ -6,7 +6,7 @@ use super::Event;
 use crate::effect::Effect;
 use crate::fake::{Fake, recordings};
 use crate::model::{Pane, Screen};
-use crate::recordings::{Agreed, Compared, Errand, Listing, MockState, Outcome};
+use crate::recordings::{Agreed, Compared, Errand, Listing, MockState, Outcome, Secret, Supplied};
 use crate::stage::Stage;
 
 /// The screen with its list.
@@ -267,6 +267,7 @@ fn the_recording_under_the_cursor_is_sent_to_a_live_server() {
     let agreed = Agreed {
         calls_tools: true,
         sends_tags: true,
+        supplied: Vec::new(),
     };
     assert_eq!(
         stage.effects.last(),
@@ -275,12 +276,44 @@ fn the_recording_under_the_cursor_is_sent_to_a_live_server() {
 }
 
 #[test]
+fn secrets_for_a_live_server_are_named_by_their_variables() {
+    let mut stage = listed();
+    stage.keys(
+        ":replay-to<space>http://h/<space>secret-env<space>0a0b=KEY<space>--header-env<space>x-key=X<enter>",
+    );
+    let secret = |what, name: &str, variable: &str| Supplied {
+        what,
+        name: name.to_owned(),
+        variable: variable.to_owned(),
+    };
+    let agreed = Agreed {
+        supplied: vec![
+            secret(Secret::Value, "0a0b", "KEY"),
+            secret(Secret::Header, "x-key", "X"),
+        ],
+        ..Agreed::default()
+    };
+    assert_eq!(stage.effects, [replay_to("http://h/", agreed)]);
+}
+
+#[test]
 fn what_cannot_be_sent_to_a_live_server_says_why() {
     let mut stage = listed();
     for (typed, said) in [
         ("replay-to", "write :replay-to URL"),
         ("replay-to<space>nobody", "neither a URL nor a server here"),
-        ("replay-to<space>http://h/<space>maybe", "`maybe` is neither"),
+        (
+            "replay-to<space>http://h/<space>maybe",
+            "`maybe` is none of `yes`",
+        ),
+        (
+            "replay-to<space>http://h/<space>secret-env",
+            "such as 5be1c0ffee01=API_KEY",
+        ),
+        (
+            "replay-to<space>http://h/<space>header-env<space>a=",
+            "such as authorization=AUTH",
+        ),
     ] {
         stage.keys(&format!(":{typed}<enter>"));
         assert!(stage.text().contains(said), "{typed}: {}", stage.text());

@@ -8,12 +8,15 @@ use super::recordings::show_comparison;
 use super::show;
 use crate::effect::Effect;
 use crate::model::{Model, Screen};
-use crate::recordings::{Agreed, Errand};
+use crate::recordings::{Agreed, Errand, Secret, Supplied};
 use crate::theme::Role;
 
 const USAGE: &str = "write :replay-to URL or :replay-to NAME of a server here, then `yes` if tools may be called that change something";
 
-/// Begins it, if that was typed: `replay-to URL|NAME [yes] [without-secrets]`.
+/// What may stand behind the address.
+const WORDS: &str = "`yes`, `without-secrets`, `secret-env TAG=VARIABLE` or `header-env NAME=VARIABLE`";
+
+/// Begins it, if that was typed: `replay-to URL|NAME` and any of [`WORDS`].
 pub(super) fn typed(model: &mut Model, text: &str, effects: &mut Vec<Effect>) -> bool {
     let mut words = text.split_whitespace();
     if words.next() != Some("replay-to") {
@@ -39,15 +42,40 @@ fn wanted<'a>(
     }
     let to = words.next().ok_or(USAGE)?;
     let mut agreed = Agreed::default();
-    for word in words {
-        match word {
+    while let Some(word) = words.next() {
+        // As flags of `replay` they are written with dashes.
+        match word.trim_start_matches("--") {
             "yes" => agreed.calls_tools = true,
             "without-secrets" => agreed.sends_tags = true,
-            _ => return Err(format!("`{word}` is neither `yes` nor `without-secrets`")),
+            "secret-env" => agreed.supplied.push(supplied(Secret::Value, words.next())?),
+            "header-env" => agreed.supplied.push(supplied(Secret::Header, words.next())?),
+            _ => return Err(format!("`{word}` is none of {WORDS}")),
         }
     }
     let path = recording(model).ok_or("choose a recording on the Recordings screen (9) first")?;
     Ok((path, address(model, to)?, agreed))
+}
+
+/// Reads `NAME=VARIABLE`.
+fn supplied(what: Secret, pair: Option<&str>) -> Result<Supplied, String> {
+    let (name, variable) = pair
+        .and_then(|pair| pair.split_once('='))
+        .filter(|(name, variable)| !name.is_empty() && !variable.is_empty())
+        .ok_or_else(|| {
+            let example = match what {
+                Secret::Value => "5be1c0ffee01=API_KEY",
+                Secret::Header => "authorization=AUTH",
+            };
+            format!(
+                "{} is followed by what it is for and a variable, such as {example}",
+                what.word()
+            )
+        })?;
+    Ok(Supplied {
+        what,
+        name: name.to_owned(),
+        variable: variable.to_owned(),
+    })
 }
 
 /// The opened recording, or the one under the cursor.
