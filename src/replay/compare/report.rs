@@ -15,6 +15,8 @@ pub enum Outcome {
     Changed,
     /// There was one, and there is none.
     Missing,
+    /// There was one, and none has come for as long as was waited.
+    TimedOut,
     /// There was none, and there is one.
     Extra,
     /// The request was not sent, so nothing is known.
@@ -22,12 +24,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// In one word.
+    /// In a word or two.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Same => "same",
             Self::Changed => "changed",
             Self::Missing => "missing",
+            Self::TimedOut => "timed out",
             Self::Extra => "extra",
             Self::Unsent => "unsent",
         }

@@ -181,7 +181,11 @@ fn answered(row: Row, planned: &PlannedCall, compared: Comparison, early_error: 
 
 fn unanswered(row: Row, planned: &PlannedCall, live: CallEnd, why: &str) -> Row {
     if planned.answer.is_some() {
-        return with(row, Outcome::Missing)
+        let outcome = match live.lack {
+            Lack::Silence => Outcome::TimedOut,
+            _ => Outcome::Missing,
+        };
+        return with(row, outcome)
             .ending(planned.end.against_unanswered(live))
             .noting(why);
     }

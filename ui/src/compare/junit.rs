@@ -139,17 +139,23 @@ mod tests {
         report.rows.push(Row::new("R1", "ping", "", Outcome::Same));
         let wrong = Row::new("R1", "tools/call", "a\"<b>\u{1b}", Outcome::Missing);
         report.rows.push(wrong.noting("]]> & gone"));
+        let late = Row::new("R1", "tools/call", "b", Outcome::TimedOut);
+        report.rows.push(late.noting("no answer within 30s"));
         let unsent = Row::new("R1", "tools/call", "c", Outcome::Unsent);
         report.rows.push(unsent.noting("not sent: interrupted"));
         report.failures.push("R1: <no> handshake".to_owned());
         let xml = xml("a.jsonl", &report);
         assert!(
-            xml.contains("<testsuite name=\"a.jsonl\" tests=\"3\" failures=\"1\" errors=\"1\">"),
+            xml.contains("<testsuite name=\"a.jsonl\" tests=\"4\" failures=\"2\" errors=\"1\">"),
             "{xml}"
         );
         assert!(xml.contains("name=\"1. ping\"/>"), "{xml}");
         assert!(
             xml.contains("name=\"2. tools/call a&quot;&lt;b&gt;␛\"") && xml.contains("(]]&gt; &amp; gone)"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("<failure message=\"timed out\">(no answer within 30s)</failure>"),
             "{xml}"
         );
         assert!(

@@ -15,10 +15,11 @@ const SHOWN: usize = 160;
 const BEFORE: usize = 40;
 
 /// In the order in which they are counted.
-const OUTCOMES: [Outcome; 5] = [
+const OUTCOMES: [Outcome; 6] = [
     Outcome::Same,
     Outcome::Changed,
     Outcome::Missing,
+    Outcome::TimedOut,
     Outcome::Extra,
     Outcome::Unsent,
 ];
@@ -27,12 +28,15 @@ const OUTCOMES: [Outcome; 5] = [
 pub(super) fn report(report: &Report) -> String {
     let mut out = String::new();
     let width = report.rows.iter().map(|row| row.session.len()).max().unwrap_or(0);
+    let kind_width = report.rows.iter().map(|row| row.outcome.name().len()).max();
+    // Most reports have the same columns then.
+    let kind_width = kind_width.unwrap_or(0).max(Outcome::Changed.name().len());
     let mut before: &[String] = &[];
     for row in &report.rows {
         line(
             &mut out,
             &format!(
-                "{:7}  {:width$}  {}",
+                "{:kind_width$}  {:width$}  {}",
                 row.outcome.name(),
                 row.session,
                 row.title()
@@ -170,6 +174,7 @@ pub(super) fn json(report: Option<&Report>, drift: Option<&[Drift]>, is_same: bo
             "same": count(Outcome::Same),
             "changed": count(Outcome::Changed),
             "missing": count(Outcome::Missing),
+            "timed_out": count(Outcome::TimedOut),
             "extra": count(Outcome::Extra),
             "unsent": count(Outcome::Unsent),
         });

@@ -194,7 +194,7 @@ fn after_a_handshake_that_failed_nothing_counts_as_the_same_and_a_sentence_says_
         ),
         (
             sent_through(&home, "printf 'Listening\\033[31m \\n'; cat >/dev/null", &[]),
-            "missing",
+            "timed out",
             &[
                 "no answer within 1.5s",
                 "it wrote `Listening␛[31m`, which is no message",

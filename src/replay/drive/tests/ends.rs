@@ -74,7 +74,7 @@ async fn a_handshake_that_nobody_answers_ends_it_and_what_came_instead_is_kept()
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!(
         outcomes(&told.rows),
-        with_titles(["missing", "unsent", "unsent", "unsent", "unsent"])
+        with_titles(["timed out", "unsent", "unsent", "unsent", "unsent"])
     );
     assert_eq!(told.rows[0].remarks, ["no answer within 5s"]);
     assert_eq!(
