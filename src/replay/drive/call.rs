@@ -83,6 +83,8 @@ pub(super) struct Told {
     /// What waited for its answer at the end, or would have been next; empty if there was nothing.
     pub(super) unanswered: String,
     pub(super) stray: Stray,
+    /// What is remarkable about the whole, a sentence each without its end.
+    pub(super) remarks: Vec<String>,
     /// It could not be reached at all, for this reason.
     pub(super) unreachable: Option<String>,
 }

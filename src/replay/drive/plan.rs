@@ -1,10 +1,12 @@
 //! What of a recording is sent, in which order, and what has to be there before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::asks::{Hearing, own_time};
 use super::message::failure_of_ours;
 use super::only::Asked;
 use crate::clock::Timestamp;
@@ -39,6 +41,7 @@ pub(super) struct SessionPlan {
     pub(super) steps: Vec<Step>,
     pub(super) calls: Vec<PlannedCall>,
     pub(super) asks: Vec<Ask>,
+    pub(super) hearing: Hearing,
     /// Calls in the order in which they were answered.
     pub(super) answer_order: Vec<usize>,
     /// Header fields of its requests, once each, secrets as tags.
@@ -103,6 +106,8 @@ pub(super) struct Ask {
     pub(super) request: Bytes,
     /// When it came.
     pub(super) at: Timestamp,
+    /// How long after the handshake, if no call is known to be its reason.
+    pub(super) own_time: Option<Duration>,
     pub(super) answer: Option<Bytes>,
 }
 
@@ -232,6 +237,7 @@ impl<'a> Draft<'a> {
                 steps: Vec::new(),
                 calls: Vec::new(),
                 asks: Vec::new(),
+                hearing: Hearing::of(session),
                 answer_order: Vec::new(),
                 fields: Vec::new(),
             },
@@ -423,6 +429,7 @@ impl<'a> Draft<'a> {
                 about: text_at(&message.text, &["params", "message"]).unwrap_or_default(),
                 request: message.text.clone(),
                 at: self.tape.moment(message.us),
+                own_time: own_time(self.session, call),
                 answer: call
                     .answer
                     .map(|answer| self.session.messages[answer].text.clone()),

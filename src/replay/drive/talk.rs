@@ -1,5 +1,6 @@
 //! A recorded client talks to a live server, one session long. Lines in, lines out: what carries them is not known here.
 
+mod asked;
 mod said;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use super::asks::Asks;
 use super::bind::{Bindings, tags};
 use super::call::{Call, End, State, Stray};
 use super::message::{
-    OwnFailure, failure_of_ours, fresh, refusal, shortened, status_of_task, with_id, with_request_id,
+    OwnFailure, failure_of_ours, fresh, refusal, shortened, status_of_task, with_request_id,
 };
 use super::plan::{Act, SessionPlan, Step};
 use crate::clock::{Clock, Timestamp};
@@ -27,12 +28,10 @@ use crate::codec::envelope::{Envelope, Field, MessageKind, Shape, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
 use crate::outward::Statuses;
-use crate::replay::compare::{CallEnd, Comparison, Lack, Moments, Outcome, Row, compare, is_result};
+use crate::replay::compare::{CallEnd, Comparison, Lack, Moments, Row, compare, is_result, text_at};
 
 /// How long a cancellation waits for what the client had heard before it.
 const HEARD: Duration = Duration::from_secs(2);
-/// How long requests of the server that were recorded are waited for when everything else is done.
-const LINGER: Duration = Duration::from_millis(500);
 /// How often a task is asked for unless its server says, and how seldom at most.
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_POLL: Duration = Duration::from_secs(2);
@@ -68,6 +67,10 @@ pub(super) struct Talk<'a> {
     last_id: u64,
     outbox: BytesMut,
     extra: Vec<Row>,
+    /// When the handshake was done.
+    greeted: Option<Instant>,
+    /// The server asks for roots, which the recording may have been too short for.
+    has_early_end: bool,
     /// The server has answered at least once.
     has_answered: bool,
     /// Why it could not be reached.
@@ -110,6 +113,8 @@ impl<'a> Talk<'a> {
             last_id: 0,
             outbox: BytesMut::new(),
             extra: Vec::new(),
+            greeted: None,
+            has_early_end: false,
             has_answered: false,
             unreachable: None,
             statuses: Arc::default(),
@@ -204,10 +209,7 @@ impl<'a> Talk<'a> {
             self.next += 1;
             match &step.act {
                 Act::Request(call) => self.ask(*call),
-                Act::Notify(text) => {
-                    let text = self.bindings.translated(text);
-                    self.say(&text);
-                }
+                Act::Notify(text) => self.notify(text),
                 Act::Cancel { call, text, .. } => self.cancel(*call, text.as_deref()),
             }
         }
@@ -304,6 +306,14 @@ impl<'a> Talk<'a> {
         state.began.get_or_insert(now);
         state.poll_at = None;
         self.say(&fresh.text);
+    }
+
+    fn notify(&mut self, text: &[u8]) {
+        if text_at(text, &["method"]).as_deref() == Some("notifications/initialized") {
+            self.greeted.get_or_insert_with(Instant::now);
+        }
+        let text = self.bindings.translated(text);
+        self.say(&text);
     }
 
     fn cancel(&mut self, call: usize, text: Option<&[u8]>) {
@@ -494,44 +504,6 @@ impl<'a> Talk<'a> {
         true
     }
 
-    fn asked(&mut self, envelope: &Envelope, text: &Bytes) {
-        let (Some(id), Some(method)) = (&envelope.id, envelope.method.as_deref()) else {
-            return;
-        };
-        let Some(id) = id.token() else { return };
-        if method == "ping" {
-            return self.say(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#).as_bytes());
-        }
-        let Some(ask) = self.asks.take(method, text) else {
-            let row = Row {
-                is_from_server: true,
-                ..Row::new(&self.plan.name, method, "", Outcome::Extra)
-            };
-            self.extra
-                .push(row.noting("the recording has no such request, so it was answered with an error"));
-            return self.say(
-                format!(
-                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":"the recording has no answer to this request","data":{{"origin":"shadowcat"}}}}}}"#,
-                    crate::session::observation::OWN_ERROR
-                )
-                .as_bytes(),
-            );
-        };
-        let planned = &self.plan.asks[ask];
-        let recorded = self.bindings.translated(&planned.request);
-        let moments = self.moments(Some(planned.at));
-        let found = compare(method, &recorded, text, moments, &self.options.compare_asks());
-        self.asks.note(ask, found);
-        let params = |text| find_path(text, &[PathStep::Key("params")]);
-        if let (Some(was), Some(is)) = (params(&planned.request), params(text)) {
-            self.bindings.learn(was, is, method);
-        }
-        if let Some(answer) = &planned.answer {
-            let answer = with_id(&self.bindings.translated(answer), id);
-            self.say(&answer);
-        }
-    }
-
     fn is_settled(&self, call: usize) -> bool {
         self.calls[call].is_settled()
     }
@@ -551,7 +523,8 @@ impl<'a> Talk<'a> {
         if self.next < self.plan.steps.len() || is_waiting {
             return false;
         }
-        self.asks.are_all_met() || self.waiting_since.get_or_insert_with(Instant::now).elapsed() >= LINGER
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        self.asks.are_all_met() || self.lingers_until(since) <= Instant::now()
     }
 
     /// When something is to be done even if nobody says anything.
@@ -567,12 +540,11 @@ impl<'a> Talk<'a> {
         let step = self.plan.steps.get(self.next).map(|step| self.due(step.us));
         let step = step.filter(|due| *due > Instant::now());
         let waiting = self.waiting_since.map(|since| {
-            since
-                + if self.next < self.plan.steps.len() {
-                    HEARD
-                } else {
-                    LINGER
-                }
+            if self.next < self.plan.steps.len() {
+                since + HEARD
+            } else {
+                self.lingers_until(since)
+            }
         });
         answers.chain(step).chain(waiting).min().unwrap_or(far)
     }

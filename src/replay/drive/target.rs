@@ -117,6 +117,8 @@ pub(super) async fn session(
             .collect(),
         Target::Command(_) => Vec::new(),
     };
+    let own = told.remarks.iter();
+    remarks.extend(own.map(|remark| format!("{}: {remark}", plan.name)));
     let is_command = matches!(target, Target::Command(_));
     let failure = sentence(plan, &told, is_command, notes.last().filter(|_| is_command));
     // The sentence has it otherwise.

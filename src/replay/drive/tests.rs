@@ -1,5 +1,6 @@
 //! A recorded client against servers that are a few lines long.
 
+mod asks;
 mod ends;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,11 @@ use crate::replay::tape::{Tape, TapeOptions};
 
 /// A recording of one run of a command: `>` is what the client said, `<` what the server said.
 fn tape(lines: &[(char, Value)]) -> Tape {
+    paced(lines, 1_000)
+}
+
+/// The same with so many microseconds from line to line.
+fn paced(lines: &[(char, Value)], us: usize) -> Tape {
     let mut text = String::new();
     let mut add = |line: Value| {
         text.push_str(&line.to_string());
@@ -47,7 +53,7 @@ fn tape(lines: &[(char, Value)]) -> Tape {
             "server_to_client"
         };
         add(
-            json!({"type": "frame", "seq": 3 + place, "us": 1000 * place, "session": "F1", "exchange": 1,
+            json!({"type": "frame", "seq": 3 + place, "us": us * place, "session": "F1", "exchange": 1,
             "direction": direction, "transport": "stdio", "frame": *number, "part": 0, "last": true,
             "text": format!("{message}\n"), "messages": 1}),
         );
@@ -102,7 +108,7 @@ async fn replayed(
     (told.rows, heard)
 }
 
-/// The same with all that came of it. A server that gives `null` ends.
+/// The same with all that came of it. A server that gives `null` ends, and a number stands for so many milliseconds of silence.
 async fn talked(
     tape: &Tape,
     only: &str,
@@ -128,6 +134,10 @@ async fn talked(
                 return heard;
             }
             for answer in answers {
+                if let Some(millis) = answer.as_u64() {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    continue;
+                }
                 // A text stands for a line that is no message.
                 let line = answer
                     .as_str()
@@ -430,7 +440,7 @@ async fn what_the_server_asks_is_answered_as_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_silent_or_goes_away_makes_missing_rows() {
+async fn a_server_that_is_silent_times_out_and_one_that_goes_away_makes_missing_rows() {
     let mut lines = handshake();
     lines.extend([call(1, "a", &json!({})), result(1, &json!({}))]);
     let tape = tape(&lines);
@@ -442,7 +452,7 @@ async fn a_server_that_is_silent_or_goes_away_makes_missing_rows() {
         }
     })
     .await;
-    assert_eq!(outcomes(&rows), ["same initialize", "missing tools/call a"]);
+    assert_eq!(outcomes(&rows), ["same initialize", "timed out tools/call a"]);
     assert_eq!(rows[1].remarks, ["no answer within 5s"]);
 
     let plan = Plan::new(&tape, &Filter::all());

@@ -31,6 +31,7 @@ impl<'a> Said<'a> {
         Told {
             unreachable: self.talk.unreachable.take().filter(|_| !self.talk.has_answered),
             unanswered: self.unanswered().to_owned(),
+            remarks: self.talk.remarks(),
             stray: std::mem::take(&mut self.talk.stray),
             rows: self.talk.rows(&self.end),
             end: self.end,
