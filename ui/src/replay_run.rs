@@ -10,6 +10,7 @@ use shadowcat::recording::{TextMask, hide_secrets};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -145,12 +146,17 @@ pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
     }
 }
 
-/// Serves on standard input and output until the input ends or a signal comes. Requests are told on stderr, as text also
-/// how many there were of which.
+/// Serves on `input` and `output` until the input ends or a signal comes. Requests are told on stderr, as text also how many
+/// there were of which.
 ///
 /// # Errors
 /// [`ReplayError`] if the recording cannot be used, or the pipes fail.
-pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<(), ReplayError> {
+pub(crate) async fn serve_stdio(
+    server: MockServer,
+    format: Format,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin,
+) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
     let mut summary = Summary::default();
     let mask = mask()?;
@@ -162,7 +168,7 @@ pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<()
         let _ = io::stderr().lock().write_all(&line);
     };
     let ended = tokio::select! {
-        ended = server.serve(tokio::io::stdin(), tokio::io::stdout(), tell) => ended.map_err(ReplayError::from),
+        ended = server.serve(input, output, tell) => ended.map_err(ReplayError::from),
         () = signals.next() => Ok(()),
     };
     // A refused recording was never asked.
@@ -170,6 +176,26 @@ pub(crate) async fn serve_stdio(server: MockServer, format: Format) -> Result<()
         say(&summary);
     }
     ended
+}
+
+/// The same on standard input and output, where `engine` acts on what passes by its rules.
+///
+/// # Errors
+/// [`ReplayError`] if the recording cannot be used, or the pipes fail.
+#[cfg(unix)]
+pub(crate) async fn serve_ruled(
+    server: MockServer,
+    format: Format,
+    file: &Path,
+    (engine, limits): (
+        &shadowcat::engine::EngineHandle,
+        &shadowcat::limits::ResourceLimits,
+    ),
+) -> Result<(), ReplayError> {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    let serve = async |input, output| serve_stdio(server, format, input, output).await;
+    let served = crate::wrap::by_rules((engine, limits), &name, serve).await;
+    served.map_err(ReplayError::Prepare)?
 }
 
 async fn print(

@@ -169,6 +169,95 @@ fn a_client_can_start_a_recording_in_place_of_its_server() {
     );
 }
 
+/// What a client hears on pipes that says `calls` after its handshake, while `rules` act on it.
+fn ruled(rules: &str, calls: &[&str]) -> Ran {
+    let home = Home::new();
+    let recording = recording("wrap-legacy.jsonl");
+    let rules = home.file("rules.toml", rules);
+    let mut command = home.command(&["replay", &recording, "--stdio", "--rules", &rules]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut lines = vec![
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+    ];
+    lines.extend(calls);
+    let mut input = child.stdin.take().unwrap();
+    // The fault may have closed it already.
+    let _ = input.write_all((lines.join("\n") + "\n").as_bytes());
+    drop(input);
+    Ran::of(&child.wait_with_output().unwrap())
+}
+
+/// A call that is recorded, whose answer is `Echo: hello ☃`.
+const ECHO: &str = r#"{"jsonrpc":"2.0","id":"mine","method":"tools/call","params":{"name":"echo","arguments":{"message":"hello ☃"}}}"#;
+
+#[test]
+fn rules_act_on_recorded_answers_on_pipes_from_the_first_line_on() {
+    let rule = |name: &str, rest: &str| format!("[[rule]]\nname = \"{name}\"\n{rest}\n");
+    let messages = |ran: &Ran| -> Vec<Value> {
+        let lines = ran.stdout.lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let refused = rule(
+        "no",
+        "when = \"dir:c2s method:initialize\"\nrefuse = { code = -32000, message = \"out of order\" }",
+    );
+    let ran = ruled(&refused, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = messages(&ran);
+    assert_eq!(said[0]["error"]["message"], "out of order", "{ran:?}");
+    assert!(
+        !ran.stderr.contains("initialize  "),
+        "the recording was not asked: {ran:?}"
+    );
+
+    // It comes after the end of the input.
+    let late = rule("late", "when = \"dir:s2c tool:echo\"\ndelay = \"700ms\"");
+    let ran = ruled(&late, &[ECHO]);
+    let said = messages(&ran);
+    assert_eq!(said.last().unwrap()["id"], "mine", "{ran:?}");
+    assert!(ran.stderr.contains("tools/call echo  same request"), "{ran:?}");
+
+    let twice = rule("twice", "when = \"dir:s2c tool:echo\"\nfault = { duplicate = 2 }");
+    let ran = ruled(&twice, &[ECHO]);
+    let mine = messages(&ran);
+    let mine = mine.iter().filter(|message| message["id"] == "mine");
+    assert_eq!(mine.count(), 2, "{ran:?}");
+
+    let broken = rule("broken", "when = \"dir:s2c tool:echo\"\nfault = \"invalid-json\"");
+    let ran = ruled(&broken, &[ECHO]);
+    let mut lines = ran
+        .stdout
+        .lines()
+        .filter(|line| line.contains("Echo") || line.contains("content"));
+    assert!(
+        lines.any(|line| serde_json::from_str::<Value>(line).is_err()),
+        "{ran:?}"
+    );
+    let told = ran.stderr.lines().filter(|line| line.contains("INFO"));
+    assert_eq!(told.count(), 0, "only the requests are told: {ran:?}");
+}
+
+#[test]
+fn a_closed_connection_on_pipes_is_the_end_of_them() {
+    let rules = "[[rule]]\nname = \"gone\"\nwhen = \"dir:s2c tool:echo\"\nfault = \"close\"\n";
+    let ran = ruled(rules, &[ECHO]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("protocolVersion"), "{ran:?}");
+    assert!(!ran.stdout.contains("mine"), "{ran:?}");
+    let cut = rules.replace("\"close\"", "{ truncate = 20 }");
+    let ran = ruled(&cut, &[ECHO]);
+    let last = ran.stdout.lines().next_back().unwrap();
+    assert_eq!(last.len(), 20, "{ran:?}");
+}
+
+#[test]
+fn rules_that_cannot_be_read_are_told_before_anything_is_served_on_pipes() {
+    let ran = ruled("[[rule]]\nname = 1\n", &[ECHO]);
+    ran.refused(2, &["rules.toml"]);
+    assert_eq!(ran.stdout, "");
+}
+
 #[test]
 fn a_miss_on_pipes_names_the_recorded_call_and_the_end_tells_what_was_asked() {
     let home = Home::new();

@@ -60,8 +60,8 @@ pub(crate) enum Job {
     Demo { config: Config, view: View },
     /// Be the server of a recording, with a proxy in front.
     Replay(Box<ReplayJob>),
-    /// Be the server of a recording on standard input and output. Limits are still to be filled in.
-    ReplayStdio { server: MockServer, format: Format },
+    /// Be the server of a recording on standard input and output.
+    ReplayStdio(StdioJob),
     /// Browse a recording.
     Open {
         file: PathBuf,
@@ -114,6 +114,16 @@ pub(crate) struct ReplayJob {
     pub(crate) view: View,
     pub(crate) server: MockServer,
     pub(crate) file: PathBuf,
+}
+
+/// A recording to be served on standard input and output. Limits are still to be filled in.
+#[derive(Debug)]
+pub(crate) struct StdioJob {
+    pub(crate) server: MockServer,
+    pub(crate) format: Format,
+    pub(crate) file: PathBuf,
+    /// The file of rules that act on what passes.
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// A client to be run.

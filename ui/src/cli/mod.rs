@@ -29,7 +29,9 @@ use shadowcat::recording::redact::masked_argument;
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
-pub(crate) use job::{CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, View};
+pub(crate) use job::{
+    CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, StdioJob, View,
+};
 pub(crate) use settings::SettingsError;
 pub(crate) use values::LogLevel;
 

@@ -26,15 +26,26 @@ struct Family {
     about: &'static str,
 }
 
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 5] = [
     Family {
         ids: &["latency", "on_miss"],
         sides: &[Side::Shown, Side::Headless, Side::Stdio],
         about: "a recording that is the server: use it with --listen or --stdio",
     },
+    #[cfg(unix)]
+    Family {
+        ids: &["rules"],
+        sides: &[Side::Shown, Side::Headless, Side::Stdio],
+        about: "answers of a recording that is the server: use it with --listen or --stdio",
+    },
+    #[cfg(not(unix))]
+    Family {
+        ids: &["rules"],
+        sides: &[Side::Shown, Side::Headless],
+        about: "the proxy in front of a recording that is the server: use it with --listen",
+    },
     Family {
         ids: &[
-            "rules",
             "intercept",
             "record",
             "record_secrets",
@@ -183,6 +194,8 @@ mod tests {
         for words in [
             "--listen 127.0.0.1:0 --rules r.toml --record --theme mono --latency 1s --filter tool:a",
             "--listen 127.0.0.1:0 --headless --format json --otlp http://127.0.0.1:4318 --on-miss nearest",
+            #[cfg(unix)]
+            "--stdio --rules r.toml",
             "--stdio --format json --speed 2 --on-miss nearest --max-message-bytes 1MiB",
             "--upstream http://h/mcp --speed 2 --format json --ignore $.result --timeout 5",
             "--exact --yes -- sh server.sh",

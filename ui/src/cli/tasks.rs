@@ -24,7 +24,7 @@ use super::compare_flags::{DiffArguments, ReportFormat};
 use super::forward_flags::{CaArguments, ForwardLayer};
 use super::intercept_flags::{InterceptArguments, breakpoints};
 use super::interchange_flags::{ExportArguments, ImportArguments};
-use super::job::{CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, View};
+use super::job::{CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, StdioJob, View};
 use super::layer::Layer;
 use super::paste;
 use super::print;
@@ -258,12 +258,21 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
         .pace(arguments.pace())
         .on_miss(arguments.on_miss.clone());
     let Some(listen) = arguments.listen else {
-        let settings = settings(Layer::default(), arguments.general)?;
-        let format = match arguments.view.format {
-            Some(HeadlessFormat::Json) => Format::Json,
-            _ => Format::Text,
+        let given = Layer {
+            rules: arguments.intercept.rules,
+            ..Layer::default()
         };
-        return Ok(settings.invocation(Job::ReplayStdio { server, format }));
+        let settings = settings(given, arguments.general)?;
+        let job = StdioJob {
+            server,
+            format: match arguments.view.format {
+                Some(HeadlessFormat::Json) => Format::Json,
+                _ => Format::Text,
+            },
+            file: arguments.file,
+            rules: settings.layer.rules.clone(),
+        };
+        return Ok(settings.invocation(Job::ReplayStdio(job)));
     };
     let stand_in = StandIn {
         listen,

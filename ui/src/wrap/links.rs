@@ -9,6 +9,7 @@ use std::time::Duration;
 use shadowcat::door::message::{FromProxy, RunBegin, SHIM, ToProxy, read_message};
 use shadowcat::door::place::{self, PlaceError};
 use shadowcat::door::{ConnectDoorError, DoorLink, FrameReader, FrameWriter, LinkError, connect, greet};
+use shadowcat::engine::EngineHandle;
 use tokio::time::timeout;
 
 use super::Connect;
@@ -31,8 +32,8 @@ pub(super) enum Goal {
     Socket(PathBuf),
     /// The proxy that accepts clients here.
     Address(String),
-    /// Our own engine, which is there once.
-    Recorder(Option<UnixStream>),
+    /// An engine in this process, which is there once.
+    Own(Option<UnixStream>),
 }
 
 impl Goal {
@@ -44,6 +45,16 @@ impl Goal {
         }
     }
 
+    /// An engine of ours.
+    ///
+    /// # Errors
+    /// What the system says if it gives no sockets.
+    pub(super) fn own(engine: &EngineHandle) -> std::io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        engine.adopt(theirs)?;
+        Ok(Self::Own(Some(ours)))
+    }
+
     /// The proxy, or why there is none, in words.
     async fn find(&mut self) -> Result<DoorLink, String> {
         match self {
@@ -53,8 +64,8 @@ impl Goal {
                 among_all(&nobody, |link| link.welcome.listen.contains(address)).await
             }
             Self::Socket(path) => connect(path, SHIM).await.map_err(|error| in_full(&error)),
-            Self::Recorder(socket) => {
-                let gone = || "the recording has ended".to_owned();
+            Self::Own(socket) => {
+                let gone = || "our own engine has ended".to_owned();
                 let socket = socket.take().ok_or_else(gone)?;
                 let socket = socket
                     .set_nonblocking(true)
@@ -67,7 +78,7 @@ impl Goal {
 
     /// Whether there is somebody to be found another time.
     const fn can_come_back(&self) -> bool {
-        !matches!(self, Self::Recorder(_))
+        !matches!(self, Self::Own(_))
     }
 }
 
@@ -126,7 +137,10 @@ pub(super) async fn keep(mut goal: Goal, begin: &RunBegin, queue: &Queue, gates:
     loop {
         match goal.find().await {
             Ok(link) => {
-                tracing::info!(proxy = link.welcome.pid, "a proxy listens");
+                // Of our own nobody needs to hear.
+                if goal.can_come_back() {
+                    tracing::info!(proxy = link.welcome.pid, "a proxy listens");
+                }
                 absence.is_over();
                 pause = FIRST_PAUSE;
                 let told = tell_all(link, begin, queue, gates).await;

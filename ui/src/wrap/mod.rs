@@ -12,12 +12,12 @@ mod links;
 mod outward;
 mod pump;
 mod queue;
+mod ruled;
 mod signals;
 
 use std::ffi::OsString;
 use std::future::poll_fn;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -38,6 +38,7 @@ use links::Goal;
 pub(crate) use outward::run_outward;
 use pump::Pumps;
 use queue::Observers;
+pub(crate) use ruled::by_rules;
 use signals::PassedOn;
 
 /// How long the end waits for a proxy to take the last words. It may have been stopped.
@@ -253,13 +254,20 @@ impl<'a> Links<'a> {
     ) -> io::Result<Self> {
         let mut goals = vec![(Goal::of(options.connect.as_ref()), LAST_WORDS)];
         if let Some(engine) = recording {
-            let (ours, theirs) = UnixStream::pair()?;
-            engine.adopt(theirs)?;
-            goals.push((Goal::Recorder(Some(ours)), LAST_RECORDS));
+            goals.push((Goal::own(engine)?, LAST_RECORDS));
         }
+        Ok(Self::to(goals, (observers, gates), begin))
+    }
+
+    /// To these, each with its patience.
+    fn to(
+        goals: Vec<(Goal, Duration)>,
+        (observers, gates): (&'a Observers, &'a Gates),
+        begin: &'a RunBegin,
+    ) -> Self {
         let links = goals.into_iter().zip(observers.queues()).enumerate();
         let linking = links.map(|(at, ((goal, patience), queue))| Linking {
-            // Only the proxy, which is the first, holds anything.
+            // Only the first, which is the proxy, holds anything.
             link: Some(Box::pin(links::keep(
                 goal,
                 begin,
@@ -268,7 +276,7 @@ impl<'a> Links<'a> {
             ))),
             patience,
         });
-        Ok(Self(linking.collect()))
+        Self(linking.collect())
     }
 
     /// Keeps the links going while `work` is under way.

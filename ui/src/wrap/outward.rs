@@ -40,7 +40,7 @@ async fn speak(
     let observers = Observers::new(1 + usize::from(recording.is_some()));
     let (input, output, errors) = (pipe()?, pipe()?, pipe()?);
     let gates = Gates::new()?;
-    let pipes = (input.1.into(), output.0.into(), errors.0.into());
+    let pipes = (input.1.into(), output.0.into(), Some(errors.0.into()));
     let pumps = Pumps::between(pipes, &observers, &gates)?;
     let mut links = Links::new(options, recording, (&observers, &gates), &begin)?;
     let ends = (receiver(input.0)?, sender(output.1)?, sender(errors.1)?);
@@ -120,10 +120,10 @@ fn begin(options: &WrapOptions) -> RunBegin {
     facts::gather_for(options, std::process::id())
 }
 
-fn receiver(end: PipeReader) -> io::Result<Receiver> {
+pub(super) fn receiver(end: PipeReader) -> io::Result<Receiver> {
     Receiver::from_owned_fd(OwnedFd::from(end))
 }
 
-fn sender(end: PipeWriter) -> io::Result<Sender> {
+pub(super) fn sender(end: PipeWriter) -> io::Result<Sender> {
     Sender::from_owned_fd(OwnedFd::from(end))
 }

@@ -67,15 +67,16 @@ impl Pumps {
         let input = pipes.input.into_owned_fd()?;
         let output = pipes.output.into_owned_fd()?;
         let errors = pipes.errors.into_owned_fd()?;
-        Self::between((input, output, errors), observers, gates)
+        Self::between((input, output, Some(errors)), observers, gates)
     }
 
-    /// Starts to move from our stdin to `input`, and from `output` and `errors` to our stdout and stderr.
+    /// Starts to move from our stdin to `input`, and from `output` and `errors` to our stdout and stderr. Without `errors`
+    /// our stderr is left alone.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub(super) fn between(
-        (input, output, errors): (OwnedFd, OwnedFd, OwnedFd),
+        (input, output, errors): (OwnedFd, OwnedFd, Option<OwnedFd>),
         observers: &Observers,
         gates: &Gates,
     ) -> io::Result<Self> {
@@ -98,6 +99,11 @@ impl Pumps {
             close(dup2_stdout);
             progress.finish();
         })?;
+        let Some(errors) = errors else {
+            observers.ended(RunPipe::Err);
+            pumps.errors.finish();
+            return Ok(pumps);
+        };
         let (telling, progress) = (observers.clone(), Arc::clone(&pumps.errors));
         thread("errors", move || {
             pump(RunPipe::Err, &errors, &stderr(), &telling, &progress);
