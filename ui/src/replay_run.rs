@@ -194,8 +194,8 @@ pub(crate) async fn serve_ruled(
 ) -> Result<(), ReplayError> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let serve = async |input, output| serve_stdio(server, format, input, output).await;
-    let served = crate::wrap::by_rules((engine, limits), &name, serve).await;
-    served.map_err(ReplayError::Prepare)?
+    let ended = crate::wrap::by_rules((engine, limits), &name, serve).await;
+    ended.map_err(ReplayError::Prepare)?
 }
 
 async fn print(

@@ -336,6 +336,35 @@ fn what_cannot_be_replayed_is_refused_with_advice() {
     nowhere.refused(3, &["nowhere.jsonl", "check that it exists"]);
     let speed = home.run(&["replay", &recording, "--listen", "127.0.0.1:0", "--speed", "0"]);
     speed.refused(2, &["--speed", "a number above 0"]);
+    for (flags, said) in [
+        (
+            &["--upstream", "http://127.0.0.1:"][..],
+            "there is a colon, and no port behind it",
+        ),
+        (
+            &["--upstream", "http://127.0.0.1:9/", "--via", "http://h:"],
+            "no port behind it",
+        ),
+        (
+            &["--upstream", "http://127.0.0.1:9/", "--ignore", "$.a[x]"],
+            "column 5: inside [ ] goes a number",
+        ),
+        (
+            &["--stdio", "--on-miss", "pass", "http://127.0.0.1:9/mcp"],
+            "in one word: pass=URL",
+        ),
+        (
+            &["--stdio", "--on-miss", "pass=http://127.0.0.1:"],
+            "no port behind it",
+        ),
+        (
+            &["--stdio", "--on-miss", "skip"],
+            "it is error, nearest, or pass=URL",
+        ),
+    ] {
+        let ran = home.run(&[&["replay", &recording][..], flags].concat());
+        ran.refused(2, &[said]);
+    }
     let header = std::fs::read_to_string(&recording).unwrap();
     let empty = home.file("empty.jsonl", header.lines().next().unwrap());
     let nothing = home.run(&["replay", &empty, "--listen", "127.0.0.1:0", "--headless"]);
