@@ -47,7 +47,7 @@ pub(crate) fn parse() -> Result<Invocation, UsageError> {
 
 fn command_line() -> Result<CommandLine, clap::Error> {
     let mut grammar = CommandLine::command();
-    let mut matches = grammar.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = grammar.try_get_matches_from_mut(replay_flags::in_one_word(std::env::args_os()))?;
     if let (Some(("replay", of_replay)), Some(replay)) =
         (matches.subcommand(), grammar.find_subcommand("replay"))
     {
