@@ -209,11 +209,13 @@ impl OpenRecording {
     pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse) {
         let is_whole = self.write_gap() && self.end_file(None);
         self.disk.finish(self.path.clone(), self.file.bytes());
+        let untold = self.gap.map_or(0, |gap| gap.lost);
         let finished = FinishedRecording {
             path: self.path,
             bytes: self.before.bytes + self.file.bytes(),
             lines: self.before.lines + self.lines,
-            lost: self.before.lost + self.lost + self.gap.map_or(0, |gap| gap.lost),
+            lost: self.before.lost + self.lost + untold,
+            untold,
             lost_to: self.failed_for,
             failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
         };
