@@ -7,6 +7,7 @@ mod body;
 mod disk;
 mod encode;
 pub(crate) mod file;
+mod first_line;
 pub mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
