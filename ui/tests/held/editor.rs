@@ -75,9 +75,10 @@ fn a_script_that_is_told_to_end_while_it_edits_leaves_no_file_and_the_message_as
         kill_process(pid, Signal::INT).unwrap();
         assert_eq!(state(&scene), "editing");
         kill_process(pid, signal).unwrap();
-        // The editor that is left hears that nobody types any more.
-        drop(script.stdin.take());
+        // As long as the end of its input is open the editor does not end by itself.
+        let input = script.stdin.take();
         assert_eq!(script.wait().unwrap().code(), Some(code), "{signal:?}");
+        drop(input);
         assert_eq!(left_in(&drafts), [], "{signal:?}");
         assert_eq!(state(&scene), "held");
     }
