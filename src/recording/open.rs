@@ -39,8 +39,8 @@ pub(super) struct OpenRecording {
     file: LineFile,
     /// What the file has to begin with and has not yet.
     start: Vec<u8>,
-    /// When the file was begun.
-    begun: Timestamp,
+    /// When the first record was written to the file. What a file begins with is no record.
+    first_record: Option<Timestamp>,
     /// When the next file may be tried again.
     next_file_at: Timestamp,
     rotation: Rotation,
@@ -124,7 +124,7 @@ impl OpenRecording {
             segment: 1,
             file,
             start: Vec::new(),
-            begun: clock.now(),
+            first_record: None,
             next_file_at: Timestamp::default(),
             rotation,
             disk,
@@ -179,6 +179,7 @@ impl OpenRecording {
         self.encoder.set_preamble(true);
         self.write(preamble, None);
         self.encoder.set_preamble(false);
+        self.first_record = None;
     }
 
     /// Writes a batch, and the gap that follows it.
@@ -208,11 +209,13 @@ impl OpenRecording {
     pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse) {
         let is_whole = self.write_gap() && self.end_file(None);
         self.disk.finish(self.path.clone(), self.file.bytes());
+        let untold = self.gap.map_or(0, |gap| gap.lost);
         let finished = FinishedRecording {
             path: self.path,
             bytes: self.before.bytes + self.file.bytes(),
             lines: self.before.lines + self.lines,
-            lost: self.before.lost + self.lost + self.gap.map_or(0, |gap| gap.lost),
+            lost: self.before.lost + self.lost + untold,
+            untold,
             lost_to: self.failed_for,
             failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
         };
@@ -241,10 +244,7 @@ impl OpenRecording {
     /// Goes on in a new file, if this one is large or old enough.
     fn rotate_if_due(&mut self) {
         let now = self.clock.now();
-        let age = now.since(self.begun);
-        let is_due =
-            self.file.bytes() >= self.max_file() || self.rotation.max_age.is_some_and(|max| age >= max);
-        if !is_due || now < self.next_file_at || !self.write_start() || !self.write_gap() {
+        if !self.is_due(now) || now < self.next_file_at || !self.write_start() || !self.write_gap() {
             return;
         }
         match file::create_next(&self.first, self.segment)
@@ -259,6 +259,15 @@ impl OpenRecording {
         }
     }
 
+    /// Whether the file is large or old enough. One without records is neither.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Some(first_record) = self.first_record else {
+            return false;
+        };
+        let age = now.since(first_record);
+        self.file.bytes() >= self.max_file() || self.rotation.max_age.is_some_and(|max| age >= max)
+    }
+
     fn go_on_in(&mut self, file: LineFile, path: PathBuf, number: u32, now: Timestamp) {
         // Without its last line the file is as good as one whose writer was killed.
         self.end_file(Some(name_of(&path)));
@@ -271,7 +280,7 @@ impl OpenRecording {
         self.before.lost += std::mem::take(&mut self.lost);
         self.disk.finish(old_path, old.bytes());
         self.segment = number;
-        self.begun = now;
+        self.first_record = None;
         self.encoder.next_file(now, number, continues, &mut self.start);
         tracing::info!(path = %self.path.display(), "the recording goes on in a new file");
         self.write_start();
@@ -339,7 +348,11 @@ impl OpenRecording {
                     break;
                 }
             }
+            let lines_before = self.lines;
             let is_written = self.append(&lines, 1);
+            if self.lines > lines_before {
+                self.first_record.get_or_insert_with(|| self.clock.now());
+            }
             self.buffer = lines.bytes;
             self.buffer.clear();
             self.buffer.shrink_to(2 * WRITE_BYTES);

@@ -11,11 +11,11 @@ use serde::Deserialize;
 use exchanges::Exchanges;
 pub use problem::{Problem, ProblemKind};
 
-use super::first_line::read_header;
+use super::first_line::{in_words, read_header};
 use super::format::{EndLine, HeaderLine, Line};
 use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
-use super::reader::{OpenRecordingError, in_words};
+use super::reader::OpenRecordingError;
 use super::segments::{Extent, Segments, missing_text};
 
 /// Problems that are listed; further ones are counted.

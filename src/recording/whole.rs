@@ -128,6 +128,7 @@ fn write(
         bytes,
         lines: count + 1,
         lost: 0,
+        untold: 0,
         lost_to: None,
         failure: None,
     })

@@ -88,6 +88,8 @@ pub struct FinishedRecording {
     pub lines: u64,
     /// Records that it lacks.
     pub lost: u64,
+    /// How many of them no gap of the file tells of, because there was no room for it.
+    pub untold: u64,
     /// Why it could not be written when that failed last; `None` if it never did.
     pub lost_to: Option<String>,
     /// Why its end could not be written; it can be read all the same.

@@ -347,6 +347,17 @@ fn drift_of_tools_is_named_between_lists_and_recordings() {
         .map(|drift| &drift["tool"])
         .collect();
     assert_eq!(tools, ["a", "b", "greet", "look"]);
+    // What is only a page is compared as far as it goes, and said to be one.
+    let warning = "its list of tools has a nextCursor";
+    assert!(!ran.stderr.contains(warning), "{ran:?}");
+    home.file("page.json", r#"{"tools":[{"name":"b"}],"nextCursor":"2"}"#);
+    let ran = home.run(&["diff", "page.json", "old.json"]);
+    assert!(ran.stdout.contains("  tool a is new\n"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("page.json: its list of tools has a nextCursor"),
+        "{ran:?}"
+    );
     home.file("other.json", "{}");
     home.run(&["diff", "old.json", "other.json"])
         .refused(3, &["other.json is neither"]);

@@ -1,6 +1,7 @@
 //! What goes out has everything in it and nothing of its own; what comes back is the same recording.
 
 mod foreign;
+mod heads;
 
 use std::path::{Path, PathBuf};
 

@@ -291,7 +291,7 @@ async fn a_full_disk_costs_records_and_never_a_readable_file() {
         recording.write(vec![message(5)], None);
         assert!(matches!(recording.state(), RecorderState::On { lost: 3, .. }));
         let (finished, _) = recording.finish();
-        assert_eq!((finished.lost, finished.failure), (3, None));
+        assert_eq!((finished.lost, finished.untold, finished.failure), (3, 0, None));
 
         let file = disk.0.lock().unwrap().file.clone();
         let (loaded, damage) = load(&file);
@@ -312,7 +312,7 @@ async fn a_disk_that_stays_full_leaves_the_lines_that_fitted() {
     let mut recording = begin(&disk, Clock::start());
     recording.write((1..=9).map(message).collect(), None);
     let (finished, _) = recording.finish();
-    assert_eq!(finished.lost, 8);
+    assert_eq!((finished.lost, finished.untold), (8, 8));
     assert!(finished.failure.is_some());
     let file = disk.0.lock().unwrap().file.clone();
     assert_eq!(finished.bytes, file.len() as u64);
