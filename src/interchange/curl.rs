@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::words::{is_hidden, name_of, one_line, session_name, time, title, url};
+use super::words::{name_of, one_line, session_name, time, title, url};
+use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeSession};
 use crate::snapshot::{Carrier, Direction, Head};
@@ -86,9 +87,7 @@ fn command(
         .frames_of(Direction::ClientToServer)
         .flat_map(|frame| frame.bytes.iter().copied())
         .collect();
-    let text = std::str::from_utf8(&body)
-        .ok()
-        .filter(|text| !text.contains(is_obeyed));
+    let text = std::str::from_utf8(&body).ok().filter(|text| is_plain(text));
     if text.is_none() {
         write!(out, "printf {} | ", quoted(&octal(&body)))?;
     }
@@ -176,13 +175,13 @@ fn octal(bytes: &[u8]) -> String {
 /// The text as one word of a POSIX shell, in which nothing is hidden from whoever reads the script.
 fn quoted(text: &str) -> String {
     let text = text.replace('\0', "");
-    if text.contains(is_obeyed) {
+    if !is_plain(&text) {
         return format!("\"$(printf '{}')\"", octal(text.as_bytes()));
     }
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// A terminal would obey or hide it.
-fn is_obeyed(c: char) -> bool {
-    is_hidden(c) && c != '\n' && c != '\t'
+/// Whether nothing in it is obeyed or hidden by a terminal.
+fn is_plain(text: &str) -> bool {
+    without_hidden(text, "\n\t") == text
 }

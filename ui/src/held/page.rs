@@ -10,7 +10,8 @@ use shadowcat::snapshot::{RowKind, Severity};
 
 use crate::document;
 use crate::format;
-use crate::lines::held::{HeldJson, arrow, harmless_json, what};
+use crate::lines::held::{HeldJson, arrow, what};
+use crate::lines::json::harmless_json;
 use crate::text::Safe;
 use crate::theme::{Palette, Theme};
 
