@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::words::{millis, session_name, time, url};
+use super::words::{is_socket, millis, session_name, time, url};
 use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeFrame, TapeSession};
@@ -105,13 +105,6 @@ fn is_messages(exchange: &TapeExchange) -> bool {
 
 fn is_run(exchange: &TapeExchange) -> bool {
     matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun)
-}
-
-fn is_socket(exchange: &TapeExchange) -> bool {
-    exchange
-        .frames
-        .iter()
-        .any(|frame| frame.carrier == Carrier::WebSocket)
 }
 
 fn fields(head: &Head) -> Vec<Value> {

@@ -8,7 +8,7 @@ use crate::codec::hidden::without_hidden;
 use crate::replay::tape::{Tape, TapeExchange, TapeMessage, TapeSession};
 use crate::session::describe::outcome;
 use crate::session::pairing::subject;
-use crate::snapshot::{Direction, Outcome};
+use crate::snapshot::{Carrier, Direction, Outcome};
 
 /// Longest text of a message in a page for people, in characters.
 pub(super) const MAX_SHOWN: usize = 20_000;
@@ -139,4 +139,10 @@ pub(super) fn one_line(text: &str) -> String {
 pub(super) fn name_of(tape: &Tape) -> String {
     let name = tape.path.file_name().unwrap_or(tape.path.as_os_str());
     name.to_string_lossy().into_owned()
+}
+
+/// Whether it became a WebSocket.
+pub(super) fn is_socket(exchange: &TapeExchange) -> bool {
+    let mut frames = exchange.frames.iter();
+    frames.any(|frame| frame.carrier == Carrier::WebSocket)
 }
