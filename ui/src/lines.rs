@@ -5,7 +5,7 @@
     expect(dead_code, reason = "there is no `held` without Unix sockets")
 )]
 pub(crate) mod held;
-pub(crate) mod json;
+mod json;
 mod text;
 
 use jiff::tz::TimeZone;

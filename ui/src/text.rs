@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use shadowcat::codec::hidden::is_hidden;
+use serde::Serialize;
+use shadowcat::codec::hidden::{is_hidden, without_hidden};
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -176,6 +177,16 @@ impl Escaper {
 /// The picture of a C0 control character: `␛` for ESC.
 fn picture(control: char) -> char {
     char::from_u32(0x2400 + u32::from(control)).unwrap_or('␀')
+}
+
+/// `value` as JSON text in which nothing is left that a terminal would obey or hide.
+pub(crate) fn harmless_json(value: &impl Serialize) -> String {
+    // None of the values here can fail to become JSON.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    match without_hidden(&text, "") {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 /// Text for the clipboard: line ends and tabs stay, all else that is dangerous to paste is escaped.

@@ -40,17 +40,11 @@ impl Page<'_> {
             Direction::ClientToServer => "c2s",
             Direction::ServerToClient => "s2c",
         };
-        let mut classes = format!("i {side} {} g{}", item.class(), item.place);
-        if item.ending.is_bad {
-            classes.push_str(" bad");
-        }
-        if item.verdict().is_some() {
-            classes.push_str(" touched");
-        }
-        if let Some(pick) = self.picks.get(&item.title) {
-            classes.push_str(&format!(" m{pick}"));
-        }
-        classes
+        let bad = if item.ending.is_bad { " bad" } else { "" };
+        let touched = item.verdict().map_or("", |_| " touched");
+        let pick = self.picks.get(&item.title);
+        let pick = pick.map_or_else(String::new, |pick| format!(" m{pick}"));
+        format!("i {side} {} g{}{bad}{touched}{pick}", item.class(), item.place)
     }
 
     /// What is seen of it without opening it.

@@ -11,8 +11,7 @@ use shadowcat::snapshot::{RowKind, Severity};
 use crate::document;
 use crate::format;
 use crate::lines::held::{HeldJson, arrow, what};
-use crate::lines::json::harmless_json;
-use crate::text::Safe;
+use crate::text::{Safe, harmless_json};
 use crate::theme::{Palette, Theme};
 
 const THEME: Theme = Theme {

@@ -1,16 +1,15 @@
 //! Messages for programs: one JSON object a line. Fields are added, never renamed; absent ones are left out.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shadowcat::clock::Timestamp;
-use shadowcat::codec::hidden::without_hidden;
 use shadowcat::intercept::hold::{Actor, Effect, Ending};
 use shadowcat::snapshot::{
     Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState, RowVerdict,
 };
+
+use crate::text::harmless_json;
 
 /// A line for one message.
 #[derive(Serialize)]
@@ -127,16 +126,6 @@ pub(super) fn gap(out: &mut Vec<u8>, missed: u64) {
 pub(super) fn line(out: &mut Vec<u8>, value: &impl Serialize) {
     out.extend_from_slice(harmless_json(value).as_bytes());
     out.push(b'\n');
-}
-
-/// `value` as JSON text in which nothing is left that a terminal would obey or hide.
-pub(crate) fn harmless_json(value: &impl Serialize) -> String {
-    // None of the values here can fail to become JSON.
-    let text = serde_json::to_string(value).unwrap_or_default();
-    match without_hidden(&text, "") {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(escaped) => escaped,
-    }
 }
 
 /// RFC 3339 in UTC, to the microsecond.
