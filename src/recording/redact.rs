@@ -19,6 +19,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
 use json::JsonRedactor;
 use prose::ProseRedactor;
 
@@ -36,9 +38,12 @@ pub(crate) use text::percent_decoded;
 pub struct TextMask(Tagger);
 
 impl TextMask {
-    /// A mask whose tags mean something only beside each other. `None` if the system has no random bytes to offer.
-    pub fn random() -> Option<Self> {
-        Tagger::random().ok().map(Self)
+    /// A mask whose tags mean something only beside each other.
+    ///
+    /// # Errors
+    /// If the system has no random bytes to offer.
+    pub fn random() -> io::Result<Self> {
+        Tagger::random().map(Self).map_err(io::Error::other)
     }
 
     /// The text without what a recording of a line that is no JSON would not have: users, passwords and token-like query

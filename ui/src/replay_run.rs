@@ -213,8 +213,7 @@ async fn log(mut calls: broadcast::Receiver<MockCall>) {
 }
 
 fn mask() -> Result<TextMask, ReplayError> {
-    let no_randomness = || ReplayError::Prepare(io::Error::other("the system has no random bytes to offer"));
-    TextMask::random().ok_or_else(no_randomness)
+    TextMask::random().map_err(ReplayError::Prepare)
 }
 
 /// Adds the line of a request, without the secrets in it if there is a `mask`.
