@@ -1,7 +1,7 @@
 //! Keeps secrets out of recordings: each is replaced by a tag, the same for the same secret.
 //!
 //! All redactors here take their input in parts of any size, keep a bounded state, change nothing but the secrets, and
-//! hold nothing back but the start of a URL's authority. What counts as a secret is written in
+//! hold back no more than a bounded start of what may be one. What counts as a secret is written in
 //! `docs/recording-format.md`.
 
 mod body;
@@ -19,6 +19,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+
 use json::JsonRedactor;
 use prose::ProseRedactor;
 
@@ -28,16 +30,20 @@ pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
 pub(crate) use pattern::PatternWindow;
 pub use pattern::{RedactPattern, RedactPatternError, RedactPatterns};
-pub(crate) use tag::{NoRandomnessError, Tagger};
+pub(crate) use tag::{NoRandomnessError, TAG_BYTES, TAG_END, TAG_START, Tagger};
+pub(crate) use text::percent_decoded;
 
 /// Replaces secrets in texts that leave the program beside a recording, such as printed lines.
 #[derive(Debug, Clone)]
 pub struct TextMask(Tagger);
 
 impl TextMask {
-    /// A mask whose tags mean something only beside each other. `None` if the system has no random bytes to offer.
-    pub fn random() -> Option<Self> {
-        Tagger::random().ok().map(Self)
+    /// A mask whose tags mean something only beside each other.
+    ///
+    /// # Errors
+    /// If the system has no random bytes to offer.
+    pub fn random() -> io::Result<Self> {
+        Tagger::random().map(Self).map_err(io::Error::other)
     }
 
     /// The text without what a recording of a line that is no JSON would not have: users, passwords and token-like query

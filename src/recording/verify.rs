@@ -106,7 +106,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// Tells of damaged data up to the end of the line `next - 1`, which is `offset` bytes into the text and began at `start`. True if there is some.
+    /// Tells of damaged data up to the end of the line `next - 1`, which is `offset` bytes into the text and began at
+    /// `start`. True if there is some.
     fn harm(&mut self, next: u64, offset: u64, start: u64) -> bool {
         let known = self.places.damages_before(offset);
         let first = self.places.damaged_place(self.told).filter(|_| known > self.told);

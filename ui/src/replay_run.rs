@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use shadowcat::codec::hidden::without_hidden;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
 use shadowcat::recording::{TextMask, hide_secrets};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
@@ -238,8 +239,7 @@ async fn log(mut calls: broadcast::Receiver<MockCall>) {
 }
 
 fn mask() -> Result<TextMask, ReplayError> {
-    let no_randomness = || ReplayError::Prepare(io::Error::other("the system has no random bytes to offer"));
-    TextMask::random().ok_or_else(no_randomness)
+    TextMask::random().map_err(ReplayError::Prepare)
 }
 
 /// Adds the line of a request, without the secrets in it if there is a `mask`.
@@ -255,7 +255,7 @@ fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, mask: Option<&
             // Numbers and texts always serialize.
             let document = serde_json::to_string(call).unwrap_or_default();
             let document = mask.map_or_else(|| document.clone(), |mask| mask.masked_document(&document));
-            out.extend(document.as_bytes());
+            out.extend(without_hidden(&document, "").as_bytes());
         }
     }
     out.push(b'\n');

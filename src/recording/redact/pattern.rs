@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::tag::Tagger;
+use super::tag::{TAG_END, TAG_START, Tagger};
 
 /// What is held back of a frame that comes in parts, so that a match across two parts is found.
 const WINDOW: usize = 4096;
@@ -158,8 +158,8 @@ impl RedactPatterns {
 /// Whether this is a tag as [`Tagger`] makes them.
 pub(super) fn is_tag(text: &[u8]) -> bool {
     let digits = text
-        .strip_prefix("\u{2039}secret:".as_bytes())
-        .and_then(|rest| rest.strip_suffix("\u{203a}".as_bytes()));
+        .strip_prefix(TAG_START.as_bytes())
+        .and_then(|rest| rest.strip_suffix(TAG_END.as_bytes()));
     digits.is_some_and(|digits| digits.len() == 12 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 

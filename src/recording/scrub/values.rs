@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 
-use crate::recording::redact::{RedactPattern, RedactPatterns, Tagger};
+use crate::recording::redact::{RedactPattern, RedactPatterns, TAG_BYTES, TAG_START, Tagger};
 
 /// Shorter values stand in many places by chance.
 const MIN_VALUE_BYTES: usize = 8;
@@ -40,12 +40,6 @@ const PLAIN: [&str; 12] = [
     "tools/call",
     "tools/list",
 ];
-
-/// Bytes of a tag.
-pub(super) const TAG_BYTES: usize = 25;
-
-/// How each tag begins.
-pub(super) const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
 
 /// A set of values, bounded.
 #[derive(Debug, Default)]
@@ -125,7 +119,7 @@ impl Retags {
         if self.0.is_empty() {
             return;
         }
-        let places: Vec<usize> = memchr::memmem::find_iter(text, TAG_START).collect();
+        let places: Vec<usize> = memchr::memmem::find_iter(text, TAG_START.as_bytes()).collect();
         for place in places {
             if let Some(tag) = text.get_mut(place..place + TAG_BYTES)
                 && let Some(own) = self.0.get(tag)
@@ -145,7 +139,7 @@ fn is_plain(value: &[u8]) -> bool {
         || PLAIN
             .iter()
             .any(|word| word.as_bytes().eq_ignore_ascii_case(value))
-        || memchr::memmem::find(value, TAG_START).is_some()
+        || memchr::memmem::find(value, TAG_START.as_bytes()).is_some()
         || value.iter().all(u8::is_ascii_whitespace)
 }
 

@@ -219,7 +219,7 @@ pub(super) fn tags(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let start = rest.find(TAG_START)?;
         let (_, from) = rest.split_at(start);
-        let end = from.find(TAG_END)? + TAG_END.len_utf8();
+        let end = from.find(TAG_END)? + TAG_END.len();
         let (tag, after) = from.split_at(end);
         rest = after;
         Some(tag)
