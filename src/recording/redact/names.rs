@@ -51,7 +51,16 @@ const HARMLESS: &[&str] = &[
 const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid"];
 
 /// Whole names that are secret as a member of a JSON object.
-const MEMBERS: &[&str] = &["cookie", "cookies", "sessionid", "sig", "signature"];
+const MEMBERS: &[&str] = &[
+    "cookie",
+    "cookies",
+    "sessionid",
+    "sig",
+    "signature",
+    // An e-mail address or a telephone number.
+    "loginhint",
+    "logouthint",
+];
 
 /// Whole names that are secret as a member whose value is an array.
 const ARRAYS: &[&str] = &["tokens", "secrets", "passwords"];
@@ -91,6 +100,8 @@ const PARAMETERS: &[&str] = &[
     "sid",
     "sas",
     "idtokenhint",
+    "loginhint",
+    "logouthint",
     "samlresponse",
 ];
 
@@ -247,6 +258,7 @@ mod tests {
             "access_token",
             "clientSecret",
             "registration_access_token",
+            "login_hint",
             "requestState",
             "code_verifier",
         ] {
