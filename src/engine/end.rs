@@ -26,7 +26,7 @@ pub struct ShutdownReport {
     pub untold: u64,
     /// Why the recording could not be written when that failed last.
     pub lost_to: Option<String>,
-    /// Why the end of the recording could not be written.
+    /// Why the end of the recording could not be written, or not all of it be brought to the disk.
     pub failure: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for ShutdownReport {
                 ));
             }
         } else if let Some(cause) = cause {
-            sentences.push(format!("The end of the recording could not be written: {cause}."));
+            sentences.push(format!("The recording is not whole: {cause}."));
         }
         f.write_str(&sentences.join(" "))
     }

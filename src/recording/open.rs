@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::behind::{Behind, Settling};
 use super::disk::DiskUse;
 use super::encode::{Encoder, Ending};
 use super::file::{self, AppendError, LineFile};
@@ -60,6 +61,7 @@ pub(super) struct OpenRecording {
     failed_for: Option<String>,
     /// The room of the lines that were written last.
     buffer: Vec<u8>,
+    behind: Behind,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ impl OpenRecording {
             failure: None,
             failed_for: None,
             buffer: Vec::new(),
+            behind: Behind::default(),
         })
     }
 
@@ -149,13 +152,10 @@ impl OpenRecording {
     /// What the screen shows of it.
     pub(super) fn state(&self) -> RecorderState {
         let missing = self.gap.as_ref().map_or(0, |gap| gap.lost);
-        match &self.failure {
-            Some(failure) => RecorderState::Failed {
+        match self.complaint(missing) {
+            Some(cause) => RecorderState::Failed {
                 path: self.path.clone(),
-                cause: format!(
-                    "{}; {missing} records are lost so far; make room, and the recording goes on by itself",
-                    failure.cause
-                ),
+                cause,
             },
             None => RecorderState::On {
                 path: self.path.clone(),
@@ -167,6 +167,26 @@ impl OpenRecording {
                 removed: self.disk.removed(),
             },
         }
+    }
+
+    fn complaint(&self, missing: u64) -> Option<String> {
+        let Some(Failure { cause, .. }) = &self.failure else {
+            return self.behind.failure();
+        };
+        Some(format!(
+            "{cause}; {missing} records are lost so far; make room, and the recording goes on by itself"
+        ))
+    }
+
+    /// What is to be brought to the disk beside the writing; `None` if that is little, or some is under way already. To be
+    /// followed by [`OpenRecording::settled`].
+    pub(super) fn take_unsettled(&mut self) -> Option<Settling> {
+        self.behind.due(&self.file, self.path.clone())
+    }
+
+    /// What was to be brought to the disk is there, or why not.
+    pub(super) fn settled(&mut self, outcome: Result<(), String>) {
+        self.behind.done(outcome);
     }
 
     /// Whether lines are better gathered for a while.
@@ -205,11 +225,12 @@ impl OpenRecording {
         }
     }
 
-    /// Ends the recording in order.
-    pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse) {
+    /// Ends the recording in order. What is left to be brought to the disk need not be waited for.
+    pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse, Option<Settling>) {
         let is_whole = self.write_gap() && self.end_file(None);
         self.disk.finish(self.path.clone(), self.file.bytes());
         let untold = self.gap.map_or(0, |gap| gap.lost);
+        let left = self.behind.last(&self.file, self.path.clone());
         let finished = FinishedRecording {
             path: self.path,
             bytes: self.before.bytes + self.file.bytes(),
@@ -217,9 +238,13 @@ impl OpenRecording {
             lost: self.before.lost + self.lost + untold,
             untold,
             lost_to: self.failed_for,
-            failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
+            failure: self
+                .failure
+                .filter(|_| !is_whole)
+                .map(|failure| failure.cause)
+                .or_else(|| self.behind.failed_for()),
         };
-        (finished, self.disk)
+        (finished, self.disk, left)
     }
 
     /// Writes the last line of the file.
@@ -272,6 +297,7 @@ impl OpenRecording {
         // Without its last line the file is as good as one whose writer was killed.
         self.end_file(Some(name_of(&path)));
         let continues = name_of(&self.path);
+        self.behind.next_file(&self.file);
         let old = std::mem::replace(&mut self.file, file);
         let old_path = std::mem::replace(&mut self.path, path);
         self.before.files += 1;

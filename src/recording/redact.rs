@@ -5,8 +5,10 @@
 //! `docs/recording-format.md`.
 
 mod body;
+mod glance;
 mod head;
 mod json;
+mod leap;
 mod names;
 mod output;
 mod pattern;

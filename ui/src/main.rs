@@ -77,7 +77,7 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
-use shadowcat::recording::{Extent, shown};
+use shadowcat::recording::{Extent, hide_url_secrets, shown};
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -152,8 +152,14 @@ fn main() -> ExitCode {
 
 /// Prints what clap has to say: help and version on stdout, mistakes on stderr.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody may be there to read it any more.
-    let _ = error.print();
+    let text = error.render().to_string();
+    let masked = hide_url_secrets(&text);
+    if error.use_stderr() && masked != text {
+        say(masked.trim_end());
+    } else {
+        // Nobody may be there to read it any more.
+        let _ = error.print();
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::from(BAD_USAGE), ExitCode::from)
 }
 
@@ -162,9 +168,10 @@ fn report(error: &anyhow::Error) {
     if matches!(error.downcast_ref(), Some(AppError::TerminalGone)) {
         return;
     }
-    say(format_args!("error: {error}"));
+    // What was given may be a URL with a password, also where none belongs.
+    say(hide_url_secrets(&format!("error: {error}")));
     for cause in error.chain().skip(1) {
-        say(format_args!("  because: {cause}"));
+        say(hide_url_secrets(&format!("  because: {cause}")));
     }
 }
 
