@@ -31,7 +31,6 @@ pub(crate) use output::Output;
 pub(crate) use pattern::PatternWindow;
 pub use pattern::{RedactPattern, RedactPatternError, RedactPatterns};
 pub(crate) use tag::{NoRandomnessError, TAG_BYTES, TAG_END, TAG_START, Tagger};
-pub(crate) use text::percent_decoded;
 
 /// Replaces secrets in texts that leave the program beside a recording, such as printed lines.
 #[derive(Debug, Clone)]
@@ -94,6 +93,11 @@ pub(crate) fn redact_text(text: &[u8], out: &mut Output<'_>) {
     let mut prose = ProseRedactor::default();
     prose.push(&between.bytes, out);
     prose.finish(out);
+}
+
+/// The text of a query or a form without its escapes, as its tag is made of it: a `+` stays.
+pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    text::decoded(text)
 }
 
 /// Whether secrets are kept out of a recording.

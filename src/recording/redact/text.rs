@@ -173,7 +173,7 @@ impl Bytes {
     fn name_byte(&mut self, raw: &[u8], byte: u8, out: &mut Output<'_>) {
         if byte == b'=' {
             out.pass(raw);
-            self.state = if is_secret_parameter(&percent_decoded(&self.name)) {
+            self.state = if is_secret_parameter(&decoded(&self.name)) {
                 State::Value(Value {
                     secret: out.begin(),
                     percent: PercentDecoder::default(),
@@ -248,8 +248,7 @@ fn is_authority_end(byte: u8) -> bool {
     byte <= b' ' || byte == 0x7f || b"/?#\"<>".contains(&byte)
 }
 
-/// The text of a query or a form, as far as it is written in escapes. A `+` stays.
-pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
+pub(super) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut percent = PercentDecoder::default();
     let mut sink = |bytes: &[u8]| decoded.extend_from_slice(bytes);
