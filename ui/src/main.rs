@@ -153,9 +153,8 @@ fn main() -> ExitCode {
 /// Prints what clap has to say: help and version on stdout, mistakes on stderr.
 fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
-    let masked = hide_url_secrets(&text);
-    if error.use_stderr() && masked != text {
-        say(masked.trim_end());
+    if error.use_stderr() && hide_url_secrets(&text) != text {
+        say(text.trim_end());
     } else {
         // Nobody may be there to read it any more.
         let _ = error.print();
@@ -168,10 +167,9 @@ fn report(error: &anyhow::Error) {
     if matches!(error.downcast_ref(), Some(AppError::TerminalGone)) {
         return;
     }
-    // What was given may be a URL with a password, also where none belongs.
-    say(hide_url_secrets(&format!("error: {error}")));
+    say(format_args!("error: {error}"));
     for cause in error.chain().skip(1) {
-        say(hide_url_secrets(&format!("  because: {cause}")));
+        say(format_args!("  because: {cause}"));
     }
 }
 
