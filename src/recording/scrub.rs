@@ -17,6 +17,7 @@ use super::reader::{FileInput, OpenRecordingError, ReadRecordingError, Recording
 use super::redact::{NoRandomnessError, RedactPatterns, Tagger};
 use super::segments::Segments;
 use gather::Gatherer;
+pub(crate) use values::patterns_of;
 use values::{Retags, TAG_START};
 
 /// Open exchanges whose bodies are told apart; of more, the oldest are taken for over.
