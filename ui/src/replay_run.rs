@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
-use shadowcat::recording::{TextMask, hide_secrets};
+use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
@@ -80,6 +80,7 @@ impl Replay {
             .enable_all()
             .build()
             .map_err(ReplayError::Prepare)?;
+        let redact = server.chosen().redact.clone();
         let mock = runtime.block_on(server.start())?;
         for sentence in mock.damage() {
             tracing::warn!("{sentence}");
@@ -93,7 +94,7 @@ impl Replay {
                 shows_secrets,
             } => {
                 let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
-                let mask = if shows_secrets { None } else { Some(mask()?) };
+                let mask = if shows_secrets { None } else { Some(mask(redact)?) };
                 tasks.spawn(TaskKind::Frontend, print(calls, format, mask, printer));
             }
             Told::Nowhere => {}
@@ -159,7 +160,7 @@ pub(crate) async fn serve_stdio(
 ) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
     let mut summary = Summary::default();
-    let mask = mask()?;
+    let mask = mask(server.chosen().redact.clone())?;
     let tell = |call: &MockCall| {
         summary.add(call);
         let mut line = Vec::new();
@@ -237,9 +238,10 @@ async fn log(mut calls: broadcast::Receiver<MockCall>) {
     }
 }
 
-fn mask() -> Result<TextMask, ReplayError> {
+fn mask(redact: RedactPatterns) -> Result<TextMask, ReplayError> {
     let no_randomness = || ReplayError::Prepare(io::Error::other("the system has no random bytes to offer"));
-    TextMask::random().ok_or_else(no_randomness)
+    let mask = TextMask::random().ok_or_else(no_randomness)?;
+    Ok(mask.with_patterns(redact))
 }
 
 /// Adds the line of a request, without the secrets in it if there is a `mask`.
