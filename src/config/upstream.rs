@@ -93,7 +93,7 @@ impl FromStr for UpstreamConfig {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Errors end up in logs.
-        let (masked, _) = redact::masked_argument(text, false);
+        let (masked, _) = redact::masked_argument(text, redact::Behind::Nothing);
         let shown = masked.as_deref().unwrap_or(text);
         let problem = |problem: &str| ConfigError::Upstream {
             text: shown.to_owned(),

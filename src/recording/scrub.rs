@@ -18,6 +18,7 @@ use super::redact::{NoRandomnessError, RedactPatterns, TAG_START, Tagger};
 use super::segments::Segments;
 use gather::Gatherer;
 use values::Retags;
+pub(crate) use values::patterns_of;
 
 /// Open exchanges whose bodies are told apart; of more, the oldest are taken for over.
 const MAX_EXCHANGES: usize = 1 << 17;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, ExchangeId, Side};
-use crate::recording::redact::masked_argument;
+use crate::recording::redact::{Behind, masked_argument};
 use crate::resource::meters::Share;
 use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, Observation, SHIM_GONE};
 use crate::session::registry::Session;
@@ -73,10 +73,10 @@ impl RunFacts {
 
 /// Words as a shell would take them, without the secrets among them.
 pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
-    let mut is_value = false;
+    let mut behind = Behind::Nothing;
     let word = |word: &str| {
-        let (masked, is_value_next) = masked_argument(word, is_value);
-        is_value = is_value_next;
+        let (masked, next) = masked_argument(word, behind);
+        behind = next;
         masked.unwrap_or_else(|| quoted(word))
     };
     let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();

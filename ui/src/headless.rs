@@ -147,7 +147,8 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
     let writer = if lines.shows_secrets {
         writer
     } else {
-        writer.masking(TextMask::random().map_err(HeadlessError::Prepare)?)
+        let mask = TextMask::random().map_err(HeadlessError::Prepare)?;
+        writer.masking(mask.with_patterns(lines.redact.clone()))
     };
     let mut puller = Puller::new(frontend.commands.clone(), lines.filter.clone());
     let mut holds = HoldNews::new(frontend.commands.clone());

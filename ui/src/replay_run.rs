@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::codec::hidden::without_hidden;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
-use shadowcat::recording::{TextMask, hide_secrets};
+use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
@@ -81,6 +81,7 @@ impl Replay {
             .enable_all()
             .build()
             .map_err(ReplayError::Prepare)?;
+        let redact = server.chosen().redact.clone();
         let mock = runtime.block_on(server.start())?;
         for sentence in mock.damage() {
             tracing::warn!("{sentence}");
@@ -94,7 +95,7 @@ impl Replay {
                 shows_secrets,
             } => {
                 let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
-                let mask = if shows_secrets { None } else { Some(mask()?) };
+                let mask = if shows_secrets { None } else { Some(mask(redact)?) };
                 tasks.spawn(TaskKind::Frontend, print(calls, format, mask, printer));
             }
             Told::Nowhere => {}
@@ -160,7 +161,7 @@ pub(crate) async fn serve_stdio(
 ) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
     let mut summary = Summary::default();
-    let mask = mask()?;
+    let mask = mask(server.chosen().redact.clone())?;
     let tell = |call: &MockCall| {
         summary.add(call);
         let mut line = Vec::new();
@@ -238,8 +239,9 @@ async fn log(mut calls: broadcast::Receiver<MockCall>) {
     }
 }
 
-fn mask() -> Result<TextMask, ReplayError> {
-    TextMask::random().map_err(ReplayError::Prepare)
+fn mask(redact: RedactPatterns) -> Result<TextMask, ReplayError> {
+    let mask = TextMask::random().map_err(ReplayError::Prepare)?;
+    Ok(mask.with_patterns(redact))
 }
 
 /// Adds the line of a request, without the secrets in it if there is a `mask`.

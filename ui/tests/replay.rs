@@ -89,7 +89,7 @@ fn a_recording_answers_and_each_request_is_a_line() {
         told[1]["note"]
             .as_str()
             .unwrap()
-            .contains("$.arguments.a: recorded 0.1, asked 1")
+            .contains("$.arguments.a (recorded 0.1, asked 1)")
     );
 }
 
@@ -100,11 +100,26 @@ fn what_replays_records_with_the_secrets_that_were_named() {
     let record = format!("--record={}", file.display());
     let more = ["--redact", "BLUE-[0-9]+", &record];
     let proxy = replaying(&home, "modern-http.jsonl", &more);
-    call(&proxy.address, "add", r#"{"a":"BLUE-4711","b":0.2}"#);
-    assert_eq!(proxy.terminate().code, Some(0));
+    let answer = call(
+        &proxy.address,
+        "add",
+        r#"{"a":"BLUE-4711","b":0.2,"password":"s3cr3t"}"#,
+    );
+    assert!(
+        answer.contains("Not in the recording") && answer.contains("‹secret:"),
+        "{answer}"
+    );
+    let ran = proxy.terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for said in [&answer, &ran.stdout] {
+        assert!(!said.contains("BLUE-4711") && !said.contains("s3cr3t"), "{said}");
+    }
     let again = std::fs::read_to_string(file).unwrap();
     assert!(again.contains("tools/call"), "{again}");
-    assert!(!again.contains("BLUE-4711"), "{again}");
+    assert!(
+        !again.contains("BLUE-4711") && !again.contains("s3cr3t"),
+        "{again}"
+    );
 }
 
 #[test]

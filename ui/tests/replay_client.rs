@@ -230,6 +230,33 @@ fn what_was_recorded_on_pipes_is_sent_over_http_and_the_other_way_round() {
 }
 
 #[test]
+fn no_secret_of_a_live_server_is_in_the_report() {
+    let home = recorded();
+    let text = SERVER.replace(
+        r#"'{"content":[{"type":"text","text":"'"$said"'"}]}'"#,
+        r#"'{"content":[{"type":"text","text":"token=s3cr3t-1"}],"structuredContent":{"password":"s3cr3t-2","msg":"Bearer s3cr3t-3"}}'"#,
+    );
+    assert_ne!(text, SERVER);
+    home.file("server.sh", &text);
+    for format in ["text", "json"] {
+        let replay = [
+            "replay", RECORDING, "--yes", "--junit", "j.xml", "--format", format,
+        ];
+        let ran = home.run(&[&replay[..], &["--", "sh", "server.sh"]].concat());
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let junit = std::fs::read_to_string(home.path().join("j.xml")).unwrap();
+        for said in [&ran.stdout, &junit] {
+            assert!(
+                said.contains("$.result.structuredContent") && said.contains("‹secret:"),
+                "{said}"
+            );
+            assert!(!said.contains("s3cr3t"), "{said}");
+        }
+        assert!(!ran.stderr.contains("s3cr3t"), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_or_sent_is_said_with_its_exit_code() {
     let home = recorded();
     home.run(&["replay", "none.jsonl", "--", "sh", "server.sh"])

@@ -48,7 +48,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Whole names that are secret wherever they stand.
-const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid"];
+const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid", "softwarestatement"];
 
 /// Whole names that are secret as a member of a JSON object.
 const MEMBERS: &[&str] = &[
@@ -261,6 +261,7 @@ mod tests {
             "login_hint",
             "requestState",
             "code_verifier",
+            "software_statement",
         ] {
             assert!(is_secret_member(name.as_bytes()), "{name}");
         }

@@ -25,7 +25,7 @@ mod values;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use shadowcat::recording::redact::masked_argument;
+use shadowcat::recording::redact::{Behind, masked_argument};
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
@@ -73,7 +73,11 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
         let Some(text) = text_of(&error, kind) else {
             continue;
         };
-        let (masked, _) = masked_argument(&text, is_secret && kind == ContextKind::InvalidValue);
+        let behind = match kind {
+            ContextKind::InvalidValue if is_secret => Behind::Secret,
+            _ => Behind::Nothing,
+        };
+        let (masked, _) = masked_argument(&text, behind);
         if let Some(masked) = masked {
             error.insert(kind, ContextValue::String(masked));
         }
