@@ -6,6 +6,7 @@ use std::fmt;
 use super::bind::{each_named_string, tags};
 use super::plan::{Act, Plan, SessionPlan};
 use crate::replay::alike::{TAG_END, TAG_START};
+use crate::replay::tape::Tape;
 
 /// Head fields that each connection makes for itself.
 const OF_THE_CONNECTION: [&str; 3] = ["mcp-session-id", "referer", "origin"];
@@ -41,6 +42,21 @@ impl fmt::Display for MissingSecret {
             Self::Value { tag, place } => write!(f, "{place}: add --secret-env {tag}=VARIABLE"),
         }
     }
+}
+
+fn bare(tag: &str) -> String {
+    tag.trim_start_matches(TAG_START)
+        .trim_end_matches(TAG_END)
+        .to_owned()
+}
+
+/// The tags, without their marks, of all secrets in the messages of a recording: those that can be supplied.
+pub fn tags_in(tape: &Tape) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for message in tape.sessions.iter().flat_map(|session| &session.messages) {
+        each_named_string(&message.text, &mut |_, value| found.extend(tags(value).map(bare)));
+    }
+    found
 }
 
 impl Plan {
@@ -88,9 +104,8 @@ impl SessionPlan {
         for (title, text) in self.said() {
             each_named_string(text, &mut |name, value| {
                 for tag in tags(value).filter(|tag| !known.contains(*tag)) {
-                    let bare = tag.trim_start_matches(TAG_START).trim_end_matches(TAG_END);
                     missing.push(MissingSecret::Value {
-                        tag: bare.to_owned(),
+                        tag: bare(tag),
                         place: format!("{title}, {name}"),
                     });
                 }
