@@ -11,6 +11,7 @@ import re
 import subprocess
 import unittest
 from pathlib import Path
+from threading import Thread
 
 from mcp import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -27,7 +28,10 @@ RECORDINGS = Path(os.environ.get("RECORDINGS", Path(__file__).parents[2] / "reco
 
 
 class MockServer:
-    """A recording that is served for as long as the `with` lasts. After it, `calls` has what was asked."""
+    """A recording that is served for as long as the `with` lasts. After it, `calls` has what was asked.
+
+    Both pipes are read all the time: what does not fit into a pipe that nobody reads is left out.
+    """
 
     def __init__(self, recording, *options):
         self.command = [PROGRAM, "replay", str(recording), "--listen", "127.0.0.1:0", "--headless", "--format", "json"]
@@ -39,13 +43,31 @@ class MockServer:
         for line in self.process.stderr:
             if found := re.search(r"listening on (http://\S+)", line):
                 self.url = f"{found[1]}/mcp"
-                return self
-        raise RuntimeError(f"it ended with code {self.process.wait()}")
+                break
+        else:
+            raise RuntimeError(f"it ended with code {self.process.wait()}")
+        self.calls, self.left_out = [], 0
+        self.readers = [Thread(target=self._take), Thread(target=self.process.stderr.read)]
+        for reader in self.readers:
+            reader.start()
+        return self
+
+    def _take(self):
+        for line in self.process.stdout:
+            call = json.loads(line)
+            self.left_out += call.get("left_out", 0)
+            if "method" in call:
+                self.calls.append(call)
 
     def __exit__(self, *_):
         self.process.terminate()
-        output, _ = self.process.communicate(timeout=10)
-        self.calls = [json.loads(line) for line in output.splitlines()]
+        self.process.wait(timeout=10)
+        for reader in self.readers:
+            reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        if self.left_out:
+            raise RuntimeError(f"{self.left_out} requests are not in `calls`")
 
 
 class AgainstARecording(unittest.IsolatedAsyncioTestCase):

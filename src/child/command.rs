@@ -69,6 +69,9 @@ impl CommandConfig {
                 program,
                 interpreter: self.missing_interpreter(),
             },
+            io::ErrorKind::PermissionDenied if self.place().is_dir() => {
+                StartChildError::IsDirectory { program }
+            }
             io::ErrorKind::PermissionDenied => StartChildError::NotExecutable { program, source },
             _ if is_unknown_format(&source) => StartChildError::NotExecutable { program, source },
             _ => StartChildError::Refused { program, source },
@@ -77,9 +80,15 @@ impl CommandConfig {
 
     /// A file that is there but not found is a script whose first line names what is not there.
     fn missing_interpreter(&self) -> bool {
-        let program = Path::new(&self.program);
-        let place = self.cwd.as_deref().unwrap_or_else(|| Path::new("")).join(program);
-        program.components().count() > 1 && place.exists()
+        Path::new(&self.program).components().count() > 1 && self.place().exists()
+    }
+
+    /// Where the program is, if it is a path.
+    fn place(&self) -> PathBuf {
+        self.cwd
+            .as_deref()
+            .unwrap_or_else(|| Path::new(""))
+            .join(&self.program)
     }
 }
 
@@ -126,6 +135,12 @@ pub enum StartChildError {
         program: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It is a directory.
+    #[error("could not start {}: it is a directory; name the program in it", .program.display())]
+    IsDirectory {
+        /// What was to be started.
+        program: PathBuf,
     },
     /// The directory to run in is not there.
     #[error("could not start {}: its directory {} does not exist; create it or name another one", .program.display(), .cwd.display())]

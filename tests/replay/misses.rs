@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use shadowcat::replay::MockServer;
-use shadowcat::replay::mock::{Found, MISSED, OnMiss};
+use shadowcat::replay::mock::{Found, MISSED, MockCall, OnMiss};
+use tokio::io::AsyncReadExt as _;
 
 use crate::peer::{Heard, Peer, Streamable, nothing};
 use crate::recording;
@@ -97,8 +98,67 @@ async fn the_nearest_request_is_answered_where_that_was_asked_for() {
         heard.answer["result"]["content"][0]["text"],
         "The sum of 2 and 3 is 5."
     );
-    assert_eq!(mock.calls()[1].found, Found::Nearest);
+    assert_eq!(
+        mock.calls()[1].to_string(),
+        "S1 tools/call get-sum  nearest request (#6): it differs at $.arguments.b: recorded 3, asked 40"
+    );
     mock.assert_no_misses();
+}
+
+#[tokio::test]
+async fn the_nearest_request_is_never_one_about_another_tool() {
+    let mock = started("legacy-http.jsonl", OnMiss::Nearest).await;
+    let mut peer = Peer::Streamable(Streamable::new(mock.url()));
+    handshake(&mut peer, "2025-11-25").await;
+    let params = json!({"name": "delete-everything", "arguments": {"a": 2, "b": 3}});
+    let heard = ask(&mut peer, "tools/call", params).await;
+    let error = &heard.answer["error"];
+    assert_eq!(error["code"], MISSED);
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Not in the recording: tools/call `delete-everything`; "),
+        "{message}"
+    );
+    assert_eq!(mock.misses().len(), 1);
+}
+
+/// A client on pipes, which ends after this. Gives what it is answered, and which methods were told.
+async fn on_pipes(said: String) -> (Vec<Value>, Vec<String>) {
+    let mut told = Vec::new();
+    let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+    let mock = MockServer::from_recording(recording("legacy-http.jsonl"));
+    let mut text = String::new();
+    let watch = |call: &MockCall| told.push(call.method.clone());
+    let serving = mock.serve(said.as_bytes(), theirs, watch);
+    let (served, read) = tokio::join!(serving, ours.read_to_string(&mut text));
+    served.unwrap();
+    read.unwrap();
+    let answers = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    (answers.collect(), told)
+}
+
+#[tokio::test]
+async fn each_request_is_told_however_many_come_at_once() {
+    let pings = "{\"id\":1,\"method\":\"ping\"}\n".repeat(3_000);
+    let (_, told) = on_pipes(pings).await;
+    assert_eq!(told.len(), 3_000);
+}
+
+#[tokio::test]
+async fn lines_that_are_no_messages_are_answered_with_the_errors_of_the_protocol() {
+    let said = "hello\n\n{\"id\":1,\n[]\n{\"id\":7,\"method\":\"ping\"}\n";
+    let (answers, told) = on_pipes(said.to_owned()).await;
+    let code = |answer: &Value| answer["error"]["code"].as_i64();
+    let codes: Vec<_> = answers.iter().filter_map(code).collect();
+    assert_eq!(codes, [-32_700, -32_700, -32_600]);
+    assert!(
+        answers
+            .iter()
+            .filter(|answer| code(answer).is_some())
+            .all(|answer| answer["id"].is_null())
+    );
+    assert!(answers.iter().any(|answer| answer["id"] == 7));
+    assert_eq!(told, ["ping"]);
 }
 
 #[tokio::test]

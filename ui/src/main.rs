@@ -504,6 +504,7 @@ fn replay(job: ReplayJob) -> Result<(), Failure> {
         },
         View::Headless(None) => Told::Nowhere,
     };
+    let server = replay_run::with_input(server, &file, &config.limits)?;
     let replay = Replay::start(server, told)?;
     let engine = Engine::start(replay.upstream_of(config, &file)?)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), file = %file.display(), addresses = ?engine.addresses(), "replaying");

@@ -7,8 +7,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use shadowcat::codec::hidden::without_hidden;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
-use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets};
+use shadowcat::limits::ResourceLimits;
+use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets, shown};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
+use shadowcat::replay::tape::TapeOptions;
 use shadowcat::replay::{MockServer, RunningMock};
 use shadowcat::tasks::{TaskKind, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +20,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::Format;
 use crate::console::say;
-use crate::format;
+use crate::format::{self, plural};
+use crate::input::{is_standard, tape};
 use crate::printer::Printer;
 use crate::replay_summary::Summary;
 use crate::signals::Signals;
@@ -112,7 +115,7 @@ impl Replay {
     pub(crate) fn upstream_of(&self, config: Config, file: &Path) -> Result<Config, ReplayError> {
         let name = file.file_name().unwrap_or(file.as_os_str());
         let upstream = UpstreamConfig {
-            shown_as: Some(name.to_string_lossy().into_owned()),
+            shown_as: Some(shown(Path::new(name)).into_owned()),
             ..self.mock.url().parse()?
         };
         Ok(Config {
@@ -138,10 +141,27 @@ impl Replay {
     }
 }
 
+/// The same server; of the recording on standard input if `file` is that.
+///
+/// # Errors
+/// [`ReplayError`] if that has no recording.
+pub(crate) fn with_input(
+    server: MockServer,
+    file: &Path,
+    limits: &ResourceLimits,
+) -> Result<MockServer, ReplayError> {
+    if !is_standard(file) {
+        return Ok(server);
+    }
+    let options = TapeOptions::as_the_client_saw_it().within(limits);
+    let tape = tape(file, &options).map_err(MockError::from)?;
+    Ok(server.tape(tape))
+}
+
 /// Says where clients find the recording.
 pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
     for address in addresses {
-        let file = file.display();
+        let file = shown(file);
         say(format_args!(
             "replaying {file} at http://{address}/mcp; clients of HTTP+SSE use http://{address}/sse"
         ));
@@ -211,11 +231,9 @@ async fn print(
         let mut line = Vec::new();
         match calls.recv().await {
             Ok(call) => write_line(&mut line, &call, format, mask.as_ref(), &zone),
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(
-                    missed,
-                    "requests were not printed, since stdout is read too slowly"
-                );
+            Err(RecvError::Lagged(count)) => {
+                write_left_out(&mut line, count, format);
+                tracing::warn!(count, "requests were left out, since stdout is read too slowly");
             }
             Err(RecvError::Closed) => break,
         }
@@ -244,6 +262,18 @@ fn mask(redact: RedactPatterns) -> Result<TextMask, ReplayError> {
     Ok(mask.with_patterns(redact))
 }
 
+/// Adds a line in the place of those that nobody took in time.
+fn write_left_out(out: &mut Vec<u8>, count: u64, format: Format) {
+    let line = match format {
+        Format::Text => format!(
+            "{} left out here: stdout is read too slowly\n",
+            plural(count, "request")
+        ),
+        Format::Json => format!("{{\"left_out\":{count}}}\n"),
+    };
+    out.extend(line.as_bytes());
+}
+
 /// Adds the line of a request, without the secrets in it if there is a `mask`.
 fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, mask: Option<&TextMask>, zone: &TimeZone) {
     match format {
@@ -261,4 +291,23 @@ fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, mask: Option<&
         }
     }
     out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_are_left_out_are_counted_in_their_place() {
+        let written = |format| {
+            let mut line = Vec::new();
+            write_left_out(&mut line, 3, format);
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(written(Format::Json), "{\"left_out\":3}\n");
+        assert_eq!(
+            written(Format::Text),
+            "3 requests left out here: stdout is read too slowly\n"
+        );
+    }
 }

@@ -6,6 +6,8 @@
 mod binary;
 #[path = "replay_client/ends.rs"]
 mod ends;
+#[path = "replay_client/mistakes.rs"]
+mod mistakes;
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::process::{ChildStdout, Stdio};

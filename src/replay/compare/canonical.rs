@@ -1,8 +1,10 @@
 //! A message without what is new each time, spelled in one way.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde::de::IgnoredAny;
 
 use super::ignore::{At, IgnorePath};
 use super::times;
@@ -27,22 +29,53 @@ pub(super) struct Task<'a> {
     pub(super) is_key: bool,
 }
 
+/// Which texts that are JSON are looked into.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Opening<'a> {
+    /// All that may be.
+    All,
+    /// Only those at these places.
+    Only(&'a Opened),
+}
+
+/// Places of texts that were looked into.
+pub(super) type Opened = BTreeSet<Vec<At>>;
+
 /// The message as it is compared.
 #[derive(Debug)]
 pub(super) struct Canonical {
     pub(super) text: Vec<u8>,
     /// The list that is a set, and the names in it, in order.
     pub(super) list: Option<(&'static str, Vec<String>)>,
+    /// Texts that were looked into.
+    opened: Opened,
 }
 
 impl Canonical {
-    /// The canonical form of `message`; itself if it is no JSON object.
+    /// Two messages. A text that is JSON is written as what is in it where both have such a text, and as a text elsewhere.
+    pub(super) fn both(task: &Task<'_>, one: &[u8], other: &[u8]) -> (Self, Self) {
+        let [first, second] = [one, other].map(|message| Self::opening(task, message, Opening::All));
+        if first.opened == second.opened {
+            return (first, second);
+        }
+        let common: Opened = first.opened.intersection(&second.opened).cloned().collect();
+        let [first, second] =
+            [one, other].map(|message| Self::opening(task, message, Opening::Only(&common)));
+        (first, second)
+    }
+
+    /// The canonical form of `message`, without a look into its texts; itself if it is no JSON object.
     pub(super) fn of(task: &Task<'_>, message: &[u8]) -> Self {
+        Self::opening(task, message, Opening::Only(&Opened::new()))
+    }
+
+    fn opening(task: &Task<'_>, message: &[u8], opening: Opening<'_>) -> Self {
         let message = message.trim_ascii();
         if message.first() != Some(&b'{') {
             return Self {
                 text: message.to_vec(),
                 list: None,
+                opened: Opened::new(),
             };
         }
         let volatile = task.volatile.iter().filter_map(|path| path.parse().ok());
@@ -53,11 +86,14 @@ impl Canonical {
             place: Vec::new(),
             text: Vec::with_capacity(message.len()),
             list: None,
+            opening,
+            opened: Opened::new(),
         };
         writer.value(message);
         Self {
             text: writer.text,
             list: writer.list,
+            opened: writer.opened,
         }
     }
 }
@@ -82,6 +118,8 @@ struct Writer<'a> {
     place: Vec<At>,
     text: Vec<u8>,
     list: Option<(&'static str, Vec<String>)>,
+    opening: Opening<'a>,
+    opened: Opened,
 }
 
 impl Writer<'_> {
@@ -193,6 +231,10 @@ impl Writer<'_> {
 
     fn string(&mut self, raw: &[u8]) {
         let text = string_value(raw);
+        if self.is_to_be_opened(&text) {
+            self.opened.insert(self.place.clone());
+            return self.value(text.trim_ascii().as_bytes());
+        }
         let text = SECRET.replace_all(&text, SECRET_MASK);
         if self.task.is_exact {
             let is_masked = text.contains(SECRET_MASK);
@@ -204,6 +246,22 @@ impl Writer<'_> {
         let text = UUID.replace_all(&text, "‹uuid›");
         let text = times::masked(&text);
         self.text.extend_from_slice(spelled(&text).as_bytes());
+    }
+
+    /// Whether a text is JSON with something in it to be looked at. Servers put what a tool returns into a text.
+    fn is_to_be_opened(&self, text: &str) -> bool {
+        let is_wanted = match self.opening {
+            Opening::Only(places) => places.contains(&self.place),
+            // As it is spelled, unless something in it is left out.
+            Opening::All if self.task.is_exact => {
+                self.task.ignore.iter().any(|path| path.goes_on(&self.place))
+            }
+            Opening::All => true,
+        };
+        is_wanted
+            && self.place.len() < MAX_NESTING
+            && text.trim_ascii_start().starts_with(['{', '['])
+            && serde_json::from_str::<IgnoredAny>(text).is_ok()
     }
 
     fn number(&mut self, raw: &[u8]) {

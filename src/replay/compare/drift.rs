@@ -48,6 +48,17 @@ pub enum DriftKind {
     Output,
     /// Something else about it.
     Other,
+    /// It is only in one list, and the other one is not whole, so that nobody knows.
+    Unknown,
+}
+
+/// A list of tools.
+#[derive(Debug, Clone, Copy)]
+pub struct ToolList<'a> {
+    /// What is in it.
+    pub tools: &'a [Value],
+    /// It goes on elsewhere: what is not in it may be there.
+    pub is_page: bool,
 }
 
 /// One change of one tool.
@@ -94,9 +105,11 @@ pub fn is_page(text: &[u8]) -> bool {
 }
 
 /// What became of `before`, in its order; what is new last. Of tools with one name the last counts. Places of `ignore`,
-/// which are those of an answer to `tools/list` (`$.result.tools.NAME.description`), are left out of both.
-pub fn drift(before: &[Value], after: &[Value], ignore: &[IgnorePath]) -> Vec<Drift> {
-    let (before, after) = (&kept(before, ignore), &kept(after, ignore));
+/// which are those of an answer to `tools/list` (`$.result.tools.NAME.description`), are left out of both. What is not on
+/// a page is neither gone nor new but unknown.
+pub fn drift(before: ToolList<'_>, after: ToolList<'_>, ignore: &[IgnorePath]) -> Vec<Drift> {
+    let (old_is_page, new_is_page) = (before.is_page, after.is_page);
+    let (before, after) = (&kept(before.tools, ignore), &kept(after.tools, ignore));
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for tool in before {
@@ -106,6 +119,7 @@ pub fn drift(before: &[Value], after: &[Value], ignore: &[IgnorePath]) -> Vec<Dr
         }
         let old = named(before, name).unwrap_or(tool);
         match named(after, name) {
+            None if new_is_page => found.push(Drift::unknown(name, "second")),
             None => found.push(Drift::of(name, DriftKind::Removed, "is gone", true)),
             Some(new) => Differ {
                 tool: name,
@@ -116,7 +130,11 @@ pub fn drift(before: &[Value], after: &[Value], ignore: &[IgnorePath]) -> Vec<Dr
     }
     for tool in after {
         if seen.insert(name_of(tool)) {
-            found.push(Drift::of(name_of(tool), DriftKind::Added, "is new", false));
+            found.push(if old_is_page {
+                Drift::unknown(name_of(tool), "first")
+            } else {
+                Drift::of(name_of(tool), DriftKind::Added, "is new", false)
+            });
         }
     }
     found
@@ -172,6 +190,11 @@ fn named<'a>(tools: &'a [Value], name: &str) -> Option<&'a Value> {
 }
 
 impl Drift {
+    fn unknown(tool: &str, list: &str) -> Self {
+        let words = format!("unknown: it is not on the page in the {list}");
+        Self::of(tool, DriftKind::Unknown, words, false)
+    }
+
     fn of(tool: &str, kind: DriftKind, words: impl Into<String>, is_breaking: bool) -> Self {
         Self {
             tool: tool.to_owned(),
@@ -469,130 +492,4 @@ fn words_of(what: &str, old: Option<&Value>, new: Option<&Value>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn told(before: &Value, after: &Value) -> Vec<String> {
-        let (before, after) = (before.to_string(), after.to_string());
-        let (before, after) = (
-            tools_of(before.as_bytes()).unwrap(),
-            tools_of(after.as_bytes()).unwrap(),
-        );
-        let line = |drift: Drift| {
-            let mark = if drift.is_breaking { "!" } else { "" };
-            let dot = if drift.place.is_empty() { "" } else { "." };
-            format!("{mark}{}{dot}{}: {}", drift.tool, drift.place, drift.words)
-        };
-        super::drift(&before, &after, &[]).into_iter().map(line).collect()
-    }
-
-    #[test]
-    fn tools_come_and_go_and_change_their_words() {
-        let before = json!({"tools": [
-            {"name": "a", "description": "A", "annotations": {"readOnlyHint": true}},
-            {"name": "b"},
-        ]});
-        let after = json!([
-            {"name": "c"},
-            {"name": "a", "description": "B", "annotations": {"readOnlyHint": false, "title": "x"}},
-        ]);
-        assert_eq!(
-            told(&before, &after),
-            [
-                "a: description \"A\" → \"B\"",
-                "a: annotation readOnlyHint true → false",
-                "a: annotation title is new: \"x\"",
-                "!b: is gone",
-                "c: is new",
-            ]
-        );
-    }
-
-    #[test]
-    fn schemas_are_looked_into_and_what_breaks_clients_is_marked() {
-        let schema = |properties: Value, required: Value| {
-            json!({"result": {"tools": [{"name": "t", "inputSchema":
-                {"type": "object", "properties": properties, "required": required}}]}})
-        };
-        let before = schema(
-            json!({"city": {"type": "string"}, "unit": {"enum": ["c", "f"]}, "old": {}, "deep": {"type": "array", "items": {"properties": {"x": {"type": "integer"}}}}}),
-            json!(["city"]),
-        );
-        let after = schema(
-            json!({"city": {"type": "number"}, "unit": {"enum": ["c", "k"]}, "new": {}, "deep": {"type": "array", "items": {"properties": {"x": {"type": ["integer", "string"], "minimum": 1}}}}}),
-            json!(["unit", "new"]),
-        );
-        assert_eq!(
-            told(&before, &after),
-            [
-                "t.city: is no longer required",
-                "!t.city: type string → number",
-                "!t.unit: is required now",
-                "!t.unit: no longer \"f\"",
-                "t.unit: also \"k\"",
-                "!t.old: is gone",
-                "t.deep[].x: type integer → integer|string",
-                "!t.deep[].x: minimum is new: 1",
-                "!t.new: is new and required",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_mark_tells_what_takes_less_and_what_returns_more() {
-        let tools = |input: Value, output: Value| json!([{"name": "t", "inputSchema": {"properties": {"x": input}}, "outputSchema": {"properties": {"y": output}}}]);
-        let change = |old: Value, new: Value| told(&tools(old.clone(), old), &tools(new.clone(), new));
-        assert_eq!(
-            change(
-                json!({"type": "integer", "maximum": 100}),
-                json!({"type": "number", "maximum": 50})
-            ),
-            [
-                "t.x: type integer → number",
-                "!t.x: maximum 100 → 50",
-                "!t.y: type integer → number",
-                "t.y: maximum 100 → 50",
-            ]
-        );
-        assert_eq!(
-            change(json!({"minLength": 3}), json!({"pattern": "a"})),
-            [
-                "t.x: minLength is gone",
-                "!t.x: pattern is new: \"a\"",
-                "!t.y: minLength is gone",
-                "t.y: pattern is new: \"a\"",
-            ]
-        );
-        assert_eq!(change(json!({"default": 1}), json!({"default": 2})).len(), 2);
-    }
-
-    #[test]
-    fn ignored_places_of_the_list_are_left_out() {
-        let tool = |name: &str, words: &str, input: Value| json!({"name": name, "description": words, "inputSchema": {"properties": input}});
-        let before = [tool("a", "A", json!({})), tool("b", "B", json!({}))];
-        let after = [tool("a", "A2", json!({"x": {}})), tool("c", "C", json!({}))];
-        let left = |ignore: &[&str]| {
-            let ignore: Vec<IgnorePath> = ignore.iter().map(|path| path.parse().unwrap()).collect();
-            super::drift(&before, &after, &ignore).len()
-        };
-        assert_eq!(left(&[]), 4);
-        assert_eq!(left(&["$.result.tools.a"]), 2);
-        assert_eq!(
-            left(&["$..description", "$.result.tools.b", "$.result.tools.c"]),
-            1
-        );
-        assert_eq!(left(&["$.result.tools.a.inputSchema.properties.x"]), 3);
-        assert_eq!(left(&["$.result.tools.*"]), 0);
-        assert_eq!(left(&["$.result"]), 0);
-    }
-
-    #[test]
-    fn only_lists_of_tools_are_taken_for_such() {
-        for text in ["{}", "[1]", "no", "{\"tools\":{}}", "{\"result\":{}}"] {
-            assert_eq!(tools_of(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(tools_of(b"{\"tools\":[]}"), Some(Vec::new()));
-    }
-}
+mod tests;

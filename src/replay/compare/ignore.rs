@@ -4,6 +4,8 @@ mod parse;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most steps of a path: as many as fit into the states of [`IgnorePath::has`].
 const MAX_STEPS: usize = 64;
@@ -11,14 +13,25 @@ const MAX_STEPS: usize = 64;
 /// A place in a message, and everything inside of it: `$.result._meta`, `$.result.content[*].text`, `$..timestamp`,
 /// `$.result.content[-1]`, `$.result.content[1:3]['any name']`.
 ///
-/// What has names instead of numbers here, such as the tools in a list, is found by names only.
+/// What has names instead of numbers here, such as the tools in a list, is found by names only. A path goes on into a text that
+/// is a JSON object or array: `$.result.content[0].text.elapsed`.
 ///
 /// Source: RFC 9535 (`JSONPath`) without filters; names without quotes may have any character but `.` and `[`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct IgnorePath {
     text: String,
     steps: Vec<Step>,
+    /// Shared by all copies.
+    was_met: Arc<AtomicBool>,
 }
+
+impl PartialEq for IgnorePath {
+    fn eq(&self, other: &Self) -> bool {
+        self.steps == other.steps
+    }
+}
+
+impl Eq for IgnorePath {}
 
 /// One step of the pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +61,7 @@ struct Slice {
 }
 
 /// One step of a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum At {
     Key(String),
     /// An element of an array of this length.
@@ -95,6 +108,7 @@ impl FromStr for IgnorePath {
         Ok(Self {
             text: text.to_owned(),
             steps,
+            was_met: Arc::default(),
         })
     }
 }
@@ -106,9 +120,27 @@ impl fmt::Display for IgnorePath {
 }
 
 impl IgnorePath {
+    /// Whether something was at this place, in anything that was compared with this path or a copy of it.
+    pub fn was_met(&self) -> bool {
+        self.was_met.load(Ordering::Relaxed)
+    }
+
     /// Whether this is the place, or one that it is inside of is (which the caller has left out already).
     pub(super) fn has(&self, place: &[At]) -> bool {
-        // Bit n: the first n steps lead to where we are.
+        let has = self.states(place) & (1 << self.steps.len()) != 0;
+        if has {
+            self.was_met.store(true, Ordering::Relaxed);
+        }
+        has
+    }
+
+    /// Whether something inside of this place may be meant.
+    pub(super) fn goes_on(&self, place: &[At]) -> bool {
+        self.states(place) != 0
+    }
+
+    /// Bit n: the first n steps lead to the place.
+    fn states(&self, place: &[At]) -> u128 {
         let mut states: u128 = 1;
         for at in place {
             let mut next = 0;
@@ -125,7 +157,7 @@ impl IgnorePath {
             }
             states = next;
         }
-        states & (1 << self.steps.len()) != 0
+        states
     }
 }
 
@@ -212,6 +244,15 @@ mod tests {
         assert!(!has("$..at", &["at", "2"]));
         assert!(has("$..*.at", &["x", "at"]));
         assert!(!has("$..*.at", &["at"]));
+    }
+
+    #[test]
+    fn a_path_knows_whether_it_has_met_anything_and_so_do_its_copies() {
+        let path: IgnorePath = "$.a[*].b".parse().unwrap();
+        let copy = path.clone();
+        assert!(path.goes_on(&place(&["a", "1"])) && !path.goes_on(&place(&["b"])));
+        assert!(!copy.has(&place(&["a", "1"])) && !path.was_met());
+        assert!(copy.has(&place(&["a", "1", "b"])) && path.was_met());
     }
 
     #[test]

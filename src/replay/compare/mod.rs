@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+mod asks;
 mod canonical;
 pub mod drift;
 mod ending;
@@ -56,6 +57,22 @@ pub struct CompareOptions {
     pub is_exact: bool,
 }
 
+impl CompareOptions {
+    /// The same for requests of a server, which have ids of their own in more places.
+    pub(crate) fn of_asks(&self) -> Self {
+        const THEIRS: [&str; 3] = [
+            "$.params._meta.progressToken",
+            "$.params._meta[\"io.modelcontextprotocol/related-task\"]",
+            "$.params.task",
+        ];
+        let mut options = self.clone();
+        options
+            .ignore
+            .extend(THEIRS.iter().filter_map(|path| path.parse().ok()));
+        options
+    }
+}
+
 /// Two answers, compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -82,6 +99,8 @@ impl Comparison {
 ///   within any text (RFC 3339 and 2822, 12-hour clocks, what JavaScript and C print), unless `is_exact`.
 /// - Numbers that count the time since 1970, in s, ms or µs, may differ under names that speak of time, and under any
 ///   name if each is about the time of its own answer, which `moments` has.
+/// - A text that is a JSON object or array on both sides is compared as what is in it, and paths go on into it; as it is
+///   spelled if `is_exact`, unless a place in it is left out.
 /// - A secret that a recording has replaced by a tag equals any text.
 ///
 /// Linear in both, but for the differences; nothing deeper than 128 levels is looked into.
@@ -99,7 +118,7 @@ pub fn compare(
         is_exact: options.is_exact,
         is_key: false,
     };
-    let (one, other) = (Canonical::of(&task, recorded), Canonical::of(&task, live));
+    let (one, other) = Canonical::both(&task, recorded, live);
     let mut differences = telling(diff(&one.text, &other.text), moments, options);
     let more = differences.len().saturating_sub(MAX_LISTED);
     differences.truncate(MAX_LISTED);
@@ -277,6 +296,71 @@ mod tests {
         assert_eq!(
             shown("tools/call", one, other, &last),
             ["$.result.content[0].text: \"x\" → \"z\""]
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_json_is_compared_as_what_is_in_it_and_paths_go_on_into_it() {
+        let answer = |text: &str| {
+            let text = serde_json::to_string(text).unwrap();
+            format!(r#"{{"result":{{"content":[{{"type":"text","text":{text}}}]}}}}"#)
+        };
+        let told = |one: &str, other: &str, ignore: &[&str]| {
+            shown("tools/call", &answer(one), &answer(other), ignore)
+        };
+        let one = r#"{"n": 1, "took": 0.5, "at": "2026-11-23T06:17:34Z", "created_at": 1700000000}"#;
+        let other = r#"{
+            "created_at": 1763948123, "at": "2026-12-01T00:00:00Z", "took": 0.7, "n": 1 }"#;
+        assert_eq!(
+            told(one, other, &[]),
+            ["$.result.content[0].text.took: 0.5 → 0.7"]
+        );
+        assert_eq!(told(one, other, &["$.result.content[*].text.took"]), [""; 0]);
+        assert_eq!(told(one, other, &["$..took"]), [""; 0]);
+        assert_eq!(
+            told(r#"[[{"a": 1}]]"#, r#"[[{"a":2}]]"#, &["$..text[0][-1].a"]),
+            [""; 0]
+        );
+        let nested = |n: u32| format!(r#"{{"inner": "{{\"n\": {n}}}"}}"#);
+        assert_eq!(
+            told(&nested(1), &nested(2), &[]),
+            ["$.result.content[0].text.inner.n: 1 → 2"]
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_json_on_one_side_only_stays_a_text() {
+        let text = r#"{"result":{"text":"{\"a\":1}","b":"[1]"}}"#;
+        let plain = r#"{"result":{"text":"a is 1","b":"[2]"}}"#;
+        assert_eq!(
+            shown("x", text, plain, &[]),
+            [r#"$.result.text: "{\"a\":1}" → "a is 1""#, "$.result.b[0]: 1 → 2"]
+        );
+        let structure = r#"{"result":{"text":{"a":1},"b":"[1]"}}"#;
+        assert_eq!(
+            shown("x", text, structure, &[]),
+            [r#"$.result.text: "{\"a\":1}" → {"a":1}"#]
+        );
+        let spaced = r#"{"result":{"text":"{\"a\": 1}","b":"[1]"}}"#;
+        assert_eq!(shown("x", text, spaced, &[]), [""; 0]);
+        let exact = |ignore: &[&str]| CompareOptions {
+            ignore: ignore.iter().map(|path| path.parse().unwrap()).collect(),
+            is_exact: true,
+        };
+        let differ = |options: &CompareOptions| {
+            compare(
+                "x",
+                text.as_bytes(),
+                spaced.as_bytes(),
+                Moments::default(),
+                options,
+            )
+            .differences
+            .len()
+        };
+        assert_eq!(
+            (differ(&exact(&[])), differ(&exact(&["$.result.text.a"]))),
+            (1, 0)
         );
     }
 

@@ -3,18 +3,22 @@
 use serde_json::Value;
 
 use super::drift::{is_page, tools_of};
-use super::{CallEnd, CompareOptions, Moments, Outcome, Report, Row, call_key, compare, is_result, pair_up};
+use super::{
+    CallEnd, CompareOptions, Moments, Outcome, Report, Row, asks, call_key, compare, is_result, pair_up,
+};
 use crate::clock::Timestamp;
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::pairing::subject;
 
 /// Compares the answers to the calls that both recordings have: the same method and parameters, the first with the
-/// first. What only one has is missing or extra.
+/// first. What only one has is missing or extra. What the servers asked comes after them, compared in the same way.
+///
+/// The remarks are the damage of both, and behind it what else there is to say.
 pub fn compare_recordings(before: &Tape, after: &Tape, options: &CompareOptions) -> Report {
     let (old, new) = (calls(before), calls(after));
     let keys = |calls: &[Asked<'_>]| -> Vec<String> { calls.iter().map(Asked::key).collect() };
     let pairs = pair_up(&keys(&old), &keys(&new));
-    let rows = pairs.into_iter().map(|pair| match pair {
+    let rows = pairs.iter().map(|pair| match *pair {
         (Some(one), Some(other)) => old[one].against(&new[other], options),
         (Some(one), None) => old[one]
             .row(Outcome::Missing)
@@ -31,11 +35,13 @@ pub fn compare_recordings(before: &Tape, after: &Tape, options: &CompareOptions)
             .map(move |damage| format!("{path}: {damage}"))
             .collect::<Vec<_>>()
     };
-    Report {
+    let mut report = Report {
         rows: rows.collect(),
         remarks: [damage(before), damage(after)].concat(),
         failures: Vec::new(),
-    }
+    };
+    asks::add(&mut report, (before, after), (&old, &new), &pairs, options);
+    report
 }
 
 /// The tools that a recording lists, the latest of each name; `None` if it lists none.
@@ -67,10 +73,17 @@ pub fn lacks_tools(tape: &Tape) -> bool {
 }
 
 /// A request of a client.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     tape: &'a Tape,
     session: &'a TapeSession,
-    call: &'a TapeCall,
+    pub(super) call: &'a TapeCall,
+}
+
+/// What a session is called.
+pub(super) fn name_of(session: &TapeSession) -> String {
+    session
+        .id
+        .map_or_else(|| session.server.to_string(), |id| id.to_string())
 }
 
 fn calls(tape: &Tape) -> Vec<Asked<'_>> {
@@ -99,11 +112,7 @@ impl Asked<'_> {
     fn row(&self, outcome: Outcome) -> Row {
         let message = &self.session.messages[self.call.request];
         let about = subject(&message.envelope).unwrap_or_default();
-        let name = self
-            .session
-            .id
-            .map_or_else(|| self.session.server.to_string(), |id| id.to_string());
-        Row::new(&name, &self.call.method, about, outcome)
+        Row::new(&name_of(self.session), &self.call.method, about, outcome)
     }
 
     fn against(&self, other: &Self, options: &CompareOptions) -> Row {
@@ -116,7 +125,12 @@ impl Asked<'_> {
                 };
                 let found = compare(&self.call.method, one, two, moments, options);
                 let ending = end.against_answered(other_end, is_result(two));
-                self.row(Outcome::Same).compared(found.ending(ending))
+                let row = self.row(Outcome::Same).compared(found.ending(ending));
+                if is_page(one) == is_page(two) {
+                    row
+                } else {
+                    row.noting("only one of the two answers is a page (nextCursor), so what one of them lacks may be on another page")
+                }
             }
             (Some(_), None) => self
                 .row(Outcome::Missing)

@@ -34,7 +34,7 @@ use crate::recording::RedactPatterns;
 use crate::replay::compare::{CompareOptions, Report, Row};
 
 pub use plan::Plan;
-pub use secrets::MissingSecret;
+pub use secrets::{MissingSecret, tags_in};
 pub use target::Target;
 use {call::End, plan::SessionPlan, talk::Talk, target::Session};
 
@@ -74,22 +74,6 @@ impl Default for DriveOptions {
             max_message_bytes: MAX_MESSAGE_BYTES,
             stop: CancellationToken::new(),
         }
-    }
-}
-
-impl DriveOptions {
-    /// Requests of the server have ids of their own in more places.
-    fn compare_asks(&self) -> CompareOptions {
-        const THEIRS: [&str; 3] = [
-            "$.params._meta.progressToken",
-            "$.params._meta[\"io.modelcontextprotocol/related-task\"]",
-            "$.params.task",
-        ];
-        let mut options = self.compare.clone();
-        options
-            .ignore
-            .extend(THEIRS.iter().filter_map(|path| path.parse().ok()));
-        options
     }
 }
 

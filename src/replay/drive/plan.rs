@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::asks::{Hearing, own_time};
 use super::message::failure_of_ours;
 use super::only::Asked;
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::intercept::filter::Filter;
 use crate::replay::compare::drift::tools_of;
-use crate::replay::compare::{CallEnd, is_result, text_at};
+use crate::replay::compare::{CallEnd, Lack, is_result, text_at};
+use crate::replay::hearing::{Hearing, own_time};
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 use crate::session::describe::error_code;
 use crate::session::observation::CallRole;
@@ -23,6 +23,23 @@ use crate::transport::bridge::agreement::HEADER_MISMATCH;
 
 /// The revision of a handshake that a recording lacks and does not name either.
 const USUAL_REVISION: &str = "2025-06-18";
+/// The same where there are no handshakes.
+const FIRST_WITHOUT_HANDSHAKE: &str = "2026-07-28";
+
+/// How clients of 2026-07-28 get to know a server, which has to answer it.
+///
+/// Source: MCP 2026-07-28, Discovery.
+const DISCOVER: &str = "server/discover";
+/// What to do about a server that does not know that.
+const OLDER_SERVER: &str = "The recording is of 2026-07-28 or later, where clients begin with server/discover, and the server seems to speak an older revision only: send it a recording of a client that begins with initialize, or look for a newer server at another URL";
+
+/// What to do if a handshake is refused by a server that knows it.
+const NEWER_SERVER: &str =
+    "If it has left this revision behind or wants more of a client, it needs a new recording";
+/// What the protocol has for a revision that a server does not speak.
+///
+/// Source: MCP 2026-07-28, "Error codes".
+const UNSUPPORTED_VERSION: i64 = -32_022;
 
 /// The client side of a recording, ready to be sent.
 #[derive(Debug, Clone, Default)]
@@ -92,13 +109,34 @@ pub(super) struct PlannedCall {
     pub(super) end: CallEnd,
     /// Nobody asked for its result to be compared: it is only needed for the others.
     pub(super) is_means: bool,
+    /// Everything else of its session was said after it was answered, and because of that.
+    pub(super) is_handshake: bool,
 }
 
 impl PlannedCall {
     /// Whether it is a handshake that was agreed on, or is one of ours: without it nothing that follows makes sense.
     pub(super) fn must_succeed(&self) -> bool {
         let is_agreed = |answer: &Bytes| is_result(answer);
-        self.method == "initialize" && self.answer.as_ref().map_or(self.is_means, is_agreed)
+        self.is_handshake && self.answer.as_ref().map_or(self.is_means, is_agreed)
+    }
+
+    /// What to do if it is a handshake and the server answers with an error of this code.
+    pub(super) fn advice_if_refused(&self, code: Option<i64>) -> &'static str {
+        if self.method == DISCOVER && code != Some(UNSUPPORTED_VERSION) {
+            OLDER_SERVER
+        } else {
+            NEWER_SERVER
+        }
+    }
+
+    /// What to do if it fails as a handshake; `otherwise` where nothing better is known.
+    pub(super) fn advice(&self, end: CallEnd, otherwise: &'static str) -> &'static str {
+        let may_be_older = matches!(end.lack, Lack::Silence) || matches!(end.status, Some(400..=499));
+        if self.method == DISCOVER && may_be_older {
+            OLDER_SERVER
+        } else {
+            otherwise
+        }
     }
 }
 
@@ -194,6 +232,9 @@ impl SessionPlan {
                 draft.plan.name
             ));
         }
+        if draft.lacks_discovery() {
+            draft.discovery();
+        }
         draft.steps();
         draft.given_up();
         draft.asks();
@@ -262,7 +303,7 @@ impl<'a> Draft<'a> {
                 session: self.session,
                 call,
             });
-            let is_needed = &*call.method == "initialize";
+            let is_needed = &*call.method == "initialize" || self.is_discovery(place);
             if !is_wanted && !is_needed {
                 continue;
             }
@@ -284,20 +325,66 @@ impl<'a> Draft<'a> {
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),
                 is_means: !is_wanted,
+                is_handshake: is_needed,
             });
         }
     }
 
-    fn handshake(&mut self) {
-        let revision = self.session.revision.as_deref().unwrap_or(USUAL_REVISION);
-        let request = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-            "protocolVersion": revision,
-            "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
-            "clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
+    /// Whether a call is the one with which a client of 2026-07-28 got to know the server before it asked for anything.
+    fn is_discovery(&self, place: usize) -> bool {
+        let mut calls = self.session.client_calls();
+        let (first, second) = (calls.next(), calls.next());
+        let (Some(first), true) = (first, self.session.era == Era::Modern) else {
+            return false;
+        };
+        let answer = first.answer.map(|answer| &self.session.messages[answer]);
+        let is_answered_first = answer.is_some_and(|answer| {
+            let is_later = |call: &TapeCall| self.session.messages[call.request].us >= answer.us;
+            is_result(&answer.text) && second.is_none_or(is_later)
+        });
+        &*first.method == DISCOVER && is_answered_first && std::ptr::eq(first, &self.session.calls[place])
+    }
+
+    /// Whether a server that did speak 2026-07-28 is to be asked first whether it still does.
+    fn lacks_discovery(&self) -> bool {
+        let is_answered = |call: &TapeCall| {
+            let answer = call.answer.map(|answer| &self.session.messages[answer].text);
+            call.is_modern && answer.is_some_and(|answer| is_result(answer))
+        };
+        self.session.era == Era::Modern
+            && self.session.client_calls().any(is_answered)
+            && !self.plan.calls.iter().any(|call| call.is_handshake)
+    }
+
+    /// The requests of 2026-07-28 need no handshake, so an older server might do something of what it is asked without one.
+    fn discovery(&mut self) {
+        let revision = self
+            .session
+            .revision
+            .as_deref()
+            .unwrap_or(FIRST_WITHOUT_HANDSHAKE);
+        let params = json!({"_meta": {
+            "io.modelcontextprotocol/protocolVersion": revision,
+            "io.modelcontextprotocol/clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
+            "io.modelcontextprotocol/clientCapabilities": {},
         }});
+        let call = self.own_call(DISCOVER, params);
+        let us = self.session.messages.first().map_or(0, |message| message.us);
+        self.plan.steps.push(Step {
+            us,
+            act: Act::Request(call),
+            after_answers: 0,
+            batch: None,
+            place: 0,
+        });
+    }
+
+    /// A request of ours, on which everything else waits.
+    fn own_call(&mut self, method: &str, params: Value) -> usize {
+        let request = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
         let call = self.plan.calls.len();
         self.plan.calls.push(PlannedCall {
-            method: "initialize".to_owned(),
+            method: method.to_owned(),
             about: String::new(),
             request: request.to_string().into(),
             answer: None,
@@ -307,10 +394,22 @@ impl<'a> Draft<'a> {
             end: CallEnd::default(),
             had_wrong_headers: false,
             is_means: true,
+            is_handshake: true,
         });
+        self.plan.answer_order.push(call);
+        call
+    }
+
+    fn handshake(&mut self) {
+        let revision = self.session.revision.as_deref().unwrap_or(USUAL_REVISION);
+        let params = json!({
+            "protocolVersion": revision,
+            "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+            "clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
+        });
+        let call = self.own_call("initialize", params);
         let us = self.session.messages.first().map_or(0, |message| message.us);
         let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-        self.plan.answer_order.push(call);
         for (act, after_answers) in [(Act::Request(call), 0), (Act::Notify(text), 1)] {
             self.plan.steps.push(Step {
                 us,

@@ -6,6 +6,7 @@ use std::fmt;
 use super::bind::{each_named_string, tags};
 use super::plan::{Act, Plan, SessionPlan};
 use crate::replay::alike::{TAG_END, TAG_START, is_one_tag};
+use crate::replay::tape::Tape;
 
 /// Head fields that each connection makes for itself.
 const OF_THE_CONNECTION: [&str; 3] = ["mcp-session-id", "referer", "origin"];
@@ -44,6 +45,21 @@ impl fmt::Display for MissingSecret {
             Self::Value { tag, place } => write!(f, "{place}: add --secret-env {tag}=VARIABLE"),
         }
     }
+}
+
+fn bare(tag: &str) -> String {
+    tag.trim_start_matches(TAG_START)
+        .trim_end_matches(TAG_END)
+        .to_owned()
+}
+
+/// The tags, without their marks, of all secrets in the messages of a recording: those that can be supplied.
+pub fn tags_in(tape: &Tape) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for message in tape.sessions.iter().flat_map(|session| &session.messages) {
+        each_named_string(&message.text, &mut |_, value| found.extend(tags(value).map(bare)));
+    }
+    found
 }
 
 impl Plan {
@@ -85,12 +101,10 @@ impl SessionPlan {
             let is_given = |tag: &str| given.get(tag).is_some_and(|since| *since < place);
             each_named_string(text, &mut |name, value| {
                 for tag in tags(value).filter(|tag| !is_given(tag)) {
-                    let bare = tag.trim_start_matches(TAG_START).trim_end_matches(TAG_END);
-                    if !supplied.contains_key(bare) {
-                        missing.push(MissingSecret::Value {
-                            tag: bare.to_owned(),
-                            place: format!("{title}, {name}"),
-                        });
+                    let tag = bare(tag);
+                    if !supplied.contains_key(&tag) {
+                        let place = format!("{title}, {name}");
+                        missing.push(MissingSecret::Value { tag, place });
                     }
                 }
             });

@@ -29,6 +29,7 @@ use crate::codec::json::{PathStep, find_path};
 use crate::codec::rpc_id::RpcId;
 use crate::outward::Statuses;
 use crate::replay::compare::{CallEnd, Comparison, Lack, Moments, Row, compare, is_result, text_at};
+use crate::session::describe::error_code;
 
 /// How long a cancellation waits for what the client had heard before it.
 const HEARD: Duration = Duration::from_secs(2);
@@ -162,6 +163,7 @@ impl<'a> Talk<'a> {
                 () = self.options.stop.cancelled() => break End::Interrupted,
                 written = output.write_buf(&mut self.outbox), if !self.outbox.is_empty() => {
                     if let Err(error) = written {
+                        self.hear_rest(&mut lines).await;
                         break End::ByServer(format!("the server does not read any more: {error}"));
                     }
                 }
@@ -410,7 +412,7 @@ impl<'a> Talk<'a> {
             self.over = Some(End::Refused {
                 why: format!("the server answered {} with {refusal}", planned.method),
                 briefly: NO_HANDSHAKE,
-                advice: "If it has left this revision behind or wants more of a client, it needs a new recording",
+                advice: planned.advice_if_refused(error_code(envelope)),
             });
         }
     }
@@ -444,7 +446,8 @@ impl<'a> Talk<'a> {
     fn failed(&mut self, call: usize, failure: OwnFailure) {
         let planned = &self.plan.calls[call];
         let why = failure.text.clone();
-        let (is_unreachable, advice) = (failure.is_unreachable(), failure.advice());
+        let is_unreachable = failure.is_unreachable();
+        let advice = planned.advice(failure.end, failure.advice());
         if is_unreachable && !self.has_answered {
             self.unreachable.get_or_insert_with(|| why.clone());
         }

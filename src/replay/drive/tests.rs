@@ -2,6 +2,7 @@
 
 mod asks;
 mod ends;
+mod eras;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -36,8 +36,8 @@ pub(super) const STREAM: &str = "/sse";
 /// Where messages of the older transport are posted.
 pub(super) const MESSAGES: &str = "/messages";
 
-const PARSE_ERROR: i64 = -32_700;
-const INVALID_REQUEST: i64 = -32_600;
+pub(super) const PARSE_ERROR: i64 = -32_700;
+pub(super) const INVALID_REQUEST: i64 = -32_600;
 
 /// What the connections share.
 #[derive(Debug)]

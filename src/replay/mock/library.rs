@@ -239,6 +239,11 @@ impl Script {
             .map_or_else(|| format!("#{exchange}"), |id| format!("#{exchange}, id {id}"))
     }
 
+    /// Whether HTTP itself answered, with a body that has no message.
+    pub(super) const fn has_body(&self) -> bool {
+        matches!(&self.shape, Some(Shape { body: Some(_), .. }))
+    }
+
     /// Whether it is a refusal of HTTP alone, such as one that asks for a login.
     pub(super) fn is_bare_refusal(&self) -> bool {
         self.ending != Ending::Answered && self.shape.as_ref().is_some_and(|shape| shape.status >= 400)

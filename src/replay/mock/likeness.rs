@@ -117,15 +117,26 @@ fn without_round(params: &Map<String, Value>) -> Value {
     Value::Object(rest.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// The recorded request that is most like the asked one, of the same method, and how it differs.
+/// The recorded request that is most like the asked one.
+#[derive(Debug)]
+pub(super) struct Nearest {
+    /// Its script.
+    pub(super) place: usize,
+    /// How it differs.
+    pub(super) differences: Vec<Difference>,
+    /// It is about another tool, prompt, resource or task, so that its answer is none to what was asked.
+    pub(super) is_about_another: bool,
+}
+
+/// The recorded request of the same method that is most like the asked one; one about the same thing, if there is any.
 pub(super) fn nearest<'a>(
     scripts: impl Iterator<Item = (usize, &'a Script)>,
     params: &Value,
-) -> Option<(usize, Vec<Difference>)> {
+) -> Option<Nearest> {
     let asked = serde_json::to_vec(params).unwrap_or_default();
     let about = |params: &Value| {
         let member = |name: &str| params.get(name).cloned();
-        member("name").or_else(|| member("uri")).or_else(|| member("ref"))
+        ["name", "uri", "ref", "taskId"].into_iter().find_map(member)
     };
     let rated = scripts.map(|(place, script)| {
         let recorded = serde_json::to_vec(&script.params).unwrap_or_default();
@@ -134,7 +145,11 @@ pub(super) fn nearest<'a>(
         (is_about_another, differences.len(), place, differences)
     });
     let best = rated.min_by_key(|(is_about_another, count, place, _)| (*is_about_another, *count, *place));
-    best.map(|(_, _, place, differences)| (place, differences))
+    best.map(|(is_about_another, _, place, differences)| Nearest {
+        place,
+        differences,
+        is_about_another,
+    })
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ use self::http::HttpServer;
 use super::tape::{Tape, TapeError, TapeOptions};
 use crate::config::UpstreamConfig;
 use crate::limits::ResourceLimits;
-use crate::recording::{Extent, RedactPatterns};
+use crate::recording::{Extent, RedactPatterns, shown};
 use crate::session::observation::OWN_ERROR;
 use crate::tasks::{TaskFault, TaskKind, Tasks};
 
@@ -152,7 +152,7 @@ pub enum MockError {
     /// It has no request of any client.
     #[error(
         "{} has no requests of a client, so there is nothing to answer; was everything in it a tunnel?",
-        .path.display()
+        shown(.path)
     )]
     Empty {
         /// The file.
@@ -180,6 +180,8 @@ pub enum MockError {
 #[derive(Debug, Clone)]
 pub struct MockServer {
     path: PathBuf,
+    /// In place of what is in the file.
+    tape: Option<Arc<Tape>>,
     address: SocketAddr,
     options: MockOptions,
 }
@@ -189,9 +191,18 @@ impl MockServer {
     pub fn from_recording(path: impl AsRef<Path>) -> Self {
         Self {
             path: path.as_ref().to_owned(),
+            tape: None,
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             options: MockOptions::default(),
         }
+    }
+
+    /// A server of what is on `tape` in place of the file, which is not read then: for a recording that comes through a pipe.
+    /// It has to be taken with [`TapeOptions::as_the_client_saw_it`]; how much of it is bounds of its own.
+    #[must_use]
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.tape = Some(Arc::new(tape));
+        self
     }
 
     /// Listens on `address` instead.
@@ -283,37 +294,50 @@ impl MockServer {
         let mut calls = core.journal.watch();
         let serving = stdio::serve(Arc::clone(&core), input, output);
         let mut serving = std::pin::pin!(serving);
+        let mut seen = 0;
+        let mut tell_new = || {
+            // From what is kept: a client that says a thousand things at once is faster than any queue is long.
+            for call in core.journal.calls_behind(seen) {
+                seen = call.number;
+                watch(&call);
+            }
+        };
         let ended = loop {
             tokio::select! {
                 biased;
-                Ok(call) = calls.recv() => watch(&call),
+                _ = calls.recv() => tell_new(),
                 ended = &mut serving => break ended,
             }
         };
-        while let Ok(call) = calls.try_recv() {
-            watch(&call);
-        }
+        tell_new();
         core.tasks.stop();
         ended.map_err(MockError::Pipe)
     }
 
     async fn load(self) -> Result<(Arc<Core>, Vec<String>), MockError> {
-        let Self { path, options, .. } = self;
+        let Self {
+            path, tape, options, ..
+        } = self;
         let tasks = Tasks::within(&options.limits);
-        let taken = TapeOptions::as_the_client_saw_it()
-            .within(&options.limits)
-            .reading(options.extent);
-        let reading = {
-            let path = path.clone();
-            tasks.run_blocking(TaskKind::File, move || Tape::load(&path, &taken))
+        let tape = match tape {
+            Some(tape) => tape,
+            None => Arc::new(loaded(&tasks, &path, &options).await?),
         };
-        let tape = reading.await.map_err(MockError::Fault)??;
         let core = Core::new(&tape, options, tasks);
         if core.library.scripts.is_empty() {
             return Err(MockError::Empty { path });
         }
-        Ok((Arc::new(core), tape.damage))
+        Ok((Arc::new(core), tape.damage.clone()))
     }
+}
+
+async fn loaded(tasks: &Tasks, path: &Path, options: &MockOptions) -> Result<Tape, MockError> {
+    let taken = TapeOptions::as_the_client_saw_it()
+        .within(&options.limits)
+        .reading(options.extent);
+    let path = path.to_owned();
+    let reading = tasks.run_blocking(TaskKind::File, move || Tape::load(&path, &taken));
+    Ok(reading.await.map_err(MockError::Fault)??)
 }
 
 /// A mock server that runs. Dropping it ends it, and the sessions with it.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::core::Core;
 use super::library::{Ending, Library, Script};
-use super::likeness::{Likeness, TOLD_DIFFERENCES, likeness, nearest, salient_params};
+use super::likeness::{Likeness, Nearest, TOLD_DIFFERENCES, likeness, nearest, salient_params};
 use super::record::{Found, MockCall, Recorded};
 use super::refusal::contradiction;
 use super::session::LiveSession;
@@ -209,7 +209,6 @@ impl Core {
         let kind = alike.first().copied().unwrap_or_default();
         let turn = session.turn(kind).min(alike.len().saturating_sub(1));
         let script = alike.get(turn).copied().unwrap_or(kind);
-        let is_unanswered = self.library.scripts[script].ending == Ending::Open;
         Fit {
             script,
             found,
@@ -219,7 +218,7 @@ impl Core {
                 turn: turn + 1,
                 turns: alike.len(),
             },
-            note: is_unanswered.then(|| "no answer was recorded, so it stays open".to_owned()),
+            note: unanswered(&self.library.scripts[script]).map(str::to_owned),
         }
     }
 
@@ -275,15 +274,21 @@ impl Core {
         if let Some((result, note)) = self.made_up(session, request) {
             return Decision::new(Plan::Result(result), Found::MadeUp, Some(note));
         }
-        let near = nearest(self.scripts_of(request), &request.params)
-            .map(|(place, differences)| (place, self.without_secrets(differences)));
+        let near = nearest(self.scripts_of(request), &request.params).map(|near| Nearest {
+            differences: self.without_secrets(near.differences),
+            ..near
+        });
         if self.options.on_miss == OnMiss::Nearest
-            && let Some((script, differences)) = &near
+            && let Some(near) = near.as_ref().filter(|near| !near.is_about_another)
         {
-            return match self.playable(request, vec![*script]) {
+            return match self.playable(request, vec![near.place]) {
                 Ok(alike) => {
                     let mut fit = self.next_of(session, alike, Found::Nearest);
-                    fit.note = Some(told(differences));
+                    let open = fit
+                        .note
+                        .take()
+                        .map_or_else(String::new, |note| format!("; {note}"));
+                    fit.note = Some(format!("it {}{open}", told(&near.differences)));
                     fit.into()
                 }
                 Err(refusal) => *refusal,
@@ -387,13 +392,16 @@ impl Core {
         differences
     }
 
-    fn missed(&self, request: &Request, near: Option<&(usize, Vec<Difference>)>) -> Decision {
+    fn missed(&self, request: &Request, near: Option<&Nearest>) -> Decision {
         let about = subject(&request.envelope).map_or_else(String::new, |subject| format!(" `{subject}`"));
-        let (note, nearest) = if let Some((place, differences)) = near {
+        let (note, nearest) = if let Some(Nearest {
+            place, differences, ..
+        }) = near
+        {
             let script = &self.library.scripts[*place];
             let name = script.subject.as_deref().unwrap_or(&script.method);
             let note = format!(
-                "the nearest is {} `{name}` ({}), {}",
+                "the nearest is {} `{name}` ({}), which {}",
                 script.method,
                 script.place(),
                 told(differences)
@@ -439,6 +447,17 @@ impl Core {
     }
 }
 
+/// What is told of a script without an answer; what HTTP itself answered speaks for itself.
+const fn unanswered(script: &Script) -> Option<&'static str> {
+    match script.ending {
+        Ending::Open => Some("no answer was recorded, so it stays open"),
+        Ending::Closed if !script.has_body() => {
+            Some("no answer was recorded, and the response ended without one")
+        }
+        Ending::Closed | Ending::Answered => None,
+    }
+}
+
 /// How the nearest request differs, in words.
 fn told(differences: &[Difference]) -> String {
     let none = |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), shortened);
@@ -454,7 +473,7 @@ fn told(differences: &[Difference]) -> String {
     if differences.len() > TOLD_DIFFERENCES {
         told.push(format!("{} more", differences.len() - TOLD_DIFFERENCES));
     }
-    format!("which differs at {}", told.join(", "))
+    format!("differs at {}", told.join("; "))
 }
 
 /// A value that fits into a line.

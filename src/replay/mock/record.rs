@@ -187,6 +187,15 @@ impl Journal {
         self.kept().calls.iter().cloned().collect()
     }
 
+    /// Those that are kept with a number above this one.
+    pub(super) fn calls_behind(&self, number: u64) -> Vec<MockCall> {
+        let kept = self.kept();
+        let new = kept.calls.iter().rev().take_while(|call| call.number > number);
+        let mut new: Vec<MockCall> = new.cloned().collect();
+        new.reverse();
+        new
+    }
+
     pub(super) fn watch(&self) -> broadcast::Receiver<MockCall> {
         self.news.subscribe()
     }

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::core::Core;
 use super::event::one_line;
+use super::http::{INVALID_REQUEST, PARSE_ERROR};
 use super::plan::Request;
-use super::play::Stage;
+use super::play::{Stage, answer};
 use super::session::LiveSession;
 use crate::codec::cut::{Cutter, Piece};
-use crate::codec::envelope::{MessageKind, scan};
+use crate::codec::envelope::{Envelope, MessageKind, Scan, Shape, scan};
 use crate::codec::lines::{LineBoundary, line_content};
 use crate::mcp::era;
 
@@ -78,7 +80,15 @@ async fn read(
 
 async fn take(core: &Arc<Core>, session: &Arc<LiveSession>, line: &Bytes) {
     let line = line.slice(..line_content(line).len());
-    for envelope in scan(&line).messages {
+    let scanned = scan(&line);
+    if let Some((code, text)) = refusal(&scanned) {
+        tracing::warn!(bytes = line.len(), "a line of the client was refused: {text}");
+        let error = json!({"code": code, "message": text});
+        return core
+            .say(&session.own_lane, answer("null", "error", &error), None)
+            .await;
+    }
+    for envelope in scanned.messages {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(line.len());
         let start = place(envelope.span.start);
         let text = line.slice(start..place(envelope.span.end).max(start));
@@ -96,6 +106,21 @@ async fn take(core: &Arc<Core>, session: &Arc<LiveSession>, line: &Bytes) {
         } else {
             core.hear(session, &text, &envelope);
         }
+    }
+}
+
+/// What is answered to a line that has no message; `None` if it has one, or nothing at all.
+///
+/// Source: JSON-RPC 2.0, "Error object".
+fn refusal(scanned: &Scan) -> Option<(i64, &'static str)> {
+    let is_message = |envelope: &Envelope| envelope.kind != MessageKind::Malformed;
+    match scanned.shape {
+        Shape::Empty => None,
+        Shape::Single | Shape::Batch => {
+            let refused = (INVALID_REQUEST, "The line is not a JSON-RPC message.");
+            (!scanned.messages.iter().any(is_message)).then_some(refused)
+        }
+        _ => Some((PARSE_ERROR, "The line is not a JSON document.")),
     }
 }
 

@@ -31,7 +31,7 @@ the recording was sent.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP, group = ArgGroup::new("side").required(true))]
 pub(super) struct ReplayFlags {
-    /// The recording
+    /// The recording, or `-` for standard input (not with --stdio)
     #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
     #[command(flatten)]
@@ -45,11 +45,11 @@ pub(super) struct ReplayFlags {
     /// Answer with the recorded times, or send at the recorded pace, N times as fast, such as 1 or 2.5; `max` waits for nothing
     #[arg(long, value_name = "N|max", default_value = "max", help_heading = "Pace")]
     pub(super) speed: Speed,
-    /// Answer each request after this time instead, such as 200ms or 1.5s
+    /// Answer each request after this time instead, such as 200ms or 1.5s; a number alone is in seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "speed", help_heading = "Server")]
     pub(super) latency: Option<Duration>,
     /// What a request that is not in the recording gets: `error`, which says what is nearest; `nearest`, the answer to
-    /// that; `pass=URL` in one word, the answer of this live server
+    /// that if it is about the same tool, prompt or resource; `pass=URL` in one word, the answer of this live server
     #[arg(long, value_name = "CHOICE", value_parser = on_miss, default_value = "error", help_heading = "Server")]
     pub(super) on_miss: OnMiss,
     #[command(flatten)]

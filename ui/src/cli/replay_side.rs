@@ -1,9 +1,13 @@
 //! Which flags of `replay` mean something, by what the recording is: a flag without an effect is refused.
 
+use std::path::PathBuf;
+
 use clap::ArgMatches;
 use clap::builder::Command;
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
+
+use crate::input::is_standard;
 
 /// What a recording is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,14 @@ pub(super) fn check(matches: &ArgMatches, command: &Command) -> Result<(), Error
     let Some((side, place)) = side(matches) else {
         return Ok(());
     };
+    if side == Side::Stdio
+        && matches
+            .get_one::<PathBuf>("file")
+            .is_some_and(|file| is_standard(file))
+    {
+        let text = "with --stdio, standard input has what the client says, so the recording cannot come from there; write it to a file and name that\n";
+        return Err(Error::raw(ErrorKind::ArgumentConflict, text));
+    }
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     for family in FAMILIES.iter().filter(|family| !family.sides.contains(&side)) {
         if let Some(id) = family.ids.iter().find(|id| is_given(id)) {
@@ -130,7 +142,11 @@ mod tests {
     use super::*;
 
     fn checked(words: &str) -> Result<(), String> {
-        let words = format!("shadowcat-tui replay a.jsonl {words}");
+        checked_of("a.jsonl", words)
+    }
+
+    fn checked_of(file: &str, words: &str) -> Result<(), String> {
+        let words = format!("shadowcat-tui replay {file} {words}");
         let mut command = CommandLine::command();
         let matches = command
             .try_get_matches_from_mut(words.split(' '))
@@ -186,6 +202,19 @@ mod tests {
         ] {
             let refused = checked(words).unwrap_err();
             assert!(refused.contains(said), "{words}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_recording_from_standard_input_cannot_be_served_there() {
+        let refused = checked_of("-", "--stdio").unwrap_err();
+        assert!(refused.contains("what the client says"), "{refused}");
+        for words in [
+            "--listen 127.0.0.1:0",
+            "--upstream http://h/mcp",
+            "--yes -- sh server.sh",
+        ] {
+            assert_eq!(checked_of("-", words), Ok(()), "{words}");
         }
     }
 

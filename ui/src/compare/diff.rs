@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use shadowcat::limits::ResourceLimits;
 use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, Segments, Spool, shown};
-use shadowcat::replay::compare::drift::{drift, is_page, tools_of};
+use shadowcat::replay::compare::drift::{ToolList, drift, is_page, tools_of};
 use shadowcat::replay::compare::{CompareOptions, Report, compare_recordings, lacks_tools, tools_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 
-use super::text;
+use super::{tell_unmet, text};
 use crate::cli::ReportFormat;
 use crate::console::say;
 use crate::input::{is_standard, spool};
@@ -82,15 +82,28 @@ pub(crate) fn run(job: &DiffJob, limits: &ResourceLimits) -> Result<(String, boo
         _ => None,
     };
     let drifts = match (&report, before.tools(), after.tools()) {
-        (_, Some(old), Some(new)) => Some(drift(&old, &new, &job.options.ignore)),
+        (_, Some(old), Some(new)) => {
+            let [old, new] = [(&old, &before), (&new, &after)].map(|(tools, side)| ToolList {
+                tools,
+                is_page: side.lacks_tools(),
+            });
+            Some(drift(old, new, &job.options.ignore))
+        }
         (None, None, _) => return Err(DiffError::NoTools(job.before.clone()).into()),
         (None, _, None) => return Err(DiffError::NoTools(job.after.clone()).into()),
         _ => None,
     };
+    tell_unmet(&job.options);
     let is_same = report.as_ref().is_none_or(Report::is_same) && drifts.as_ref().is_none_or(Vec::is_empty);
     if job.format == ReportFormat::Json {
         return Ok((text::json(report.as_ref(), drifts.as_deref(), is_same), is_same));
     }
+    // The damage is told as warnings.
+    let damage = before.damage().len() + after.damage().len();
+    let remarks = report
+        .iter()
+        .flat_map(|report| report.remarks.iter().skip(damage));
+    remarks.for_each(|remark| say(format_args!("note: {remark}")));
     let mut out = String::new();
     if let Some(drifts) = &drifts {
         out.push_str(&text::drifts(drifts));
@@ -112,9 +125,15 @@ impl Side {
         }
         if let Self::Recording(tape) = self {
             let name = tape.path.display();
-            tape.damage
-                .iter()
-                .for_each(|damage| say(format_args!("warning: {name}: {damage}")));
+            let damage = self.damage().iter();
+            damage.for_each(|damage| say(format_args!("warning: {name}: {damage}")));
+        }
+    }
+
+    fn damage(&self) -> &[String] {
+        match self {
+            Self::Recording(tape) => &tape.damage,
+            Self::Tools { .. } => &[],
         }
     }
 

@@ -10,14 +10,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use shadowcat::intercept::filter::Filter;
 use shadowcat::limits::ResourceLimits;
-use shadowcat::recording::Extent;
-use shadowcat::replay::drive::{DriveOptions, Driven, MissingSecret, Plan, Target, drive};
+use shadowcat::recording::{Extent, OpenRecordingError, RecordingReader, shown};
+use shadowcat::replay::drive::{DriveOptions, Driven, MissingSecret, Plan, Target, drive, tags_in};
 use shadowcat::replay::tape::{Tape, TapeError, TapeOptions};
 
-use super::{junit, text};
+use super::{junit, tell_unmet, text};
 use crate::cli::ReportFormat;
 use crate::console::say;
 use crate::format::plural;
+use crate::input::tape;
 use crate::signals::Signals;
 use crate::{BAD_USAGE, CANNOT_OPEN, Failure};
 
@@ -43,7 +44,7 @@ pub(crate) struct DriveJob {
 enum ReplayError {
     #[error(transparent)]
     Tape(#[from] TapeError),
-    #[error("{} has no request that could be sent{}", .file.display(), if *.is_filtered { " and matches --only" } else { "" })]
+    #[error("{} has no request that could be sent{}", shown(.file), if *.is_filtered { " and matches --only" } else { "" })]
     Nothing { file: PathBuf, is_filtered: bool },
     #[error("{}", missing_text(.0))]
     Secrets(Vec<MissingSecret>),
@@ -51,6 +52,10 @@ enum ReplayError {
     Unasked(String),
     #[error("nothing was sent, since nobody agreed; --only leaves tools out, --yes agrees beforehand")]
     Declined,
+    #[error("{} is a recording, and --junit would write over it; nothing was sent, name another file", .0.display())]
+    OverRecording(PathBuf),
+    #[error("the recording has no secret with the tag {tag}{}", known_text(.known))]
+    UnknownTag { tag: String, known: Vec<String> },
 }
 
 impl ReplayError {
@@ -78,6 +83,13 @@ fn missing_text(missing: &[MissingSecret]) -> String {
     text
 }
 
+fn known_text(known: &[String]) -> String {
+    match known {
+        [] => "; there is none in its messages at all".to_owned(),
+        _ => format!("; those in its messages are {}", known.join(", ")),
+    }
+}
+
 /// What is to be printed at the end.
 pub(crate) struct Done {
     /// On stdout.
@@ -94,7 +106,10 @@ pub(crate) struct Done {
 /// What is wrong before anything is sent, and a report that cannot be written.
 pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<Done, Failure> {
     let options = TapeOptions::as_it_arrived().within(limits).reading(job.extent);
-    let tape = Tape::load(&job.file, &options).map_err(ReplayError::from)?;
+    if let Some(path) = job.junit.as_ref().filter(|path| is_recording(path)) {
+        return Err(ReplayError::OverRecording(path.clone()).into());
+    }
+    let tape = tape(&job.file, &options).map_err(ReplayError::from)?;
     let plan = Plan::new(&tape, &job.only);
     if plan.is_empty() {
         return Err(ReplayError::Nothing {
@@ -103,6 +118,7 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<Done, Failu
         }
         .into());
     }
+    check_tags(job, &tape)?;
     check_secrets(job, &plan)?;
     agree(job, &plan)?;
     let Sent { driven, signal } = send(job, &plan)?;
@@ -118,8 +134,11 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<Done, Failu
         });
     };
     let is_same = report.is_same();
+    if !is_out_of_reach {
+        tell_unmet(&job.options.compare);
+    }
     if let Some(path) = &job.junit {
-        let xml = junit::xml(&job.file.display().to_string(), &report);
+        let xml = junit::xml(&shown(&job.file), &report);
         let written = write_report(path, &xml).with_context(|| format!("could not write {}", path.display()));
         written.map_err(|error| Failure::with_code(CANNOT_OPEN, error))?;
     }
@@ -147,6 +166,17 @@ pub(crate) fn run(job: &DriveJob, limits: &ResourceLimits) -> Result<Done, Failu
     })
 }
 
+/// Whether a file is one that nobody gets back. Pipes are not looked into: that would take something out of them.
+fn is_recording(path: &Path) -> bool {
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
+    matches!(
+        RecordingReader::open(path),
+        Ok(_) | Err(OpenRecordingError::TooNew { .. } | OpenRecordingError::Damaged { .. })
+    )
+}
+
 /// Writes the file, and its folder; a report that was there is replaced, as those who read them expect. Nothing is left of
 /// one that could not be written to its end.
 fn write_report(path: &Path, xml: &str) -> io::Result<()> {
@@ -159,6 +189,21 @@ fn write_report(path: &Path, xml: &str) -> io::Result<()> {
             tracing::warn!(path = %path.display(), %error, "an unfinished file could not be removed");
         }
     })
+}
+
+/// A tag that is written wrong would leave the secret that was meant without a value.
+fn check_tags(job: &DriveJob, tape: &Tape) -> Result<(), ReplayError> {
+    if job.options.secrets.is_empty() {
+        return Ok(());
+    }
+    let known = tags_in(tape);
+    match job.options.secrets.keys().find(|tag| !known.contains(*tag)) {
+        Some(tag) => Err(ReplayError::UnknownTag {
+            tag: tag.clone(),
+            known: known.into_iter().collect(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn check_secrets(job: &DriveJob, plan: &Plan) -> Result<(), ReplayError> {
@@ -204,10 +249,16 @@ fn agree(job: &DriveJob, plan: &Plan) -> Result<(), Failure> {
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.context("could not read the answer")?;
-    if answer.trim().eq_ignore_ascii_case("y") {
+    if is_yes(&answer) {
         return Ok(());
     }
     Err(ReplayError::Declined.into())
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"]
+        .iter()
+        .any(|word| answer.trim().eq_ignore_ascii_case(word))
 }
 
 /// How long an end may take until a word is said about it. A signal that comes before is the first one's echo, or too
@@ -246,4 +297,19 @@ fn send(job: &DriveJob, plan: &Plan) -> Result<Sent, Failure> {
             signal: Some(signal),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_writes_the_word_out_agrees_too() {
+        for answer in ["y\n", "Y\r\n", " yes \n", "YES"] {
+            assert!(is_yes(answer), "{answer}");
+        }
+        for answer in ["", "\n", "n\n", "no\n", "yeah\n", "y y\n"] {
+            assert!(!is_yes(answer), "{answer}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Map, json};
-use shadowcat::replay::compare::drift::Drift;
+use shadowcat::replay::compare::drift::{Drift, DriftKind};
 use shadowcat::replay::compare::{Outcome, Report, Row, RowDifference};
 
 use crate::format::plural;
@@ -136,8 +136,8 @@ pub(super) fn drifts(drifts: &[Drift]) -> String {
             place => format!(" {place}:"),
         };
         let schema = match drift.kind {
-            shadowcat::replay::compare::drift::DriftKind::Input => " input",
-            shadowcat::replay::compare::drift::DriftKind::Output => " output",
+            DriftKind::Input => " input",
+            DriftKind::Output => " output",
             _ => "",
         };
         let colon = if schema.is_empty() || !place.is_empty() {
@@ -150,15 +150,26 @@ pub(super) fn drifts(drifts: &[Drift]) -> String {
             &format!("{mark} tool {}{schema}{colon}{place} {}", drift.tool, drift.words),
         );
     }
+    line(&mut out, &drift_summary(drifts));
+    out
+}
+
+fn drift_summary(drifts: &[Drift]) -> String {
     let breaking = drifts.iter().filter(|drift| drift.is_breaking).count();
-    let changes = plural(drifts.len() as u64, "change");
-    let summary = match (drifts.len(), breaking) {
-        (0, _) => "the tools are the same".to_owned(),
+    let is_unknown = |drift: &&Drift| drift.kind == DriftKind::Unknown;
+    let unknown = drifts.iter().filter(is_unknown).count();
+    let known = drifts.len() - unknown;
+    let changes = plural(known as u64, "change");
+    let summary = match (known, breaking) {
+        (0, _) if unknown == 0 => "the tools are the same".to_owned(),
+        (0, _) => "the tools on the page are the same".to_owned(),
         (_, 0) => format!("{changes} of tools"),
         _ => format!("{changes} of tools, {breaking} that can break clients (!)"),
     };
-    line(&mut out, &summary);
-    out
+    match unknown {
+        0 => summary,
+        _ => format!("{summary}, {unknown} unknown"),
+    }
 }
 
 /// All of it as one JSON object.

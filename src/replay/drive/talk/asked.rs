@@ -29,7 +29,7 @@ impl Talk<'_> {
         let planned = &self.plan.asks[ask];
         let recorded = self.bindings.translated(&planned.request);
         let moments = self.moments(Some(planned.at));
-        let found = compare(method, &recorded, text, moments, &self.options.compare_asks());
+        let found = compare(method, &recorded, text, moments, &self.options.compare.of_asks());
         self.asks.note(ask, found);
         let params = |text| find_path(text, &[PathStep::Key("params")]);
         if let (Some(was), Some(is)) = (params(&planned.request), params(text)) {

@@ -1,12 +1,37 @@
 //! A conversation that is over.
 
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::io::AsyncRead;
+use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
+
 use super::Talk;
 use crate::replay::drive::call::{End, State, Told};
+
+/// How long the last lines of a server may take that reads no more.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 /// A conversation that is over.
 pub(in crate::replay::drive) struct Said<'a> {
     pub(super) talk: Talk<'a>,
     pub(in crate::replay::drive) end: End,
+}
+
+impl Talk<'_> {
+    /// Hears what a server has still said that does not read any more: it may be why.
+    pub(super) async fn hear_rest<R: AsyncRead + Unpin>(
+        &mut self,
+        lines: &mut FramedRead<R, AnyDelimiterCodec>,
+    ) {
+        let rest = async {
+            while let Some(Ok(line)) = lines.next().await {
+                self.hear(&line);
+            }
+        };
+        // One that neither ends nor says anything is not waited for.
+        let _ = tokio::time::timeout(LAST_LINES, rest).await;
+    }
 }
 
 impl<'a> Said<'a> {
