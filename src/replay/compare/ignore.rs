@@ -260,7 +260,7 @@ mod tests {
         for path in [
             r#"$["a.b \"c\""]"#,
             r#"$['a.b "c"']"#,
-            r#"$[ 'a.b \u0022c\u0022' ]"#,
+            r"$[ 'a.b \u0022c\u0022' ]",
         ] {
             assert!(has(path, &[r#"a.b "c""#]), "{path}");
         }
