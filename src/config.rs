@@ -258,8 +258,9 @@ impl Config {
     /// Checks what no part can check for itself.
     ///
     /// # Errors
-    /// [`ConfigError`] for names used twice or in the way of another server, for a `Host` or an `Origin` that cannot be, for an upstream or a proxy on the way that is a listener of ours, for a relay of
-    /// authorization servers that other machines could use, and for ports that do not exist.
+    /// [`ConfigError`] for names used twice or in the way of another server, for a `Host` or an `Origin` that cannot be, for
+    /// an upstream or a proxy on the way that is a listener of ours, for a relay of authorization servers that other
+    /// machines could use, and for ports that do not exist.
     pub fn check(&self) -> Result<(), ConfigError> {
         servers::check_names(&self.upstreams, &self.commands)?;
         allowed::check(&self.allowed_hosts, &self.allowed_origins)?;

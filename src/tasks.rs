@@ -219,18 +219,23 @@ impl Tasks {
         kind: TaskKind,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TaskFault> {
+        self.start_blocking(kind, work).outcome().await
+    }
+
+    /// Starts such `work` without waiting for it.
+    ///
+    /// Must be called within the engine's runtime.
+    pub fn start_blocking<T: Send + 'static>(
+        &self,
+        kind: TaskKind,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Blocking<T> {
         let running = Running::enter(Arc::clone(&self.0), kind);
         let handle = self.group(kind).tracker.spawn_blocking(move || {
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
             outcome.map_err(|panic| running.fault(panic_text(panic.as_ref())))
         });
-        match handle.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(TaskFault {
-                kind,
-                message: "the runtime ended first".to_owned(),
-            }),
-        }
+        Blocking { handle, kind }
     }
 
     /// Waits for room for one more task of `kind`, `patience` at most; not at all if that is zero.
@@ -318,6 +323,37 @@ impl Tasks {
             TaskKind::UpstreamConnection => &self.0.upstream,
             kind if kind.is_traffic() => &self.0.traffic,
             _ => &self.0.service,
+        }
+    }
+}
+
+/// Blocking work that was started. It goes on if this is dropped, and shutdown still waits for it.
+#[derive(Debug)]
+pub struct Blocking<T> {
+    handle: tokio::task::JoinHandle<Result<T, TaskFault>>,
+    kind: TaskKind,
+}
+
+impl<T> Blocking<T> {
+    /// Whether it is done, so that its outcome is there at once.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Waits for what came of it.
+    ///
+    /// # Errors
+    /// [`TaskFault`] if the work panicked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the work.
+    pub async fn outcome(self) -> Result<T, TaskFault> {
+        match self.handle.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TaskFault {
+                kind: self.kind,
+                message: "the runtime ended first".to_owned(),
+            }),
         }
     }
 }

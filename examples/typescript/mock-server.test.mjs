@@ -1,9 +1,9 @@
 // Tests of a program against a recording instead of a server, with the TypeScript SDK.
 //
 //     SHADOWCAT_BIN=shadowcat-tui node --test mock-server.test.mjs
+//     SHADOWCAT_BIN=shadowcat-tui npx vitest run mock-server.test.mjs
 //
-// With vitest it is the same but for the first import: `import { test } from 'vitest'`.
-import { test } from 'node:test';
+// SHADOWCAT_BIN is the program, `shadowcat-tui` of the PATH without it; RECORDINGS is the folder of the recordings.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+// A test of your own imports `test` from the one that it is for; vitest sets VITEST.
+const { test } = await import(/* @vite-ignore */ process.env.VITEST ? 'vitest' : 'node:test');
 
 const PROGRAM = process.env.SHADOWCAT_BIN ?? 'shadowcat-tui';
 const RECORDINGS = process.env.RECORDINGS ?? fileURLToPath(new URL('../../recordings', import.meta.url));

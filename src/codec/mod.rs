@@ -10,6 +10,7 @@ pub mod event;
 pub mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+pub mod hidden;
 pub mod json;
 pub mod lines;
 pub mod rpc_id;

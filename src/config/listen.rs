@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use super::ConfigError;
+use crate::recording::hide_url_secrets;
 
 /// `HOST:PORT` to listen on; the host may stand for several addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +45,12 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let problem = |problem: String| ConfigError::Listen {
-            text: text.to_owned(),
+            text: hide_url_secrets(text),
             problem,
         };
+        if text.contains("://") {
+            return Err(problem("that is a URL".to_owned()));
+        }
         let (host, port) = text
             .rsplit_once(':')
             .ok_or_else(|| problem("there is no `:PORT`".to_owned()))?;
@@ -102,5 +106,16 @@ mod tests {
             "{error}"
         );
         assert!("127.0.0.1:99999".parse::<ListenAddress>().is_err());
+    }
+
+    #[test]
+    fn a_url_is_no_address_and_is_quoted_without_its_password() {
+        let error = "http://u:s3cr3t@h".parse::<ListenAddress>().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot listen on `http://***@h`: that is a URL; "),
+            "{error}"
+        );
     }
 }

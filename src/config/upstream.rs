@@ -93,7 +93,7 @@ impl FromStr for UpstreamConfig {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // Errors end up in logs.
-        let (masked, _) = redact::masked_argument(text, false);
+        let (masked, _) = redact::masked_argument(text, redact::Behind::Nothing);
         let shown = masked.as_deref().unwrap_or(text);
         let problem = |problem: &str| ConfigError::Upstream {
             text: shown.to_owned(),
@@ -157,7 +157,7 @@ pub(crate) fn port_problem(authority: &Authority) -> Option<&'static str> {
     // The colons of an IPv6 address stand in brackets.
     let after_host = place.rsplit_once(']').map_or(place, |(_, after)| after);
     match after_host.rsplit_once(':')?.1 {
-        "" => Some("there is a colon, and no port behind it: write the port, or no colon"),
+        "" => Some("there is a colon, and no port behind it"),
         port if port.parse::<u16>().is_ok_and(|port| port > 0) => None,
         _ => Some("the port is no number from 1 to 65535"),
     }

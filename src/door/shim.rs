@@ -12,7 +12,7 @@ use super::frame::MAX_PAYLOAD_BYTES;
 use super::link::{FrameReader, FrameWriter, LinkError};
 use super::message::{FromProxy, GapReason, RunBegin, RunExit, RunPipe, ToProxy, read_message};
 use crate::ids::Side;
-use crate::recording::redact::secret_of_argument;
+use crate::recording::redact::{Behind, secret_of_argument};
 use crate::snapshot::Severity;
 use crate::transport::hub::Hub;
 use crate::transport::run::{Run, RunEnd, RunFacts, RunStream, RunTap, Settled};
@@ -351,13 +351,8 @@ const RUNNERS: [&str; 16] = [
 fn server_name(argv: &[String]) -> String {
     let program = argv.first().map_or("", |word| last_part(word));
     let is_runner = RUNNERS.contains(&program);
-    let mut is_value = false;
-    let run = argv.iter().skip(1).find(|word| {
-        let (secret, is_value_next) = secret_of_argument(word.as_bytes(), is_value);
-        is_value = is_value_next;
-        is_runner && secret.is_none() && is_name(word)
-    });
-    let name = run.map_or(program, |word| package_or_file(word));
+    let run = argv.get(1..).filter(|_| is_runner).and_then(run_by);
+    let name = run.map_or(program, package_or_file);
     if name.is_empty() {
         "command".to_owned()
     } else {
@@ -365,10 +360,49 @@ fn server_name(argv: &[String]) -> String {
     }
 }
 
-/// Not an option, a variable, a script or another runner.
-fn is_name(word: &str) -> bool {
-    let is_other = word.starts_with('-') || word.contains(['=', ' ', '\n']);
-    !is_other && !is_verb(word) && !RUNNERS.contains(&last_part(word))
+/// What a runner runs: the first word that is certain to be no value of an option and no argument of a script. `None` if
+/// there is none: it might be a secret.
+fn run_by(words: &[String]) -> Option<&str> {
+    let mut behind = Behind::Nothing;
+    let mut option = None;
+    for word in words {
+        let (secret, next) = secret_of_argument(word.as_bytes(), behind);
+        behind = next;
+        let before = option.take();
+        if word.starts_with('-') {
+            option = (!word.contains('=')).then_some(word.as_str());
+            continue;
+        }
+        let is_script = before.is_some_and(|option| SCRIPT_OPTIONS.contains(&option));
+        let is_name = secret.is_none() && !word.contains(['=', ' ', '\n']);
+        if is_script && !is_name {
+            return None;
+        }
+        let is_other = is_verb(word) || RUNNERS.contains(&last_part(word));
+        let is_certain = is_script || before.is_none_or(is_switch) || is_file(word);
+        if is_name && !is_other && is_certain {
+            return Some(word);
+        }
+    }
+    None
+}
+
+/// What follows is a script for a shell, and what comes behind that are its arguments.
+const SCRIPT_OPTIONS: [&str; 4] = ["-c", "-lc", "-ec", "-lic"];
+
+/// Options of runners behind which stands what they run.
+fn is_switch(option: &str) -> bool {
+    const SWITCHES: [&str; 11] = [
+        "-y", "--yes", "-q", "--quiet", "--silent", "-m", "-jar", "-A", "--", "-B", "-i",
+    ];
+    SWITCHES.contains(&option) || option.starts_with("--allow-")
+}
+
+/// A file that a runner runs, by its name.
+fn is_file(word: &str) -> bool {
+    const ENDINGS: [&str; 8] = ["js", "mjs", "cjs", "ts", "mts", "tsx", "py", "jar"];
+    let ending = word.rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 fn is_verb(word: &str) -> bool {
@@ -405,6 +439,12 @@ mod tests {
         assert_eq!(name("node /opt/app/dist/server.js"), "server.js");
         assert_eq!(name("uv run tools/weather.py"), "weather.py");
         assert_eq!(name("python3"), "python3");
+        assert_eq!(name("python3 -u -m weather"), "weather");
+        assert_eq!(name("python3 -u server.py"), "server.py");
+        assert_eq!(name("node --loader tsx/esm src/server.ts"), "server.ts");
+        assert_eq!(name("deno run --allow-net server.ts"), "server.ts");
+        assert_eq!(name("uv --directory /opt/x run weather"), "weather");
+        assert_eq!(name("bash -lc ./serve.sh"), "serve.sh");
         assert_eq!(server_name(&[]), "command");
     }
 
@@ -422,5 +462,10 @@ mod tests {
             name(&["npx", "--header", "Authorization: Bearer s3cret", "weather"]),
             "weather"
         );
+        let script = "echo a; cat";
+        assert_eq!(name(&["sh", "-c", script, "x", "-p", "s3cret"]), "sh");
+        assert_eq!(name(&["sh", "-c", "API_TOKEN=1 cat", "s3cret"]), "sh");
+        assert_eq!(name(&["node", "-p", "s3cret"]), "node");
+        assert_eq!(name(&["npx", "-y", "-p", "s3cret", "weather"]), "weather");
     }
 }

@@ -22,9 +22,11 @@ pub struct ShutdownReport {
     pub recording: Option<PathBuf>,
     /// Records that this recording lacks.
     pub lost: u64,
+    /// How many of them its file does not tell of, because there was no room for that.
+    pub untold: u64,
     /// Why the recording could not be written when that failed last.
     pub lost_to: Option<String>,
-    /// Why the end of the recording could not be written.
+    /// Why the end of the recording could not be written, or not all of it be brought to the disk.
     pub failure: Option<String>,
 }
 
@@ -55,8 +57,15 @@ impl fmt::Display for ShutdownReport {
                     .as_deref()
                     .unwrap_or("the disk did not keep up, or was full for a while")
             ));
+            if self.untold > 0 {
+                sentences.push(format!(
+                    "There was no room to tell the file of {} of them: its gaps count {}.",
+                    self.untold,
+                    self.lost.saturating_sub(self.untold)
+                ));
+            }
         } else if let Some(cause) = cause {
-            sentences.push(format!("The end of the recording could not be written: {cause}."));
+            sentences.push(format!("The recording is not whole: {cause}."));
         }
         f.write_str(&sentences.join(" "))
     }
@@ -100,6 +109,7 @@ pub(super) fn end_proxy(runtime: &Runtime, proxy: &Proxy, drain: Duration) -> Sh
         ShutdownReport {
             cut: named(cut),
             lost: finished.as_ref().map_or(0, |finished| finished.lost),
+            untold: finished.as_ref().map_or(0, |finished| finished.untold),
             lost_to: finished.as_ref().and_then(|finished| finished.lost_to.clone()),
             failure: finished.as_ref().and_then(|finished| finished.failure.clone()),
             recording: finished.map(|finished| finished.path),
@@ -112,4 +122,33 @@ fn named(kinds: Vec<(TaskKind, u64)>) -> Vec<(String, u64)> {
         .into_iter()
         .map(|(kind, count)| (kind.name().to_owned(), count))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_has_no_room_to_tell_is_told_at_the_end() {
+        let report = ShutdownReport {
+            recording: Some("a.jsonl".into()),
+            lost: 447,
+            lost_to: Some("File too large".to_owned()),
+            ..ShutdownReport::default()
+        };
+        let text = report.to_string();
+        assert!(
+            text.contains("lacks 447 records: File too large.") && !text.contains("no room"),
+            "{text}"
+        );
+        let text = ShutdownReport {
+            untold: 317,
+            ..report
+        }
+        .to_string();
+        assert!(
+            text.contains("no room to tell the file of 317 of them: its gaps count 130."),
+            "{text}"
+        );
+    }
 }

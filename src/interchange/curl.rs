@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::words::{is_hidden, name_of, one_line, session_name, time, title, url};
+use super::words::{is_socket, name_of, one_line, session_name, time, title, url};
+use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
-use crate::replay::tape::{Tape, TapeExchange, TapeSession};
-use crate::snapshot::{Carrier, Direction, Head};
+use crate::replay::tape::{Tape, TapeExchange, TapeMessage, TapeSession};
+use crate::snapshot::{Direction, Head};
 
 /// Head fields that `curl` makes itself.
 const OWN: [&str; 6] = [
@@ -66,29 +67,26 @@ fn command(
     (place, exchange): (usize, &TapeExchange),
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let first = session
-        .messages
-        .iter()
-        .find(|message| message.exchange == place && message.direction == Direction::ClientToServer);
+    let asked =
+        |message: &&TapeMessage| message.exchange == place && message.direction == Direction::ClientToServer;
+    let first = session.messages.iter().find(asked);
     let what = first.map_or_else(String::new, |message| {
         format!(", {}", one_line(&title(session, message)))
     });
-    writeln!(
-        out,
-        "\n# {} {}{what}",
-        session_name(session),
-        time(tape, exchange.us)
-    )?;
+    let (name, time) = (session_name(session), time(tape, exchange.us));
+    writeln!(out, "\n# {name} {time}{what}")?;
     if is_socket(exchange) {
         return writeln!(out, "# A WebSocket, which curl cannot send again.");
     }
+    request(session, exchange, out)
+}
+
+fn request(session: &TapeSession, exchange: &TapeExchange, out: &mut dyn Write) -> io::Result<()> {
     let body: Vec<u8> = exchange
         .frames_of(Direction::ClientToServer)
         .flat_map(|frame| frame.bytes.iter().copied())
         .collect();
-    let text = std::str::from_utf8(&body)
-        .ok()
-        .filter(|text| !text.contains(is_obeyed));
+    let text = std::str::from_utf8(&body).ok().filter(|text| is_plain(text));
     if text.is_none() {
         write!(out, "printf {} | ", quoted(&octal(&body)))?;
     }
@@ -99,12 +97,8 @@ fn command(
     } else {
         ""
     };
-    write!(
-        out,
-        "curl -sS -N{globs} {} {}",
-        way(&exchange.method),
-        quoted(&url)
-    )?;
+    let way = way(&exchange.method);
+    write!(out, "curl -sS -N{globs} {way} {}", quoted(&url))?;
     for field in fields(&exchange.request_head, !body.is_empty()) {
         write!(out, " \\\n  -H {}", quoted(&field))?;
     }
@@ -115,13 +109,6 @@ fn command(
         None => write!(out, " \\\n  --data-binary @-")?,
     }
     writeln!(out)
-}
-
-fn is_socket(exchange: &TapeExchange) -> bool {
-    exchange
-        .frames
-        .iter()
-        .any(|frame| frame.carrier == Carrier::WebSocket)
 }
 
 /// The method, without waiting for the body that an answer to HEAD does not have.
@@ -176,13 +163,13 @@ fn octal(bytes: &[u8]) -> String {
 /// The text as one word of a POSIX shell, in which nothing is hidden from whoever reads the script.
 fn quoted(text: &str) -> String {
     let text = text.replace('\0', "");
-    if text.contains(is_obeyed) {
+    if !is_plain(&text) {
         return format!("\"$(printf '{}')\"", octal(text.as_bytes()));
     }
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// A terminal would obey or hide it.
-fn is_obeyed(c: char) -> bool {
-    is_hidden(c) && c != '\n' && c != '\t'
+/// Whether nothing in it is obeyed or hidden by a terminal.
+fn is_plain(text: &str) -> bool {
+    without_hidden(text, "\n\t") == text
 }

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use super::words::{millis, session_name, shown, time, url};
+use super::words::{is_socket, millis, session_name, time, url};
+use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeFrame, TapeSession};
 use crate::snapshot::{Carrier, Direction, Head};
@@ -16,8 +17,8 @@ use crate::snapshot::{Carrier, Direction, Head};
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     let creator = json!({"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")});
     let pages: Vec<Value> = tape.sessions.iter().map(|session| page(tape, session)).collect();
-    // What is hidden can only stand inside of strings.
-    let pages = shown(&Value::Array(pages).to_string(), "");
+    let pages = Value::Array(pages).to_string();
+    let pages = without_hidden(&pages, "");
     write!(
         out,
         "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"pages\":{pages},\"entries\":["
@@ -34,7 +35,7 @@ pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
         }
         out.write_all(b"\n")?;
         let entry = entry(tape, session, exchange).to_string();
-        out.write_all(shown(&entry, "").as_bytes())?;
+        out.write_all(without_hidden(&entry, "").as_bytes())?;
     }
     out.write_all(b"\n]}}\n")
 }
@@ -104,13 +105,6 @@ fn is_messages(exchange: &TapeExchange) -> bool {
 
 fn is_run(exchange: &TapeExchange) -> bool {
     matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun)
-}
-
-fn is_socket(exchange: &TapeExchange) -> bool {
-    exchange
-        .frames
-        .iter()
-        .any(|frame| frame.carrier == Carrier::WebSocket)
 }
 
 fn fields(head: &Head) -> Vec<Value> {

@@ -13,6 +13,7 @@ use super::har_form::{
 use super::har_packed::unpacked;
 use super::har_times::{Asked, StreamTimes, after, at_seconds, moment};
 use crate::clock::Timestamp;
+use crate::codec::BYTE_ORDER_MARK;
 use crate::codec::cut::Piece;
 use crate::codec::envelope::scan;
 use crate::codec::event::SseEvent;
@@ -86,7 +87,7 @@ pub fn read_har(text: &[u8]) -> Result<HarImport, ImportHarError> {
     if text.len() > MAX_HAR_BYTES {
         return Err(ImportHarError::TooLarge);
     }
-    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let archive: Archive<'_> = serde_json::from_slice(text).map_err(|error| refused(text, error))?;
     let mut import = Import::default();
     for (number, entry) in archive.log.entries.into_iter().enumerate() {

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::words::{session_name, shown, time};
+use super::words::{session_name, time};
 use crate::codec::envelope::MessageKind;
+use crate::codec::hidden::without_hidden;
 use crate::codec::json::compact;
 use crate::replay::tape::{Tape, TapeMessage, TapeSession};
 
@@ -60,6 +61,5 @@ fn line(tape: &Tape, session: &TapeSession, message: &TapeMessage, out: &mut dyn
             &json!(String::from_utf8_lossy(&message.text)).to_string(),
         ]),
     }
-    // What is hidden can only stand inside of strings.
-    writeln!(out, "{}}}", shown(&text, ""))
+    writeln!(out, "{}}}", without_hidden(&text, ""))
 }

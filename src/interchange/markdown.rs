@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::words::{answer_word, arrow, millis, name_of, one_line, pretty, session_name, shown, time, title};
+use super::words::{answer_word, arrow, millis, name_of, one_line, pretty, session_name, time, title};
+use crate::codec::hidden::without_hidden;
 use crate::replay::tape::{Tape, TapeCall, TapeSession};
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
@@ -100,7 +101,8 @@ fn details(
 
 /// A block of code whose fence is longer than any in the text.
 fn block(text: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let text = shown(&pretty(text), "\n\t");
+    let text = pretty(text);
+    let text = without_hidden(&text, "\n\t");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     writeln!(out, "{fence}json\n{text}\n{fence}\n")

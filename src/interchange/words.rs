@@ -1,14 +1,14 @@
 //! What the formats have in common.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use crate::clock::Timestamp;
 use crate::codec::envelope::MessageKind;
+use crate::codec::hidden::without_hidden;
 use crate::replay::tape::{Tape, TapeExchange, TapeMessage, TapeSession};
 use crate::session::describe::outcome;
 use crate::session::pairing::subject;
-use crate::snapshot::{Direction, Outcome};
+use crate::snapshot::{Carrier, Direction, Outcome};
 
 /// Longest text of a message in a page for people, in characters.
 pub(super) const MAX_SHOWN: usize = 20_000;
@@ -130,41 +130,19 @@ pub(super) const fn arrow(direction: Direction) -> &'static str {
     }
 }
 
-/// Text on one line in which nothing is hidden: see [`shown`].
+/// Text on one line in which nothing is hidden.
 pub(super) fn one_line(text: &str) -> String {
-    shown(text, "")
-}
-
-/// The text with an escape as JSON has it in the place of every character that a renderer would obey or hide: control
-/// characters but those in `allowed`, marks that change the order of text, and what has no width. Inside of JSON
-/// strings the value stays the same.
-pub(super) fn shown(text: &str, allowed: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) && !allowed.contains(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// What cannot be seen, or changes how other text is seen.
-pub(super) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    without_hidden(text, "").into_owned()
 }
 
 /// What the recording is called: the name of its file.
 pub(super) fn name_of(tape: &Tape) -> String {
     let name = tape.path.file_name().unwrap_or(tape.path.as_os_str());
     name.to_string_lossy().into_owned()
+}
+
+/// Whether it became a WebSocket.
+pub(super) fn is_socket(exchange: &TapeExchange) -> bool {
+    let mut frames = exchange.frames.iter();
+    frames.any(|frame| frame.carrier == Carrier::WebSocket)
 }

@@ -108,8 +108,8 @@ pub enum OutwardError {
 /// no engine and starts no task of its own; dropping the future ends everything at once, without a word to the server.
 ///
 /// # Errors
-/// [`OutwardError`] if there is no client for the server, if its way there cannot be used, or input or output fail. A client that has gone away is
-/// [`OutwardEnd::OutputClosed`].
+/// [`OutwardError`] if there is no client for the server, if its way there cannot be used, or input or output fail. A client
+/// that has gone away is [`OutwardEnd::OutputClosed`].
 pub async fn run(
     config: OutwardConfig,
     input: impl AsyncRead + Unpin,

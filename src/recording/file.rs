@@ -3,7 +3,9 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::behind::Settle;
 use super::writer::StartRecordingError;
 use crate::clock::Timestamp;
 
@@ -25,15 +27,22 @@ pub(super) trait Storage: Send + Sync + std::fmt::Debug {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Cuts what is behind the first `length` bytes.
     fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Brings it to the disk, if it is on one.
+    fn settler(&self) -> Option<Arc<dyn Settle>>;
 }
 
-impl Storage for File {
+impl Storage for Arc<File> {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write(bytes)
+        (&**self).write(bytes)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
+    }
+
+    fn settler(&self) -> Option<Arc<dyn Settle>> {
+        let file: Self = Self::clone(self);
+        Some(file)
     }
 }
 
@@ -94,7 +103,7 @@ impl LineFile {
 
     /// The new file `path`, compressed if its name ends in `.zst`.
     pub(super) fn at(path: &Path, file: File) -> io::Result<Self> {
-        let mut lines = Self::new(Box::new(file));
+        let mut lines = Self::new(Box::new(Arc::new(file)));
         lines.compression = is_compressed(path).then(Compression::new).transpose()?;
         Ok(lines)
     }
@@ -112,6 +121,11 @@ impl LineFile {
     /// Whether small pieces would cost much.
     pub(super) const fn is_compressed(&self) -> bool {
         self.compression.is_some()
+    }
+
+    /// Brings the file to the disk, if it is on one.
+    pub(super) fn settler(&self) -> Option<Arc<dyn Settle>> {
+        self.storage.settler()
     }
 
     /// Appends whole lines. If they do not fit, those that do stay, and the broken one is cut off again.

@@ -8,7 +8,6 @@ use serde::de::Error as _;
 
 use super::format::{HeaderLine, RECORDING_FORMAT, RECORDING_VERSION};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES};
-use super::reader::in_words;
 use super::reader_errors::OpenRecordingError;
 use super::redact::hide_secrets;
 
@@ -49,6 +48,19 @@ pub(crate) fn parse_header(line: &[u8]) -> Result<FirstLine, serde_json::Error> 
             start.version
         ))),
         Some(_) => serde_json::from_slice(line).map(FirstLine::Known),
+    }
+}
+
+/// What is wrong with the JSON of a line, for people: no file and no line number of its own.
+pub(super) fn in_words(error: serde_json::Error) -> serde_json::Error {
+    if error.is_eof() {
+        return serde_json::Error::custom("it ends before its JSON does");
+    }
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => serde_json::Error::custom(format!("{what}, at byte {} of the line", error.column())),
+        None => error,
     }
 }
 
@@ -102,8 +114,13 @@ fn with_start(what: &serde_json::Error, text: &[u8]) -> serde_json::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::RecordingReader;
     use super::*;
+
+    const HEADER: &str = r#"{"type":"header","format":"shadowcat-recording","version":1,"created":"2026-11-23T04:23:03.123456Z","proxy":"shadowcat-tui 0.1.0","redacted":true}"#;
+
+    fn open(text: &str) -> Result<HeaderLine, OpenRecordingError> {
+        read_header(&mut Lines::new(text.as_bytes(), 1, 0), Path::new("a.jsonl"))
+    }
 
     #[test]
     fn what_stands_in_the_place_of_a_header_is_told() {
@@ -126,9 +143,37 @@ mod tests {
                 "missing field `format`, at byte 42 of the line; it begins with `{\"apiKey\":\"***\"}`",
             ),
         ] {
-            let refused = RecordingReader::new(text.as_bytes(), Path::new("a.jsonl")).unwrap_err();
+            let refused = open(text).unwrap_err();
             let cause = std::error::Error::source(&refused).unwrap();
             assert_eq!(cause.to_string(), found);
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_advice() {
+        let newer = r#"{"type":"header","format":"shadowcat-recording","version":7,"created":12}"#;
+        assert_eq!(
+            open(newer).unwrap_err().to_string(),
+            "a.jsonl, line 1, has version 7 of the recording format, newer than the 1 this build reads; upgrade shadowcat-tui"
+        );
+        let far = newer.replace(":7,", ":70000,");
+        assert!(open(&far).unwrap_err().to_string().contains("version 70000 of"));
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused_with_its_first_line_named() {
+        for text in [
+            "",
+            "\n",
+            "hello",
+            "{}",
+            HEADER.split_at(70).0,
+            &HEADER.replace("shadowcat-recording", "har"),
+        ] {
+            assert_eq!(
+                open(text).unwrap_err().to_string(),
+                "a.jsonl, line 1, is not the header of a recording; open a .jsonl file that shadowcat-tui has recorded"
+            );
         }
     }
 }

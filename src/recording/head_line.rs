@@ -5,7 +5,7 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::format::{decode_base64, encode_base64};
-use super::redact::{Output, Tagger, redact_argument, redact_field, redact_urls};
+use super::redact::{Behind, Output, Tagger, redact_argument, redact_field, redact_urls};
 use crate::session::observation::{ObservedHead, head_text};
 use crate::snapshot::Head;
 
@@ -181,9 +181,9 @@ impl HeadLine {
     /// Replaces the secrets among the arguments of a command: `--token=x`, `--api-key x`, `TOKEN=x`.
     pub(super) fn redact_arguments(&mut self, tagger: &Tagger) -> u32 {
         let mut out = Output::new(tagger);
-        let mut is_secret_next = false;
+        let mut behind = Behind::default();
         for field in self.fields.iter_mut().filter(|field| field.name.0 == b"argument") {
-            is_secret_next = redact_argument(&field.value.0, is_secret_next, &mut out);
+            behind = redact_argument(&field.value.0, behind, &mut out);
             out.take_into(&mut field.value.0);
         }
         out.redactions

@@ -80,32 +80,37 @@ impl Join {
     }
 }
 
-fn shift(line: &mut Line, us: i64) {
+fn shift(line: &mut Line, by: i64) {
     match line {
-        Line::Session(line) => line.us = line.us.saturating_add(us),
-        Line::SessionEnd(line) => line.us = line.us.saturating_add(us),
-        Line::Request(line) => line.us = line.us.saturating_add(us),
-        Line::Response(line) => line.us = line.us.saturating_add(us),
-        Line::Rewrite(line) => line.us = line.us.saturating_add(us),
-        Line::Verdict(line) => line.us = line.us.saturating_add(us),
-        Line::Frame(line) => line.us = line.us.saturating_add(us),
-        Line::ExchangeEnd(line) => shift_end(line, us),
-        Line::Gap(line) => shift_gap(line, us),
-        Line::End(line) => line.us = line.us.saturating_add(us),
+        Line::Session(line) => delay(&mut line.us, by),
+        Line::SessionEnd(line) => delay(&mut line.us, by),
+        Line::Request(line) => delay(&mut line.us, by),
+        Line::Response(line) => delay(&mut line.us, by),
+        Line::Rewrite(line) => delay(&mut line.us, by),
+        Line::Verdict(line) => delay(&mut line.us, by),
+        Line::Frame(line) => delay(&mut line.us, by),
+        Line::ExchangeEnd(line) => shift_end(line, by),
+        Line::Gap(line) => shift_gap(line, by),
+        Line::End(line) => delay(&mut line.us, by),
         Line::Header(_) | Line::Unknown => {}
     }
 }
 
-fn shift_gap(line: &mut GapLine, us: i64) {
-    line.us = line.us.saturating_add(us);
-    line.from = line.from.saturating_add(us);
-    line.to = line.to.saturating_add(us);
+/// Times of a broken file may be anything.
+fn delay(us: &mut i64, by: i64) {
+    *us = us.saturating_add(by);
 }
 
-fn shift_end(line: &mut ExchangeEndLine, us: i64) {
-    line.us = line.us.saturating_add(us);
+fn shift_gap(line: &mut GapLine, by: i64) {
+    for us in [&mut line.us, &mut line.from, &mut line.to] {
+        delay(us, by);
+    }
+}
+
+fn shift_end(line: &mut ExchangeEndLine, by: i64) {
+    delay(&mut line.us, by);
     let timing = &mut line.timing;
-    timing.started = timing.started.saturating_add(us);
+    delay(&mut timing.started, by);
     let moments = [
         &mut timing.request_done,
         &mut timing.sent,
@@ -114,8 +119,5 @@ fn shift_end(line: &mut ExchangeEndLine, us: i64) {
         &mut timing.first_byte,
         &mut timing.done,
     ];
-    moments
-        .into_iter()
-        .flatten()
-        .for_each(|moment| *moment = moment.saturating_add(us));
+    moments.into_iter().flatten().for_each(|us| delay(us, by));
 }

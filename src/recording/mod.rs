@@ -3,6 +3,7 @@
 //! The format is described in `docs/recording-format.md` and is a promise to users.
 
 mod assembly;
+mod behind;
 mod body;
 mod disk;
 mod encode;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::behind::{Behind, Settling};
 use super::disk::DiskUse;
 use super::encode::{Encoder, Ending};
 use super::file::{self, AppendError, LineFile};
@@ -39,8 +40,8 @@ pub(super) struct OpenRecording {
     file: LineFile,
     /// What the file has to begin with and has not yet.
     start: Vec<u8>,
-    /// When the file was begun.
-    begun: Timestamp,
+    /// When the first record was written to the file. What a file begins with is no record.
+    first_record: Option<Timestamp>,
     /// When the next file may be tried again.
     next_file_at: Timestamp,
     rotation: Rotation,
@@ -60,6 +61,7 @@ pub(super) struct OpenRecording {
     failed_for: Option<String>,
     /// The room of the lines that were written last.
     buffer: Vec<u8>,
+    behind: Behind,
 }
 
 #[derive(Debug)]
@@ -124,7 +126,7 @@ impl OpenRecording {
             segment: 1,
             file,
             start: Vec::new(),
-            begun: clock.now(),
+            first_record: None,
             next_file_at: Timestamp::default(),
             rotation,
             disk,
@@ -138,6 +140,7 @@ impl OpenRecording {
             failure: None,
             failed_for: None,
             buffer: Vec::new(),
+            behind: Behind::default(),
         })
     }
 
@@ -149,13 +152,10 @@ impl OpenRecording {
     /// What the screen shows of it.
     pub(super) fn state(&self) -> RecorderState {
         let missing = self.gap.as_ref().map_or(0, |gap| gap.lost);
-        match &self.failure {
-            Some(failure) => RecorderState::Failed {
+        match self.complaint(missing) {
+            Some(cause) => RecorderState::Failed {
                 path: self.path.clone(),
-                cause: format!(
-                    "{}; {missing} records are lost so far; make room, and the recording goes on by itself",
-                    failure.cause
-                ),
+                cause,
             },
             None => RecorderState::On {
                 path: self.path.clone(),
@@ -169,6 +169,26 @@ impl OpenRecording {
         }
     }
 
+    fn complaint(&self, missing: u64) -> Option<String> {
+        let Some(Failure { cause, .. }) = &self.failure else {
+            return self.behind.failure();
+        };
+        Some(format!(
+            "{cause}; {missing} records are lost so far; make room, and the recording goes on by itself"
+        ))
+    }
+
+    /// What is to be brought to the disk beside the writing; `None` if that is little, or some is under way already. To be
+    /// followed by [`OpenRecording::settled`].
+    pub(super) fn take_unsettled(&mut self) -> Option<Settling> {
+        self.behind.due(&self.file, self.path.clone())
+    }
+
+    /// What was to be brought to the disk is there, or why not.
+    pub(super) fn settled(&mut self, outcome: Result<(), String>) {
+        self.behind.done(outcome);
+    }
+
     /// Whether lines are better gathered for a while.
     pub(super) const fn is_compressed(&self) -> bool {
         self.file.is_compressed()
@@ -179,6 +199,7 @@ impl OpenRecording {
         self.encoder.set_preamble(true);
         self.write(preamble, None);
         self.encoder.set_preamble(false);
+        self.first_record = None;
     }
 
     /// Writes a batch, and the gap that follows it.
@@ -204,19 +225,26 @@ impl OpenRecording {
         }
     }
 
-    /// Ends the recording in order.
-    pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse) {
+    /// Ends the recording in order. What is left to be brought to the disk need not be waited for.
+    pub(super) fn finish(mut self) -> (FinishedRecording, DiskUse, Option<Settling>) {
         let is_whole = self.write_gap() && self.end_file(None);
         self.disk.finish(self.path.clone(), self.file.bytes());
+        let untold = self.gap.map_or(0, |gap| gap.lost);
+        let left = self.behind.last(&self.file, self.path.clone());
         let finished = FinishedRecording {
             path: self.path,
             bytes: self.before.bytes + self.file.bytes(),
             lines: self.before.lines + self.lines,
-            lost: self.before.lost + self.lost + self.gap.map_or(0, |gap| gap.lost),
+            lost: self.before.lost + self.lost + untold,
+            untold,
             lost_to: self.failed_for,
-            failure: self.failure.filter(|_| !is_whole).map(|failure| failure.cause),
+            failure: self
+                .failure
+                .filter(|_| !is_whole)
+                .map(|failure| failure.cause)
+                .or_else(|| self.behind.failed_for()),
         };
-        (finished, self.disk)
+        (finished, self.disk, left)
     }
 
     /// Writes the last line of the file.
@@ -241,10 +269,7 @@ impl OpenRecording {
     /// Goes on in a new file, if this one is large or old enough.
     fn rotate_if_due(&mut self) {
         let now = self.clock.now();
-        let age = now.since(self.begun);
-        let is_due =
-            self.file.bytes() >= self.max_file() || self.rotation.max_age.is_some_and(|max| age >= max);
-        if !is_due || now < self.next_file_at || !self.write_start() || !self.write_gap() {
+        if !self.is_due(now) || now < self.next_file_at || !self.write_start() || !self.write_gap() {
             return;
         }
         match file::create_next(&self.first, self.segment)
@@ -259,10 +284,20 @@ impl OpenRecording {
         }
     }
 
+    /// Whether the file is large or old enough. One without records is neither.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Some(first_record) = self.first_record else {
+            return false;
+        };
+        let age = now.since(first_record);
+        self.file.bytes() >= self.max_file() || self.rotation.max_age.is_some_and(|max| age >= max)
+    }
+
     fn go_on_in(&mut self, file: LineFile, path: PathBuf, number: u32, now: Timestamp) {
         // Without its last line the file is as good as one whose writer was killed.
         self.end_file(Some(name_of(&path)));
         let continues = name_of(&self.path);
+        self.behind.next_file(&self.file);
         let old = std::mem::replace(&mut self.file, file);
         let old_path = std::mem::replace(&mut self.path, path);
         self.before.files += 1;
@@ -271,7 +306,7 @@ impl OpenRecording {
         self.before.lost += std::mem::take(&mut self.lost);
         self.disk.finish(old_path, old.bytes());
         self.segment = number;
-        self.begun = now;
+        self.first_record = None;
         self.encoder.next_file(now, number, continues, &mut self.start);
         tracing::info!(path = %self.path.display(), "the recording goes on in a new file");
         self.write_start();
@@ -339,7 +374,11 @@ impl OpenRecording {
                     break;
                 }
             }
+            let lines_before = self.lines;
             let is_written = self.append(&lines, 1);
+            if self.lines > lines_before {
+                self.first_record.get_or_insert_with(|| self.clock.now());
+            }
             self.buffer = lines.bytes;
             self.buffer.clear();
             self.buffer.shrink_to(2 * WRITE_BYTES);

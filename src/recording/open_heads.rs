@@ -81,10 +81,10 @@ fn weight(line: &Line) -> usize {
             head_bytes(&line.head)
                 + line.target.len()
                 + text_bytes(&line.rewrites)
-                + sent_bytes(line.sent.as_deref())
+                + SentHead::boxed_bytes(line.sent.as_deref())
         }
         Line::Response(line) => {
-            head_bytes(&line.head) + text_bytes(&line.rewrites) + sent_bytes(line.sent.as_deref())
+            head_bytes(&line.head) + text_bytes(&line.rewrites) + SentHead::boxed_bytes(line.sent.as_deref())
         }
         _ => 0,
     };
@@ -101,8 +101,4 @@ fn head_bytes(head: &HeadLine) -> usize {
 
 fn text_bytes(texts: &[String]) -> usize {
     texts.iter().map(|text| text.len() + 24).sum()
-}
-
-fn sent_bytes(sent: Option<&SentHead>) -> usize {
-    sent.map_or(0, SentHead::heap_bytes)
 }

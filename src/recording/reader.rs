@@ -4,9 +4,8 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::Error as _;
 
-use super::first_line::read_header;
+use super::first_line::{in_words, read_header};
 use super::format::{HeaderLine, Line};
 use super::input::{Places, RecordingFile};
 use super::join::Join;
@@ -474,19 +473,6 @@ fn seq_of(line: &Line, text: &[u8]) -> Option<u64> {
     }
 }
 
-/// What is wrong with the JSON of a line, for people: no file and no line number of its own.
-pub(super) fn in_words(error: serde_json::Error) -> serde_json::Error {
-    if error.is_eof() {
-        return serde_json::Error::custom("it ends before its JSON does");
-    }
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    match text.strip_suffix(&place) {
-        Some(what) => serde_json::Error::custom(format!("{what}, at byte {} of the line", error.column())),
-        None => error,
-    }
-}
-
 impl<R: BufRead> Iterator for RecordingReader<R> {
     type Item = Result<Record, ReadRecordingError>;
 
@@ -514,34 +500,6 @@ mod tests {
 
     fn open(text: &str) -> Result<RecordingReader<&[u8]>, OpenRecordingError> {
         RecordingReader::new(text.as_bytes(), Path::new("a.jsonl"))
-    }
-
-    #[test]
-    fn a_newer_format_is_refused_with_advice() {
-        let newer = r#"{"type":"header","format":"shadowcat-recording","version":7,"created":12}"#;
-        assert_eq!(
-            open(newer).unwrap_err().to_string(),
-            "a.jsonl, line 1, has version 7 of the recording format, newer than the 1 this build reads; upgrade shadowcat-tui"
-        );
-        let far = newer.replace(":7,", ":70000,");
-        assert!(open(&far).unwrap_err().to_string().contains("version 70000 of"));
-    }
-
-    #[test]
-    fn what_is_no_recording_is_refused_with_its_first_line_named() {
-        for text in [
-            "",
-            "\n",
-            "hello",
-            "{}",
-            HEADER.split_at(70).0,
-            &HEADER.replace("shadowcat-recording", "har"),
-        ] {
-            assert_eq!(
-                open(text).unwrap_err().to_string(),
-                "a.jsonl, line 1, is not the header of a recording; open a .jsonl file that shadowcat-tui has recorded"
-            );
-        }
     }
 
     #[test]

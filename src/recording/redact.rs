@@ -1,12 +1,14 @@
 //! Keeps secrets out of recordings: each is replaced by a tag, the same for the same secret.
 //!
 //! All redactors here take their input in parts of any size, keep a bounded state, change nothing but the secrets, and
-//! hold nothing back but the start of a URL's authority. What counts as a secret is written in
+//! hold back no more than a bounded start of what may be one. What counts as a secret is written in
 //! `docs/recording-format.md`.
 
 mod body;
+mod glance;
 mod head;
 mod json;
+mod leap;
 mod names;
 mod output;
 mod pattern;
@@ -15,6 +17,7 @@ mod spelling;
 mod sse;
 mod tag;
 mod text;
+mod text_mask;
 
 #[cfg(test)]
 mod tests;
@@ -23,41 +26,15 @@ use json::JsonRedactor;
 use prose::ProseRedactor;
 
 pub(crate) use body::{BodyFacts, BodyKind, BodyRedactor};
-pub use head::{masked_argument, secret_of_argument};
+pub use head::{Behind, masked_argument, secret_of_argument};
 pub(crate) use head::{redact_argument, redact_field, redact_urls};
 pub(crate) use output::Output;
 pub(crate) use pattern::PatternWindow;
 pub use pattern::{RedactPattern, RedactPatternError, RedactPatterns};
-pub(crate) use tag::{NoRandomnessError, Tagger};
-
-/// Replaces secrets in texts that leave the program beside a recording, such as printed lines.
-#[derive(Debug, Clone)]
-pub struct TextMask(Tagger);
-
-impl TextMask {
-    /// A mask whose tags mean something only beside each other. `None` if the system has no random bytes to offer.
-    pub fn random() -> Option<Self> {
-        Tagger::random().ok().map(Self)
-    }
-
-    /// The text without what a recording of a line that is no JSON would not have: users, passwords and token-like query
-    /// values of URLs, `token=…`, `Bearer …`; and, if it has a JSON object from somewhere on, or the start of one, without
-    /// the secret members of that.
-    pub fn masked(&self, text: &str) -> String {
-        let mut out = Output::new(&self.0);
-        redact_text(text.as_bytes(), &mut out);
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-
-    /// A whole JSON document without what a recording of it would not have.
-    pub fn masked_document(&self, document: &str) -> String {
-        let mut out = Output::new(&self.0);
-        let mut redactor = JsonRedactor::default();
-        redactor.push(document.as_bytes(), &mut out);
-        redactor.finish(&mut out);
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-}
+pub(crate) use tag::{NoRandomnessError, TAG_BYTES, TAG_END, TAG_START, Tagger};
+pub(crate) use text::percent_decoded;
+pub use text_mask::TextMask;
+pub(crate) use text_mask::is_secret_name;
 
 /// The text with `***` in place of the secrets that [`TextMask::masked`] replaces by tags: for texts of ours that quote a
 /// peer, and for logs, where nobody compares them.

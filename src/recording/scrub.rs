@@ -14,10 +14,11 @@ use super::file;
 use super::format::{EndLine, HeaderLine, Line};
 use super::mask::LineMask;
 use super::reader::{FileInput, OpenRecordingError, ReadRecordingError, RecordingReader};
-use super::redact::{NoRandomnessError, RedactPatterns, Tagger};
+use super::redact::{NoRandomnessError, RedactPatterns, TAG_START, Tagger};
 use super::segments::Segments;
 use gather::Gatherer;
-use values::{Retags, TAG_START};
+use values::Retags;
+pub(crate) use values::patterns_of;
 
 /// Open exchanges whose bodies are told apart; of more, the oldest are taken for over.
 const MAX_EXCHANGES: usize = 1 << 17;
@@ -301,7 +302,7 @@ impl<W: Write> Copy<W> {
 fn tags_of(line: &Line) -> u64 {
     let mut text = Vec::new();
     line.write_to(&mut text);
-    memchr::memmem::find_iter(&text, TAG_START).count() as u64
+    memchr::memmem::find_iter(&text, TAG_START.as_bytes()).count() as u64
 }
 
 fn withheld_of(line: &Line) -> u64 {

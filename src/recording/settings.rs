@@ -18,7 +18,7 @@ pub struct RecordingSettings {
 pub struct Rotation {
     /// Bytes of a file, as it is on the disk; one record more may be in it.
     pub max_bytes: Option<u64>,
-    /// Age of a file.
+    /// Age of a file, counted from its first record.
     pub max_age: Option<Duration>,
 }
 

@@ -6,6 +6,7 @@ mod rotation;
 mod round_trip;
 mod schema;
 mod secrets;
+mod settling;
 mod support;
 mod verify;
 mod writing;

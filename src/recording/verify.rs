@@ -11,11 +11,11 @@ use serde::Deserialize;
 use exchanges::Exchanges;
 pub use problem::{Problem, ProblemKind};
 
-use super::first_line::read_header;
+use super::first_line::{in_words, read_header};
 use super::format::{EndLine, HeaderLine, Line};
 use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
-use super::reader::{OpenRecordingError, in_words};
+use super::reader::OpenRecordingError;
 use super::segments::{Extent, Segments, missing_text};
 
 /// Problems that are listed; further ones are counted.
@@ -106,7 +106,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// Tells of damaged data up to the end of the line `next - 1`, which is `offset` bytes into the text and began at `start`. True if there is some.
+    /// Tells of damaged data up to the end of the line `next - 1`, which is `offset` bytes into the text and began at
+    /// `start`. True if there is some.
     fn harm(&mut self, next: u64, offset: u64, start: u64) -> bool {
         let known = self.places.damages_before(offset);
         let first = self.places.damaged_place(self.told).filter(|_| known > self.told);

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use super::behind::Settle;
 use super::encode::{Encoder, Ending};
 use super::file::{self, LineFile, Storage};
 use super::redact::{Redaction, Tagger};
@@ -81,6 +83,10 @@ impl<W: Write + Send + Sync + fmt::Debug> Storage for Pipe<W> {
     fn cut(&mut self, _length: u64) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn settler(&self) -> Option<Arc<dyn Settle>> {
+        None
+    }
 }
 
 fn failed(path: &Path, source: io::Error) -> StartRecordingError {
@@ -128,6 +134,7 @@ fn write(
         bytes,
         lines: count + 1,
         lost: 0,
+        untold: 0,
         lost_to: None,
         failure: None,
     })

@@ -23,7 +23,7 @@ use crate::resource::meters::Watermark;
 use crate::resource::queue::{Consumer, QueueUse, Sequenced, batch_queue};
 use crate::session::observation::Observation;
 use crate::snapshot::RecorderState;
-use crate::tasks::{TaskKind, Tasks};
+use crate::tasks::{Blocking, TaskKind, Tasks};
 
 /// How long observations may gather before they are written together. With the write itself this stays far below the
 /// 100 ms within which everything has to be in the file.
@@ -88,9 +88,11 @@ pub struct FinishedRecording {
     pub lines: u64,
     /// Records that it lacks.
     pub lost: u64,
+    /// How many of them no gap of the file tells of, because there was no room for it.
+    pub untold: u64,
     /// Why it could not be written when that failed last; `None` if it never did.
     pub lost_to: Option<String>,
-    /// Why its end could not be written; it can be read all the same.
+    /// Why its end could not be written, or not all of it be brought to the disk; it can be read all the same.
     pub failure: Option<String>,
 }
 
@@ -119,6 +121,7 @@ pub fn recorder(
         settings: settings.into(),
         max_exchanges: limits.max_concurrent_tasks,
         recording: None,
+        settling: None,
         disk: None,
         meter: meter.clone(),
         max_disk: limits.max_disk,
@@ -221,6 +224,8 @@ struct Writer {
     settings: RecorderSettings,
     max_exchanges: usize,
     recording: Option<OpenRecording>,
+    /// Brings what is written to the disk, beside the writing.
+    settling: Option<Blocking<io::Result<()>>>,
     /// While nothing is recorded: the files of this run.
     disk: Option<DiskUse>,
     meter: DiskMeter,
@@ -360,7 +365,8 @@ impl Writer {
             recording
         };
         match self.tasks.run_blocking(TaskKind::File, write).await {
-            Ok(recording) => {
+            Ok(mut recording) => {
+                self.settle(&mut recording).await;
                 self.shared.set_state(recording.state());
                 self.recording = Some(recording);
             }
@@ -368,14 +374,34 @@ impl Writer {
         }
     }
 
+    /// Begins to bring to the disk what was written, unless it is little. Does not wait for it.
+    async fn settle(&mut self, recording: &mut OpenRecording) {
+        if let Some(settling) = self.settling.take_if(|settling| settling.is_finished()) {
+            let outcome = settling.outcome().await;
+            recording.settled(match outcome {
+                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Err(fault) => Err(fault.message),
+            });
+        }
+        if let Some(due) = recording.take_unsettled() {
+            self.settling = Some(self.tasks.start_blocking(TaskKind::File, || due.run()));
+        }
+    }
+
     async fn finish(&mut self) -> Option<FinishedRecording> {
         self.shared.set_on(false);
-        let recording = self.recording.take()?;
+        let mut recording = self.recording.take()?;
+        self.settle(&mut recording).await;
         let path = recording.path();
         let finish = move || recording.finish();
         match self.tasks.run_blocking(TaskKind::File, finish).await {
-            Ok((finished, disk)) => {
+            Ok((finished, disk, left)) => {
                 self.disk = Some(disk);
+                // Only the end of the program waits for these two; they log why they fail.
+                self.settling = None;
+                if let Some(left) = left {
+                    drop(self.tasks.start_blocking(TaskKind::File, || left.run()));
+                }
                 self.shared.recorded.end(RecordedTotals {
                     bytes: finished.bytes,
                     lost: finished.lost,
@@ -399,4 +425,137 @@ impl Writer {
 
 pub(super) fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
     StartRecordingError::NoRandomness(io::Error::other(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::recording::behind::{SETTLE_BYTES, Settle};
+    use crate::recording::file::Storage;
+    use crate::session::observation::Event;
+
+    /// A disk that is brought up to date only when somebody lets it.
+    #[derive(Debug)]
+    struct SlowDisk(Arc<Gate>);
+
+    #[derive(Debug)]
+    struct Gate {
+        begun: mpsc::SyncSender<u64>,
+        go_on: std::sync::Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl Storage for SlowDisk {
+        fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn cut(&mut self, _length: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn settler(&self) -> Option<Arc<dyn Settle>> {
+            let gate: Arc<Gate> = Arc::clone(&self.0);
+            Some(gate)
+        }
+    }
+
+    impl Settle for Gate {
+        fn settle(&self, _from: u64, to: u64) -> io::Result<()> {
+            self.begun.send(to).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap();
+            Ok(())
+        }
+    }
+
+    fn recording(disk: SlowDisk, clock: Clock) -> OpenRecording {
+        let beginning = Beginning {
+            path: Path::new("a.jsonl").to_owned(),
+            file: LineFile::new(Box::new(disk)),
+            encoder: Encoder::new(clock.now(), None, 16),
+            clock,
+            is_redacted: false,
+            rotation: crate::recording::Rotation::default(),
+            disk: DiskUse::new(u64::MAX, DiskMeter::default()),
+        };
+        OpenRecording::begin(beginning).unwrap()
+    }
+
+    fn writer(recording: OpenRecording, clock: Clock) -> Writer {
+        let limits = ResourceLimits::default();
+        let (queue, _items) = batch_queue(limits.recording_queue, limits.recording_queue_bytes);
+        Writer {
+            shared: Arc::new(Shared::new(
+                queue,
+                clock,
+                limits.recording_queue,
+                limits.recording_wait,
+            )),
+            tasks: Tasks::new(16),
+            settings: Redaction::Off.into(),
+            max_exchanges: 16,
+            recording: Some(recording),
+            settling: None,
+            disk: None,
+            meter: DiskMeter::default(),
+            max_disk: u64::MAX,
+            _ended: CancellationToken::new().drop_guard(),
+        }
+    }
+
+    /// Some eight mebibytes of lines.
+    fn much() -> Vec<Observation> {
+        let ended = Event::SessionEnded {
+            session: crate::ids::ProxySessionId::Reverse(crate::ids::SessionId::new(1).unwrap()),
+            reason: "it was written, and written again, to the very end of a disk that has no hurry at all",
+        };
+        let at = crate::clock::Timestamp::default();
+        vec![Observation { at, event: ended }; 60_000]
+    }
+
+    #[tokio::test]
+    async fn lines_are_written_while_a_slow_disk_takes_those_before() {
+        let (begun, has_begun) = mpsc::sync_channel(8);
+        let (let_go, go_on) = mpsc::sync_channel(8);
+        let gate = Gate {
+            begun,
+            go_on: std::sync::Mutex::new(go_on),
+        };
+        let clock = Clock::start();
+        let mut writer = writer(recording(SlowDisk(Arc::new(gate)), clock), clock);
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            writer.write(much(), None).await;
+            sizes.push(writer.recording.as_ref().unwrap().state());
+        }
+        let bytes = |state: &RecorderState| match state {
+            RecorderState::On { bytes, .. } => *bytes,
+            other => panic!("{other:?}"),
+        };
+        let sizes: Vec<u64> = sizes.iter().map(bytes).collect();
+        assert!(
+            sizes[0] >= SETTLE_BYTES && sizes.is_sorted_by(|one, next| one < next),
+            "{sizes:?}"
+        );
+        assert_eq!(has_begun.recv().unwrap(), sizes[0]);
+        assert!(has_begun.try_recv().is_err(), "one at a time");
+
+        let_go.send(()).unwrap();
+        let_go.send(()).unwrap();
+        let first = writer.settling.take().unwrap();
+        first.outcome().await.unwrap().unwrap();
+        writer.recording.as_mut().unwrap().settled(Ok(()));
+        let_go.send(()).unwrap();
+        let finished = writer.finish().await.unwrap();
+        let rest = [has_begun.recv().unwrap(), has_begun.recv().unwrap()];
+        assert_eq!(
+            rest.iter().min(),
+            Some(&sizes[3]),
+            "all that came meanwhile, at once"
+        );
+        assert_eq!(rest.iter().max(), Some(&finished.bytes), "and the end");
+        assert!(writer.tasks.end_services(Duration::from_mins(1)).await.is_empty());
+    }
 }

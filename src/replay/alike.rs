@@ -2,10 +2,8 @@
 
 use serde_json::{Number, Value};
 
-/// The start of a tag that stands for a secret.
-pub(super) const TAG_START: &str = "\u{2039}secret:";
-/// Its end.
-pub(super) const TAG_END: char = '\u{203a}';
+pub(super) use crate::recording::redact::{TAG_END, TAG_START};
+
 /// What stands for a secret, whichever tag it had.
 pub(super) const SECRET_MASK: &str = "\u{2039}secret\u{203a}";
 

@@ -4,6 +4,7 @@ mod alike;
 pub mod compare;
 pub mod drive;
 mod hearing;
+mod mask;
 pub mod mock;
 pub mod tape;
 

@@ -176,8 +176,13 @@ impl SentHead {
         self
     }
 
+    /// Bytes of heap memory that a difference takes, if there is one.
+    pub(crate) fn boxed_bytes(sent: Option<&Self>) -> usize {
+        sent.map_or(0, Self::heap_bytes)
+    }
+
     /// Bytes of heap memory, this value included.
-    pub(crate) fn heap_bytes(&self) -> usize {
+    fn heap_bytes(&self) -> usize {
         let names = self.removed.iter().chain(&self.configured).chain(&self.line);
         let pairs = self.set.iter().flat_map(|(name, value)| [name, value]);
         size_of::<Self>()

@@ -16,8 +16,7 @@ use crate::snapshot::{Direction, EndKind, SentHead};
 
 use super::answer::OwnAnswer;
 use super::asked::AskedFor;
-use super::body::request_relay;
-use super::body::{ReplyBody, RequestBody};
+use super::body::{ReplyBody, RequestBody, request_relay};
 use super::causes::{chain, is_no_http};
 use super::change;
 use super::destination::Destination;
@@ -145,7 +144,10 @@ impl Passing {
         let hub = &exchange.hub;
         let attempt = match admit(hub, &destination) {
             Ok(attempt) => attempt,
-            Err(refusal) => return turn_back(&exchange, asked.is_rpc, body, &refusal).await,
+            Err(refusal) => {
+                let answer = OwnAnswer::breaker_open(refusal.to_string(), refusal.wait);
+                return not_reached(&exchange, asked.is_rpc, body, &answer).await;
+            }
         };
         let fields = std::mem::take(&mut parts.headers);
         tell_edited(&exchange, before.as_ref(), &fields, sent);
@@ -182,16 +184,8 @@ impl Passing {
                 note_contact(hub, &destination, Some(&error));
                 note_large_head(hub, &error);
                 attempt.failed(&error);
-                let text = failure_text(&destination, &error);
-                exchange.fail(text.clone());
-                body.drain(LATE_REQUEST).await;
-                answer_ourselves(
-                    &exchange,
-                    asked.is_rpc,
-                    &OwnAnswer::upstream_failed(text),
-                    EndKind::UpstreamUnreachable,
-                )
-                .await
+                let answer = OwnAnswer::upstream_failed(failure_text(&destination, &error));
+                not_reached(&exchange, asked.is_rpc, body, &answer).await
             }
         }
     }
@@ -207,17 +201,16 @@ fn admit<'a>(hub: &'a Hub, destination: &Destination) -> Result<Attempt<'a>, Ref
     }
 }
 
-/// Answers a request whose upstream's breaker is open. Its body is read for the id that the answer has to carry.
-async fn turn_back(
+/// Answers a request in the place of an upstream that is not there. Its body is read for the id that the answer has to carry.
+async fn not_reached(
     exchange: &Arc<Exchange>,
     is_rpc: bool,
     body: RequestBody,
-    refusal: &Refusal,
+    answer: &OwnAnswer,
 ) -> Response<ReplyBody> {
-    let answer = OwnAnswer::breaker_open(refusal.to_string(), refusal.wait);
     exchange.fail(answer.text.clone());
     body.drain(LATE_REQUEST).await;
-    answer_ourselves(exchange, is_rpc, &answer, EndKind::UpstreamUnreachable).await
+    answer_ourselves(exchange, is_rpc, answer, EndKind::UpstreamUnreachable).await
 }
 
 fn head_change(connection: &ClientConnection, parts: &Parts, destination: &Destination) -> HeadChange {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::ids::{ConnectionId, ExchangeId, Side};
-use crate::recording::redact::masked_argument;
+use crate::recording::redact::{Behind, masked_argument};
 use crate::resource::meters::Share;
 use crate::session::observation::{COMMAND_ENDED, NOT_WATCHED, Observation, SHIM_GONE};
 use crate::session::registry::Session;
@@ -73,10 +73,10 @@ impl RunFacts {
 
 /// Words as a shell would take them, without the secrets among them.
 pub(crate) fn command_line(words: &[impl AsRef<str>]) -> String {
-    let mut is_value = false;
+    let mut behind = Behind::Nothing;
     let word = |word: &str| {
-        let (masked, is_value_next) = masked_argument(word, is_value);
-        is_value = is_value_next;
+        let (masked, next) = masked_argument(word, behind);
+        behind = next;
         masked.unwrap_or_else(|| quoted(word))
     };
     let words: Vec<String> = words.iter().map(AsRef::as_ref).map(word).collect();
@@ -160,12 +160,15 @@ impl RunEnd {
         !matches!(self, Self::Exited(0) | Self::Stopped | Self::Left)
     }
 
-    /// How its pipes ended with it.
-    const fn of_pipes(self) -> EndKind {
-        match self {
-            Self::Stopped | Self::Left => EndKind::CutByProxy,
-            Self::Unknown => EndKind::Unwatched,
-            Self::Exited(_) | Self::Killed(_) => EndKind::Complete,
+    /// How a pipe ended with it. What went in was whole, however the command ended.
+    const fn of_pipe(self, direction: Direction) -> EndKind {
+        match (self, direction) {
+            (Self::Stopped | Self::Left, _) => EndKind::CutByProxy,
+            (Self::Unknown, _) => EndKind::Unwatched,
+            (Self::Exited(0), _) | (Self::Exited(_) | Self::Killed(_), Direction::ClientToServer) => {
+                EndKind::Complete
+            }
+            (Self::Exited(_) | Self::Killed(_), Direction::ServerToClient) => EndKind::UpstreamAborted,
         }
     }
 
@@ -250,7 +253,7 @@ impl Run {
             self.exchange.fail(end.to_string());
         }
         for direction in [Direction::ClientToServer, Direction::ServerToClient] {
-            self.exchange.end_direction(direction, end.of_pipes());
+            self.exchange.end_direction(direction, end.of_pipe(direction));
         }
         if ends_session {
             let mut outbox = Outbox::new(Arc::clone(&self.exchange.hub.watchers));

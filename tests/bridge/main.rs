@@ -14,6 +14,7 @@ mod modern;
 mod peer;
 #[path = "../support/recorded.rs"]
 mod recorded;
+mod runs;
 #[path = "../sdk/mod.rs"]
 #[expect(dead_code, reason = "this program looks at less of it than another")]
 mod sdk;

@@ -38,7 +38,7 @@ async fn a_miss_says_what_is_nearest_and_how_it_differs() {
     assert_eq!(
         error["message"],
         "Not in the recording: tools/call `get-sum`; the nearest is tools/call `get-sum` (#6), which differs at \
-         $.arguments.b: recorded 3, asked 40"
+         $.arguments.b (recorded 3, asked 40)"
     );
     assert_eq!(
         error["data"]["nearest"]["differences"],
@@ -55,8 +55,35 @@ async fn a_miss_says_what_is_nearest_and_how_it_differs() {
     assert_eq!(
         misses[0].to_string(),
         "S1 tools/call get-sum  NOT RECORDED: the nearest is tools/call `get-sum` (#6), which differs at \
-         $.arguments.b: recorded 3, asked 40"
+         $.arguments.b (recorded 3, asked 40)"
     );
+}
+
+#[tokio::test]
+async fn a_miss_quotes_no_secret_of_the_client() {
+    for on_miss in [OnMiss::Error, OnMiss::Nearest] {
+        let pattern = "acme-[0-9]+".parse().unwrap();
+        let mock = MockServer::from_recording(recording("legacy-http.jsonl"));
+        let mock = mock.on_miss(on_miss).redacting([pattern].into_iter().collect());
+        let mock = mock.start().await.unwrap();
+        let mut peer = Peer::Streamable(Streamable::new(mock.url()));
+        handshake(&mut peer, "2025-11-25").await;
+        for arguments in [
+            json!({"password": "s3cr3t-1"}),
+            json!({"a": 2, "b": 3, "login": {"tokens": ["s3cr3t-2"], "pin": "acme-471"}}),
+            json!({"a": 2, "b": "token=s3cr3t-3 acme-471"}),
+        ] {
+            let params = json!({"name": "get-sum", "arguments": arguments});
+            let heard = ask(&mut peer, "tools/call", params).await;
+            let answer = heard.answer.to_string();
+            let call = mock.calls().pop().unwrap();
+            let note = call.note.unwrap();
+            for said in [&answer, &note] {
+                assert!(!said.contains("s3cr3t") && !said.contains("acme-471"), "{said}");
+            }
+            assert!(note.contains("recorded ") && note.contains("‹secret:"), "{note}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -73,7 +100,7 @@ async fn the_nearest_request_is_answered_where_that_was_asked_for() {
     );
     assert_eq!(
         mock.calls()[1].to_string(),
-        "S1 tools/call get-sum  nearest request (#6): it differs at $.arguments.b: recorded 3, asked 40"
+        "S1 tools/call get-sum  nearest request (#6): it differs at $.arguments.b (recorded 3, asked 40)"
     );
     mock.assert_no_misses();
 }

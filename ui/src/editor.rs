@@ -1,7 +1,9 @@
 //! A message in the user's own editor: a private file, the editor in the foreground, and what became of the file.
+//!
+//! Each file has a folder of its own, since editors put backups and swap files beside what they edit.
 
 use std::env;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -11,39 +13,38 @@ use tokio::process::{Child, Command};
 /// What is started where neither `$VISUAL` nor `$EDITOR` says otherwise.
 const USUAL: &str = "vi";
 
-/// Names tried for a file before giving up; the first is free unless somebody makes them on purpose.
+/// Names tried for a folder before giving up; the first is free unless somebody makes them on purpose.
 const TRIES: u32 = 16;
 
-/// A file for this user only. Dropping it removes it.
+/// A file in a folder of its own, both for this user only. Dropping it removes the folder, whatever is in it then.
 #[derive(Debug)]
 pub(crate) struct PrivateFile {
+    folder: PathBuf,
     path: PathBuf,
 }
 
-/// The file that is edited. Dropping it removes it.
+/// The file that is edited. Dropping it removes it, and what the editor has left beside it.
 #[derive(Debug)]
 pub(crate) struct Draft(PrivateFile);
 
 impl PrivateFile {
-    /// A new file with `text` in it, and a name that has `what` in it and ends in `ending`.
+    /// A new file with `text` in it, called `what.ending`.
     ///
     /// # Errors
-    /// What the system says if no file can be made in the directory for temporary files.
+    /// What the system says if nothing can be made in the directory for temporary files.
     pub(crate) fn create(what: &str, ending: &str, now: Timestamp, text: &[u8]) -> io::Result<Self> {
         let directory = env::temp_dir();
         let process = std::process::id();
         let mut taken = None;
         for attempt in 0..TRIES {
-            let name = format!(
-                "shadowcat-{process}-{what}-{}-{attempt}.{ending}",
-                now.as_micros()
-            );
-            let path = directory.join(name);
-            match private_file(&path) {
-                Ok(mut file) => {
-                    // From here on the file is removed whatever happens.
-                    let made = Self { path };
-                    file.write_all(text)?;
+            let name = format!("shadowcat-{process}-{what}-{}-{attempt}", now.as_micros());
+            let folder = directory.join(name);
+            match private_folder(&folder) {
+                Ok(()) => {
+                    let path = folder.join(format!("{what}.{ending}"));
+                    // From here on both are removed whatever happens.
+                    let made = Self { folder, path };
+                    private_file(&made.path)?.write_all(text)?;
                     return Ok(made);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = Some(error),
@@ -59,10 +60,10 @@ impl PrivateFile {
 }
 
 impl Draft {
-    /// A new file with `text` in it, and a name that has `what` in it and ends in `.json`.
+    /// A new file with `text` in it, called `what.json`.
     ///
     /// # Errors
-    /// What the system says if no file can be made in the directory for temporary files.
+    /// What the system says if nothing can be made in the directory for temporary files.
     pub(crate) fn create(what: &str, now: Timestamp, text: &[u8]) -> io::Result<Self> {
         PrivateFile::create(what, "json", now, text).map(Self)
     }
@@ -76,8 +77,15 @@ impl Draft {
     /// # Errors
     /// What the system says if it cannot be started.
     pub(crate) fn open(&self) -> io::Result<Child> {
-        let mut command = command(&editor(), self.path());
-        command.kill_on_drop(true).spawn()
+        self.open_with(&editor())
+    }
+
+    /// The same with the editor of this command line.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_with(&self, editor: &str) -> io::Result<Child> {
+        command(editor, self.path()).kill_on_drop(true).spawn()
     }
 
     /// What the file holds after the editor has ended, with success or not; `None` if it was left without saving on
@@ -95,10 +103,18 @@ impl Draft {
 
 impl Drop for PrivateFile {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "an edited message could not be removed");
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::warn!(path = %self.folder.display(), %error, "an edited message could not be removed");
         }
     }
+}
+
+/// Fails if it is there already, so that nobody else has made it.
+fn private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(path)
 }
 
 #[cfg(unix)]
@@ -118,11 +134,19 @@ fn private_file(path: &Path) -> io::Result<fs::File> {
 
 /// What the user calls an editor; it may have arguments.
 pub(crate) fn editor() -> String {
-    let wanted = ["VISUAL", "EDITOR"].into_iter().find_map(|name| {
-        let value = env::var(name).ok()?;
-        (!value.trim().is_empty()).then_some(value)
-    });
-    wanted.unwrap_or_else(|| USUAL.to_owned())
+    wanted().unwrap_or_else(|| USUAL.to_owned())
+}
+
+/// The same, if the user has said.
+pub(crate) fn wanted() -> Option<String> {
+    wanted_of(|name| env::var(name).ok())
+}
+
+fn wanted_of(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let names = ["VISUAL", "EDITOR"].into_iter();
+    names
+        .filter_map(variable)
+        .find(|command| !command.trim().is_empty())
 }
 
 /// A shell takes the editor's words apart, as it does for other programs that start one.
@@ -151,14 +175,43 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_the_user_can_read_the_file_and_it_goes_with_the_draft() {
+    fn only_the_user_can_read_the_file_and_it_goes_with_the_draft_and_what_lies_beside_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let draft = Draft::create("h3", Timestamp::from_micros(7), b"{}").unwrap();
         let path = draft.path().to_owned();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(path.to_string_lossy().ends_with(".json"));
+        let folder = path.parent().unwrap().to_owned();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&path)), (0o700, 0o600));
+        assert!(path.ends_with("h3.json"));
         assert_eq!(fs::read(&path).unwrap(), b"{}");
+        fs::write(folder.join("h3.json~"), "a backup").unwrap();
         drop(draft);
-        assert!(!path.exists());
+        assert!(!folder.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn two_drafts_of_one_moment_have_folders_of_their_own() {
+        let draft = || Draft::create("h4", Timestamp::from_micros(8), b"{}").unwrap();
+        let (one, other) = (draft(), draft());
+        drop(one);
+        assert_eq!(fs::read(other.path()).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn visual_comes_before_editor_and_an_empty_one_counts_for_none() {
+        let of = |visual: &str, editor: &str| {
+            let (visual, editor) = (visual.to_owned(), editor.to_owned());
+            wanted_of(|name| {
+                Some(if name == "VISUAL" {
+                    visual.clone()
+                } else {
+                    editor.clone()
+                })
+            })
+        };
+        assert_eq!(of("code -w", "vi").as_deref(), Some("code -w"));
+        assert_eq!(of(" ", "vi").as_deref(), Some("vi"));
+        assert_eq!(of("", ""), None);
     }
 }

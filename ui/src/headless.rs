@@ -147,7 +147,8 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
     let writer = if lines.shows_secrets {
         writer
     } else {
-        writer.masking(TextMask::random().ok_or_else(no_randomness)?)
+        let mask = TextMask::random().map_err(HeadlessError::Prepare)?;
+        writer.masking(mask.with_patterns(lines.redact.clone()))
     };
     let mut puller = Puller::new(frontend.commands.clone(), lines.filter.clone());
     let mut holds = HoldNews::new(frontend.commands.clone());
@@ -168,10 +169,6 @@ async fn print(mut frontend: Frontend, lines: &Lines, printer: &Printer) -> Resu
         holds.print(&writer, printer).await;
     }
     Ok(())
-}
-
-fn no_randomness() -> HeadlessError {
-    HeadlessError::Prepare(io::Error::other("the system has no random bytes to offer"))
 }
 
 /// What happened among held messages and was not printed yet.

@@ -9,7 +9,7 @@ mod json;
 mod text;
 
 use jiff::tz::TimeZone;
-use shadowcat::intercept::hold::HoldEvents;
+use shadowcat::intercept::hold::{HoldEvent, HoldEvents};
 use shadowcat::recording::TextMask;
 use shadowcat::snapshot::{Body, MessageRow};
 
@@ -69,7 +69,29 @@ impl LineWriter {
         for finding in &mut row.findings {
             finding.text = mask.masked(&finding.text);
         }
+        let rule = row.verdict.as_mut().map(|verdict| &mut verdict.rule);
+        let names = [row.method.as_mut(), row.rpc_id.as_mut(), rule];
+        for name in names.into_iter().flatten().chain([&mut row.server]) {
+            *name = mask.masked_name(name);
+        }
         Some(row)
+    }
+
+    /// The same for a held message.
+    fn masked_event(&self, event: &HoldEvent) -> Option<HoldEvent> {
+        let mask = self.mask.as_ref()?;
+        let mut event = event.clone();
+        let row = &mut event.row;
+        row.name = row.name.as_deref().map(|name| mask.masked(name));
+        let names = [row.method.as_mut(), row.rpc_id.as_mut(), row.client.as_mut()];
+        for name in names
+            .into_iter()
+            .flatten()
+            .chain([&mut row.server, &mut row.rule])
+        {
+            *name = mask.masked_name(name);
+        }
+        Some(event)
     }
 
     /// Adds a line for each thing that happened to held messages.
@@ -78,6 +100,8 @@ impl LineWriter {
             self.gap(out, news.missed);
         }
         for event in &news.events {
+            let masked = self.masked_event(event);
+            let event = masked.as_ref().unwrap_or(event);
             match self.format {
                 Format::Json => held::json_event(out, event),
                 Format::Text => held::text_event(out, event, self.theme, &self.zone),
@@ -150,6 +174,30 @@ mod tests {
             writer.row(&mut out, &row, None);
             let line = String::from_utf8(out).unwrap();
             assert!(!line.contains("s3cr3t") && line.contains("page=2"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_live_line_has_nothing_in_it_that_a_pattern_finds() {
+        let mut row = sample_row();
+        row.method = Some("acme-1/x".to_owned());
+        row.rpc_id = Some("\"acme-2\"".to_owned());
+        row.summary = "acme-3".to_owned();
+        row.server = "acme-4".to_owned();
+        row.findings.push(shadowcat::snapshot::Finding {
+            severity: shadowcat::snapshot::Severity::Info,
+            text: "acme-5".to_owned(),
+        });
+        let pattern = "acme-[0-9]".parse().unwrap();
+        let mask = TextMask::random().unwrap();
+        let mask = mask.with_patterns([pattern].into_iter().collect());
+        for format in [Format::Text, Format::Json] {
+            let writer = LineWriter::new(format, true).masking(mask.clone());
+            let mut out = Vec::new();
+            writer.row(&mut out, &row, None);
+            let line = String::from_utf8(out).unwrap();
+            assert!(!line.contains("acme-") && line.contains("/x"), "{line}");
+            assert!(line.contains("secret:"), "{line}");
         }
     }
 }

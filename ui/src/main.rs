@@ -77,7 +77,7 @@ use shadowcat::config::Config;
 use shadowcat::engine::{Engine, EngineHandle, ShutdownReport, StartError};
 use shadowcat::limits::ResourceLimits;
 use shadowcat::limits::descriptors::{fit_to_descriptors, in_one_line};
-use shadowcat::recording::{Extent, shown};
+use shadowcat::recording::{Extent, hide_url_secrets, shown};
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
@@ -152,8 +152,13 @@ fn main() -> ExitCode {
 
 /// Prints what clap has to say: help and version on stdout, mistakes on stderr.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody may be there to read it any more.
-    let _ = error.print();
+    let text = error.render().to_string();
+    if error.use_stderr() && hide_url_secrets(&text) != text {
+        say(text.trim_end());
+    } else {
+        // Nobody may be there to read it any more.
+        let _ = error.print();
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::from(BAD_USAGE), ExitCode::from)
 }
 
@@ -371,7 +376,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             job.config = fit_to_machine(with_rest(job.config, limits, ring), &asked_limits)?;
             replay(*job)
         }
-        Job::ReplayStdio(job) => replay_stdio(job, limits, ring),
+        Job::ReplayStdio(job) => replay_stdio(job, &limits, ring),
         Job::Open { file, extent, screen } => {
             let engine = opened(&file, extent, &limits, ring)?;
             on_screen(engine, screen, || ())
@@ -515,14 +520,14 @@ fn replay(job: ReplayJob) -> Result<(), Failure> {
 }
 
 /// A recording on standard input and output. Rules need an engine, which does not listen.
-fn replay_stdio(job: StdioJob, limits: ResourceLimits, ring: LogRing) -> Result<(), Failure> {
+fn replay_stdio(job: StdioJob, limits: &ResourceLimits, ring: LogRing) -> Result<(), Failure> {
     let StdioJob {
         server,
         format,
         file,
         rules,
     } = job;
-    let server = server.limits(limits.clone());
+    let (server, runtime) = (server.limits(limits.clone()), runtime()?);
     #[cfg(unix)]
     if let Some(rules) = rules {
         let config = Config {
@@ -531,15 +536,15 @@ fn replay_stdio(job: StdioJob, limits: ResourceLimits, ring: LogRing) -> Result<
             ..Config::default()
         };
         let engine = Engine::start(with_rest(config, limits.clone(), ring))?;
-        let serving = replay_run::serve_ruled(server, format, &file, (&engine, &limits));
-        let served = runtime()?.block_on(serving);
+        let serving = replay_run::serve_ruled(server, format, &file, (&engine, limits));
+        let ended = runtime.block_on(serving);
         say_report(&engine.shut_down());
-        return served.map_err(Failure::from);
+        return ended.map_err(Failure::from);
     }
     #[cfg(not(unix))]
     let _ = (file, rules, ring);
     let serving = replay_run::serve_stdio(server, format, tokio::io::stdin(), tokio::io::stdout());
-    runtime()?.block_on(serving).map_err(Failure::from)
+    runtime.block_on(serving).map_err(Failure::from)
 }
 
 fn headless(engine: EngineHandle, lines: Option<Lines>, before_end: impl FnOnce()) -> Result<(), Failure> {

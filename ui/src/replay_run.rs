@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use shadowcat::codec::hidden::without_hidden;
 use shadowcat::config::{Config, ConfigError, UpstreamConfig};
 use shadowcat::limits::ResourceLimits;
-use shadowcat::recording::{TextMask, hide_secrets, shown};
+use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets, shown};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::tape::TapeOptions;
 use shadowcat::replay::{MockServer, RunningMock};
@@ -83,6 +84,7 @@ impl Replay {
             .enable_all()
             .build()
             .map_err(ReplayError::Prepare)?;
+        let redact = server.chosen().redact.clone();
         let mock = runtime.block_on(server.start())?;
         for sentence in mock.damage() {
             tracing::warn!("{sentence}");
@@ -96,7 +98,7 @@ impl Replay {
                 shows_secrets,
             } => {
                 let printer = Printer::to_stdout().map_err(ReplayError::Prepare)?;
-                let mask = if shows_secrets { None } else { Some(mask()?) };
+                let mask = if shows_secrets { None } else { Some(mask(redact)?) };
                 tasks.spawn(TaskKind::Frontend, print(calls, format, mask, printer));
             }
             Told::Nowhere => {}
@@ -179,7 +181,7 @@ pub(crate) async fn serve_stdio(
 ) -> Result<(), ReplayError> {
     let mut signals = Signals::listen().map_err(ReplayError::Prepare)?;
     let mut summary = Summary::default();
-    let mask = mask()?;
+    let mask = mask(server.chosen().redact.clone())?;
     let tell = |call: &MockCall| {
         summary.add(call);
         let mut line = Vec::new();
@@ -214,8 +216,8 @@ pub(crate) async fn serve_ruled(
 ) -> Result<(), ReplayError> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let serve = async |input, output| serve_stdio(server, format, input, output).await;
-    let served = crate::wrap::by_rules((engine, limits), &name, serve).await;
-    served.map_err(ReplayError::Prepare)?
+    let ended = crate::wrap::by_rules((engine, limits), &name, serve).await;
+    ended.map_err(ReplayError::Prepare)?
 }
 
 async fn print(
@@ -255,9 +257,9 @@ async fn log(mut calls: broadcast::Receiver<MockCall>) {
     }
 }
 
-fn mask() -> Result<TextMask, ReplayError> {
-    let no_randomness = || ReplayError::Prepare(io::Error::other("the system has no random bytes to offer"));
-    TextMask::random().ok_or_else(no_randomness)
+fn mask(redact: RedactPatterns) -> Result<TextMask, ReplayError> {
+    let mask = TextMask::random().map_err(ReplayError::Prepare)?;
+    Ok(mask.with_patterns(redact))
 }
 
 /// Adds a line in the place of those that nobody took in time.
@@ -285,7 +287,7 @@ fn write_line(out: &mut Vec<u8>, call: &MockCall, format: Format, mask: Option<&
             // Numbers and texts always serialize.
             let document = serde_json::to_string(call).unwrap_or_default();
             let document = mask.map_or_else(|| document.clone(), |mask| mask.masked_document(&document));
-            out.extend(document.as_bytes());
+            out.extend(without_hidden(&document, "").as_bytes());
         }
     }
     out.push(b'\n');

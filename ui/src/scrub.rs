@@ -74,34 +74,37 @@ fn tell(output: &str, scrubbed: &Scrubbed) {
     for damage in &scrubbed.damage {
         say(format_args!("warning: {output}: {damage}"));
     }
-    let (lines, replaced) = (
-        plural(scrubbed.lines, "line"),
-        plural(scrubbed.replaced, "secret"),
-    );
+    let lines = plural(scrubbed.lines, "line");
+    let replaced = plural(scrubbed.replaced, "secret");
     say(format_args!("{output}: {lines}, {replaced} replaced"));
-    if scrubbed.withheld > 0 {
-        let bytes = plural(scrubbed.withheld, "byte");
-        say(format_args!(
-            "{output}: {bytes} left out, which cannot be looked into"
-        ));
-    }
-    if scrubbed.left_out > 0 {
-        let lines = plural(scrubbed.left_out, "line");
-        say(format_args!(
-            "{output}: {lines} left out, which this build cannot read"
-        ));
-    }
-    if scrubbed.values_left > 0 {
-        let values = plural(scrubbed.values_left, "secret");
-        say(format_args!(
-            "warning: {output}: {values} replaced in their own place only; look whether they stand elsewhere"
-        ));
-    }
-    if scrubbed.frames_left > 0 {
-        let frames = plural(scrubbed.frames_left, "long frame");
-        say(format_args!(
-            "warning: {output}: the secrets of {frames} were replaced there only; look whether they stand elsewhere"
-        ));
+    let rest = [
+        (
+            "",
+            scrubbed.withheld,
+            "byte",
+            "left out, which cannot be looked into",
+        ),
+        (
+            "",
+            scrubbed.left_out,
+            "line",
+            "left out, which this build cannot read",
+        ),
+        (
+            "warning: ",
+            scrubbed.values_left,
+            "secret",
+            "replaced in their own place only; look whether they stand elsewhere",
+        ),
+        (
+            "warning: ",
+            scrubbed.frames_left,
+            "long frame",
+            "with secrets that were replaced there only; look whether they stand elsewhere",
+        ),
+    ];
+    for (start, count, what, became) in rest.into_iter().filter(|(_, count, ..)| *count > 0) {
+        say(format_args!("{start}{output}: {} {became}", plural(count, what)));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::Format;
 use crate::console::say;
 use crate::format::plural;
 use crate::input::{is_standard, standard_input};
-use crate::text::Safe;
+use crate::text::{Safe, harmless_json};
 
 /// Which recordings to check.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ fn unopened(path: &Path, error: &OpenRecordingError) -> String {
         "error": error.to_string(),
         "cause": cause,
     });
-    format!("{page}\n")
+    harmless_json(&page) + "\n"
 }
 
 fn json(path: &Path, verified: &Verified) -> String {
@@ -191,6 +191,5 @@ fn json(path: &Path, verified: &Verified) -> String {
         problems: verified.problems.iter().map(found).collect(),
         more: verified.more,
     };
-    // Plain data always serializes.
-    serde_json::to_string(&page).unwrap_or_default() + "\n"
+    harmless_json(&page) + "\n"
 }

@@ -8,6 +8,7 @@ mod http;
 #[path = "support/tui.rs"]
 mod tui;
 
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use http::post;
+use rustix::process::{Pid, Signal, kill_process};
 use tui::{Tui, command};
 
 /// Longest wait for one picture.
@@ -183,4 +185,24 @@ fn where_no_pane_opens_the_editor_gets_the_terminal() {
         .unwrap();
     scene.open_editor(|text| text.contains("\"text\": \"after\"") && text.contains("f sends"));
     goes.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_file_that_is_being_edited_goes_when_the_screen_is_told_to_end() {
+    for place in ["\"$EDITOR\" {file}", "plain"] {
+        let home = tempfile::tempdir().unwrap();
+        let options = ["--editor-cmd", place, "--drain-timeout", "100ms"];
+        let mut scene = Scene::new(home.path(), &options, false);
+        let drafts = scene.drafts.clone();
+        let left = move || std::fs::read_dir(&drafts).unwrap().count();
+        // The editor waits as long as nobody writes to it.
+        let mut go = OpenOptions::new().read(true).write(true).open(&scene.go).unwrap();
+        scene.open_editor(|_| left() > 0);
+        let pid = i32::try_from(scene.tui.child.process_id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        scene.tui.finish(PATIENCE);
+        // One that could not be ended with the screen is not left waiting.
+        writeln!(go, "go").unwrap();
+        assert_eq!(left(), 0, "{place}");
+    }
 }

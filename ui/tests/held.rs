@@ -5,6 +5,8 @@
 
 #[path = "support/binary.rs"]
 mod binary;
+#[path = "held/editor.rs"]
+mod editor;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -432,29 +434,6 @@ fn a_rule_of_the_file_holds_with_wait_and_sigterm_lets_go() {
         "{event}"
     );
     assert_eq!(scene.proxy.child.wait().unwrap().code(), Some(0));
-}
-
-#[test]
-fn a_script_that_is_killed_while_it_edits_leaves_the_message_held_and_its_time_running() {
-    let mut scene = Scene::holding();
-    let (client, id) = scene.hold(&call("search"));
-    let state = |scene: &Scene| scene.list()[0]["state"].clone();
-    let mut command = scene.home.command(&["held", "edit", &id, "--editor"]);
-    command
-        .env_remove("VISUAL")
-        .env("EDITOR", "cat >/dev/null && true");
-    let mut script = command.stdin(Stdio::piped()).spawn().unwrap();
-    while state(&scene) != "editing" {
-        std::thread::yield_now();
-    }
-    script.kill().unwrap();
-    script.wait().unwrap();
-    while state(&scene) != "held" {
-        std::thread::yield_now();
-    }
-    scene.done(&["forward", &id]);
-    assert_eq!(scene.serve(), call("search"));
-    assert!(answer(client).ends_with(RESULT));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_recording_answers_and_each_request_is_a_line() {
         told[1]["note"]
             .as_str()
             .unwrap()
-            .contains("$.arguments.a: recorded 0.1, asked 1")
+            .contains("$.arguments.a (recorded 0.1, asked 1)")
     );
 }
 
@@ -100,11 +100,26 @@ fn what_replays_records_with_the_secrets_that_were_named() {
     let record = format!("--record={}", file.display());
     let more = ["--redact", "BLUE-[0-9]+", &record];
     let proxy = replaying(&home, "modern-http.jsonl", &more);
-    call(&proxy.address, "add", r#"{"a":"BLUE-4711","b":0.2}"#);
-    assert_eq!(proxy.terminate().code, Some(0));
+    let answer = call(
+        &proxy.address,
+        "add",
+        r#"{"a":"BLUE-4711","b":0.2,"password":"s3cr3t"}"#,
+    );
+    assert!(
+        answer.contains("Not in the recording") && answer.contains("‹secret:"),
+        "{answer}"
+    );
+    let ran = proxy.terminate();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for said in [&answer, &ran.stdout] {
+        assert!(!said.contains("BLUE-4711") && !said.contains("s3cr3t"), "{said}");
+    }
     let again = std::fs::read_to_string(file).unwrap();
     assert!(again.contains("tools/call"), "{again}");
-    assert!(!again.contains("BLUE-4711"), "{again}");
+    assert!(
+        !again.contains("BLUE-4711") && !again.contains("s3cr3t"),
+        "{again}"
+    );
 }
 
 #[test]
@@ -336,6 +351,36 @@ fn what_cannot_be_replayed_is_refused_with_advice() {
     nowhere.refused(3, &["nowhere.jsonl", "check that it exists"]);
     let speed = home.run(&["replay", &recording, "--listen", "127.0.0.1:0", "--speed", "0"]);
     speed.refused(2, &["--speed", "a number above 0"]);
+    for (flags, said) in [
+        (
+            &["--upstream", "http://127.0.0.1:"][..],
+            "there is a colon, and no port behind it",
+        ),
+        (
+            &["--upstream", "http://127.0.0.1:9/", "--via", "http://h:"],
+            "no port behind it",
+        ),
+        (
+            &["--upstream", "http://127.0.0.1:9/", "--ignore", "$.a[x]"],
+            "column 5: inside [ ] goes a number",
+        ),
+        (
+            &["--stdio", "--on-miss", "pass", "http://127.0.0.1:"],
+            "no port behind it",
+        ),
+        (&["--stdio", "--on-miss", "pass"], "in one word: pass=URL"),
+        (
+            &["--stdio", "--on-miss", "pass=http://127.0.0.1:"],
+            "no port behind it",
+        ),
+        (
+            &["--stdio", "--on-miss", "skip"],
+            "it is error, nearest, or pass=URL",
+        ),
+    ] {
+        let ran = home.run(&[&["replay", &recording][..], flags].concat());
+        ran.refused(2, &[said]);
+    }
     let header = std::fs::read_to_string(&recording).unwrap();
     let empty = home.file("empty.jsonl", header.lines().next().unwrap());
     let nothing = home.run(&["replay", &empty, "--listen", "127.0.0.1:0", "--headless"]);

@@ -232,6 +232,33 @@ fn what_was_recorded_on_pipes_is_sent_over_http_and_the_other_way_round() {
 }
 
 #[test]
+fn no_secret_of_a_live_server_is_in_the_report() {
+    let home = recorded();
+    let text = SERVER.replace(
+        r#"'{"content":[{"type":"text","text":"'"$said"'"}]}'"#,
+        r#"'{"content":[{"type":"text","text":"token=s3cr3t-1"}],"structuredContent":{"password":"s3cr3t-2","msg":"Bearer s3cr3t-3"}}'"#,
+    );
+    assert_ne!(text, SERVER);
+    home.file("server.sh", &text);
+    for format in ["text", "json"] {
+        let replay = [
+            "replay", RECORDING, "--yes", "--junit", "j.xml", "--format", format,
+        ];
+        let ran = home.run(&[&replay[..], &["--", "sh", "server.sh"]].concat());
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let junit = std::fs::read_to_string(home.path().join("j.xml")).unwrap();
+        for said in [&ran.stdout, &junit] {
+            assert!(
+                said.contains("$.result.structuredContent") && said.contains("‹secret:"),
+                "{said}"
+            );
+            assert!(!said.contains("s3cr3t"), "{said}");
+        }
+        assert!(!ran.stderr.contains("s3cr3t"), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_or_sent_is_said_with_its_exit_code() {
     let home = recorded();
     home.run(&["replay", "none.jsonl", "--", "sh", "server.sh"])
@@ -349,6 +376,17 @@ fn drift_of_tools_is_named_between_lists_and_recordings() {
         .map(|drift| &drift["tool"])
         .collect();
     assert_eq!(tools, ["a", "b", "greet", "look"]);
+    // What is only a page is compared as far as it goes, and said to be one.
+    let warning = "its list of tools has a nextCursor";
+    assert!(!ran.stderr.contains(warning), "{ran:?}");
+    home.file("page.json", r#"{"tools":[{"name":"b"}],"nextCursor":"2"}"#);
+    let ran = home.run(&["diff", "page.json", "old.json"]);
+    assert!(ran.stdout.contains("  tool a is new\n"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("page.json: its list of tools has a nextCursor"),
+        "{ran:?}"
+    );
     home.file("other.json", "{}");
     home.run(&["diff", "old.json", "other.json"])
         .refused(3, &["other.json is neither"]);

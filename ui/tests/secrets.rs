@@ -19,8 +19,14 @@ use secrets::{SECRETS, found_in};
 fn record(home: &Home, more: &[&str]) -> Ran {
     let (server, serving) = secrets::serve();
     let upstream = format!("http://{server}");
+    let format: &[&str] = if more.contains(&"--format") {
+        &[]
+    } else {
+        &["--format", "json"]
+    };
     let arguments = [
-        &["--format", "json", "--upstream", &upstream, "--oauth", "off"][..],
+        format,
+        &["--upstream", &upstream, "--oauth", "off"],
         &["--record=s.jsonl", "--log-file", "log", "--log-level", "trace"],
         more,
     ];
@@ -60,6 +66,21 @@ fn no_secret_stays_in_the_recording_the_log_or_what_is_printed() {
 }
 
 #[test]
+fn what_a_pattern_finds_is_not_printed_either() {
+    for format in ["json", "text"] {
+        let home = Home::new();
+        let ran = record(
+            &home,
+            &["--redact", "tools/c[a]ll|(?i)elicit", "--format", format],
+        );
+        for said in [&ran.stdout, &text(&home, "s.jsonl")] {
+            assert!(said.contains("‹secret:"), "{said}");
+            assert!(!said.contains("tools/call") && !said.contains("elicit"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_recording_with_secrets_has_them_says_so_and_is_scrubbed_of_all_of_them() {
     let home = Home::new();
     let ran = record(&home, &["--record-secrets"]);
@@ -94,6 +115,9 @@ fn no_secret_of_a_wrapped_command_stays_in_its_recording() {
         "https://me:s3cr3t-105@host/?sig=s3cr3t-106",
         "-H",
         "Authorization: Bearer s3cr3t-107",
+        "-u",
+        "me:s3cr3t-111",
+        r#"{"password":"s3cr3t-112","keep":1}"#,
     ]);
     let mut child = command
         .env("API_TOKEN", "s3cr3t-108")
@@ -115,6 +139,11 @@ fn no_secret_of_a_wrapped_command_stays_in_its_recording() {
         "{recording}"
     );
     assert!(recording.contains("key ‹secret:"), "{recording}");
+    let start = r#"{\"password\":\"‹secret:"#;
+    assert!(
+        recording.contains(start) && recording.contains(r#"›\",\"keep\":1}"#),
+        "{recording}"
+    );
     assert!(is_whole(&home, "w.jsonl"));
 }
 

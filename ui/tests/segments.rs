@@ -146,7 +146,10 @@ fn a_file_that_is_no_recording_is_refused_alike_by_every_command() {
     );
     for (name, said) in [
         ("no.jsonl", "no.jsonl, line 1, is not the header of a recording"),
-        ("new.jsonl", "newer than the 1 this build reads"),
+        (
+            "new.jsonl",
+            "new.jsonl, line 1, has version 7 of the recording format, newer than the 1 this build reads",
+        ),
         ("none.jsonl", "could not read none.jsonl"),
     ] {
         let commands: [&[&str]; 6] = [

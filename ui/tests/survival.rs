@@ -310,4 +310,23 @@ fn a_file_that_may_not_grow_costs_records_that_are_counted_and_nobody_a_byte() {
         "{:?}",
         verified.problems
     );
+    let told = gaps_of(&path);
+    let lost = number_behind(&ran.stderr, "The recording lacks ").unwrap();
+    let untold = number_behind(&ran.stderr, "no room to tell the file of ").unwrap_or(0);
+    assert_eq!(lost, told + untold, "{ran:?}");
+}
+
+/// Records that the file says it lacks.
+fn gaps_of(path: &Path) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let gaps = lines.filter(|line| line["type"] == "gap");
+    gaps.map(|gap| gap["lost"].as_u64().unwrap()).sum()
+}
+
+fn number_behind(text: &str, what: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(what)?;
+    rest.split(' ').next()?.parse().ok()
 }

@@ -15,6 +15,8 @@ mod holding;
 mod passing;
 #[path = "wrap/proxies.rs"]
 mod proxies;
+#[path = "wrap/recorded.rs"]
+mod recorded;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};

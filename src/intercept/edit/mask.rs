@@ -5,7 +5,7 @@ use std::fmt;
 
 use memchr::memmem;
 
-use crate::recording::redact::{BodyFacts, BodyRedactor, Output, Tagger};
+use crate::recording::redact::{BodyFacts, BodyRedactor, Output, TAG_END, TAG_START, Tagger};
 use crate::snapshot::Carrier;
 
 /// The secrets that placeholders stand for. Neither `Debug` nor anything else shows them.
@@ -48,10 +48,6 @@ impl fmt::Debug for Placeholders {
 
 const CLOSING: &str = "»";
 
-/// How the tag of a secret starts and ends.
-const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
-const TAG_END: &[u8] = "\u{203a}".as_bytes();
-
 /// The payload with the secrets in it, which recordings would not keep either, replaced by `"«secret 1»"`,
 /// `"«secret 2»"` and so on, and what they stand for. Equal secrets get the same number; every other byte stays.
 ///
@@ -89,10 +85,10 @@ pub fn mask(payload: &[u8]) -> (Vec<u8>, Placeholders) {
 
 /// Where in `taken` the one secret is that has a tag in `made`, and whether it is a number, to which quotes came.
 fn replaced(taken: &[u8], made: &[u8]) -> Option<(usize, usize, bool)> {
-    let tag = memmem::find(made, TAG_START)?;
+    let tag = memmem::find(made, TAG_START.as_bytes())?;
     let (before, rest) = made.split_at(tag);
-    let behind = memmem::find(rest, TAG_END).map(|at| &rest[at + TAG_END.len()..])?;
-    if memmem::find(behind, TAG_START).is_some() {
+    let behind = memmem::find(rest, TAG_END.as_bytes()).map(|at| &rest[at + TAG_END.len()..])?;
+    if memmem::find(behind, TAG_START.as_bytes()).is_some() {
         return None;
     }
     let place = |before: &[u8], behind: &[u8]| {

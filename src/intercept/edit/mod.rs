@@ -35,6 +35,7 @@ pub use fixups::{Fixup, fixups};
 pub use front_matter::{FieldChanges, FrontMatter, STATUS_FIELD, Split};
 pub use mask::{Placeholders, mask, unmask};
 pub use patch::check_patch;
+pub(crate) use path::names_of;
 pub use reader::{MAX_NESTING, SyntaxError};
 pub use sse::with_payload;
 pub use suggest::{choices, example};

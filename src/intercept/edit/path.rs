@@ -74,6 +74,15 @@ pub(super) fn read_path(text: &str) -> Result<(Vec<Step>, &str), EditError> {
     }
 }
 
+/// The names on the way to the value at a path, `None` for a place in an array. `None` if the text is no path.
+pub(crate) fn names_of(path: &str) -> Option<Vec<Option<String>>> {
+    let names = parse(path).ok()?.into_iter().map(|step| match step {
+        Step::Key(name) | Step::Token(name) => Some(name),
+        Step::Index(_) => None,
+    });
+    Some(names.collect())
+}
+
 /// Reads a text that is a path and nothing else.
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, EditError> {
     let text = text.trim();

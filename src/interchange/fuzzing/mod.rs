@@ -104,7 +104,8 @@ fn exported(tape: &Tape, format: ExportFormat) -> String {
     }
 }
 
-fn exports(tape: &Tape) {
+/// All that goes out of a recording is valid.
+pub(super) fn exports(tape: &Tape) {
     let archive = exported(tape, ExportFormat::Har);
     assert!(serde_json::from_str::<Value>(&archive).is_ok(), "{archive}");
     assert!(

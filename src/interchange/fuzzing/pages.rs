@@ -1,6 +1,6 @@
 //! Whether all that looks like markup in a page is ours.
 
-use crate::interchange::words::is_hidden;
+use crate::codec::hidden::without_hidden;
 
 /// All elements of a page behind its head.
 const ELEMENTS: [&str; 32] = [
@@ -31,7 +31,7 @@ const ENTITIES: [&str; 5] = ["amp;", "lt;", "gt;", "quot;", "#39;"];
 
 /// Characters with which a peer could reach a terminal, or change how a text is read.
 fn is_harmless(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, '\n' | '\t') || !is_hidden(c))
+    without_hidden(text, "\n\t") == text
 }
 
 /// The tags of a page are those that we write, and are closed in order; all else is text.

@@ -32,6 +32,22 @@ fn command(script: &str) -> (String, &str) {
                 assert!(is_closed, "a quote is not closed: {script}");
                 words.push_str("''");
             }
+            // A text with something hidden in it, byte by byte.
+            '"' => {
+                let inside: String = characters
+                    .by_ref()
+                    .map(|(_, c)| c)
+                    .take_while(|c| *c != '"')
+                    .collect();
+                let bytes = inside
+                    .strip_prefix("$(printf '")
+                    .and_then(|rest| rest.strip_suffix("')"));
+                assert!(
+                    bytes.is_some_and(is_octal),
+                    "{inside:?} in double quotes: {script}"
+                );
+                words.push_str("''");
+            }
             // An escaped quote, or a line that goes on.
             '\\' => match characters.next() {
                 Some((_, '\'')) => {}
@@ -47,6 +63,13 @@ fn command(script: &str) -> (String, &str) {
         }
     }
     (words, "")
+}
+
+/// Whether these are bytes as `printf` takes them, and nothing else.
+fn is_octal(text: &str) -> bool {
+    let mut bytes = text.split('\\');
+    bytes.next() == Some("")
+        && bytes.all(|byte| byte.len() == 3 && byte.bytes().all(|digit| matches!(digit, b'0'..=b'7')))
 }
 
 fn is_ours(words: &str) {

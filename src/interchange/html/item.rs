@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::words::{answer_word, title};
+use super::shortened;
 use crate::codec::envelope::MessageKind;
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeCall, TapeExchange, TapeMessage, TapeSession};
@@ -78,11 +79,10 @@ fn of_call<'a>(place: usize, session: &'a TapeSession, call: &'a TapeCall) -> It
 }
 
 fn of_message<'a>(place: usize, session: &'a TapeSession, message: &'a TapeMessage) -> Item<'a> {
-    let is_bad = matches!(message.envelope.kind, MessageKind::Error | MessageKind::Malformed);
-    let word = if is_bad {
-        answer_word(message).into_owned()
-    } else {
-        String::new()
+    let word = match message.envelope.kind {
+        MessageKind::Error => answer_word(message).into_owned(),
+        MessageKind::Malformed => "no message".to_owned(),
+        _ => String::new(),
     };
     Item {
         place,
@@ -91,12 +91,8 @@ fn of_message<'a>(place: usize, session: &'a TapeSession, message: &'a TapeMessa
         us: message.us,
         title: title(session, message),
         ending: Ended {
-            word: if message.envelope.kind == MessageKind::Malformed {
-                "no message".to_owned()
-            } else {
-                word
-            },
-            is_bad,
+            is_bad: !word.is_empty(),
+            word,
             reason: reason(&message.text),
             took_us: None,
         },
@@ -208,11 +204,7 @@ fn reason(text: &[u8]) -> String {
         (None, Some(_)) => String::new(),
         (None, None) => String::from_utf8_lossy(text.get(..4 * MAX_REASON).unwrap_or(text)).into_owned(),
     };
-    let mut cut: String = said.chars().take(MAX_REASON).collect();
-    if cut.len() < said.len() {
-        cut.push('…');
-    }
-    cut
+    shortened(&said, MAX_REASON)
 }
 
 impl Item<'_> {

@@ -42,7 +42,7 @@ const KINDS: [(&str, &str); 6] = [
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     let page = Page::new(tape);
-    let name = escaped(&page.name());
+    let name = escaped(&name_of(tape));
     out.write_all(HEAD.as_bytes())?;
     out.write_all(include_bytes!("style.css"))?;
     page.filter_styles(out)?;
@@ -118,11 +118,6 @@ impl<'a> Page<'a> {
             picks,
             items,
         }
-    }
-
-    /// The name of the file, without the folders of the machine that it was on.
-    fn name(&self) -> String {
-        name_of(self.tape)
     }
 
     fn session_name(&self, place: usize) -> String {

@@ -22,27 +22,39 @@ impl Page<'_> {
         left: &mut usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let (side, who) = match item.direction() {
-            Direction::ClientToServer => ("c2s", "client"),
-            Direction::ServerToClient => ("s2c", "server"),
+        write!(out, "<details class=\"{}\"><summary>", self.classes(item))?;
+        self.summary(item, out)?;
+        writeln!(out, "</summary><div class=\"d\" id=\"i{number}\">")?;
+        self.facts(item, out)?;
+        match item.what {
+            What::Call(call) => self.call(item, call, left, out)?,
+            What::Message(message) => text("", &message.text, left, out)?,
+            What::Exchange(_) => bodies(item, left, out)?,
+        }
+        writeln!(out, "</div></details>")
+    }
+
+    /// By which it is drawn and filtered.
+    fn classes(&self, item: &Item<'_>) -> String {
+        let side = match item.direction() {
+            Direction::ClientToServer => "c2s",
+            Direction::ServerToClient => "s2c",
         };
-        write!(out, "<details class=\"i {side} {} g{}", item.class(), item.place)?;
-        if item.ending.is_bad {
-            out.write_all(b" bad")?;
-        }
-        let verdict = item.verdict();
-        if verdict.is_some() {
-            out.write_all(b" touched")?;
-        }
-        if let Some(pick) = self.picks.get(&item.title) {
-            write!(out, " m{pick}")?;
-        }
-        let session = self.session_name(item.place);
+        let bad = if item.ending.is_bad { " bad" } else { "" };
+        let touched = item.verdict().map_or("", |_| " touched");
+        let pick = self.picks.get(&item.title);
+        let pick = pick.map_or_else(String::new, |pick| format!(" m{pick}"));
+        format!("i {side} {} g{}{bad}{touched}{pick}", item.class(), item.place)
+    }
+
+    /// What is seen of it without opening it.
+    fn summary(&self, item: &Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         write!(
             out,
-            "\"><summary><time>{}</time><span class=\"s\">{}</span><span class=\"w\">{who}</span><span class=\"m\">{}",
+            "<time>{}</time><span class=\"s\">{}</span><span class=\"w\">{}</span><span class=\"m\">{}",
             self.clock(item.us),
-            escaped(&shortened(&session, 12)),
+            escaped(&shortened(&self.session_name(item.place), 12)),
+            speaker(item.direction()),
             escaped(&shortened(&item.title, MAX_TITLE))
         )?;
         if item.ending.is_bad && !item.ending.reason.is_empty() {
@@ -50,7 +62,7 @@ impl Page<'_> {
             write!(out, " <em>{}</em>", escaped(&reason))?;
         }
         write!(out, "</span><span class=\"r\">")?;
-        if let Some(verdict) = verdict {
+        if let Some(verdict) = item.verdict() {
             write!(out, "<span class=\"v\">{verdict}</span> ")?;
         }
         write!(out, "{}</span><span class=\"t\">", escaped(&item.ending.word))?;
@@ -61,14 +73,7 @@ impl Page<'_> {
                 .min(100);
             write!(out, "{}<i style=\"width:{part}%\"></i>", duration(took))?;
         }
-        writeln!(out, "</span></summary><div class=\"d\" id=\"i{number}\">")?;
-        self.facts(item, out)?;
-        match item.what {
-            What::Call(call) => self.call(item, call, left, out)?,
-            What::Message(message) => text("", &message.text, left, out)?,
-            What::Exchange(_) => bodies(item, left, out)?,
-        }
-        writeln!(out, "</div></details>")
+        write!(out, "</span>")
     }
 
     /// The time of day, to the millisecond; the date is in what a row opens to.

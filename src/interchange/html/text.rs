@@ -1,6 +1,6 @@
 //! Text of peers in a page: it stays text.
 
-use super::super::words::shown;
+use crate::codec::hidden::without_hidden;
 
 /// `text` without what HTML takes for its own; what would be hidden, or turns the order of text, is written as an escape.
 pub(super) fn escaped(text: &str) -> String {
@@ -10,7 +10,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 fn push_escaped(out: &mut String, text: &str) {
-    for c in shown(text, "\n\t").chars() {
+    for c in without_hidden(text, "\n\t").chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -1,12 +1,15 @@
 //! What goes out has everything in it and nothing of its own; what comes back is the same recording.
 
 mod foreign;
+mod heads;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::fuzzing::exports;
 use super::{ExportFormat, ImportHarError, export, read_har};
+use crate::codec::hidden::is_hidden;
 use crate::recording::{RecorderSettings, RecordingReader, write_whole};
 use crate::replay::compare::{CompareOptions, compare_recordings};
 use crate::replay::tape::{Tape, TapeCarrier, TapeOptions};
@@ -334,11 +337,12 @@ const ALL: [ExportFormat; 6] = [
 fn nothing_of_a_peer_is_hidden_or_reordered_in_any_format() {
     let hostile = "pay\u{202e}me\u{200b}\u{2066}\u{feff}\u{9b}2J\u{7f}\u{e0041}\u{ad}end";
     let tape = small(hostile, hostile);
+    exports(&tape);
     for format in ALL {
         let page = exported(&tape, format);
         let hidden: Vec<char> = page
             .chars()
-            .filter(|c| *c != '\n' && *c != '\t' && super::words::is_hidden(*c))
+            .filter(|c| *c != '\n' && *c != '\t' && is_hidden(*c))
             .collect();
         assert_eq!(hidden, [' '; 0], "{format:?}: {page}");
         if format != ExportFormat::Curl {

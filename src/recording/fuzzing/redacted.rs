@@ -5,14 +5,11 @@ use bytes::Bytes;
 use crate::fuzzing::cuttings;
 use crate::recording::head_line::HeadLine;
 use crate::recording::redact::{
-    BodyFacts, BodyKind, BodyRedactor, Output, PatternWindow, RedactPattern, Tagger,
+    BodyFacts, BodyKind, BodyRedactor, Output, PatternWindow, RedactPattern, TAG_BYTES, TAG_END, TAG_START,
+    Tagger,
 };
 use crate::session::observation::ObservedHead;
 use crate::snapshot::Carrier;
-
-/// What a tag looks like, apart from its twelve digits.
-const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
-const TAG_BYTES: usize = 25;
 
 pub(super) const KNOWN: BodyFacts = BodyFacts {
     is_known: true,
@@ -168,11 +165,11 @@ fn without_end(literal: &[u8]) -> Option<&[u8]> {
 /// What stands before, between and behind the tags of a text.
 fn between_tags(text: &[u8]) -> Vec<&[u8]> {
     let (mut literals, mut start) = (Vec::new(), 0);
-    for at in memchr::memmem::find_iter(text, TAG_START) {
+    for at in memchr::memmem::find_iter(text, TAG_START.as_bytes()) {
         let is_tag = at >= start
             && text.get(at..at + TAG_BYTES).is_some_and(|tag| {
-                let digits = tag.get(TAG_START.len()..TAG_BYTES - 3);
-                tag.ends_with("\u{203a}".as_bytes())
+                let digits = tag.get(TAG_START.len()..TAG_BYTES - TAG_END.len());
+                tag.ends_with(TAG_END.as_bytes())
                     && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             });
         if is_tag {

@@ -63,8 +63,8 @@ const BINARY: [&[u8]; 9] = [
 /// Redacts one frame that comes in parts of any size. Redacting the parts gives what redacting the whole gives.
 ///
 /// JSON is told by its first byte, a form by its head, an event by its carrier; all else is read as text for people, unless
-/// its head calls it something else, up to the first zero byte. Left out is what cannot be looked into: tunnels, bodies whose coding was not undone, and bodies that are no JSON and whose head is
-/// unknown.
+/// its head calls it something else, up to the first zero byte. Left out is what cannot be looked into: tunnels, bodies
+/// whose coding was not undone, and bodies that are no JSON and whose head is unknown.
 #[derive(Debug)]
 pub(crate) enum BodyRedactor {
     /// Nothing but white space so far.

@@ -1,10 +1,11 @@
 //! Secrets in JSON: found by the name of their member, and by their place for those of MCP.
 
+use super::leap::may_have_secret;
 use super::names::{
     MAX_NAME_BYTES, is_secret_array, is_secret_member, is_secret_object, is_secret_top_member,
 };
 use super::output::Output;
-use super::prose::{ProseRedactor, may_have_secret};
+use super::prose::ProseRedactor;
 use super::tag::Secret;
 use crate::codec::text::{Unescape, string_end};
 

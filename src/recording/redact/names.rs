@@ -48,10 +48,19 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Whole names that are secret wherever they stand.
-const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid"];
+const ANYWHERE: &[&str] = &["baggage", "dpop", "mcpsessionid", "softwarestatement"];
 
 /// Whole names that are secret as a member of a JSON object.
-const MEMBERS: &[&str] = &["cookie", "cookies", "sessionid", "sig", "signature"];
+const MEMBERS: &[&str] = &[
+    "cookie",
+    "cookies",
+    "sessionid",
+    "sig",
+    "signature",
+    // An e-mail address or a telephone number.
+    "loginhint",
+    "logouthint",
+];
 
 /// Whole names that are secret as a member whose value is an array.
 const ARRAYS: &[&str] = &["tokens", "secrets", "passwords"];
@@ -91,6 +100,8 @@ const PARAMETERS: &[&str] = &[
     "sid",
     "sas",
     "idtokenhint",
+    "loginhint",
+    "logouthint",
     "samlresponse",
 ];
 
@@ -98,8 +109,11 @@ const PARAMETERS: &[&str] = &[
 /// Deeper, `code` is too often a program and `state` a state.
 const TOP_LEVEL: &[&str] = &["code", "state"];
 
-/// The last letters of all names above, in which most other names do not end: a bit for the last but one, by the last.
-const LAST_LETTERS: [u32; 26] = {
+const LETTERS: usize = 26;
+
+/// The last three letters of all names above, in which most other names do not end: a bit for the first of them, by the
+/// last and the last but one.
+static LAST_LETTERS: [u32; LETTERS * LETTERS] = {
     let lists = [
         ENDINGS,
         ANYWHERE,
@@ -112,14 +126,14 @@ const LAST_LETTERS: [u32; 26] = {
         PARAMETERS,
         TOP_LEVEL,
     ];
-    let mut letters = [0; 26];
+    let mut letters = [0; LETTERS * LETTERS];
     let mut list = 0;
     while list < lists.len() {
         let mut index = 0;
         while index < lists[list].len() {
             let name = lists[list][index].as_bytes();
-            let [.., first, last] = name else { panic!() };
-            letters[(*last - b'a') as usize] |= 1 << (*first - b'a');
+            let [.., first, second, last] = name else { panic!() };
+            letters[(*last - b'a') as usize * LETTERS + (*second - b'a') as usize] |= 1 << (*first - b'a');
             index += 1;
         }
         list += 1;
@@ -130,13 +144,14 @@ const LAST_LETTERS: [u32; 26] = {
 /// Whether the name, or a text that ends with it, ends like one of ours.
 pub(super) fn ends_like_ours(name: &[u8]) -> bool {
     let mut letters = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
-    let place = |byte: &u8| {
-        byte.is_ascii_alphabetic()
-            .then(|| usize::from(byte.to_ascii_lowercase() - b'a'))
+    let mut next = || {
+        let letter = letters.next()?.to_ascii_lowercase().wrapping_sub(b'a');
+        Some(usize::from(letter)).filter(|letter| *letter < LETTERS)
     };
-    let (last, first) = (letters.next().and_then(place), letters.next().and_then(place));
-    last.zip(first)
-        .is_some_and(|(last, first)| LAST_LETTERS[last] & 1 << first != 0)
+    let (Some(last), Some(second), Some(first)) = (next(), next(), next()) else {
+        return false;
+    };
+    LAST_LETTERS[last * LETTERS + second] & 1 << first != 0
 }
 
 /// A name in lower case without separators: `X-Api-Key`, `x_api_key` and `xApiKey` are one name.
@@ -243,8 +258,10 @@ mod tests {
             "access_token",
             "clientSecret",
             "registration_access_token",
+            "login_hint",
             "requestState",
             "code_verifier",
+            "software_statement",
         ] {
             assert!(is_secret_member(name.as_bytes()), "{name}");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::tag::Tagger;
+use super::tag::{TAG_END, TAG_START, Tagger};
 
 /// What is held back of a frame that comes in parts, so that a match across two parts is found.
 const WINDOW: usize = 4096;
@@ -20,8 +20,11 @@ const CONTEXT: usize = 8;
 /// Bytes that one compiled pattern may take.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// A tag, which is no secret any more.
-const TAG: &str = "\u{2039}secret:[0-9a-f]{12}\u{203a}";
+/// A tag, or what stands for any tag: no secret any more.
+const TAG: &str = "\u{2039}secret(?::[0-9a-f]{12})?\u{203a}";
+
+/// What stands for a secret, whichever tag it had.
+const ANY_TAG: &[u8] = "\u{2039}secret\u{203a}".as_bytes();
 
 /// A regular expression whose matches are replaced like other secrets.
 #[derive(Debug, Clone)]
@@ -155,11 +158,14 @@ impl RedactPatterns {
     }
 }
 
-/// Whether this is a tag as [`Tagger`] makes them.
+/// Whether this is a tag as [`Tagger`] makes them, or stands for any.
 pub(super) fn is_tag(text: &[u8]) -> bool {
+    if text == ANY_TAG {
+        return true;
+    }
     let digits = text
-        .strip_prefix("\u{2039}secret:".as_bytes())
-        .and_then(|rest| rest.strip_suffix("\u{203a}".as_bytes()));
+        .strip_prefix(TAG_START.as_bytes())
+        .and_then(|rest| rest.strip_suffix(TAG_END.as_bytes()));
     digits.is_some_and(|digits| digits.len() == 12 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 

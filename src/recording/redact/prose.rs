@@ -1,13 +1,9 @@
 //! Secrets in text that is written for people: `Authorization: Bearer …`, `password=…`, URLs.
 
-use std::sync::LazyLock;
-
-use memchr::{memchr2, memmem};
-use regex::bytes::Regex;
-
-use super::names::{MAX_NAME_BYTES, ends_like_ours, is_secret_in_prose, is_whole_line};
+use super::leap::{Landing, Leap, TAG_OPEN, is_behind_word, is_in_word, rest_of_word};
+use super::names::{MAX_NAME_BYTES, is_secret_in_prose, is_whole_line};
 use super::output::Output;
-use super::spelling::{Held, Next, Spelling, next_numbered};
+use super::spelling::{Held, Spelling};
 use super::tag::Secret;
 use super::text::TextRedactor;
 
@@ -15,13 +11,7 @@ use super::text::TextRedactor;
 const SCHEMES: [&[u8]; 4] = [b"bearer", b"basic", b"dpop", b"digest"];
 
 /// The longest of these.
-const SCHEME_BYTES: usize = 6;
-
-/// The same, for a search in long texts.
-static SCHEME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i-u)bearer|basic|dpop|digest").ok());
-
-/// Below, a look at each byte costs less than that search.
-const SHORT_BYTES: usize = 256;
+pub(super) const SCHEME_BYTES: usize = 6;
 
 /// What stands where a value is described, not told.
 const HARMLESS: [&[u8]; 7] = [b"true", b"false", b"null", b"none", b"nil", b"str", b"string"];
@@ -31,8 +21,6 @@ const CREDENTIAL_BYTES: usize = 16;
 
 /// How the tag of a secret that was replaced before starts, up to its colon.
 const TAG_START: &[u8] = "\u{2039}secret".as_bytes();
-/// Bytes of it before its first letter.
-const TAG_OPEN: usize = 3;
 /// The hexadecimal digits behind that colon, and what is behind them.
 const TAG_DIGITS: usize = 12;
 const TAG_END: &[u8] = "\u{203a}".as_bytes();
@@ -161,13 +149,10 @@ impl ProseRedactor {
         let mut leap = Leap::new(bytes, spelling.is_json());
         let mut at = 0;
         while at < bytes.len() {
-            if at >= leap.end && words.is_idle() && spelling.is_at_rest() {
-                let start = leap.from(at);
-                if start > at {
-                    out.pass(&bytes[at..start]);
-                    words.restart(&bytes[at..start]);
-                    at = start;
-                }
+            if spelling.is_at_rest() {
+                let behind = words.pass_over(bytes, at, &mut leap);
+                out.pass(&bytes[at..behind]);
+                at = behind;
             }
             if let Some(byte) = bytes.get(at) {
                 spelling.byte(*byte, &mut |raw, byte| words.byte(raw, byte, out));
@@ -178,91 +163,34 @@ impl ProseRedactor {
     }
 }
 
-/// Whether a whole JSON string, as it is spelled, may have a secret in it. Cheap for those that have none.
-pub(super) fn may_have_secret(string: &[u8]) -> bool {
-    memchr2(b':', b'=', string).is_some()
-        || memmem::find(string, b"\\u00").is_some()
-        || string.len() > SCHEME_BYTES && scheme(string).is_some()
-}
-
-/// Where a scheme may stand that has something behind it.
-fn scheme(text: &[u8]) -> Option<usize> {
-    if text.len() < SHORT_BYTES && !text.iter().any(|byte| is_behind_word(*byte)) {
-        return None;
-    }
-    let found = SCHEME.as_ref().map(|scheme| scheme.find(text));
-    // Without the search nothing is passed over.
-    found.map_or(Some(0), |found| found.map(|found| found.start()))
-}
-
-/// Finds the words that are worth a look.
-struct Leap<'a> {
-    bytes: &'a [u8],
-    is_json: bool,
-    sign: Next,
-    escape: Next,
-    scheme: Next,
-    /// Up to here all bytes are to be looked at.
-    end: usize,
-}
-
-impl<'a> Leap<'a> {
-    fn new(bytes: &'a [u8], is_json: bool) -> Self {
-        Self {
-            bytes,
-            is_json,
-            sign: Next::default(),
-            escape: Next::default(),
-            scheme: Next::default(),
-            end: 0,
-        }
-    }
-
-    fn sign(&mut self, at: usize) -> usize {
-        self.sign.from(at, self.bytes, |bytes| memchr2(b':', b'=', bytes))
-    }
-
-    /// The start of the last word before the next sign or scheme, or where it may have one before it; `at` itself if there
-    /// is nothing to pass over.
-    fn from(&mut self, at: usize) -> usize {
-        self.end = self.scheme.from(at, self.bytes, scheme);
-        if self.is_json {
-            self.end = self.end.min(self.escape.from(at, self.bytes, next_numbered));
-        }
-        let mut sign = self.sign(at);
-        while sign < self.end && is_no_name(&self.bytes[at..sign]) {
-            sign = self.sign(sign + 1);
-        }
-        self.end = self.end.min(sign);
-        let text = &self.bytes[at..self.end];
-        let is_start = |start: &usize| {
-            is_in_word(text[*start]) && !is_in_word(text[start - 1]) && text[start - 1] != b'\\'
-        };
-        // In what is before, a tag may have begun.
-        let start = (TAG_OPEN..text.len()).rev().find(is_start);
-        start.map_or(at, |start| at + start)
-    }
-}
-
-/// Whether the word at the end of `text` is there as a whole and cannot name a secret.
-fn is_no_name(text: &[u8]) -> bool {
-    let end = text.iter().rposition(|byte| !is_behind_word(*byte));
-    let Some(word) = end.map(|end| &text[..=end]) else {
-        return false;
-    };
-    // A letter behind a backslash is none of the word.
-    match word {
-        [.., b'\\', _] | [_] => false,
-        [.., b'\\', _, last] | [_, last] => !is_in_word(*last) && last.is_ascii(),
-        [.., last] if !is_in_word(*last) => true,
-        _ => !ends_like_ours(&word[word.len().saturating_sub(MAX_NAME_BYTES)..]),
-    }
-}
-
 impl Words {
     /// Nothing that was read matters for what follows the next word.
     fn is_idle(&self) -> bool {
         matches!(self.state, State::Behind) && !is_scheme(&self.word)
+    }
+
+    /// Up to where nothing is to be looked at.
+    fn pass_over(&mut self, bytes: &[u8], at: usize, leap: &mut Leap<'_>) -> usize {
+        if matches!(self.state, State::Word) && self.word.len() > MAX_NAME_BYTES {
+            return at + rest_of_word(&bytes[at..]);
+        }
+        if at < leap.end() || !self.is_idle() {
+            return at;
+        }
+        match leap.from(at) {
+            Landing::Word(start) if start > at => {
+                self.restart(&bytes[at..start]);
+                start
+            }
+            Landing::Word(start) => start,
+            Landing::InLongWord(end) => {
+                self.state = State::Word;
+                self.tag = 0;
+                self.word.clear();
+                self.word.extend_from_slice(&bytes[end - MAX_NAME_BYTES - 1..end]);
+                end
+            }
+        }
     }
 
     /// A word begins behind `passed`.
@@ -467,15 +395,6 @@ fn is_harmless(value: &[u8]) -> bool {
     HARMLESS.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-fn is_in_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-}
-
-/// What may stand between a word and its sign.
-fn is_behind_word(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'\\')
-}
-
 fn is_before_value(byte: u8) -> bool {
     b" \t\"'=>".contains(&byte)
 }
@@ -486,214 +405,4 @@ fn is_head_end(byte: u8, end: End) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::recording::redact::tag::Tagger;
-
-    fn redacted_in(parts: &[&[u8]]) -> String {
-        let tagger = Tagger::fixed();
-        let mut out = Output::new(&tagger);
-        let mut redactor = ProseRedactor::default();
-        for part in parts {
-            redactor.push(part, &mut out);
-        }
-        redactor.finish(&mut out);
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-
-    fn redacted(text: &str) -> String {
-        redacted_in(&[text.as_bytes()])
-    }
-
-    fn tag(secret: &str) -> String {
-        Tagger::fixed().tag(secret.as_bytes())
-    }
-
-    #[test]
-    fn named_values_are_replaced_and_the_rest_stays() {
-        let (short, long) = (tag("hunter2"), tag("abcdef0123456789"));
-        for (text, expected) in [
-            ("password: hunter2\n", format!("password: {short}\n")),
-            (
-                "login with API_KEY='hunter2', ok",
-                format!("login with API_KEY='{short}', ok"),
-            ),
-            (
-                "got {\"token\" : \"hunter2\"}",
-                format!("got {{\"token\" : \"{short}\"}}"),
-            ),
-            (
-                "Authorization: Bearer hunter2 sent",
-                format!("Authorization: Bearer {short} sent"),
-            ),
-            (
-                "bearer abcdef0123456789 is used",
-                format!("bearer {long} is used"),
-            ),
-            ("Bearer hunter2", format!("Bearer {short}")),
-            ("token => abcdef0123456789\r\n", format!("token => {long}\r\n")),
-            ("Cookie: a=1; b=2\n", format!("Cookie: {}\n", tag("a=1; b=2"))),
-            (
-                "see http://hunter2@host/?token=hunter2&x=1",
-                format!("see http://{short}@host/?token={short}&x=1"),
-            ),
-        ] {
-            assert_eq!(redacted(text), expected);
-            assert_eq!(redacted(&expected), expected, "a tag is no secret");
-        }
-    }
-
-    fn in_string(parts: &[&[u8]]) -> String {
-        let tagger = Tagger::fixed();
-        let mut out = Output::new(&tagger);
-        let mut redactor = ProseRedactor::for_string();
-        for part in parts {
-            redactor.push(part, &mut out);
-        }
-        redactor.finish(&mut out);
-        String::from_utf8_lossy(&out.bytes).into_owned()
-    }
-
-    #[test]
-    fn a_value_in_quotes_goes_on_to_their_end_and_one_that_is_described_stays() {
-        let (two, one) = (tag("two words"), tag("hunter2"));
-        for (text, expected) in [
-            (
-                "{\"password\": \"two words\", \"a\": \"b\"}",
-                format!("{{\"password\": \"{two}\", \"a\": \"b\"}}"),
-            ),
-            ("token=\"\", a=\"b\"", "token=\"\", a=\"b\"".to_owned()),
-            (
-                "token: string, secret: null",
-                "token: string, secret: null".to_owned(),
-            ),
-            ("the bearer token: hunter2", format!("the bearer token: {one}")),
-            ("\u{2014} token=hunter2", format!("\u{2014} token={one}")),
-            ("session_id=hunter2", format!("session_id={one}")),
-        ] {
-            assert_eq!(redacted(text), expected);
-            assert_eq!(redacted(&expected), expected, "a tag is no secret");
-        }
-    }
-
-    #[test]
-    fn what_stands_in_a_json_string_is_read_without_its_escapes() {
-        for (text, expected) in [
-            (
-                r#"{\"access_token\":\"hunt\\ner2\/\",\"a\":1}"#,
-                format!(r#"{{\"access_token\":\"{}\",\"a\":1}}"#, tag("hunt\\ner2/")),
-            ),
-            (
-                r#"{\\\"token\\\":\\\"hunter2\\\",\\\"password\\\":\\\"\\\"}"#,
-                format!(
-                    r#"{{\\\"token\\\":\\\"{}\\\",\\\"password\\\":\\\"\\\"}}"#,
-                    tag("hunter2")
-                ),
-            ),
-            (
-                r"a\ntoken\u003dhunter2\nb",
-                format!(r"a\ntoken\u003d{}\nb", tag("hunter2")),
-            ),
-            (
-                r"https:\/\/u:p\u00e4@h\/?a=b\u0026code=hunter2\n",
-                format!(
-                    r"https:\/\/{}@h\/?a=b\u0026code={}\n",
-                    tag("u:p\u{e4}"),
-                    tag("hunter2")
-                ),
-            ),
-            (
-                r"sent\nAuthorization: Bearer hunter2\nok",
-                format!(r"sent\nAuthorization: Bearer {}\nok", tag("hunter2")),
-            ),
-        ] {
-            assert_eq!(in_string(&[text.as_bytes()]), expected);
-            assert_eq!(in_string(&[expected.as_bytes()]), expected, "a tag is no secret");
-        }
-        let code = r"fn token(a: &str) -> u8 {\n\treturn a.b == 1 ? 2 : 3 \u2014 ok\n}";
-        assert_eq!(in_string(&[code.as_bytes()]), code);
-    }
-
-    #[test]
-    fn strings_without_signs_and_schemes_are_not_looked_into() {
-        for (string, is_suspect) in [
-            ("tools/call", false),
-            ("the token of the day, and a secret", false),
-            ("a=b", true),
-            ("a\\u003db", true),
-            ("see bearer abc", true),
-        ] {
-            assert_eq!(may_have_secret(string.as_bytes()), is_suspect, "{string}");
-        }
-    }
-
-    #[test]
-    fn signs_that_begin_like_a_tag_hide_no_secret() {
-        let hidden = tag("hunter2");
-        for (text, expected) in [
-            ("\u{2192} token=hunter2\n", format!("\u{2192} token={hidden}\n")),
-            (
-                "\u{2026} password: hunter2 \u{201c}x\u{201d}",
-                format!("\u{2026} password: {hidden} \u{201c}x\u{201d}"),
-            ),
-            ("\u{2039}secret:hunter2", format!("\u{2039}secret:{hidden}")),
-            (
-                "\u{2039}\u{2039}secret:0123456789ab\u{203a}\u{203a} token=hunter2",
-                format!("\u{2039}\u{2039}secret:0123456789ab\u{203a}\u{203a} token={hidden}"),
-            ),
-            (
-                "\u{2039}secret:0123456789ab\u{2039}",
-                format!("\u{2039}secret:{}", tag("0123456789ab\u{2039}")),
-            ),
-        ] {
-            assert_eq!(redacted(text), expected);
-        }
-    }
-
-    #[test]
-    fn sentences_stay() {
-        for text in [
-            "listening on http://127.0.0.1:3000/mcp: 2 tools, progressToken: 7\n",
-            "Bearer authentication is required; no token was sent",
-            "token:",
-            "the password",
-            "1:2=3 ‹ x",
-        ] {
-            assert_eq!(redacted(text), text);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn parts_give_what_the_whole_gives(text in "(token|bearer|Cookie|a|1|https://|@|[:= \"'/?&]|\u{2039}secret:|0123456789ab|\u{203a}|\u{2192}){0,24}", at in 0..200_usize) {
-            let bytes = text.as_bytes();
-            let (one, other) = bytes.split_at(at.min(bytes.len()));
-            prop_assert_eq!(redacted_in(&[one, other]), redacted(&text));
-        }
-
-        #[test]
-        fn parts_of_a_string_give_what_the_whole_gives(
-            parts in prop::collection::vec(prop::sample::select(vec![
-                "token", "bearer", "Cookie", "a1", " word", "\\n", "\\\"", "\\\\", "\\/", "\\u003d", "\\u00", "://", "@",
-                ":", "=", " ", "?", "&", "\u{2039}secret:", "\u{2014}", "\\t", "\\u2039secret", "basic x1",
-            ]), 0..24),
-            cuts in prop::collection::vec(0..200_usize, 0..4),
-        ) {
-            let text = parts.concat();
-            let bytes = text.as_bytes();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.sort_unstable();
-            cuts.push(bytes.len());
-            let starts = std::iter::once(0).chain(cuts.iter().copied());
-            let parts: Vec<&[u8]> = starts.zip(&cuts).map(|(start, end)| &bytes[start..*end]).collect();
-            let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
-            let whole = in_string(&[bytes]);
-            prop_assert_eq!(in_string(&parts), whole.clone());
-            prop_assert_eq!(in_string(&bytewise), whole.clone());
-            prop_assert_eq!(in_string(&[whole.as_bytes()]), whole.clone(), "a tag is no secret");
-            prop_assert!(may_have_secret(bytes) || whole == text);
-        }
-    }
-}
+mod tests;

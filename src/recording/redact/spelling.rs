@@ -7,6 +7,9 @@ use crate::codec::text::Unescape;
 /// What stands for an escape that has no end: no letter, and no end of a value.
 const BROKEN: u8 = 0x80;
 
+/// Digits of such a number.
+const DIGITS: usize = 4;
+
 /// Takes a text apart into its bytes, each with the bytes that spell it.
 ///
 /// The spellings of all bytes, one after the other, are the text as it came. A byte of a character that has several has
@@ -101,16 +104,22 @@ fn spelled(raw: &mut Vec<u8>, text: &[u8], take: &mut impl FnMut(&[u8], u8)) {
     }
 }
 
-/// Where the next byte that is written with its number begins in a JSON string, or the start of an escape that is cut.
-pub(super) fn next_numbered(string: &[u8]) -> Option<usize> {
+/// Where the next ASCII character that is written with its number begins in a JSON string, the next escape whose number is
+/// one of `others`, or one that is cut.
+pub(super) fn next_escape(string: &[u8], others: &[&[u8]]) -> Option<usize> {
     memchr(b'\\', string)?;
-    let mut escapes = memmem::find_iter(string, b"\\u").filter(|at| !is_escaped(string, *at));
+    let is_meant = |at: &usize| {
+        let number = &string[at + 2..string.len().min(at + 2 + DIGITS)];
+        let is_one = number.len() < DIGITS || number.starts_with(b"00") || others.contains(&number);
+        is_one && !is_escaped(string, *at)
+    };
+    let mut escapes = memmem::find_iter(string, b"\\u").filter(is_meant);
     let cut = || string.ends_with(b"\\") && !is_escaped(string, string.len() - 1);
     escapes.next().or_else(|| cut().then(|| string.len() - 1))
 }
 
 /// Whether an odd number of backslashes stands before the byte at `at`.
-fn is_escaped(string: &[u8], at: usize) -> bool {
+pub(super) fn is_escaped(string: &[u8], at: usize) -> bool {
     let before = string[..at].iter().rev();
     before.take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
@@ -182,8 +191,10 @@ mod tests {
             (r"\\\u0026", Some(2)),
             (r"a\", Some(1)),
             (r"a\\", None),
+            (r"\u4e2d\u203a", Some(6)),
+            (r"\u4e2d\u20", Some(6)),
         ] {
-            assert_eq!(next_numbered(string.as_bytes()), next, "{string}");
+            assert_eq!(next_escape(string.as_bytes(), &[b"203a"]), next, "{string}");
         }
     }
 

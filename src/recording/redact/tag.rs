@@ -10,6 +10,15 @@ use super::pattern::{RedactPatterns, is_tag};
 /// 2^48 pairs.
 const SHOWN_BYTES: usize = 6;
 
+/// How every tag starts.
+pub(crate) const TAG_START: &str = "\u{2039}secret:";
+
+/// How it ends, behind the hexadecimal digits of its fingerprint.
+pub(crate) const TAG_END: &str = "\u{203a}";
+
+/// Bytes of a tag.
+pub(crate) const TAG_BYTES: usize = TAG_START.len() + 2 * SHOWN_BYTES + TAG_END.len();
+
 /// What stands for every secret where secrets are not told apart.
 const HIDDEN: &str = "***";
 
@@ -79,9 +88,6 @@ impl Tagger {
     }
 }
 
-/// Bytes of a tag.
-const TAG_BYTES: usize = 25;
-
 /// A secret that is being swallowed. No more of it is kept than is needed to see that it is a tag already.
 #[derive(Clone)]
 pub(super) struct Secret {
@@ -118,12 +124,12 @@ impl Secret {
             return HIDDEN.to_owned();
         };
         let digest = context.sign();
-        let mut tag = String::from("\u{2039}secret:");
+        let mut tag = String::from(TAG_START);
         for byte in digest.as_ref().iter().take(SHOWN_BYTES) {
             // Writing to a string does not fail.
             let _ = write!(tag, "{byte:02x}");
         }
-        tag.push('\u{203a}');
+        tag.push_str(TAG_END);
         tag
     }
 }

@@ -1,15 +1,14 @@
 //! Secrets in text that is or contains URLs, and in form bodies: query values, fragments, user names and passwords.
 
-use memchr::{memchr_iter, memchr3};
-
+use super::glance::Glance;
 use super::names::{MAX_NAME_BYTES, is_secret_parameter};
 use super::output::Output;
-use super::spelling::{Held, Next, Spelling, next_numbered};
+use super::spelling::{Held, Spelling};
 use super::tag::Secret;
 
 /// The longest authority that is held back to see whether it names a user. A longer one is left out as a whole,
 /// since no host is that long.
-const MAX_AUTHORITY_BYTES: usize = 2048;
+pub(super) const MAX_AUTHORITY_BYTES: usize = 2048;
 
 /// What stands for a user and a password in our own advice, and is nobody's secret.
 const PLACEHOLDER: &[u8] = b"USER:PASSWORD";
@@ -84,15 +83,11 @@ impl TextRedactor {
             spelling,
             bytes: text,
         } = self;
-        let (mut parameter, mut authority, mut escape) = (Next::default(), Next::default(), Next::default());
+        let mut glance = Glance::new(bytes, spelling.is_json());
         let mut at = 0;
         while at < bytes.len() {
             if matches!(text.state, State::Plain(0)) && spelling.is_at_rest() {
-                let next = parameter.from(at, bytes, |bytes| memchr3(b'?', b'&', b'#', bytes));
-                let mut end = next.min(authority.from(at, bytes, scheme_end));
-                if spelling.is_json() {
-                    end = end.min(escape.from(at, bytes, next_numbered));
-                }
+                let end = glance.from(at);
                 out.pass(&bytes[at..end]);
                 at = end;
             }
@@ -173,7 +168,7 @@ impl Bytes {
     fn name_byte(&mut self, raw: &[u8], byte: u8, out: &mut Output<'_>) {
         if byte == b'=' {
             out.pass(raw);
-            self.state = if is_secret_parameter(&decoded(&self.name)) {
+            self.state = if is_secret_parameter(&percent_decoded(&self.name)) {
                 State::Value(Value {
                     secret: out.begin(),
                     percent: PercentDecoder::default(),
@@ -182,7 +177,7 @@ impl Bytes {
             } else {
                 State::Plain(0)
             };
-        } else if byte.is_ascii_alphanumeric() || b"-_.~%[]+!$*".contains(&byte) {
+        } else if is_in_name(byte) {
             out.pass(raw);
             // Three bytes a character at most; what does not fit is too long to be compared anyway.
             if self.name.len() <= MAX_NAME_BYTES * 3 {
@@ -235,20 +230,20 @@ impl Value {
     }
 }
 
-/// Where `://` may begin.
-fn scheme_end(text: &[u8]) -> Option<usize> {
-    memchr_iter(b':', text).find(|at| text.get(at + 1).is_none_or(|next| matches!(next, b'/' | b'\\')))
+pub(super) fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~%[]+!$*".contains(&byte)
 }
 
 fn is_value_end(byte: u8, is_form: bool) -> bool {
     byte == b'&' || !is_form && (byte <= b' ' || byte == 0x7f || b"#\"<>".contains(&byte))
 }
 
-fn is_authority_end(byte: u8) -> bool {
+pub(super) fn is_authority_end(byte: u8) -> bool {
     byte <= b' ' || byte == 0x7f || b"/?#\"<>".contains(&byte)
 }
 
-fn decoded(text: &[u8]) -> Vec<u8> {
+/// The text of a query or a form, as far as it is written in escapes. A `+` stays.
+pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut percent = PercentDecoder::default();
     let mut sink = |bytes: &[u8]| decoded.extend_from_slice(bytes);

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use memchr::memmem;
 
-use super::values::{TAG_BYTES, TAG_START, Values};
-use crate::codec::text::Unescape;
+use super::values::Values;
+use crate::codec::text::decode;
 use crate::ids::ExchangeId;
 use crate::recording::format::{FrameLine, Line};
 use crate::recording::head_line::HeadLine;
 use crate::recording::mask::LineMask;
-use crate::recording::redact::Tagger;
+use crate::recording::redact::{TAG_BYTES, TAG_START, Tagger, percent_decoded};
 use crate::snapshot::{Carrier, Direction, SentHead};
 
 /// Longest frame that is looked into; of longer ones the secrets are masked in their own place only.
@@ -195,7 +195,7 @@ fn place_of(line: &FrameLine) -> Place {
 
 /// Tells `found` of each value of `before` in whose place `after` has a tag. What cannot be told apart ends the search.
 fn replaced(mut before: &[u8], mut after: &[u8], tagger: &Tagger, found: &mut dyn FnMut(&[u8])) {
-    while let Some(at) = memmem::find(after, TAG_START) {
+    while let Some(at) = memmem::find(after, TAG_START.as_bytes()) {
         let (literal, behind) = after.split_at(at);
         let Some((tag, mut rest)) = behind.split_at_checked(TAG_BYTES) else {
             return;
@@ -226,7 +226,7 @@ fn replaced(mut before: &[u8], mut after: &[u8], tagger: &Tagger, found: &mut dy
 /// The value at the start of `before` that has become `tag`, decoded, and its length as it stands there. `after` follows
 /// the tag.
 fn value_of(before: &[u8], after: &[u8], tag: &[u8], tagger: &Tagger) -> Option<(Vec<u8>, usize)> {
-    let next = memmem::find(after, TAG_START);
+    let next = memmem::find(after, TAG_START.as_bytes());
     let literal = after.get(..next.unwrap_or(after.len())).unwrap_or_default();
     // The quote before a tag was not there if it stands for a number.
     let literal = literal
@@ -247,43 +247,14 @@ fn value_of(before: &[u8], after: &[u8], tag: &[u8], tagger: &Tagger) -> Option<
     }
     for end in ends {
         let value = before.get(..end)?;
-        for decoded in [value.to_vec(), unescaped(value), unquoted(value)] {
+        // As in a head, inside of a JSON string, and inside of a URL or a form.
+        for decoded in [value.to_vec(), decode(value), percent_decoded(value)] {
             if tagger.tag(&decoded).as_bytes() == tag {
                 return Some((decoded, end));
             }
         }
     }
     None
-}
-
-/// As inside of a JSON string.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut unescape = Unescape::default();
-    unescape.push(text, &mut |decoded| out.extend_from_slice(decoded));
-    unescape.finish(&mut |decoded| out.extend_from_slice(decoded));
-    out
-}
-
-/// As inside of a URL or a form.
-fn unquoted(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let decoded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte, decoded) {
-            (b'%', Some(decoded)) => {
-                out.push(decoded);
-                rest = &after[2..];
-            }
-            (byte, _) => {
-                out.push(if *byte == b'+' { b' ' } else { *byte });
-                rest = after;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -322,8 +293,11 @@ mod tests {
             ["-12.5", "7"]
         );
         assert_eq!(
-            found("?key=a%20b&sid=c+d&x=1", "?key=<a b>&sid=<c d>&x=1"),
-            ["a b", "c d"]
+            found(
+                "?key=a%20b&sid=c+d&token=e%2Ff+g&x=1",
+                "?key=<a b>&sid=<c+d>&token=<e/f+g>&x=1"
+            ),
+            ["a b", "c+d", "e/f+g"]
         );
     }
 

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 
-use crate::recording::redact::{RedactPattern, RedactPatterns, Tagger};
+use crate::recording::redact::{RedactPattern, RedactPatterns, TAG_BYTES, TAG_START, Tagger};
 
 /// Shorter values stand in many places by chance.
 const MIN_VALUE_BYTES: usize = 8;
@@ -40,12 +40,6 @@ const PLAIN: [&str; 12] = [
     "tools/call",
     "tools/list",
 ];
-
-/// Bytes of a tag.
-pub(super) const TAG_BYTES: usize = 25;
-
-/// How each tag begins.
-pub(super) const TAG_START: &[u8] = "\u{2039}secret:".as_bytes();
 
 /// A set of values, bounded.
 #[derive(Debug, Default)]
@@ -125,7 +119,7 @@ impl Retags {
         if self.0.is_empty() {
             return;
         }
-        let places: Vec<usize> = memchr::memmem::find_iter(text, TAG_START).collect();
+        let places: Vec<usize> = memchr::memmem::find_iter(text, TAG_START.as_bytes()).collect();
         for place in places {
             if let Some(tag) = text.get_mut(place..place + TAG_BYTES)
                 && let Some(own) = self.0.get(tag)
@@ -136,17 +130,44 @@ impl Retags {
     }
 }
 
+/// What finds values that somebody named as secrets, in every spelling, besides what `own` finds. Those that stand in many
+/// places by chance are not looked for: shorter than four bytes, numbers shorter than six, words of the protocol.
+pub(crate) fn patterns_of<'a>(
+    values: impl IntoIterator<Item = &'a [u8]>,
+    own: &RedactPatterns,
+) -> RedactPatterns {
+    let is_telling = |value: &&[u8]| {
+        let is_long = value.len() >= 4 && (!is_number(value) || value.len() >= 6);
+        is_long && !is_word_of_all(value)
+    };
+    let telling = values.into_iter().filter(is_telling);
+    let mut spellings: Vec<Vec<u8>> = telling.flat_map(spellings).collect();
+    spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+    let mut patterns: Vec<RedactPattern> = own.iter().cloned().collect();
+    for spelling in spellings {
+        compile(&[spelling], &mut patterns);
+    }
+    patterns.into_iter().collect()
+}
+
+fn is_number(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte))
+}
+
+/// Words that anybody may write, and tags.
+fn is_word_of_all(value: &[u8]) -> bool {
+    PLAIN
+        .iter()
+        .any(|word| word.as_bytes().eq_ignore_ascii_case(value))
+        || memchr::memmem::find(value, TAG_START.as_bytes()).is_some()
+        || value.iter().all(u8::is_ascii_whitespace)
+}
+
 /// Words that anybody may write, and numbers: a tag in the place of one would break the JSON around it.
 fn is_plain(value: &[u8]) -> bool {
-    let is_number = value
-        .iter()
-        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
-    is_number
-        || PLAIN
-            .iter()
-            .any(|word| word.as_bytes().eq_ignore_ascii_case(value))
-        || memchr::memmem::find(value, TAG_START).is_some()
-        || value.iter().all(u8::is_ascii_whitespace)
+    is_number(value) || is_word_of_all(value)
 }
 
 /// What stands behind the user's name.

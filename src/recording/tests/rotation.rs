@@ -236,6 +236,75 @@ async fn a_file_that_is_old_is_followed_by_a_new_one_with_the_next_record() {
     assert!(directory.path().join("a.3.jsonl").exists());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_file_is_closed_only_when_it_has_records_of_its_own() {
+    let each_alone = vec![vec!["request"], vec!["frame"], vec!["frame"]];
+    let by_size = Rotation {
+        max_bytes: Some(1),
+        max_age: None,
+    };
+    assert_eq!(recorded_by(by_size, 1).await, each_alone);
+    let by_age = Rotation {
+        max_bytes: None,
+        max_age: Some(Duration::from_mins(1)),
+    };
+    assert_eq!(recorded_by(by_age, 61).await, each_alone);
+    assert_eq!(recorded_by(by_age, 29).await, [["request", "frame", "frame"]]);
+}
+
+/// What the files have of three records, so many seconds apart, that come two minutes after the recording was begun.
+async fn recorded_by(rotation: Rotation, seconds_apart: u64) -> Vec<Vec<String>> {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    let now = |event| Observation {
+        at: clock.now(),
+        event,
+    };
+    let preamble = std::future::ready(vec![now(opened())]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (recorder, tap, _tasks) = start(rotation, 1 << 40, clock);
+    let path = directory.path().join("a.jsonl");
+    recorder.start(Some(path), preamble).await.unwrap();
+    until_lines(&recorder, 2).await;
+    tokio::time::advance(Duration::from_mins(2)).await;
+    let request = request(1, "POST /mcp HTTP/1.1\r\n\r\n");
+    for event in [request, body(1, UP, "{}"), body(2, UP, "[]")] {
+        let before = lines(&recorder);
+        tap.record(now(event)).await;
+        until_lines(&recorder, before + 1).await;
+        tokio::time::advance(Duration::from_secs(seconds_apart)).await;
+    }
+    recorder.stop().await.unwrap();
+    files(directory.path())
+        .iter()
+        .map(|path| own_records(path))
+        .collect()
+}
+
+fn lines(recorder: &Recorder) -> u64 {
+    match recorder.state() {
+        RecorderState::On { lines, .. } => lines,
+        state => panic!("{state:?}"),
+    }
+}
+
+async fn until_lines(recorder: &Recorder, wanted: u64) {
+    while lines(recorder) < wanted {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The types of the lines that are not about what was before the file, its start or its end.
+fn own_records(path: &Path) -> Vec<String> {
+    let lines = text(path);
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let own = lines.filter(|line| line["us"].as_i64().is_some_and(|us| us >= 0) && line["type"] != "end");
+    own.map(|line| line["type"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[tokio::test]
 async fn a_compressed_recording_can_be_read_while_it_is_written() {
     let directory = tempfile::tempdir().unwrap();

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::support::{body, frames, load, observe, opened, request};
 use crate::clock::Clock;
 use crate::limits::ResourceLimits;
+use crate::recording::behind::Settle;
 use crate::recording::disk::{DiskMeter, DiskUse};
 use crate::recording::encode::Encoder;
 use crate::recording::file::{LineFile, Storage};
@@ -253,6 +254,10 @@ impl Storage for Disk {
         disk.file.truncate(usize::try_from(length).unwrap());
         Ok(())
     }
+
+    fn settler(&self) -> Option<Arc<dyn Settle>> {
+        None
+    }
 }
 
 fn begin(disk: &Disk, clock: Clock) -> OpenRecording {
@@ -290,8 +295,8 @@ async fn a_full_disk_costs_records_and_never_a_readable_file() {
         tokio::time::advance(Duration::from_secs(1)).await;
         recording.write(vec![message(5)], None);
         assert!(matches!(recording.state(), RecorderState::On { lost: 3, .. }));
-        let (finished, _) = recording.finish();
-        assert_eq!((finished.lost, finished.failure), (3, None));
+        let (finished, _, _) = recording.finish();
+        assert_eq!((finished.lost, finished.untold, finished.failure), (3, 0, None));
 
         let file = disk.0.lock().unwrap().file.clone();
         let (loaded, damage) = load(&file);
@@ -311,8 +316,8 @@ async fn a_disk_that_stays_full_leaves_the_lines_that_fitted() {
     let disk = Disk::default();
     let mut recording = begin(&disk, Clock::start());
     recording.write((1..=9).map(message).collect(), None);
-    let (finished, _) = recording.finish();
-    assert_eq!(finished.lost, 8);
+    let (finished, _, _) = recording.finish();
+    assert_eq!((finished.lost, finished.untold), (8, 8));
     assert!(finished.failure.is_some());
     let file = disk.0.lock().unwrap().file.clone();
     assert_eq!(finished.bytes, file.len() as u64);

@@ -112,13 +112,21 @@ impl Bindings {
         depth: usize,
     ) {
         let was = string_value(recorded);
-        let now = live.filter(|live| live.starts_with(b"\"")).map(string_value);
+        let is_tag = is_one_tag(&was);
+        // A secret that is a number is a text in the recording.
+        let is_value = |live: &&[u8]| match live.first() {
+            Some(b'"') => true,
+            Some(first) => is_tag && (first.is_ascii_digit() || *first == b'-'),
+            None => false,
+        };
+        let now = live.filter(is_value).map(string_value);
         if was.starts_with(['{', '[']) {
             // Tools put JSON into texts.
             let now = now.as_ref().map(|now| now.as_bytes());
             return self.learn_value(was.as_bytes(), now, texts, (name, of), depth + 1);
         }
-        if !is_handle(name) || was.is_empty() || self.live.len() + self.gone.len() >= MAX_HANDLES {
+        if !(is_handle(name) || is_tag) || was.is_empty() || self.live.len() + self.gone.len() >= MAX_HANDLES
+        {
             return;
         }
         let is_still_there = texts.is_some_and(|texts| texts.contains(&*was));
@@ -219,7 +227,7 @@ pub(super) fn tags(text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let start = rest.find(TAG_START)?;
         let (_, from) = rest.split_at(start);
-        let end = from.find(TAG_END)? + TAG_END.len_utf8();
+        let end = from.find(TAG_END)? + TAG_END.len();
         let (tag, after) = from.split_at(end);
         rest = after;
         Some(tag)
@@ -315,6 +323,16 @@ mod tests {
             ),
             r#"{"a1":"b", "o":[ "o2" ],"t":"t2","text":"no","n":1.0}"#
         );
+    }
+
+    #[test]
+    fn a_secret_that_the_server_hands_out_is_learned_whatever_it_is_called() {
+        let tag = |name: &str| format!("{TAG_START}{name}{TAG_END}");
+        let recorded = format!(r#"{{"password":"{}","pin":"{}"}}"#, tag("0a"), tag("0b"));
+        let mut bindings = Bindings::default();
+        bindings.learn(recorded.as_bytes(), br#"{"password":"p","pin":17}"#, "x");
+        let request = format!(r#"["{}","{}"]"#, tag("0a"), tag("0b"));
+        assert_eq!(applied(&bindings, &request), r#"["p","17"]"#);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod asks;
 mod bind;
 mod call;
+mod mask;
 mod message;
 mod only;
 mod plan;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::recording::RedactPatterns;
 use crate::replay::compare::{CompareOptions, Report, Row};
 
 pub use plan::Plan;
@@ -53,6 +55,8 @@ pub struct DriveOptions {
     pub speed: Option<f64>,
     /// Secrets by their tags, without the marks of these.
     pub secrets: BTreeMap<String, String>,
+    /// What is a secret besides what always is one: the report has a tag in its place.
+    pub redact: RedactPatterns,
     /// Longest message of the server, in bytes. A longer one ends its session.
     pub max_message_bytes: usize,
     /// Cancelled, it lets nothing more be sent: what is known by then is the report, and the rest was not sent.
@@ -66,6 +70,7 @@ impl Default for DriveOptions {
             timeout: DEFAULT_TIMEOUT,
             speed: None,
             secrets: BTreeMap::new(),
+            redact: RedactPatterns::default(),
             max_message_bytes: MAX_MESSAGE_BYTES,
             stop: CancellationToken::new(),
         }
@@ -86,6 +91,8 @@ pub struct Driven {
 ///
 /// A server that ends a session early, refuses its handshake or does not answer makes rows that say so, and a sentence in
 /// [`Report::failures`]. Where there is no way to the target at all, later sessions are not tried.
+///
+/// The report has tags in the place of secrets: of what a recording would not have, and of what was supplied.
 ///
 /// # Cancel safety
 /// Dropped, it ends the connection and kills the command; [`DriveOptions::stop`] ends it in order, within a few seconds.
@@ -114,6 +121,7 @@ pub async fn drive(plan: &Plan, target: &Target, options: &DriveOptions) -> Driv
         };
         driven.take(&session.name, told, &mut was_there);
     }
+    driven.report = mask::masked(&mask::mask(target, options), driven.report);
     driven
 }
 

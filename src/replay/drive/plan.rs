@@ -75,6 +75,8 @@ pub(super) struct Step {
     pub(super) after_answers: usize,
     /// Steps that follow each other with the same batch were said in one document: exchange and frame.
     pub(super) batch: Option<(usize, usize)>,
+    /// Which message of the session it was.
+    pub(super) place: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +98,8 @@ pub(super) struct PlannedCall {
     pub(super) about: String,
     pub(super) request: Bytes,
     pub(super) answer: Option<Bytes>,
+    /// Which message of the session it was, and which one its answer.
+    pub(super) places: (usize, Option<usize>),
     /// When that came.
     pub(super) answered_at: Option<Timestamp>,
     pub(super) is_cancelled: bool,
@@ -162,6 +166,8 @@ pub(super) struct Ask {
     /// How long after the handshake, if no call is known to be its reason.
     pub(super) own_time: Option<Duration>,
     pub(super) answer: Option<Bytes>,
+    /// Which message of the session it was, and which one its answer.
+    pub(super) places: (usize, Option<usize>),
 }
 
 impl Plan {
@@ -327,6 +333,7 @@ impl<'a> Draft<'a> {
                 about: subject(&message.envelope).unwrap_or_default().to_owned(),
                 request: message.text.clone(),
                 answer: answer.map(|answer| answer.text.clone()),
+                places: (call.request, call.answer),
                 answered_at: answer.map(|answer| self.tape.moment(answer.us)),
                 is_cancelled: call.is_cancelled,
                 end: CallEnd::of(self.session, call),
@@ -398,6 +405,7 @@ impl<'a> Draft<'a> {
             about: String::new(),
             request: request.to_string().into(),
             answer: None,
+            places: (0, None),
             answered_at: None,
             is_cancelled: false,
             end: CallEnd::default(),
@@ -424,12 +432,13 @@ impl<'a> Draft<'a> {
                 act,
                 after_answers,
                 batch: None,
+                place: 0,
             });
         }
     }
 
     fn steps(&mut self) {
-        for message in &self.session.messages {
+        for (place, message) in self.session.messages.iter().enumerate() {
             let call = message.call.and_then(|call| self.places.get(&call).copied());
             if message.direction == Direction::ServerToClient {
                 if let (CallRole::Answers, Some(call)) = (message.role, call) {
@@ -450,6 +459,7 @@ impl<'a> Draft<'a> {
                     act,
                     after_answers: self.plan.answer_order.len(),
                     batch: is_batch.then_some((message.exchange, message.frame)),
+                    place,
                 });
             }
         }
@@ -508,6 +518,7 @@ impl<'a> Draft<'a> {
                     act,
                     after_answers,
                     batch: None,
+                    place: call.request,
                 },
             );
         }
@@ -548,6 +559,7 @@ impl<'a> Draft<'a> {
                 answer: call
                     .answer
                     .map(|answer| self.session.messages[answer].text.clone()),
+                places: (call.request, call.answer),
             });
         }
     }

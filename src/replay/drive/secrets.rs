@@ -5,11 +5,14 @@ use std::fmt;
 
 use super::bind::{each_named_string, tags};
 use super::plan::{Act, Plan, SessionPlan};
-use crate::replay::alike::{TAG_END, TAG_START};
+use crate::replay::alike::{TAG_END, TAG_START, is_one_tag};
 use crate::replay::tape::Tape;
 
 /// Head fields that each connection makes for itself.
 const OF_THE_CONNECTION: [&str; 3] = ["mcp-session-id", "referer", "origin"];
+
+/// How many texts of JSON inside of each other are looked into.
+const MAX_TEXTS: usize = 8;
 
 /// A secret that the recording has only a tag of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +63,7 @@ pub fn tags_in(tape: &Tape) -> BTreeSet<String> {
 }
 
 impl Plan {
-    /// Secrets that are to be sent, that the recording has only tags of, and that no live answer brings. `headers` and
+    /// Secrets that are to be sent, that the recording has only tags of, and that no live answer brings before. `headers` and
     /// `tags` are those that somebody supplies; header fields matter only where there are any (`is_http`).
     pub fn missing_secrets(
         &self,
@@ -92,44 +95,68 @@ impl SessionPlan {
     }
 
     fn missing_values(&self, supplied: &BTreeMap<String, String>) -> Vec<MissingSecret> {
-        let mut known: BTreeSet<String> = supplied
-            .keys()
-            .map(|tag| format!("{TAG_START}{tag}{TAG_END}"))
-            .collect();
-        let answers = self.calls.iter().filter_map(|call| call.answer.as_ref());
-        for given in answers.chain(self.asks.iter().map(|ask| &ask.request)) {
-            each_named_string(given, &mut |_, text| known.extend(tags(text).map(str::to_owned)));
-        }
+        let given = self.given();
         let mut missing = Vec::new();
-        for (title, text) in self.said() {
+        for (title, text, place) in self.said() {
+            let is_given = |tag: &str| given.get(tag).is_some_and(|since| *since < place);
             each_named_string(text, &mut |name, value| {
-                for tag in tags(value).filter(|tag| !known.contains(*tag)) {
-                    missing.push(MissingSecret::Value {
-                        tag: bare(tag),
-                        place: format!("{title}, {name}"),
-                    });
+                for tag in tags(value).filter(|tag| !is_given(tag)) {
+                    let tag = bare(tag);
+                    if !supplied.contains_key(&tag) {
+                        let place = format!("{title}, {name}");
+                        missing.push(MissingSecret::Value { tag, place });
+                    }
                 }
             });
         }
         missing
     }
 
-    /// Everything that is sent, with words for it.
-    fn said(&self) -> impl Iterator<Item = (String, &[u8])> {
+    /// Tags that the server hands out, and in which message first.
+    fn given(&self) -> BTreeMap<String, usize> {
+        let answers = self
+            .calls
+            .iter()
+            .filter_map(|call| Some((call.answer.as_ref()?, call.places.1?)));
+        let asks = self.asks.iter().map(|ask| (&ask.request, ask.places.0));
+        let mut given: BTreeMap<String, usize> = BTreeMap::new();
+        for (text, place) in answers.chain(asks) {
+            each_handed_out(text, 0, &mut |tag| {
+                let since = given.entry(tag.to_owned()).or_insert(place);
+                *since = place.min(*since);
+            });
+        }
+        given
+    }
+
+    /// Everything that is sent, with words for it and its place among the messages.
+    fn said(&self) -> impl Iterator<Item = (String, &[u8], usize)> {
         let calls = self.calls.iter().map(|call| {
             (
                 format!("{} {}", call.method, call.about).trim_end().to_owned(),
                 &*call.request,
+                call.places.0,
             )
         });
         let notes = self.steps.iter().filter_map(|step| match &step.act {
-            Act::Notify(text) => Some(("a notification".to_owned(), &**text)),
+            Act::Notify(text) => Some(("a notification".to_owned(), &**text, step.place)),
             _ => None,
         });
         let answers = self.asks.iter().filter_map(|ask| {
-            let answer = ask.answer.as_ref()?;
-            Some((format!("the answer to {}", ask.method), &**answer))
+            let (answer, place) = (ask.answer.as_ref()?, ask.places.1?);
+            Some((format!("the answer to {}", ask.method), &**answer, place))
         });
         calls.chain(notes).chain(answers)
     }
+}
+
+/// Shows the tags that are values of their own, also in JSON inside of texts: what a live server gives there is learned.
+fn each_handed_out(json: &[u8], depth: usize, see: &mut dyn FnMut(&str)) {
+    each_named_string(json, &mut |_, text| {
+        if is_one_tag(text) {
+            see(text);
+        } else if text.starts_with(['{', '[']) && depth < MAX_TEXTS {
+            each_handed_out(text.as_bytes(), depth + 1, see);
+        }
+    });
 }

@@ -17,6 +17,7 @@ use super::record::{Journal, MockCall};
 use super::session::LiveSession;
 use crate::clock::Clock;
 use crate::codec::envelope::{Envelope, Field, MessageKind};
+use crate::recording::TextMask;
 use crate::replay::tape::Tape;
 use crate::tasks::{TaskKind, Tasks};
 
@@ -35,6 +36,8 @@ pub(super) struct Core {
     sessions: Mutex<Sessions>,
     labels: AtomicU64,
     pub(super) passer: Passer,
+    /// Keeps secrets out of what we say ourselves.
+    pub(super) mask: TextMask,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,7 @@ impl Core {
             sessions: Mutex::default(),
             labels: AtomicU64::new(0),
             passer: Passer::new(&options),
+            mask: TextMask::random_or_stars().with_patterns(options.redact.clone()),
             options,
             tasks,
         }
@@ -220,6 +224,7 @@ impl Core {
         match self.passer.pass(self, session, request, stage).await {
             Ok(answer) => answer,
             Err(failure) => {
+                let failure = failure.masked(&self.mask);
                 tracing::warn!(method = %request.method, "{failure}");
                 if let Some(row) = &mut row {
                     row.fail(failure.to_string());

@@ -59,7 +59,7 @@ use self::http::HttpServer;
 use super::tape::{Tape, TapeError, TapeOptions};
 use crate::config::UpstreamConfig;
 use crate::limits::ResourceLimits;
-use crate::recording::{Extent, shown};
+use crate::recording::{Extent, RedactPatterns, shown};
 use crate::session::observation::OWN_ERROR;
 use crate::tasks::{TaskFault, TaskKind, Tasks};
 
@@ -138,6 +138,8 @@ pub struct MockOptions {
     pub limits: ResourceLimits,
     /// How much of a recording in several files it answers from.
     pub extent: Extent,
+    /// What is a secret besides what always is one: the mock's own words have a tag in its place.
+    pub redact: RedactPatterns,
 }
 
 /// A mock server could not be started.
@@ -229,6 +231,18 @@ impl MockServer {
     pub fn on_miss(mut self, on_miss: OnMiss) -> Self {
         self.options.on_miss = on_miss;
         self
+    }
+
+    /// What is a secret besides; see [`MockOptions::redact`].
+    #[must_use]
+    pub fn redacting(mut self, redact: RedactPatterns) -> Self {
+        self.options.redact = redact;
+        self
+    }
+
+    /// What was chosen.
+    pub const fn chosen(&self) -> &MockOptions {
+        &self.options
     }
 
     /// Its bounds; see [`MockOptions::limits`].

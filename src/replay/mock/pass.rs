@@ -24,6 +24,7 @@ use crate::codec::json::{PathStep, find_path, string_value};
 use crate::codec::rpc_id::RpcId;
 use crate::config::UpstreamConfig;
 use crate::outward::{OutwardConfig, OutwardEnd, OutwardError, run};
+use crate::recording::TextMask;
 use crate::tasks::TaskKind;
 use crate::transport::bridge::ids::{IdPlace, respelled};
 
@@ -368,6 +369,14 @@ impl fmt::Display for PassFailure {
 }
 
 impl PassFailure {
+    /// The same without the secrets of what it quotes.
+    pub(super) fn masked(self, mask: &TextMask) -> Self {
+        Self {
+            url: mask.masked(&self.url),
+            reason: mask.masked(&self.reason),
+        }
+    }
+
     /// What the client gets.
     pub(super) fn answer(&self, id: &str) -> Bytes {
         let error = json!({

@@ -14,6 +14,8 @@ use super::{MISSED, OnMiss};
 use crate::codec::envelope::{Envelope, Field};
 use crate::codec::json::{PathStep, find_path};
 use crate::intercept::edit::Difference;
+use crate::recording::TextMask;
+use crate::replay::mask::masked_at;
 use crate::session::pairing::subject;
 use crate::transport::bridge::agreement::Disagreement;
 use crate::transport::bridge::ids::{IdPlace, spelled_at};
@@ -115,6 +117,19 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// Without the secrets of what we quote. Values are without theirs already, since only their place tells them.
+    fn masked(mut self, mask: &TextMask) -> Self {
+        self.note = self.note.map(|note| mask.masked(&note));
+        if let Plan::Error { error, .. } = &mut self.plan
+            && let Some(message) = error.get_mut("message")
+        {
+            *message = mask.masked(message.as_str().unwrap_or_default()).into();
+        }
+        self
+    }
+}
+
 impl From<Fit> for Decision {
     fn from(fit: Fit) -> Self {
         Self {
@@ -139,7 +154,8 @@ impl Core {
     pub(super) fn plan(&self, session: &LiveSession, request: &Request) -> Plan {
         let decision = self
             .fit(session, request)
-            .unwrap_or_else(|| self.unrecorded(session, request));
+            .unwrap_or_else(|| self.unrecorded(session, request))
+            .masked(&self.mask);
         let call = MockCall {
             number: 0,
             at: self.clock.now(),
@@ -258,7 +274,10 @@ impl Core {
         if let Some((result, note)) = self.made_up(session, request) {
             return Decision::new(Plan::Result(result), Found::MadeUp, Some(note));
         }
-        let near = nearest(self.scripts_of(request), &request.params);
+        let near = nearest(self.scripts_of(request), &request.params).map(|near| Nearest {
+            differences: self.without_secrets(near.differences),
+            ..near
+        });
         if self.options.on_miss == OnMiss::Nearest
             && let Some(near) = near.as_ref().filter(|near| !near.is_about_another)
         {
@@ -363,6 +382,16 @@ impl Core {
         capabilities
     }
 
+    /// Differences of params as they may be told.
+    fn without_secrets(&self, mut differences: Vec<Difference>) -> Vec<Difference> {
+        for difference in differences.iter_mut().take(TOLD_DIFFERENCES) {
+            let masked = |value: &String| masked_at(&self.mask, &["params"], &difference.path, value);
+            let (before, after) = (&difference.before, &difference.after);
+            (difference.before, difference.after) = (before.as_ref().map(masked), after.as_ref().map(masked));
+        }
+        differences
+    }
+
     fn missed(&self, request: &Request, near: Option<&Nearest>) -> Decision {
         let about = subject(&request.envelope).map_or_else(String::new, |subject| format!(" `{subject}`"));
         let (note, nearest) = if let Some(Nearest {
@@ -386,7 +415,8 @@ impl Core {
                     })
                 })
                 .collect();
-            let mut nearest = json!({"exchange": script.exchange.get(), "method": script.method, "params": script.params, "differences": told});
+            let params = self.mask.masked_value(&[Some("params")], &script.params);
+            let mut nearest = json!({"exchange": script.exchange.get(), "method": script.method, "params": params, "differences": told});
             if let Some(id) = script.told_id() {
                 nearest["id"] = id;
             }
@@ -433,7 +463,7 @@ fn told(differences: &[Difference]) -> String {
     let none = |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), shortened);
     let one = |difference: &Difference| {
         format!(
-            "{}: recorded {}, asked {}",
+            "{} (recorded {}, asked {})",
             difference.path,
             none(&difference.before),
             none(&difference.after)
@@ -443,7 +473,7 @@ fn told(differences: &[Difference]) -> String {
     if differences.len() > TOLD_DIFFERENCES {
         told.push(format!("{} more", differences.len() - TOLD_DIFFERENCES));
     }
-    format!("differs at {}", told.join("; "))
+    format!("differs at {}", told.join(", "))
 }
 
 /// A value that fits into a line.

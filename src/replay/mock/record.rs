@@ -75,7 +75,8 @@ pub struct MockCall {
     /// Number of the recorded exchange that it was answered from, and which of the equal requests it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Recorded>,
-    /// What is remarkable, in words: why there is no answer, what the nearest request is.
+    /// What is remarkable, in words: why there is no answer, what the nearest request is. Tags stand in the place of the
+    /// secrets of what it quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

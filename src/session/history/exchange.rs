@@ -351,7 +351,7 @@ impl ExchangeRecord {
             size_of::<Response>()
                 + head_bytes(&response.head)
                 + text_bytes(&response.rewrites)
-                + sent_bytes(response.sent.as_deref())
+                + SentHead::boxed_bytes(response.sent.as_deref())
                 + response.media_type.as_deref().map_or(0, str::len)
         });
         let end = self.end.get().map_or(0, |end| {
@@ -362,7 +362,7 @@ impl ExchangeRecord {
             + texts
             + self.request.as_ref().map_or(0, head_bytes)
             + text_bytes(&self.rewrites)
-            + sent_bytes(self.sent.as_deref())
+            + SentHead::boxed_bytes(self.sent.as_deref())
             + response
             + end
             + self.added(Added::heap_bytes)
@@ -383,7 +383,7 @@ impl Added {
             + self
                 .sent
                 .iter()
-                .map(|sent| sent_bytes(sent.as_deref()))
+                .map(|sent| SentHead::boxed_bytes(sent.as_deref()))
                 .sum::<usize>()
             + heap::vector(&self.findings)
             + self.findings.iter().map(finding).sum::<usize>()
@@ -425,8 +425,4 @@ fn head_bytes(head: &ObservedHead) -> usize {
 
 fn text_bytes(texts: &[Box<str>]) -> usize {
     texts.iter().map(|text| size_of::<Box<str>>() + text.len()).sum()
-}
-
-fn sent_bytes(sent: Option<&SentHead>) -> usize {
-    sent.map_or(0, SentHead::heap_bytes)
 }

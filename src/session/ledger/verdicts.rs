@@ -46,7 +46,8 @@ impl Ledger {
         }
     }
 
-    /// The rows of the frame, or of its one message that was decided about; where none carries a message, the row that stands for the exchange.
+    /// The rows of the frame, or of its one message that was decided about; where none carries a message, the row that
+    /// stands for the exchange.
     fn rows_decided_about(&self, verdict: &VerdictObserved) -> Vec<Arc<Row>> {
         let Some(open) = self.exchanges.get(&verdict.exchange) else {
             return Vec::new();

@@ -50,7 +50,7 @@ impl RequestObserved {
             + self.target.capacity()
             + self.head.weight()
             + texts(&self.rewrites)
-            + sent(self.sent.as_deref())
+            + SentHead::boxed_bytes(self.sent.as_deref())
             + text(self.resumes.as_ref())
     }
 }
@@ -61,7 +61,7 @@ impl ResponseObserved {
             + self.head.weight()
             + text(self.media_type.as_ref())
             + texts(&self.rewrites)
-            + sent(self.sent.as_deref())
+            + SentHead::boxed_bytes(self.sent.as_deref())
     }
 }
 
@@ -70,7 +70,7 @@ impl RewrittenObserved {
         let finding = |finding: &Finding| finding.text.capacity();
         size_of::<Self>()
             + texts(&self.rewrites)
-            + sent(self.sent.as_deref())
+            + SentHead::boxed_bytes(self.sent.as_deref())
             + heap::vector(&self.findings)
             + self.findings.iter().map(finding).sum::<usize>()
     }
@@ -168,8 +168,4 @@ fn text(text: Option<&String>) -> usize {
 
 fn texts(texts: &Vec<String>) -> usize {
     heap::vector(texts) + texts.iter().map(String::capacity).sum::<usize>()
-}
-
-fn sent(sent: Option<&SentHead>) -> usize {
-    sent.map_or(0, SentHead::heap_bytes)
 }

@@ -9,6 +9,7 @@ use crate::codec::envelope::{Envelope, Field, MessageKind};
 use crate::codec::json::{PathStep, find_path, string_value};
 use crate::mcp::era;
 use crate::mcp::tool_headers::{PARAM_PREFIX, ToolHeader, meant, says};
+use crate::recording::redact::is_secret_name;
 use crate::session::pairing::subject;
 
 /// A header is missing or says something else than the body.
@@ -73,7 +74,11 @@ fn check_param(headers: &HeaderMap, arguments: &[u8], repeated: &ToolHeader) -> 
                 return Ok(());
             }
             let (said, value) = (shown(first), string_value(value));
-            format!("The header {name} says `{said}`, the argument `{argument}` of the body `{value}`.")
+            if is_secret_name(name.as_str()) || is_secret_name(&argument) {
+                format!("The header {name} does not say what the argument `{argument}` of the body says.")
+            } else {
+                format!("The header {name} says `{said}`, the argument `{argument}` of the body `{value}`.")
+            }
         }
     };
     Err((HEADER_MISMATCH, problem))
@@ -86,9 +91,13 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Disagreement> {
         .filter(|(name, _)| name.as_str().starts_with(PARAM_PREFIX));
     for (name, value) in params {
         if meant(value.as_bytes()).is_none() {
-            let said = shown(value);
+            let said = if is_secret_name(name.as_str()) {
+                "has a value".to_owned()
+            } else {
+                format!("says `{}`", shown(value))
+            };
             let text = format!(
-                "The header {name} says `{said}`, which is neither plain ASCII nor =?base64?…?= around the base64 of UTF-8."
+                "The header {name} {said}, which is neither plain ASCII nor =?base64?…?= around the base64 of UTF-8."
             );
             return Err((HEADER_MISMATCH, text));
         }
@@ -270,5 +279,29 @@ mod tests {
         assert_eq!(check(port, &[("mcp-param-port", "8443.0")]), Ok(()));
         assert_eq!(check(port, &[("mcp-param-port", "8444")]), wrong);
         assert_eq!(check(port, &[("mcp-param-other", "x")]), wrong);
+    }
+
+    #[test]
+    fn values_of_secret_headers_and_arguments_are_not_quoted() {
+        let mut tools = ToolHeaders::default();
+        tools.learn(
+            br#"{"result":{"tools":[{"name":"deploy","inputSchema":{"properties":{
+            "password":{"type":"string","x-mcp-header":"Pass"}, "key":{"type":"string","x-mcp-header":"Api-Key"}}}}]}}"#,
+            true,
+        );
+        let repeated = tools.of("deploy").unwrap();
+        for (arguments, field) in [
+            (r#"{"password":"s3cr3t-1"}"#, ("mcp-param-pass", "s3cr3t-2")),
+            (r#"{"key":"s3cr3t-1"}"#, ("mcp-param-api-key", "s3cr3t-2")),
+            (
+                r#"{"key":"s3cr3t-1"}"#,
+                ("mcp-param-api-key", "=?base64?s3cr3t!!!?="),
+            ),
+        ] {
+            let body = format!(r#"{{"params":{{"arguments":{arguments}}}}}"#);
+            let head = head(&[field]);
+            let (_, text) = check_params(&head, body.as_bytes(), &repeated).unwrap_err();
+            assert!(text.contains(field.0) && !text.contains("s3cr3t"), "{text}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One running program: its pipes are moved by one task, which also sees its end.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,11 +181,21 @@ fn facts(launch: &Launch<'_>, pid: u32) -> RunFacts {
         server: Arc::clone(&launch.server.label),
         client: launch.client.clone(),
         argv: words.cloned().collect(),
-        cwd: config.cwd.as_ref().map(|cwd| cwd.display().to_string()),
+        cwd: working_directory(config.cwd.as_deref()),
         env_names,
         pid: Some(pid),
         is_bridged: true,
     }
+}
+
+/// Where a program runs: in the directory of the configuration, or else in ours.
+fn working_directory(configured: Option<&Path>) -> Option<String> {
+    let directory = match configured {
+        Some(configured) => std::path::absolute(configured),
+        None => std::env::current_dir(),
+    };
+    // One that was removed has no name any more.
+    directory.ok().map(|directory| directory.display().to_string())
 }
 
 /// One of the `max_children` places.

@@ -1,7 +1,8 @@
 //! HTTP in front of commands that speak MCP on their standard input and output.
 //!
 //! A client with sessions (up to 2025-11-25) has a program of its own, from its `initialize` to its DELETE or the
-//! program's end; so has one of the older transport HTTP+SSE, as long as its stream is open. Clients without sessions (from 2026-07-28) share one. Only our configuration names what is started.
+//! program's end; so has one of the older transport HTTP+SSE, as long as its stream is open. Clients without sessions
+//! (from 2026-07-28) share one. Only our configuration names what is started.
 
 mod accept;
 pub(crate) mod agreement;
@@ -34,8 +35,7 @@ use hyper::body::Incoming;
 use crate::ids::Side;
 use crate::session::observation::ObservedHead;
 
-use super::body::request_relay;
-use super::body::{ReplyBody, RequestBody};
+use super::body::{ReplyBody, RequestBody, request_relay};
 use super::exchange::{Beginning, Exchange};
 use super::held;
 use super::hub::Hub;

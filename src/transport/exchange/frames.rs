@@ -96,20 +96,7 @@ impl Exchange {
         drafts: &mut Vec<Draft>,
         outbox: &mut Outbox,
     ) {
-        let now = self.hub.clock.now();
-        for draft in drafts.drain(..) {
-            let event = match draft {
-                Draft::Part { frame, part, bytes } => self.part(what, (frame, part, bytes), None),
-                Draft::Frame(draft) => {
-                    let mut event = self.place(what, *draft, None, now, outbox);
-                    if let Event::Frame(frame) = &mut event {
-                        Arc::make_mut(frame).is_injected = true;
-                    }
-                    event
-                }
-            };
-            outbox.put(Observation { at: now, event });
-        }
+        self.tell_marked(what, drafts, outbox, |frame| frame.is_injected = true);
     }
 
     /// Tells of messages that we made up.
@@ -119,13 +106,29 @@ impl Exchange {
         drafts: &mut Vec<Draft>,
         outbox: &mut Outbox,
     ) {
+        self.tell_marked(what, drafts, outbox, |frame| frame.is_synthetic = true);
+    }
+
+    /// Tells of messages that the peer did not say just now; `mark` notes why.
+    fn tell_marked(
+        &self,
+        what: (Direction, Carrier),
+        drafts: &mut Vec<Draft>,
+        outbox: &mut Outbox,
+        mark: impl Fn(&mut FrameObserved),
+    ) {
         let now = self.hub.clock.now();
         for draft in drafts.drain(..) {
-            let Draft::Frame(draft) = draft else { continue };
-            let mut event = self.place(what, *draft, None, now, outbox);
-            if let Event::Frame(frame) = &mut event {
-                Arc::make_mut(frame).is_synthetic = true;
-            }
+            let event = match draft {
+                Draft::Part { frame, part, bytes } => self.part(what, (frame, part, bytes), None),
+                Draft::Frame(draft) => {
+                    let mut event = self.place(what, *draft, None, now, outbox);
+                    if let Event::Frame(frame) = &mut event {
+                        mark(Arc::make_mut(frame));
+                    }
+                    event
+                }
+            };
             outbox.put(Observation { at: now, event });
         }
     }

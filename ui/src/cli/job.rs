@@ -8,7 +8,7 @@ use shadowcat::config::Config;
 use shadowcat::limits::ResourceLimits;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
-use shadowcat::recording::Extent;
+use shadowcat::recording::{Extent, RedactPatterns};
 use shadowcat::replay::MockServer;
 
 use super::values::{LogLevel, ThemeName};
@@ -183,6 +183,8 @@ pub(crate) struct Lines {
     pub(crate) filter: String,
     /// What a recording would mask is printed as it is.
     pub(crate) shows_secrets: bool,
+    /// What is a secret besides.
+    pub(crate) redact: RedactPatterns,
 }
 
 /// The shape of a printed message.

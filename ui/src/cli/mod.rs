@@ -25,7 +25,7 @@ mod values;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use shadowcat::recording::redact::masked_argument;
+use shadowcat::recording::redact::{Behind, masked_argument};
 
 use arguments::CommandLine;
 pub(crate) use compare_flags::ReportFormat;
@@ -47,7 +47,7 @@ pub(crate) fn parse() -> Result<Invocation, UsageError> {
 
 fn command_line() -> Result<CommandLine, clap::Error> {
     let mut grammar = CommandLine::command();
-    let mut matches = grammar.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = grammar.try_get_matches_from_mut(replay_flags::in_one_word(std::env::args_os()))?;
     if let (Some(("replay", of_replay)), Some(replay)) =
         (matches.subcommand(), grammar.find_subcommand("replay"))
     {
@@ -73,7 +73,11 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
         let Some(text) = text_of(&error, kind) else {
             continue;
         };
-        let (masked, _) = masked_argument(&text, is_secret && kind == ContextKind::InvalidValue);
+        let behind = match kind {
+            ContextKind::InvalidValue if is_secret => Behind::Secret,
+            _ => Behind::Nothing,
+        };
+        let (masked, _) = masked_argument(&text, behind);
         if let Some(masked) = masked {
             error.insert(kind, ContextValue::String(masked));
         }

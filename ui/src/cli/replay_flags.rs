@@ -1,5 +1,6 @@
 //! The grammar of `replay`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -134,6 +135,25 @@ fn on_miss(text: &str) -> Result<OnMiss, String> {
     }
 }
 
+/// The words of a command line, where `--on-miss pass URL` of `replay` is one word behind its flag: `pass` alone means nothing, and
+/// the grammar cannot say so, since another word behind the flag is the recording.
+pub(super) fn in_one_word(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let is_open =
+            joined.get(1).is_some_and(|task| task == "replay") && !joined.iter().any(|word| word == "--");
+        let is_pass = word == "--on-miss=pass"
+            || (word == "pass" && joined.last().is_some_and(|flag| flag == "--on-miss"));
+        let url = words.next_if(|next| is_open && is_pass && next.to_string_lossy().contains("://"));
+        joined.push(match url {
+            Some(url) => [word, url].join(OsStr::new("=")),
+            None => word,
+        });
+    }
+    joined
+}
+
 /// How a live server is named.
 const PASS: &str = "pass=URL, such as pass=http://127.0.0.1:3001/mcp";
 
@@ -161,6 +181,40 @@ mod tests {
         ] {
             let refused = on_miss(text).unwrap_err();
             assert!(refused.contains(said), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_url_behind_pass_belongs_to_it_and_to_nothing_else() {
+        for (typed, meant) in [
+            (
+                "x replay --on-miss pass http://h/ a.jsonl",
+                "x replay --on-miss pass=http://h/ a.jsonl",
+            ),
+            (
+                "x replay --on-miss=pass http://h/ a.jsonl",
+                "x replay --on-miss=pass=http://h/ a.jsonl",
+            ),
+            (
+                "x replay --on-miss pass a.jsonl",
+                "x replay --on-miss pass a.jsonl",
+            ),
+            (
+                "x replay --on-miss error http://h/",
+                "x replay --on-miss error http://h/",
+            ),
+            ("x replay pass http://h/", "x replay pass http://h/"),
+            (
+                "x replay a -- --on-miss pass http://h/",
+                "x replay a -- --on-miss pass http://h/",
+            ),
+            (
+                "x wrap --on-miss pass http://h/",
+                "x wrap --on-miss pass http://h/",
+            ),
+        ] {
+            let words = in_one_word(typed.split(' ').map(OsString::from));
+            assert_eq!(words.join(OsStr::new(" ")), meant);
         }
     }
 

@@ -206,6 +206,7 @@ pub(super) fn view(arguments: ViewArguments, layer: &Layer, shows_secrets: bool)
         is_ascii: layer.is_ascii.unwrap_or(false),
         filter: arguments.filter.0,
         shows_secrets,
+        redact: recording_settings(layer).redact,
     }))
 }
 

@@ -9,8 +9,8 @@ use shadowcat::config::{CommandServer, Config, ListenAddress};
 use shadowcat::limits::ResourceLimits;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
-use shadowcat::recording::RecorderSettings;
 use shadowcat::recording::redact::Redaction;
+use shadowcat::recording::{RecorderSettings, RedactPatterns};
 use shadowcat::replay::MockServer;
 
 use super::arguments::{
@@ -264,7 +264,7 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
         };
         let settings = settings(given, arguments.general)?;
         let job = StdioJob {
-            server,
+            server: server.redacting(recording_settings(&settings.layer).redact),
             format: match arguments.view.format {
                 Some(HeadlessFormat::Json) => Format::Json,
                 _ => Format::Text,
@@ -284,9 +284,9 @@ fn replay(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
     let (settings, config, view) = stand_in.settle(arguments.general)?;
     let file = arguments.file;
     let job = ReplayJob {
+        server: server.redacting(config.recording.redact.clone()),
         config,
         view,
-        server,
         file,
     };
     Ok(settings.invocation(Job::Replay(Box::new(job))))
@@ -321,6 +321,7 @@ fn show(arguments: ShowArguments) -> Result<Invocation, SettingsError> {
             filter: arguments.filter.0,
             // Its recording has no more than was meant to be in it.
             shows_secrets: true,
+            redact: RedactPatterns::default(),
         },
         has_bodies: arguments.bodies,
     };
@@ -349,7 +350,8 @@ fn drive(arguments: ReplayFlags) -> Result<Invocation, SettingsError> {
         Some(HeadlessFormat::Text) | None => Some(ReportFormat::Text),
     };
     let extent = arguments.extent.extent();
-    let job = arguments.drive.job(arguments.file, extent, speed, format);
+    let mut job = arguments.drive.job(arguments.file, extent, speed, format);
+    job.options.redact = recording_settings(&settings.layer).redact;
     Ok(settings.invocation(Job::Drive(Box::new(job))))
 }
 

@@ -177,7 +177,7 @@ mod tests {
             let text = escaped(&format!("a{character}b"));
             let is_fine = |character: char| {
                 !matches!(character, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' | '<' | '"')
-                    && !crate::text::is_hidden(character)
+                    && !shadowcat::codec::hidden::is_hidden(character)
             };
             assert!(text.chars().all(is_fine), "{number:x}: {text}");
         }

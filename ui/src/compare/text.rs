@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use shadowcat::replay::compare::drift::{Drift, DriftKind};
 use shadowcat::replay::compare::{Outcome, Report, Row, RowDifference};
 
 use crate::format::plural;
-use crate::text::Safe;
+use crate::text::{Safe, harmless_json};
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 160;
@@ -196,7 +196,7 @@ pub(super) fn json(report: Option<&Report>, drift: Option<&[Drift]>, is_same: bo
             object.insert("failures".to_owned(), json!(report.failures));
         }
     }
-    format!("{}\n", Value::Object(object))
+    harmless_json(&object) + "\n"
 }
 
 fn line(out: &mut String, text: &str) {
@@ -215,6 +215,19 @@ mod tests {
             before: Some(before.to_owned()),
             after: Some(after.to_owned()),
         })
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_or_hide_is_escaped_in_json_and_the_value_stays() {
+        let title = "a\u{202e}b\u{9b}2J";
+        let mut report = Report::default();
+        report
+            .rows
+            .push(Row::new("R1", "tools/call", title, Outcome::Same));
+        let text = json(Some(&report), None, true);
+        assert!(text.contains("a\\u202eb\\u009b2J"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(read["rows"][0].to_string().contains(title), "{read}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Both HTTP heads, what we changed in them, and how the exchange ended. Secrets are masked unless asked for.
 
-use shadowcat::recording::redact::masked_argument;
+use shadowcat::recording::redact::{Behind, masked_argument};
 use shadowcat::snapshot::{EndKind, ExchangeDetail, Head, MessageDetail, SentHead};
 
 use super::Look;
@@ -94,12 +94,12 @@ fn summary(exchange: &ExchangeDetail) -> Line {
 /// A command, its arguments and its surroundings. Secrets among the arguments are masked like those of heads.
 fn run(exchange: &ExchangeDetail, look: &Look<'_>) -> Vec<Line> {
     let mut lines = vec![Line::default().say(Role::Strong, &exchange.request.line)];
-    let mut is_value = false;
+    let mut behind = Behind::Nothing;
     for (name, value) in &exchange.request.fields {
         let mut shown = value.clone();
         if name == "argument" {
-            let (masked, is_value_next) = masked_argument(value, is_value);
-            is_value = is_value_next;
+            let (masked, next) = masked_argument(value, behind);
+            behind = next;
             if let Some(masked) = masked.filter(|_| !look.switches.is_unmasked) {
                 shown = masked;
             }

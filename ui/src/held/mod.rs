@@ -83,6 +83,9 @@ pub(crate) enum HeldError {
     Patch { path: PathBuf, source: io::Error },
     #[error("the message was not changed: {what}")]
     Editor { what: String, source: Option<io::Error> },
+    /// With the exit code for the signal.
+    #[error("the message was not changed: this program was told to end while the editor was open")]
+    Ended(u8),
     #[error("a result of MCP is an object such as '{{\"content\":[]}}'; --force sends this one all the same")]
     NoObject,
     #[error("no editor is known; set VISUAL or EDITOR, or use --set or --patch")]
@@ -103,6 +106,7 @@ impl HeldError {
             | Self::Other
             | Self::Patch { .. }
             | Self::System(_) => CANNOT_OPEN,
+            Self::Ended(code) => *code,
             Self::NoEditor | Self::NoObject => BAD_USAGE,
             Self::Refused(_) | Self::Edit(_) | Self::Editor { .. } | Self::Output(_) => FAILED,
         }

@@ -10,8 +10,8 @@ use shadowcat::snapshot::{RowKind, Severity};
 
 use crate::document;
 use crate::format;
-use crate::lines::held::{HeldJson, arrow, harmless_json, what};
-use crate::text::Safe;
+use crate::lines::held::{HeldJson, arrow, what};
+use crate::text::{Safe, harmless_json};
 use crate::theme::{Palette, Theme};
 
 const THEME: Theme = Theme {

@@ -7,7 +7,7 @@ use shadowcat::intercept::rule::OnExpire;
 use shadowcat::snapshot::{Direction, RowKind};
 
 use crate::format;
-use crate::text::{Safe, is_hidden};
+use crate::text::Safe;
 use crate::theme::Theme;
 
 /// A held message for programs. Fields are added, never renamed; what there is not is `null`.
@@ -75,30 +75,11 @@ struct EventJson<'a> {
     row: HeldJson<'a>,
 }
 
-/// `value` as JSON text in which nothing is left that a terminal would obey or hide.
-pub(crate) fn harmless_json(value: &impl Serialize) -> String {
-    use std::fmt::Write as _;
-    // These values have neither maps with odd keys nor anything that can fail.
-    let json = serde_json::to_string(value).unwrap_or_default();
-    let mut out = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_control() || is_hidden(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
 pub(super) fn json_event(out: &mut Vec<u8>, event: &HoldEvent) {
     let mut row = HeldJson::from(&event.row);
     row.at = super::json::moment(event.at);
     let change = event.change;
-    out.extend_from_slice(harmless_json(&EventJson { change, row }).as_bytes());
-    out.push(b'\n');
+    super::json::line(out, &EventJson { change, row });
 }
 
 /// `12:03:11.204 R1 → h3 held: tools/call search (rule searches)`.

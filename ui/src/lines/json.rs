@@ -1,7 +1,5 @@
 //! Messages for programs: one JSON object a line. Fields are added, never renamed; absent ones are left out.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -11,7 +9,7 @@ use shadowcat::snapshot::{
     Body, Carrier, Direction, Finding, MessageRow, Outcome, RowKind, RowState, RowVerdict,
 };
 
-use crate::text::is_hidden;
+use crate::text::harmless_json;
 
 /// A line for one message.
 #[derive(Serialize)]
@@ -125,32 +123,9 @@ pub(super) fn gap(out: &mut Vec<u8>, missed: u64) {
     line(out, &Gap { gap: missed });
 }
 
-fn line(out: &mut Vec<u8>, value: &impl Serialize) {
-    // Neither can these values fail to become JSON, nor can a Vec fail to be written.
-    if let Ok(text) = serde_json::to_string(value) {
-        if text.bytes().all(|byte| byte < 0x7f) {
-            out.extend_from_slice(text.as_bytes());
-        } else {
-            out.extend_from_slice(escaped(&text).as_bytes());
-        }
-        out.push(b'\n');
-    }
-}
-
-/// The same JSON with escapes for what a terminal would obey or hide, which can only stand inside of strings.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() || is_hidden(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(character);
-        }
-    }
-    out
+pub(super) fn line(out: &mut Vec<u8>, value: &impl Serialize) {
+    out.extend_from_slice(harmless_json(value).as_bytes());
+    out.push(b'\n');
 }
 
 /// RFC 3339 in UTC, to the microsecond.

@@ -1,6 +1,7 @@
 //! Errands under way, and what came of them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::task::Poll;
 
@@ -120,43 +121,38 @@ async fn replay_to(path: PathBuf, url: String, agreed: Agreed) -> Outcome {
     }
 }
 
-/// Looks on a thread of its own, as for a list.
+/// No names if they cannot be looked for: what was typed may still be the name of a file.
 async fn name(typed: String) -> Outcome {
-    let (done, names) = oneshot::channel();
     let wanted = typed.clone();
-    let started = std::thread::Builder::new()
-        .name("names".to_owned())
-        .spawn(move || {
-            // Nobody waits any more if more was typed.
-            let _ = done.send(names::going_on(&wanted));
-        });
-    let names = match started {
-        Ok(_) => names.await.unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
-    Outcome::Named { typed, names }
+    let names = on_a_thread("names", move |_| names::going_on(&wanted)).await;
+    Outcome::Named {
+        typed,
+        names: names.unwrap_or_default(),
+    }
 }
 
-/// Looks on a thread of its own: a folder may be on a disk that does not answer.
 async fn list(folders: Vec<PathBuf>) -> Outcome {
-    let (done, listing) = oneshot::channel();
-    let work = move || {
-        let listing = folder::list(&folders, || !done.is_closed());
-        // Nobody waits any more if another look was begun.
-        let _ = done.send(listing);
-    };
-    let started = std::thread::Builder::new()
-        .name("recordings".to_owned())
-        .spawn(work);
-    let trouble = |text: String| Listing {
-        trouble: vec![text],
+    let listing = on_a_thread("recordings", move |goes_on| folder::list(&folders, goes_on)).await;
+    Outcome::Listed(listing.unwrap_or_else(|error| Listing {
+        trouble: vec![error.to_string()],
         ..Listing::default()
-    };
-    Outcome::Listed(match started {
-        Err(error) => trouble(error.to_string()),
-        Ok(_) => match listing.await {
-            Ok(listing) => listing,
-            Err(_) => trouble("looking into the folders panicked; the log has it".to_owned()),
-        },
-    })
+    }))
+}
+
+/// Does `work` on a thread of its own: a folder may be on a disk that does not answer. `work` can ask whether somebody still
+/// waits.
+///
+/// # Errors
+/// If there is no thread to be had, or the work panics.
+async fn on_a_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let result = work(&|| !done.is_closed());
+        let _ = done.send(result);
+    })?;
+    let panicked = |_| io::Error::other("looking into the folders panicked; the log has it");
+    result.await.map_err(panicked)
 }

@@ -220,7 +220,7 @@ mod tests {
         let Head::Unreadable(text) = &listing.found[0].head else {
             panic!("{listing:?}");
         };
-        assert!(text.contains("recording format 7"), "{text}");
+        assert!(text.contains("version 7 of the recording format"), "{text}");
     }
 
     #[test]

@@ -308,11 +308,11 @@ fn what_cannot_be_sent_to_a_live_server_says_why() {
         ),
         (
             "replay-to<space>http://h/<space>secret-env",
-            "such as 5be1c0ffee01=API_KEY",
+            "write secret-env 5be1c0ffee01=API_KEY",
         ),
         (
             "replay-to<space>http://h/<space>header-env<space>a=",
-            "such as authorization=AUTH",
+            "write header-env authorization=AUTH",
         ),
     ] {
         stage.keys(&format!(":{typed}<enter>"));

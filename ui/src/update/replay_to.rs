@@ -66,10 +66,7 @@ fn supplied(what: Secret, pair: Option<&str>) -> Result<Supplied, String> {
                 Secret::Value => "5be1c0ffee01=API_KEY",
                 Secret::Header => "authorization=AUTH",
             };
-            format!(
-                "{} is followed by what it is for and a variable, such as {example}",
-                what.word()
-            )
+            format!("write {} {example}", what.word())
         })?;
     Ok(Supplied {
         what,

@@ -73,7 +73,7 @@ pub(crate) const EXCHANGES: &[Exchange] = &[
     Exchange {
         request: (
             "POST /register HTTP/1.1\r\nContent-Type: application/json\r\n",
-            r#"{"client_name":"x","software_statement_token":"s3cr3t-045"}"#,
+            r#"{"client_name":"x","software_statement":"s3cr3t-045"}"#,
         ),
         response: (
             "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n",

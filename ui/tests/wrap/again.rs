@@ -1,13 +1,18 @@
 //! A line of the client that is said to the command again: the client hears nothing of it.
 
+use std::path::Path;
+
 use shadowcat::intercept::hold::HeadEdit;
-use shadowcat::snapshot::{Command as EngineCommand, MessageRow, Repeat, Reply, RowKind};
+use shadowcat::recording::RecordingReader;
+use shadowcat::recording::format::Line;
+use shadowcat::replay::tape::{Tape, TapeOptions};
+use shadowcat::snapshot::{Command as EngineCommand, Direction, MessageRow, Repeat, Reply, RowKind};
 
 use super::holding::{Holding, call};
 use super::*;
 
 /// Answers every line under its id.
-const SERVER: &str = r#"while IFS= read -r line; do id=${line#*\"id\":}; printf '{"jsonrpc":"2.0","id":%s,"result":{}}\n' "${id%%,*}"; done"#;
+pub(super) const SERVER: &str = r#"while IFS= read -r line; do id=${line#*\"id\":}; printf '{"jsonrpc":"2.0","id":%s,"result":{}}\n' "${id%%,*}"; done"#;
 
 fn rows(proxy: &Holding) -> Vec<MessageRow> {
     let ask = EngineCommand::Rows {
@@ -22,7 +27,7 @@ fn rows(proxy: &Holding) -> Vec<MessageRow> {
 }
 
 /// Says calls until the proxy, which the shim finds in its own time, has seen one; that one.
-fn seen_call(proxy: &Holding, wrapped: &mut Wrapped) -> MessageRow {
+pub(super) fn seen_call(proxy: &Holding, wrapped: &mut Wrapped) -> MessageRow {
     let (mut id, mut seen) = (0, None);
     until("a call that the proxy sees", || {
         id += 1;
@@ -60,6 +65,8 @@ fn send_again(proxy: &Holding, row: &MessageRow) -> Reply {
 fn a_call_is_said_again_and_its_answer_does_not_reach_the_client() {
     let home = Home::new();
     let proxy = Holding::with(&home, Vec::new());
+    let path = home.path().join("again.jsonl");
+    proxy.record(&path);
     let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", SERVER]);
     let row = seen_call(&proxy, &mut wrapped);
     let Reply::Resent { id } = send_again(&proxy, &row) else {
@@ -80,4 +87,32 @@ fn a_call_is_said_again_and_its_answer_does_not_reach_the_client() {
         "that the command is over",
         || matches!(send_again(&proxy, &row), Reply::Refused { message } if message.contains("still run")),
     );
+    proxy.stop_recording();
+    assert_marked(&path, &id);
+}
+
+/// Fails unless the recording marks the copy with this id, and only that, as one that no client sent.
+fn assert_marked(path: &Path, id: &str) {
+    let mut copies = 0;
+    for record in RecordingReader::open(path).unwrap() {
+        let Line::Frame(frame) = record.unwrap().line else {
+            continue;
+        };
+        let is_said = frame.direction == Direction::ClientToServer;
+        let is_injected = frame.injected;
+        let text = String::from_utf8(frame.into_bytes()).unwrap();
+        let is_copy = is_said && text.contains(id);
+        assert_eq!(is_injected, is_copy, "{text}");
+        copies += u32::from(is_copy);
+    }
+    assert_eq!(copies, 1);
+    // Whoever plays the recording gets neither the copy nor its answer.
+    let has_it = |options: &TapeOptions| {
+        let tape = Tape::load(path, options).unwrap();
+        let exchanges = tape.sessions.iter().flat_map(|session| &session.exchanges);
+        let mut frames = exchanges.flat_map(|exchange| &exchange.frames);
+        frames.any(|frame| String::from_utf8_lossy(&frame.bytes).contains(id))
+    };
+    let options = TapeOptions::as_it_arrived();
+    assert!(!has_it(&options) && has_it(&options.with_injected()));
 }

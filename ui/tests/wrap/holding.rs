@@ -1,7 +1,7 @@
 //! Lines that wait for a decision, and that nothing is lost when nobody decides.
 
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -18,7 +18,7 @@ use shadowcat::intercept::filter::Filter;
 use shadowcat::intercept::hold::Actor;
 use shadowcat::intercept::interceptor::{InterceptCommand, InterceptReply};
 use shadowcat::intercept::rule::{Fault, Hits, Rule, Verdict, WhileHeld};
-use shadowcat::snapshot::{Command as EngineCommand, Reply};
+use shadowcat::snapshot::{Command as EngineCommand, RecorderState, Reply};
 
 use super::binary::Headless;
 use super::*;
@@ -85,6 +85,18 @@ impl Holding {
     pub(super) fn command(&self, command: EngineCommand) -> Reply {
         let asked = self.frontend.commands.ask(command);
         self.runtime.block_on(asked).unwrap()
+    }
+
+    /// Begins to record to the new file `path`.
+    pub(super) fn record(&self, path: &Path) {
+        let path = Some(path.to_owned());
+        let begun = self.command(EngineCommand::StartRecording { path });
+        assert!(matches!(begun, Reply::Recording(_)), "{begun:?}");
+    }
+
+    pub(super) fn stop_recording(&self) {
+        let ended = self.command(EngineCommand::StopRecording);
+        assert_eq!(ended, Reply::Recording(RecorderState::Off));
     }
 
     fn ask(&self, what: InterceptCommand) -> InterceptReply {
