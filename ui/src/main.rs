@@ -81,7 +81,7 @@ use shadowcat::recording::{Extent, hide_url_secrets, shown};
 use shadowcat::resource::log_ring::LogRing;
 
 use app::{AppError, AppOptions};
-use cli::{Invocation, Job, Lines, ReplayJob, ScreenSettings, StdioJob, UsageError, View};
+use cli::{Invocation, Job, Lines, ReplayJob, ScreenSettings, UsageError, View};
 use console::say;
 use demo_run::Demo;
 use logging::{LogOptions, Logging};
@@ -376,7 +376,7 @@ fn work(invocation: Invocation, ring: LogRing) -> Result<ExitCode, Failure> {
             job.config = fit_to_machine(with_rest(job.config, limits, ring), &asked_limits)?;
             replay(*job)
         }
-        Job::ReplayStdio(job) => replay_stdio(job, &limits, ring),
+        Job::ReplayStdio(job) => replay_run::stdio(job, &limits, ring),
         Job::Open { file, extent, screen } => {
             let engine = opened(&file, extent, &limits, ring)?;
             on_screen(engine, screen, || ())
@@ -517,34 +517,6 @@ fn replay(job: ReplayJob) -> Result<(), Failure> {
     };
     replay.end();
     outcome
-}
-
-/// A recording on standard input and output. Rules need an engine, which does not listen.
-fn replay_stdio(job: StdioJob, limits: &ResourceLimits, ring: LogRing) -> Result<(), Failure> {
-    let StdioJob {
-        server,
-        format,
-        file,
-        rules,
-    } = job;
-    let (server, runtime) = (server.limits(limits.clone()), runtime()?);
-    #[cfg(unix)]
-    if let Some(rules) = rules {
-        let config = Config {
-            rules_file: Some(rules),
-            can_hold: false,
-            ..Config::default()
-        };
-        let engine = Engine::start(with_rest(config, limits.clone(), ring))?;
-        let serving = replay_run::serve_ruled(server, format, &file, (&engine, limits));
-        let ended = runtime.block_on(serving);
-        say_report(&engine.shut_down());
-        return ended.map_err(Failure::from);
-    }
-    #[cfg(not(unix))]
-    let _ = (file, rules, ring);
-    let serving = replay_run::serve_stdio(server, format, tokio::io::stdin(), tokio::io::stdout());
-    runtime.block_on(serving).map_err(Failure::from)
 }
 
 fn headless(engine: EngineHandle, lines: Option<Lines>, before_end: impl FnOnce()) -> Result<(), Failure> {

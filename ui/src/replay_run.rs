@@ -12,13 +12,15 @@ use shadowcat::recording::{RedactPatterns, TextMask, hide_secrets, shown};
 use shadowcat::replay::mock::{Found, MockCall, MockError};
 use shadowcat::replay::tape::TapeOptions;
 use shadowcat::replay::{MockServer, RunningMock};
+use shadowcat::resource::log_ring::LogRing;
 use shadowcat::tasks::{TaskKind, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::cli::Format;
+use crate::Failure;
+use crate::cli::{Format, StdioJob};
 use crate::console::say;
 use crate::format::{self, plural};
 use crate::input::{is_standard, tape};
@@ -168,12 +170,43 @@ pub(crate) fn announce(file: &Path, addresses: &[std::net::SocketAddr]) {
     }
 }
 
+/// A recording on standard input and output. Rules need an engine, which does not listen.
+///
+/// # Errors
+/// If the recording or the rules cannot be used, or the pipes fail.
+pub(crate) fn stdio(job: StdioJob, limits: &ResourceLimits, ring: LogRing) -> Result<(), Failure> {
+    let StdioJob {
+        server,
+        format,
+        file,
+        rules,
+    } = job;
+    let (server, runtime) = (server.limits(limits.clone()), crate::runtime()?);
+    #[cfg(unix)]
+    if let Some(rules) = rules {
+        let config = Config {
+            rules_file: Some(rules),
+            can_hold: false,
+            ..Config::default()
+        };
+        let engine = shadowcat::engine::Engine::start(crate::with_rest(config, limits.clone(), ring))?;
+        let serving = serve_ruled(server, format, &file, (&engine, limits));
+        let ended = runtime.block_on(serving);
+        crate::say_report(&engine.shut_down());
+        return ended.map_err(Failure::from);
+    }
+    #[cfg(not(unix))]
+    let _ = (file, rules, ring);
+    let serving = serve_stdio(server, format, tokio::io::stdin(), tokio::io::stdout());
+    runtime.block_on(serving).map_err(Failure::from)
+}
+
 /// Serves on `input` and `output` until the input ends or a signal comes. Requests are told on stderr, as text also how many
 /// there were of which.
 ///
 /// # Errors
 /// [`ReplayError`] if the recording cannot be used, or the pipes fail.
-pub(crate) async fn serve_stdio(
+async fn serve_stdio(
     server: MockServer,
     format: Format,
     input: impl AsyncRead + Unpin,
@@ -205,14 +238,11 @@ pub(crate) async fn serve_stdio(
 /// # Errors
 /// [`ReplayError`] if the recording cannot be used, or the pipes fail.
 #[cfg(unix)]
-pub(crate) async fn serve_ruled(
+async fn serve_ruled(
     server: MockServer,
     format: Format,
     file: &Path,
-    (engine, limits): (
-        &shadowcat::engine::EngineHandle,
-        &shadowcat::limits::ResourceLimits,
-    ),
+    (engine, limits): (&shadowcat::engine::EngineHandle, &ResourceLimits),
 ) -> Result<(), ReplayError> {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     let serve = async |input, output| serve_stdio(server, format, input, output).await;
