@@ -100,7 +100,7 @@ async fn the_nearest_request_is_answered_where_that_was_asked_for() {
     );
     assert_eq!(
         mock.calls()[1].to_string(),
-        "S1 tools/call get-sum  nearest request (#6): it differs at $.arguments.b: recorded 3, asked 40"
+        "S1 tools/call get-sum  nearest request (#6): it differs at $.arguments.b (recorded 3, asked 40)"
     );
     mock.assert_no_misses();
 }

@@ -226,7 +226,7 @@ fn rules_act_on_recorded_answers_on_pipes_from_the_first_line_on() {
         "the recording was not asked: {ran:?}"
     );
 
-    // It comes after the end of the input.
+    // It comes after the end of the input, and maybe before what the server says on its own.
     let late = rule("late", "when = \"dir:s2c tool:echo\"\ndelay = \"700ms\"");
     let ran = ruled(&late, &[ECHO]);
     let said = messages(&ran);

@@ -34,7 +34,7 @@ pub(super) fn add(
     let mut is_early_end = false;
     for pair in paired(&ones, &others, is_same_call) {
         let row = match pair {
-            (Some(one), Some(other)) => ones[one].against(&others[other], &options),
+            (Some(one), Some(other)) => Some(ones[one].against(&others[other], &options)),
             (Some(one), None) if ones[one].may_be_too_late(after) => None,
             (Some(one), None) => Some(
                 ones[one]
@@ -109,15 +109,14 @@ impl Ask<'_> {
         }
     }
 
-    /// Always a row.
-    fn against(&self, other: &Self, options: &CompareOptions) -> Option<Row> {
+    fn against(&self, other: &Self, options: &CompareOptions) -> Row {
         let moment = |ask: &Self| Some(ask.tape.moment(ask.session.messages[ask.call.request].us));
         let moments = Moments {
             recorded: moment(self),
             live: moment(other),
         };
         let found = compare(&self.call.method, self.text(), other.text(), moments, options);
-        Some(self.row(Outcome::Same).compared(found))
+        self.row(Outcome::Same).compared(found)
     }
 
     /// Whether no session of the other recording lasted long enough for it.

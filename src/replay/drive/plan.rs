@@ -107,17 +107,30 @@ pub(super) struct PlannedCall {
     pub(super) had_wrong_headers: bool,
     /// How it ended, beside its answer.
     pub(super) end: CallEnd,
-    /// Nobody asked for its result to be compared: it is only needed for the others.
-    pub(super) is_means: bool,
-    /// Everything else of its session was said after it was answered, and because of that.
-    pub(super) is_handshake: bool,
+    pub(super) part: Part,
+}
+
+/// What a request is for the others of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// One of them.
+    Plain,
+    /// Everything else was said after it was answered, and because of that.
+    Handshake,
+    /// The same, and nobody asked for its result to be compared.
+    Means,
 }
 
 impl PlannedCall {
     /// Whether it is a handshake that was agreed on, or is one of ours: without it nothing that follows makes sense.
     pub(super) fn must_succeed(&self) -> bool {
         let is_agreed = |answer: &Bytes| is_result(answer);
-        self.is_handshake && self.answer.as_ref().map_or(self.is_means, is_agreed)
+        self.part != Part::Plain && self.answer.as_ref().map_or(self.is_means(), is_agreed)
+    }
+
+    /// Whether it is only needed for the others.
+    pub(super) fn is_means(&self) -> bool {
+        self.part == Part::Means
     }
 
     /// What to do if it is a handshake and the server answers with an error of this code.
@@ -131,7 +144,9 @@ impl PlannedCall {
 
     /// What to do if it fails as a handshake; `otherwise` where nothing better is known.
     pub(super) fn advice(&self, end: CallEnd, otherwise: &'static str) -> &'static str {
-        let may_be_older = matches!(end.lack, Lack::Silence) || matches!(end.status, Some(400..=499));
+        // What a mock server says in words is among the others.
+        let may_be_older =
+            matches!(end.lack, Lack::Silence | Lack::Other) || matches!(end.status, Some(400..=499));
         if self.method == DISCOVER && may_be_older {
             OLDER_SERVER
         } else {
@@ -240,7 +255,7 @@ impl SessionPlan {
         draft.asks();
         let mut plan = draft.plan;
         plan.fields = fields(session);
-        let compared = plan.calls.iter().any(|call| !call.is_means);
+        let compared = plan.calls.iter().any(|call| !call.is_means());
         compared.then_some(plan)
     }
 }
@@ -324,8 +339,11 @@ impl<'a> Draft<'a> {
                 end: CallEnd::of(self.session, call),
                 had_wrong_headers: answer.and_then(|answer| error_code(&answer.envelope))
                     == Some(HEADER_MISMATCH),
-                is_means: !is_wanted,
-                is_handshake: is_needed,
+                part: match (is_needed, is_wanted) {
+                    (false, _) => Part::Plain,
+                    (true, true) => Part::Handshake,
+                    (true, false) => Part::Means,
+                },
             });
         }
     }
@@ -342,7 +360,7 @@ impl<'a> Draft<'a> {
             let is_later = |call: &TapeCall| self.session.messages[call.request].us >= answer.us;
             is_result(&answer.text) && second.is_none_or(is_later)
         });
-        &*first.method == DISCOVER && is_answered_first && std::ptr::eq(first, &self.session.calls[place])
+        &*first.method == DISCOVER && is_answered_first && first.request == self.session.calls[place].request
     }
 
     /// Whether a server that did speak 2026-07-28 is to be asked first whether it still does.
@@ -353,7 +371,7 @@ impl<'a> Draft<'a> {
         };
         self.session.era == Era::Modern
             && self.session.client_calls().any(is_answered)
-            && !self.plan.calls.iter().any(|call| call.is_handshake)
+            && !self.plan.calls.iter().any(|call| call.part != Part::Plain)
     }
 
     /// The requests of 2026-07-28 need no handshake, so an older server might do something of what it is asked without one.
@@ -368,7 +386,7 @@ impl<'a> Draft<'a> {
             "io.modelcontextprotocol/clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
             "io.modelcontextprotocol/clientCapabilities": {},
         }});
-        let call = self.own_call(DISCOVER, params);
+        let call = self.own_call(DISCOVER, &params);
         let us = self.session.messages.first().map_or(0, |message| message.us);
         self.plan.steps.push(Step {
             us,
@@ -380,7 +398,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A request of ours, on which everything else waits.
-    fn own_call(&mut self, method: &str, params: Value) -> usize {
+    fn own_call(&mut self, method: &str, params: &Value) -> usize {
         let request = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
         let call = self.plan.calls.len();
         self.plan.calls.push(PlannedCall {
@@ -393,8 +411,7 @@ impl<'a> Draft<'a> {
             is_cancelled: false,
             end: CallEnd::default(),
             had_wrong_headers: false,
-            is_means: true,
-            is_handshake: true,
+            part: Part::Means,
         });
         self.plan.answer_order.push(call);
         call
@@ -407,7 +424,7 @@ impl<'a> Draft<'a> {
             "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
             "clientInfo": {"name": "shadowcat-tui", "version": env!("CARGO_PKG_VERSION")},
         });
-        let call = self.own_call("initialize", params);
+        let call = self.own_call("initialize", &params);
         let us = self.session.messages.first().map_or(0, |message| message.us);
         let text = Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         for (act, after_answers) in [(Act::Request(call), 0), (Act::Notify(text), 1)] {

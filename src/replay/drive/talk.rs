@@ -579,7 +579,7 @@ impl<'a> Talk<'a> {
     fn rows(mut self, end: &End) -> Vec<Row> {
         let mut rows = Vec::new();
         for (planned, call) in self.plan.calls.iter().zip(self.calls) {
-            if !planned.is_means {
+            if !planned.is_means() {
                 rows.push(call.row(planned, &self.plan.name, end));
             }
         }

@@ -121,7 +121,9 @@ fn forgot_dashes(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     let usage = error.get(ContextKind::Usage)?.to_string();
-    let takes_command = usage.contains("-- <") || usage.contains("-- [");
+    let takes_command = ["-- <", "-- [", "|COMMAND>"]
+        .iter()
+        .any(|form| usage.contains(form));
     (takes_command && !word.starts_with('-')).then_some(word)
 }
 
