@@ -19,6 +19,8 @@ pub(super) struct Bindings {
     live: HashMap<String, String>,
     /// Handles that the live server has not given: the place where the recorded one had given them.
     gone: HashMap<String, String>,
+    /// Tags of secrets that are the client's: what a server says of them in its answers is no news.
+    brought: HashSet<String>,
     /// Members of elicited answers that are numbers. A tag is a text, whatever it stands for.
     numbers: HashSet<String>,
 }
@@ -28,6 +30,11 @@ impl Bindings {
     pub(super) fn supply(&mut self, tag: &str, value: &str) {
         self.live
             .insert(format!("{TAG_START}{tag}{TAG_END}"), value.to_owned());
+    }
+
+    /// Notes that the client brings the secret of this tag.
+    pub(super) fn brings(&mut self, tag: String) {
+        self.brought.insert(tag);
     }
 
     /// Notes which members a recorded message elicits as numbers: supplied secrets are no texts there.
@@ -125,8 +132,8 @@ impl Bindings {
             let now = now.as_ref().map(|now| now.as_bytes());
             return self.learn_value(was.as_bytes(), now, texts, (name, of), depth + 1);
         }
-        if !(is_handle(name) || is_tag) || was.is_empty() || self.live.len() + self.gone.len() >= MAX_HANDLES
-        {
+        let is_given = is_handle(name) || is_tag && !self.brought.contains(&*was);
+        if !is_given || was.is_empty() || self.live.len() + self.gone.len() >= MAX_HANDLES {
             return;
         }
         let is_still_there = texts.is_some_and(|texts| texts.contains(&*was));
@@ -333,6 +340,16 @@ mod tests {
         bindings.learn(recorded.as_bytes(), br#"{"password":"p","pin":17}"#, "x");
         let request = format!(r#"["{}","{}"]"#, tag("0a"), tag("0b"));
         assert_eq!(applied(&bindings, &request), r#"["p","17"]"#);
+
+        // The client's own password stays what it was, whatever the server makes of it.
+        let mut bindings = Bindings::default();
+        bindings.brings(tag("0a"));
+        bindings.supply("0a", "s3cret");
+        bindings.learn(recorded.as_bytes(), br#"{"password":"***"}"#, "x");
+        let request = format!(r#"["{}"]"#, tag("0a"));
+        assert_eq!(applied(&bindings, &request), r#"["s3cret"]"#);
+        let gone = bindings.applied(format!(r#"["{}"]"#, tag("0b")).as_bytes());
+        assert_eq!(gone.unwrap_err().place, "`pin` of the answer to x");
     }
 
     #[test]

@@ -95,21 +95,27 @@ impl SessionPlan {
     }
 
     fn missing_values(&self, supplied: &BTreeMap<String, String>) -> Vec<MissingSecret> {
-        let given = self.given();
         let mut missing = Vec::new();
+        self.each_brought(&mut |tag, title, name| {
+            let tag = bare(tag);
+            if !supplied.contains_key(&tag) {
+                let place = format!("{title}, {name}");
+                missing.push(MissingSecret::Value { tag, place });
+            }
+        });
+        missing
+    }
+
+    /// Shows the tags that the client sends before the server has given them, with what has them and the name there.
+    pub(super) fn each_brought(&self, see: &mut dyn FnMut(&str, &str, &str)) {
+        let given = self.given();
         for (title, text, place) in self.said() {
             let is_given = |tag: &str| given.get(tag).is_some_and(|since| *since < place);
             each_named_string(text, &mut |name, value| {
-                for tag in tags(value).filter(|tag| !is_given(tag)) {
-                    let tag = bare(tag);
-                    if !supplied.contains_key(&tag) {
-                        let place = format!("{title}, {name}");
-                        missing.push(MissingSecret::Value { tag, place });
-                    }
-                }
+                let brought = tags(value).filter(|tag| !is_given(tag));
+                brought.for_each(|tag| see(tag, &title, name));
             });
         }
-        missing
     }
 
     /// Tags that the server hands out, and in which message first.

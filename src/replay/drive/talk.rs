@@ -90,6 +90,7 @@ impl<'a> Talk<'a> {
         for (tag, value) in &options.secrets {
             bindings.supply(tag, value);
         }
+        plan.each_brought(&mut |tag, _, _| bindings.brings(tag.to_owned()));
         let elicited = plan.asks.iter().map(|ask| &ask.request);
         let answers = plan.calls.iter().filter_map(|call| call.answer.as_ref());
         // Nothing but what is supplied needs to know.
