@@ -48,11 +48,11 @@ impl<'a> Glance<'a> {
             let authority = self
                 .authority
                 .from(at, self.bytes, |bytes| scheme_end(bytes, is_json));
-            let escape = match is_json {
-                true => self
-                    .escape
-                    .from(at, self.bytes, |string| next_escape(string, &[])),
-                false => whole,
+            let escape = if is_json {
+                self.escape
+                    .from(at, self.bytes, |string| next_escape(string, &[]))
+            } else {
+                whole
             };
             let next = parameter.min(authority);
             if escape <= next {
