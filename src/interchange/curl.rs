@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::words::{is_hidden, name_of, one_line, session_name, time, title, url};
 use crate::recording::format::RequestKind;
 use crate::replay::tape::{Tape, TapeExchange, TapeSession};
-use crate::snapshot::{Carrier, Direction, Head};
+use crate::snapshot::{Carrier, Direction, EndKind, Head};
 
 /// Head fields that `curl` makes itself.
 const OWN: [&str; 6] = [
@@ -17,6 +17,9 @@ const OWN: [&str; 6] = [
     "accept-encoding",
     "proxy-connection",
 ];
+
+/// How long a command waits for the events of a stream, so that a script comes to its end.
+const STREAM_SECONDS: u32 = 10;
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "#!/bin/sh")?;
@@ -82,6 +85,15 @@ fn command(
     if is_socket(exchange) {
         return writeln!(out, "# A WebSocket, which curl cannot send again.");
     }
+    let limit = if may_be_endless(exchange) {
+        writeln!(
+            out,
+            "# A stream that need not end: curl leaves it after {STREAM_SECONDS} seconds, with exit code 28."
+        )?;
+        format!(" --max-time {STREAM_SECONDS}")
+    } else {
+        String::new()
+    };
     let body: Vec<u8> = exchange
         .frames_of(Direction::ClientToServer)
         .flat_map(|frame| frame.bytes.iter().copied())
@@ -101,7 +113,7 @@ fn command(
     };
     write!(
         out,
-        "curl -sS -N{globs} {} {}",
+        "curl -sS -N{limit}{globs} {} {}",
         way(&exchange.method),
         quoted(&url)
     )?;
@@ -115,6 +127,15 @@ fn command(
         None => write!(out, " \\\n  --data-binary @-")?,
     }
     writeln!(out)
+}
+
+/// Whether its answer is a stream that goes on for as long as the server has events.
+fn may_be_endless(exchange: &TapeExchange) -> bool {
+    let is_whole = exchange
+        .end
+        .as_ref()
+        .is_some_and(|end| end.response == EndKind::Complete);
+    exchange.is_stream() && (exchange.method == "GET" || !is_whole)
 }
 
 fn is_socket(exchange: &TapeExchange) -> bool {

@@ -9,6 +9,9 @@ use super::format::{HeaderLine, RECORDING_VERSION, parse_header};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES};
 use super::reader_errors::OpenRecordingError;
 
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// How everything compressed with gzip begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -46,12 +49,14 @@ pub(super) fn read_header<R: BufRead>(
         }
         None => return Err(refused(serde_json::Error::custom("the file is empty"))),
     };
-    if text.starts_with(&GZIP) {
-        return Err(refused(serde_json::Error::custom(
-            "the file is compressed with gzip; `gunzip` makes it readable",
-        )));
+    if let Some(what) = changed_by(&text) {
+        return Err(refused(serde_json::Error::custom(what)));
     }
     let header = parse_header(&text).map_err(|error| refused(in_words(error)))?;
+    if header.version == 0 {
+        let none = "there is no version 0 of the format: the first is 1";
+        return Err(refused(serde_json::Error::custom(none)));
+    }
     if header.version > RECORDING_VERSION {
         return Err(OpenRecordingError::TooNew {
             path: path.to_owned(),
@@ -59,6 +64,16 @@ pub(super) fn read_header<R: BufRead>(
         });
     }
     Ok(header)
+}
+
+/// What another program has done to a file that begins so, and how to undo it.
+fn changed_by(start: &[u8]) -> Option<&'static str> {
+    if start.starts_with(&GZIP) {
+        return Some("the file is compressed with gzip; `gunzip` makes it readable");
+    }
+    start.starts_with(&BYTE_ORDER_MARK).then_some(
+        "it begins with a byte order mark (BOM), which an editor has put there; save the file as UTF-8 without one",
+    )
 }
 
 #[cfg(test)]
@@ -78,6 +93,17 @@ mod tests {
             open(newer).unwrap_err().to_string(),
             "a.jsonl uses recording format 7, newer than the 1 this build reads; upgrade shadowcat-tui"
         );
+    }
+
+    #[test]
+    fn what_an_editor_has_put_before_a_recording_is_named() {
+        let cause = |text: &str| match open(text) {
+            Err(OpenRecordingError::NotARecording { source, .. }) => source.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(cause(&format!("\u{feff}{HEADER}\n")).contains("byte order mark (BOM)"));
+        let zero = HEADER.replace("\"version\":1", "\"version\":0");
+        assert!(cause(&zero).contains("no version 0"));
     }
 
     #[test]
