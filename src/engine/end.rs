@@ -62,7 +62,7 @@ impl fmt::Display for ShutdownReport {
             let (reason, advice) = match self.lost_to.as_deref() {
                 None => (
                     NOT_KEPT_UP,
-                    "Raise --recording-queue-bytes or --recording-wait, or record to a faster disk",
+                    "Raise --recording-queue-bytes or --recording-wait (masking secrets takes the processor, writing the disk)",
                 ),
                 Some(NO_ROOM) => (NO_ROOM, "Raise --max-disk"),
                 Some(cause) => (cause, "Make room on the disk, or choose another"),
