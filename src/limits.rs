@@ -261,7 +261,7 @@ limits! {
         "Disk that all recordings of one run take; one file takes a quarter of it at most, and then the recording goes on in the next",
         "the oldest finished files of the run are removed; what would not fit even then is lost in a counted gap, and no file goes for it";
     recording_wait: Duration = Duration::from_secs(1), Time, min 1,
-        "How long traffic waits for a recorder that does not keep up, be it with masking secrets or with its disk",
+        "How long traffic waits for a recorder that does not keep up, be it with its masking or with its disk",
         "traffic goes on and the recording carries a counted gap until the recorder has caught up";
     max_head_bytes: usize = 64 * KIB, Bytes, min 8192,
         "Size of one HTTP head",

@@ -84,13 +84,13 @@ fn mistakes(written: &str, meant: &str) -> usize {
     for (row, letter) in written.iter().enumerate() {
         let mut current = vec![row + 1];
         for (column, other) in meant.iter().enumerate() {
-            let mut least = (last[column] + usize::from(letter != other))
+            let mut cost = (last[column] + usize::from(letter != other))
                 .min(last[column + 1] + 1)
                 .min(current[column] + 1);
             if row > 0 && column > 0 && *letter == meant[column - 1] && written[row - 1] == *other {
-                least = least.min(before[column - 1] + 1);
+                cost = cost.min(before[column - 1] + 1);
             }
-            current.push(least);
+            current.push(cost);
         }
         before = std::mem::replace(&mut last, current);
     }
@@ -135,7 +135,7 @@ mod tests {
             ("exprot", "export", 1),
             ("shwo", "show", 1),
             ("opan", "open", 1),
-            ("echo", "held", 3),
+            ("echo", "held", 4),
             ("", "ca", 2),
         ] {
             assert_eq!(mistakes(written, meant), number, "{written}");
