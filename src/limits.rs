@@ -91,7 +91,7 @@ pub enum SetLimitError {
         expected: &'static str,
     },
     /// The value is below what still works.
-    #[error("{name} must be at least {minimum}; `{value}` would leave nothing to work with")]
+    #[error("{name} must be at least {}; `{value}` would leave nothing to work with", with_unit(.name, *.minimum))]
     TooSmall {
         /// The limit's name.
         name: &'static str,
@@ -100,6 +100,11 @@ pub enum SetLimitError {
         /// The smallest value that works, in the limit's base unit (bytes, milliseconds or things).
         minimum: u64,
     },
+}
+
+/// A value of the limit `name` as people write it.
+fn with_unit(name: &str, number: u64) -> String {
+    LimitField::named(name).map_or_else(|| number.to_string(), |field| display_value(field.unit, number))
 }
 
 /// A limit's value as a plain number and back: things, bytes or milliseconds.
@@ -248,16 +253,16 @@ limits! {
         "traffic waits for the ledger";
     recording_queue: usize = 8_192, Count, min 16,
         "Records between the traffic and the recording's file",
-        "traffic waits for the disk, recording_wait at most; then the recording carries a counted gap";
+        "traffic waits for the recorder, recording_wait at most; then the recording carries a counted gap";
     recording_queue_bytes: usize = 32 * MIB, Bytes, min 65_536,
-        "Bytes of the records between the traffic and the recording's file",
-        "traffic waits for the disk, recording_wait at most; then the recording carries a counted gap";
+        "Bytes of the records between the traffic and the recording's file; one record goes in however large it is",
+        "traffic waits for the recorder, recording_wait at most; then the recording carries a counted gap";
     max_disk: u64 = 1 << 40, Bytes, min 1_048_576,
         "Disk that all recordings of one run take; one file takes a quarter of it at most, and then the recording goes on in the next",
-        "the oldest finished file of the run is removed; if there is none, records are lost in a counted gap";
+        "the oldest finished files of the run are removed; what would not fit even then is lost in a counted gap, and no file goes for it";
     recording_wait: Duration = Duration::from_secs(1), Time, min 1,
-        "How long traffic waits for a recording's disk that does not keep up",
-        "traffic goes on and the recording carries a counted gap until the disk has caught up";
+        "How long traffic waits for a recorder that does not keep up, be it with its masking or with its disk",
+        "traffic goes on and the recording carries a counted gap until the recorder has caught up";
     max_head_bytes: usize = 64 * KIB, Bytes, min 8192,
         "Size of one HTTP head",
         "431 to a client, 502 for an upstream";
@@ -470,6 +475,8 @@ mod tests {
             limits.set("max_fun", "1"),
             Err(SetLimitError::Unknown { .. })
         ));
+        let small = limits.set("max_disk", "65536").unwrap_err().to_string();
+        assert!(small.starts_with("max_disk must be at least 1 MiB;"), "{small}");
         assert!(matches!(
             limits.set("max_connections", "0"),
             Err(SetLimitError::TooSmall { .. })

@@ -207,7 +207,7 @@ pub enum RecorderState {
         bytes: u64,
         /// Lines written.
         lines: u64,
-        /// Records lost in gaps because the disk did not keep up.
+        /// Records lost in gaps because the recorder did not keep up.
         lost: u64,
         /// Secrets are replaced by tags.
         is_redacted: bool,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::recording::{NO_ROOM, NOT_KEPT_UP, REMOVED};
 use crate::tasks::{TaskKind, Tasks};
 
 use super::{Proxy, Running};
@@ -44,18 +45,31 @@ impl fmt::Display for ShutdownReport {
                 kinds.join(", ")
             ));
         }
-        if let Some(path) = &self.recording {
-            sentences.push(format!("Recorded to {}.", path.display()));
-        }
         let cause = self.failure.as_deref();
+        let is_removed = cause == Some(REMOVED);
+        match &self.recording {
+            Some(path) if is_removed => sentences.push(format!(
+                "Nothing is left of the recording {}: its file was removed while it was written.",
+                path.display()
+            )),
+            Some(path) => sentences.push(format!("Recorded to {}.", path.display())),
+            None => {}
+        }
+        if is_removed {
+            return f.write_str(&sentences.join(" "));
+        }
         if self.lost > 0 {
+            let (reason, advice) = match self.lost_to.as_deref() {
+                None => (
+                    NOT_KEPT_UP,
+                    "Raise --recording-queue-bytes or --recording-wait (masking secrets takes the processor, writing the disk)",
+                ),
+                Some(NO_ROOM) => (NO_ROOM, "Raise --max-disk"),
+                Some(cause) => (cause, "Make room on the disk, or choose another"),
+            };
             sentences.push(format!(
-                "The recording lacks {} records: {}. Make room on the disk, or choose another; \
-                 `shadowcat-tui verify FILE` names the places.",
-                self.lost,
-                self.lost_to
-                    .as_deref()
-                    .unwrap_or("the disk did not keep up, or was full for a while")
+                "The recording lacks {} records: {reason}. {advice}; `shadowcat-tui verify FILE` names the places.",
+                self.lost
             ));
             if self.untold > 0 {
                 sentences.push(format!(
@@ -127,6 +141,40 @@ fn named(kinds: Vec<(TaskKind, u64)>) -> Vec<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_advice_fits_why_records_are_missing() {
+        let advice = |lost_to: Option<&str>| {
+            let report = ShutdownReport {
+                lost: 3,
+                lost_to: lost_to.map(str::to_owned),
+                ..ShutdownReport::default()
+            };
+            report.to_string()
+        };
+        let too_large = advice(Some("max_disk has no room for it"));
+        assert!(too_large.contains("Raise --max-disk;"), "{too_large}");
+        let full = advice(Some("No space left on device"));
+        assert!(full.contains("Make room on the disk"), "{full}");
+        let slow = advice(None);
+        assert!(
+            slow.contains("the recorder did not keep up") && slow.contains("--recording-queue-bytes"),
+            "{slow}"
+        );
+    }
+
+    #[test]
+    fn a_recording_whose_file_was_removed_is_not_said_to_be_there() {
+        let report = ShutdownReport {
+            recording: Some("a.jsonl".into()),
+            failure: Some("its file was removed".to_owned()),
+            ..ShutdownReport::default()
+        };
+        assert_eq!(
+            report.to_string(),
+            "Nothing is left of the recording a.jsonl: its file was removed while it was written."
+        );
+    }
 
     #[test]
     fn what_the_file_has_no_room_to_tell_is_told_at_the_end() {

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use super::words::{is_socket, name_of, one_line, session_name, time, title, url};
 use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
-use crate::replay::tape::{Tape, TapeExchange, TapeMessage, TapeSession};
-use crate::snapshot::{Direction, Head};
+use crate::replay::tape::{Tape, TapeExchange, TapeSession};
+use crate::snapshot::{Direction, EndKind, Head};
 
 /// Head fields that `curl` makes itself.
 const OWN: [&str; 6] = [
@@ -18,6 +18,9 @@ const OWN: [&str; 6] = [
     "accept-encoding",
     "proxy-connection",
 ];
+
+/// How long a command waits for the events of a stream, so that a script comes to its end.
+const STREAM_SECONDS: u32 = 10;
 
 pub(super) fn write(tape: &Tape, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "#!/bin/sh")?;
@@ -82,6 +85,15 @@ fn command(
 }
 
 fn request(session: &TapeSession, exchange: &TapeExchange, out: &mut dyn Write) -> io::Result<()> {
+    let limit = if may_be_endless(exchange) {
+        writeln!(
+            out,
+            "# A stream that need not end: curl leaves it after {STREAM_SECONDS} seconds, with exit code 28."
+        )?;
+        format!(" --max-time {STREAM_SECONDS}")
+    } else {
+        String::new()
+    };
     let body: Vec<u8> = exchange
         .frames_of(Direction::ClientToServer)
         .flat_map(|frame| frame.bytes.iter().copied())
@@ -98,7 +110,7 @@ fn request(session: &TapeSession, exchange: &TapeExchange, out: &mut dyn Write) 
         ""
     };
     let way = way(&exchange.method);
-    write!(out, "curl -sS -N{globs} {way} {}", quoted(&url))?;
+    write!(out, "curl -sS -N{limit}{globs} {way} {}", quoted(&url))?;
     for field in fields(&exchange.request_head, !body.is_empty()) {
         write!(out, " \\\n  -H {}", quoted(&field))?;
     }
@@ -109,6 +121,15 @@ fn request(session: &TapeSession, exchange: &TapeExchange, out: &mut dyn Write) 
         None => write!(out, " \\\n  --data-binary @-")?,
     }
     writeln!(out)
+}
+
+/// Whether its answer is a stream that goes on for as long as the server has events.
+fn may_be_endless(exchange: &TapeExchange) -> bool {
+    let is_whole = exchange
+        .end
+        .as_ref()
+        .is_some_and(|end| end.response == EndKind::Complete);
+    exchange.is_stream() && (exchange.method == "GET" || !is_whole)
 }
 
 /// The method, without waiting for the body that an answer to HEAD does not have.

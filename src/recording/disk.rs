@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Why nothing is written that does not fit into `max_disk`.
+pub(crate) const NO_ROOM: &str = "max_disk has no room for it";
+
 /// What all recordings of a run take on the disk. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DiskMeter(Arc<Counts>);
@@ -74,16 +77,30 @@ impl DiskUse {
         self.note(0);
     }
 
+    /// Whether `more` bytes fit behind the `current` ones of the file that is being written, if all others go.
+    pub(super) const fn can_take(&self, current: u64, more: u64) -> bool {
+        current.saturating_add(more) <= self.max
+    }
+
+    /// Counts that something was left out, since it is larger than all the room there is.
+    pub(super) fn refuse(&self) {
+        self.meter.reach();
+    }
+
     /// Takes away the oldest files until `more` bytes fit behind the `current` ones of the file that is being written.
     ///
     /// # Errors
-    /// If there is nothing left to take away.
+    /// If they do not fit whatever goes; nothing is taken away then.
     pub(super) fn make_room(&mut self, current: u64, more: u64) -> io::Result<()> {
+        if !self.can_take(current, more) {
+            self.refuse();
+            return Err(io::Error::other(NO_ROOM));
+        }
         while self.finished_bytes + current + more > self.max {
-            self.meter.reach();
             let Some((path, bytes)) = self.finished.pop_front() else {
-                return Err(io::Error::other("max_disk is reached"));
+                break;
             };
+            self.meter.reach();
             self.finished_bytes -= bytes;
             let shown = path.display();
             match std::fs::remove_file(&path) {
@@ -127,6 +144,8 @@ mod tests {
         let there: Vec<bool> = paths.iter().map(|path| path.exists()).collect();
         assert_eq!(there, [false, false, true, true]);
         assert_eq!((disk.removed(), meter.read().2), (2, 2));
+        // Nothing goes for what does not fit anyway.
         assert!(disk.make_room(90, 20).is_err());
+        assert_eq!((paths[3].exists(), disk.removed(), meter.read().2), (true, 2, 3));
     }
 }

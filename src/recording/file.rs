@@ -21,6 +21,9 @@ const MAX_TAKEN: u32 = 1000;
 /// Recordings that may be begun in one second without a path.
 const MAX_SAME_SECOND: u32 = 1000;
 
+/// Why nothing is written any more to a file that has no name left.
+pub(crate) const REMOVED: &str = "its file was removed";
+
 /// What a recording is written to.
 pub(super) trait Storage: Send + Sync + std::fmt::Debug {
     /// Appends some of `bytes` and tells how many.
@@ -29,6 +32,10 @@ pub(super) trait Storage: Send + Sync + std::fmt::Debug {
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Brings it to the disk, if it is on one.
     fn settler(&self) -> Option<Arc<dyn Settle>>;
+    /// How many names it has, if that can be told.
+    fn links(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Storage for Arc<File> {
@@ -43,6 +50,12 @@ impl Storage for Arc<File> {
     fn settler(&self) -> Option<Arc<dyn Settle>> {
         let file: Self = Self::clone(self);
         Some(file)
+    }
+
+    #[cfg(unix)]
+    fn links(&self) -> Option<u64> {
+        let metadata = self.metadata().ok()?;
+        Some(std::os::unix::fs::MetadataExt::nlink(&metadata))
     }
 }
 
@@ -62,6 +75,8 @@ pub(super) struct LineFile {
     compression: Option<Compression>,
     bytes: u64,
     text_bytes: u64,
+    /// Its system counts names: none means that somebody removed it.
+    has_links: bool,
     /// A broken line could not be cut off and has to be closed first.
     is_torn: bool,
 }
@@ -93,6 +108,7 @@ impl Compression {
 impl LineFile {
     pub(super) fn new(storage: Box<dyn Storage>) -> Self {
         Self {
+            has_links: storage.links().is_some_and(|links| links > 0),
             storage,
             compression: None,
             bytes: 0,
@@ -130,6 +146,10 @@ impl LineFile {
 
     /// Appends whole lines. If they do not fit, those that do stay, and the broken one is cut off again.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), AppendError> {
+        if self.has_links && self.storage.links() == Some(0) {
+            let source = io::Error::other(REMOVED);
+            return Err(AppendError { kept: 0, source });
+        }
         if self.compression.is_some() {
             return self.append_compressed(lines);
         }

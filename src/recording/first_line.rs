@@ -11,6 +11,9 @@ use super::lines::{LineText, Lines, MAX_LINE_BYTES};
 use super::reader_errors::OpenRecordingError;
 use super::redact::hide_secrets;
 
+/// What some editors put before a text in UTF-8.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// How everything compressed with gzip begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -85,10 +88,8 @@ pub(super) fn read_header<R: BufRead>(
         }
         None => return Err(refused(serde_json::Error::custom("the file is empty"))),
     };
-    if text.starts_with(&GZIP) {
-        return Err(refused(serde_json::Error::custom(
-            "the file is compressed with gzip; `gunzip` makes it readable",
-        )));
+    if let Some(what) = changed_by(&text) {
+        return Err(refused(serde_json::Error::custom(what)));
     }
     match parse_header(&text) {
         Ok(FirstLine::Known(header)) => Ok(header),
@@ -110,6 +111,16 @@ fn with_start(what: &serde_json::Error, text: &[u8]) -> serde_json::Error {
     let shown: String = rest.by_ref().take(SHOWN).collect();
     let more = if rest.next().is_some() { "…" } else { "" };
     serde_json::Error::custom(format!("{what}; it begins with `{shown}{more}`"))
+}
+
+/// What another program has done to a file that begins so, and how to undo it.
+fn changed_by(start: &[u8]) -> Option<&'static str> {
+    if start.starts_with(&GZIP) {
+        return Some("the file is compressed with gzip; `gunzip` makes it readable");
+    }
+    start.starts_with(&BYTE_ORDER_MARK).then_some(
+        "it begins with a byte order mark (BOM), which an editor has put there; save the file as UTF-8 without one",
+    )
 }
 
 #[cfg(test)]
@@ -158,6 +169,17 @@ mod tests {
         );
         let far = newer.replace(":7,", ":70000,");
         assert!(open(&far).unwrap_err().to_string().contains("version 70000 of"));
+    }
+
+    #[test]
+    fn what_an_editor_has_put_before_a_recording_is_named() {
+        let cause = |text: &str| match open(text) {
+            Err(OpenRecordingError::NotARecording { source, .. }) => source.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(cause(&format!("\u{feff}{HEADER}\n")).contains("byte order mark (BOM)"));
+        let zero = HEADER.replace("\"version\":1", "\"version\":0");
+        assert!(cause(&zero).contains("no version 0"));
     }
 
     #[test]

@@ -39,6 +39,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use disk::NO_ROOM;
+pub(crate) use file::REMOVED;
+pub(crate) use tap::NOT_KEPT_UP;
+
 pub use body::{BodyRange, read_body, read_body_in};
 pub use input::{Places, RecordingFile};
 pub use lines::MAX_LINE_BYTES;

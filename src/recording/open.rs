@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::behind::{Behind, Settling};
-use super::disk::DiskUse;
+use super::disk::{DiskUse, NO_ROOM};
 use super::encode::{Encoder, Ending};
-use super::file::{self, AppendError, LineFile};
+use super::file::{self, AppendError, LineFile, REMOVED};
 use super::gap::Gap;
 use super::settings::Rotation;
 use super::writer::FinishedRecording;
@@ -173,9 +173,12 @@ impl OpenRecording {
         let Some(Failure { cause, .. }) = &self.failure else {
             return self.behind.failure();
         };
-        Some(format!(
-            "{cause}; {missing} records are lost so far; make room, and the recording goes on by itself"
-        ))
+        let advice = match cause.as_str() {
+            NO_ROOM => "raise --max-disk for the next recording",
+            REMOVED => "stop the recording and start another",
+            _ => "make room, and the recording goes on by itself",
+        };
+        Some(format!("{cause}; {missing} records are lost so far; {advice}"))
     }
 
     /// What is to be brought to the disk beside the writing; `None` if that is little, or some is under way already. To be
@@ -367,15 +370,20 @@ impl OpenRecording {
                 from: first.at,
                 to: first.at,
             };
+            // Where the lines of the last observation begin: all before them fit into one file.
+            let mut last = 0;
             for observation in observations.by_ref() {
                 lines.to = observation.at;
+                last = lines.bytes.len();
                 self.encoder.observation(observation, &mut lines.bytes);
                 if lines.bytes.len() >= write_bytes {
                     break;
                 }
             }
             let lines_before = self.lines;
-            let is_written = self.append(&lines, 1);
+            let beyond = self.split_beyond(&mut lines, last);
+            let is_appended = lines.bytes.is_empty() || self.append(&lines, 1);
+            let is_written = self.refuse(&lines, &beyond) && is_appended;
             if self.lines > lines_before {
                 self.first_record.get_or_insert_with(|| self.clock.now());
             }
@@ -386,6 +394,32 @@ impl OpenRecording {
                 return;
             }
         }
+    }
+
+    /// Takes the lines from `last` on out of `lines`, if they are more than `max_disk` allows.
+    fn split_beyond(&self, lines: &mut Lines, last: usize) -> Vec<u8> {
+        let bytes = lines.bytes.len() as u64 + FRAME_BYTES;
+        if self.disk.can_take(self.file.bytes(), bytes) {
+            return Vec::new();
+        }
+        lines.bytes.split_off(last)
+    }
+
+    /// Leaves out lines that are larger than all the room there is, with a gap in their place; false if that cannot be
+    /// written.
+    fn refuse(&mut self, lines: &Lines, beyond: &[u8]) -> bool {
+        if beyond.is_empty() {
+            return true;
+        }
+        let (path, bytes) = (self.path.display(), beyond.len());
+        tracing::warn!(%path, bytes, "a record is larger than max_disk has room for, and is left out of the recording");
+        self.disk.refuse();
+        self.failed_for = Some(NO_ROOM.to_owned());
+        let gap = self.gap.get_or_insert_with(|| Gap::at(lines.to, NO_ROOM));
+        gap.lost += count(beyond);
+        gap.bytes += beyond.len() as u64;
+        gap.to = gap.to.max(lines.to);
+        self.failure.is_none() && self.write_gap()
     }
 
     /// Tells the file of what it lacks; true if it lacks nothing any more.

@@ -18,6 +18,9 @@ use crate::resource::queue::{Producer, Weigh};
 use crate::session::observation::Observation;
 use crate::snapshot::RecorderState;
 
+/// Why records are missing that came faster than they could be masked and written.
+pub(crate) const NOT_KEPT_UP: &str = "the recorder did not keep up";
+
 /// What goes through the recorder's queue: observations, and where among them a recording begins and ends.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -163,7 +166,7 @@ impl Shared {
         let mut stall = self.stall();
         let gap = stall
             .gap
-            .get_or_insert_with(|| Gap::at(observation.at, "the disk did not keep up"));
+            .get_or_insert_with(|| Gap::at(observation.at, NOT_KEPT_UP));
         gap.add(observation.at, observation.weight() as u64);
     }
 

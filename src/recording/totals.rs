@@ -9,7 +9,7 @@ use crate::snapshot::RecorderState;
 pub struct RecordedTotals {
     /// Bytes written.
     pub bytes: u64,
-    /// Records that are missing because the disk did not keep up.
+    /// Records that are missing because the recorder did not keep up.
     pub lost: u64,
 }
 

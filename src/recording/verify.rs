@@ -21,6 +21,10 @@ use super::segments::{Extent, Segments, missing_text};
 /// Problems that are listed; further ones are counted.
 pub const MAX_PROBLEMS: usize = 1000;
 
+/// What the `end` line counts that other line ends change.
+const BYTES: &str = "bytes before it";
+const CRLF_CAUSE: &str = ", as an editor or a mail program has changed the ends of lines to CR LF";
+
 /// What is known of a recording that was read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
@@ -213,6 +217,8 @@ struct Check {
     messages: u64,
     /// The `end` line.
     end: Option<EndLine>,
+    /// Lines that end in CR LF, which no recorder writes.
+    crlf: u64,
     /// Another recording has begun, so what follows has numbers of its own.
     is_another: bool,
 }
@@ -228,6 +234,7 @@ impl Check {
             sessions: 0,
             messages: 0,
             end: None,
+            crlf: 0,
             is_another: false,
         }
     }
@@ -244,6 +251,7 @@ impl Check {
             let text = format!("is longer than {MAX_LINE_BYTES} bytes");
             return self.found.add(Some(number), ProblemKind::BrokenLine, text);
         };
+        self.crlf += u64::from(text.ends_with(b"\r"));
         let start: Result<Start<'_>, _> = serde_json::from_slice(text);
         let parsed = start.and_then(|start| Ok((start, Line::parse(text)?)));
         match parsed {
@@ -341,12 +349,14 @@ impl Check {
     fn end(&mut self, number: u64, offset: u64, end: EndLine) {
         let counts = [
             ("lines", end.lines, number),
-            ("bytes before it", end.bytes, offset),
+            (BYTES, end.bytes, offset),
             ("lost records", end.lost, self.lost),
         ];
         for (what, said, found) in counts {
             if said != found {
-                let text = format!("counts {said} {what}; there are {found}");
+                let is_changed = what == BYTES && self.crlf > 0;
+                let cause = if is_changed { CRLF_CAUSE } else { "" };
+                let text = format!("counts {said} {what}; there are {found}{cause}");
                 self.found.add(Some(number), ProblemKind::Count, text);
             }
         }

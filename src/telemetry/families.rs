@@ -331,7 +331,7 @@ families! {
         |reading| number(reading.is_recording.into());
     Counter "shadowcat_recorded" [Bytes] () "Bytes written to recordings."
         |reading| number(reading.recorded.bytes);
-    Counter "shadowcat_recording_lost" () "Records that recordings lack because the disk did not keep up."
+    Counter "shadowcat_recording_lost" () "Records that recordings lack because the recorder did not keep up."
         |reading| number(reading.recorded.lost);
 
     Counter "shadowcat_spans" ("result") "Spans of --otlp: taken to the receiver, dropped, or not made because the trace is not sampled."

@@ -2,6 +2,7 @@
 
 mod begin;
 mod frames;
+mod log;
 mod sessions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -118,6 +119,13 @@ impl Exchange {
     /// Changes the times.
     pub(crate) fn time(&self, change: impl FnOnce(&mut Timing)) {
         change(&mut self.lock().timing);
+    }
+
+    /// Notes that the head of its request was sent to the server.
+    pub(crate) fn note_sent(&self) {
+        let now = self.hub.clock.now();
+        self.time(|timing| timing.sent = Some(now));
+        log::sent(self.id);
     }
 
     /// Notes which connection its response comes on.
@@ -329,6 +337,7 @@ impl Exchange {
         let stream = response
             .is_stream
             .then(|| StreamId::from(self.hub.ids.streams.next()));
+        log::answered(self, response.status, response.is_ours, response.is_stream);
         if stream.is_none() && self.is_undecided() {
             self.join_as_peer(outbox);
         }
@@ -419,7 +428,7 @@ impl Drop for Exchange {
         let vanished = self.hub.end_of_dropped(EndKind::ClientAborted);
         let mut timing = state.timing;
         timing.done.get_or_insert(now);
-        let event = Event::ExchangeEnd(Box::new(ExchangeEnded {
+        let end = ExchangeEnded {
             exchange: self.id,
             session: state.session.as_ref().map(|session| session.id),
             request_end: state.request_end.unwrap_or(vanished),
@@ -429,7 +438,9 @@ impl Drop for Exchange {
             timing,
             request_bytes: state.request_bytes,
             response_bytes: state.response_bytes,
-        }));
+        };
+        log::ended(&end, state.status.or(end.our_status));
+        let event = Event::ExchangeEnd(Box::new(end));
         let place = self
             .end_place
             .get_mut()

@@ -162,7 +162,7 @@ impl Passing {
         edit.apply(&mut fields);
         let mut onward = onward_request(parts, &destination.target, fields, body.clone());
         let sent_on = attempt.is_impatient().then(|| capture_connection(&mut onward));
-        exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+        exchange.note_sent();
         let response = hub.clients.speaking(destination.speaks).request(onward);
         match attempt.wait(response, sent_on).await {
             Ok(response) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shadowcat::engine::EngineHandle;
 use shadowcat::frontend::{Commands, EngineGoneError, Frontend};
-use shadowcat::snapshot::{Body, Command, MessageRow, Reply, Snapshot, Source};
+use shadowcat::snapshot::{Body, Command, MessageRow, Reply, RowKind, Snapshot, Source};
 use shadowcat::views::AttachError;
 
 use crate::cli::Lines;
@@ -50,7 +50,8 @@ pub(crate) async fn run(engine: &EngineHandle, lines: &Lines, has_bodies: bool) 
         puller: Puller::new(frontend.commands.clone(), lines.filter.clone()),
         commands: frontend.commands.clone(),
         has_bodies,
-        printed: 0,
+        messages: 0,
+        others: 0,
     };
     let outcome = show.print(frontend, &printer).await;
     printer.finish().await.map_err(ShowError::Output)?;
@@ -65,7 +66,10 @@ struct Show {
     puller: Puller,
     commands: Commands,
     has_bodies: bool,
-    printed: u64,
+    /// JSON-RPC messages that were printed.
+    messages: u64,
+    /// Other rows that were printed: HTTP around messages, events without one, runs of commands and what they said.
+    others: u64,
 }
 
 impl Show {
@@ -110,7 +114,9 @@ impl Show {
                     return Ok(false);
                 }
             }
-            self.printed += rows.len() as u64;
+            let others = rows.iter().filter(|row| !is_rpc(row.kind)).count() as u64;
+            self.messages += rows.len() as u64 - others;
+            self.others += others;
             if !printer.print(out).await {
                 return Ok(false);
             }
@@ -135,20 +141,29 @@ impl Show {
             return;
         };
         let path = path.display();
+        let others = match self.others {
+            0 => String::new(),
+            others => format!(" and {}", plural(others, "other row")),
+        };
         let of = match snapshot.messages.total {
-            total if total == self.printed => String::new(),
-            total => format!(" of {total}"),
+            total if total == self.messages + self.others => String::new(),
+            total => format!(" of {} in all", plural(total, "row")),
         };
         let sessions = plural(snapshot.sessions.total, "session");
-        say(Safe::of(&format!(
-            "{path}: {}{of}, {sessions}",
-            plural(self.printed, "message")
-        ))
-        .as_str());
+        let messages = plural(self.messages, "message");
+        say(Safe::of(&format!("{path}: {messages}{others}{of}, {sessions}")).as_str());
         for place in damage {
             say(Safe::of(&format!("warning: {path}: {place}")).as_str());
         }
     }
+}
+
+/// Whether a row is one of the messages that `verify` counts.
+const fn is_rpc(kind: RowKind) -> bool {
+    matches!(
+        kind,
+        RowKind::Request | RowKind::Result | RowKind::Error | RowKind::Notification
+    )
 }
 
 /// Everything that was in the file when it was opened has been read.

@@ -113,10 +113,16 @@ fn tell(error: &OpenRecordingError) {
 fn text(path: &Path, verified: &Verified) -> String {
     let name = path.display().to_string();
     let mut page = String::new();
-    for Problem { line, text, .. } in &verified.problems {
+    for problem in &verified.problems {
+        let Problem { line, text, .. } = problem;
         let place = line.map_or_else(String::new, |line| format!("{line}:"));
+        let remark = if problem.is_damage() { "" } else { "remark: " };
         // Writing to a string does not fail.
-        let _ = writeln!(page, "{}", Safe::of(&format!("{name}:{place} {text}")).as_str());
+        let _ = writeln!(
+            page,
+            "{}",
+            Safe::of(&format!("{name}:{place} {remark}{text}")).as_str()
+        );
     }
     if verified.more > 0 {
         let _ = writeln!(
@@ -128,6 +134,15 @@ fn text(path: &Path, verified: &Verified) -> String {
     let state = match verified.damages() {
         0 => "whole".to_owned(),
         damages => format!("damaged in {}", plural(damages, "place")),
+    };
+    let remarks = verified
+        .problems
+        .iter()
+        .filter(|problem| !problem.is_damage())
+        .count() as u64;
+    let state = match remarks {
+        0 => state,
+        remarks => format!("{state}, {}", plural(remarks, "remark")),
     };
     let (lines, frames) = (plural(verified.lines, "line"), plural(verified.frames, "frame"));
     let _ = writeln!(

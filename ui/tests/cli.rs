@@ -7,6 +7,8 @@ mod binary;
 #[cfg(unix)]
 #[path = "cli/machine.rs"]
 mod machine;
+#[path = "cli/recording.rs"]
+mod recording;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

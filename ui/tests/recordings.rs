@@ -38,6 +38,47 @@ fn whole_recordings_are_said_to_be_whole() {
 }
 
 #[test]
+fn remarks_are_told_apart_from_damage() {
+    let home = Home::new();
+    let text = recording(WHOLE);
+    let (first, rest) = text.split_once('\n').unwrap();
+    let path = home.file("a.jsonl", &format!("{first}\n{{\"type\":\"later\"}}\n{rest}"));
+    let ran = home.run(&["verify", &path]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{ran:?}");
+    assert!(
+        lines[0].starts_with(&format!("{path}:2: remark: has the type `later`")),
+        "{ran:?}"
+    );
+    assert!(lines[1..3].iter().all(|line| !line.contains("remark")), "{ran:?}");
+    assert!(
+        lines[3].starts_with(&format!("{path}: damaged in 2 places, 1 remark, ")),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn messages_are_counted_alike_by_all_that_count_them() {
+    let home = Home::new();
+    for name in [
+        "legacy-http.jsonl",
+        "http-sse.jsonl",
+        "websocket.jsonl",
+        "errors.jsonl",
+    ] {
+        let path = home.file(name, &recording(name));
+        let verified = home.run(&["verify", "--format", "json", &path]);
+        let verified: serde_json::Value = serde_json::from_str(&verified.stdout).unwrap();
+        let messages = verified["messages"].as_u64().unwrap();
+        let shown = home.run(&["show", &path]);
+        assert!(
+            shown.stderr.contains(&format!("{name}: {messages} messages")),
+            "{messages} {shown:?}"
+        );
+    }
+}
+
+#[test]
 fn damage_is_named_with_file_and_line_and_ends_with_1() {
     let home = Home::new();
     let text = recording(WHOLE);

@@ -478,6 +478,27 @@ fn a_script_tells_of_session_ids_if_there_are_any() {
 }
 
 #[test]
+fn a_script_comes_to_its_end_though_a_stream_does_not() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/legacy-http.jsonl");
+    let tape = load(&path);
+    let script = exported(&tape, ExportFormat::Curl);
+    let streams: Vec<&str> = script
+        .split("\n\n")
+        .filter(|command| command.contains("-X 'GET'"))
+        .collect();
+    assert!(!streams.is_empty(), "{script}");
+    for command in streams {
+        assert!(
+            command.contains("# A stream that need not end: ")
+                && command.contains("curl -sS -N --max-time 10 -X 'GET'"),
+            "{command}"
+        );
+    }
+    // What ended by itself does so again.
+    assert!(script.contains("curl -sS -N -X 'POST'"), "{script}");
+}
+
+#[test]
 fn each_message_is_a_line_of_json_with_what_was_sent() {
     let tape = small("a", "b");
     let lines: Vec<Value> = exported(&tape, ExportFormat::Jsonl)

@@ -220,6 +220,36 @@ async fn the_oldest_files_go_when_max_disk_is_reached_and_that_is_counted() {
 }
 
 #[tokio::test]
+async fn a_message_larger_than_max_disk_costs_itself_and_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (recorder, tap, _tasks) = start(of_size(30_000), 200_000, Clock::start());
+    begin(&recorder, &directory.path().join("a.jsonl")).await;
+    for number in 0..30 {
+        tap.record(filler(number + 2, 3_000)).await;
+    }
+    let before = recorder.stop().await.unwrap();
+    let kept = files(directory.path());
+    assert!(before.lost == 0 && kept.len() > 2, "{kept:?}");
+
+    begin(&recorder, &directory.path().join("b.jsonl")).await;
+    tap.record(filler(40, 100)).await;
+    tap.record(filler(41, 300_000)).await;
+    tap.record(filler(42, 100)).await;
+    let finished = recorder.stop().await.unwrap();
+    assert!(kept.iter().all(|path| path.exists()), "{kept:?}");
+    assert_eq!((finished.lost, finished.untold), (1, 0));
+    assert_eq!(finished.lost_to.as_deref(), Some("max_disk has no room for it"));
+    let (loaded, damage) = load(text(&finished.path).as_bytes());
+    let numbers: Vec<u64> = frames(&loaded).iter().map(|frame| frame.exchange.get()).collect();
+    assert_eq!(numbers, [40, 42]);
+    assert_eq!(damage.len(), 1, "{damage:?}");
+    assert!(
+        damage[0].ends_with("1 records are missing, as max_disk has no room for it"),
+        "{damage:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_old_is_followed_by_a_new_one_with_the_next_record() {
     let directory = tempfile::tempdir().unwrap();
     let rotation = Rotation {

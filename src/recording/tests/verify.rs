@@ -82,6 +82,16 @@ fn every_recording_that_comes_along_is_whole() {
 }
 
 #[test]
+fn changed_ends_of_lines_are_called_that() {
+    let whole = file(&lines());
+    let changed = String::from_utf8(whole).unwrap().replace('\n', "\r\n");
+    let found = verified(changed.as_bytes());
+    assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+    let text = &found.problems[0].text;
+    assert!(text.contains("to CR LF"), "{text}");
+}
+
+#[test]
 fn any_line_that_is_taken_away_is_missed() {
     let whole = lines();
     for missing in 1..whole.len() {
@@ -154,7 +164,7 @@ fn a_type_of_a_later_build_is_told_and_no_damage() {
 #[test]
 fn a_gap_is_damage_and_explains_the_numbers_and_frames_before_it() {
     let mut lines = lines();
-    lines[5] = r#"{"type":"gap","seq":5,"us":9,"lost":1,"bytes":9,"from":1,"to":2,"reason":"the disk did not keep up"}"#.to_owned();
+    lines[5] = r#"{"type":"gap","seq":5,"us":9,"lost":1,"bytes":9,"from":1,"to":2,"reason":"the recorder did not keep up"}"#.to_owned();
     let found = problems(&file(&lines));
     assert_eq!(found[0], (Some(6), ProblemKind::Gap));
     assert!(

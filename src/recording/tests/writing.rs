@@ -167,7 +167,7 @@ async fn traffic_waits_for_the_disk_for_recording_wait_and_then_the_file_counts_
     assert_eq!(numbers, [(1..=16).collect(), vec![31, 32]].concat());
     assert_eq!(
         damage,
-        ["line 19: 14 records are missing, as the disk did not keep up"]
+        ["line 19: 14 records are missing, as the recorder did not keep up"]
     );
     let gap: serde_json::Value =
         serde_json::from_slice(file.split(|byte| *byte == b'\n').nth(18).unwrap()).unwrap();
@@ -221,6 +221,34 @@ async fn a_path_that_cannot_be_created_says_what_to_do() {
         )
     );
     assert!(!tap.is_on());
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_removed_under_way_is_noticed_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    let (recorder, tap, _tasks) = start_recorder(100);
+    recorder.start(Some(path.clone()), nothing()).await.unwrap();
+    tap.record(message(1)).await;
+    while !matches!(recorder.state(), RecorderState::On { lines: 2.., .. }) {
+        tokio::time::advance(Duration::from_millis(20)).await;
+    }
+    std::fs::remove_file(&path).unwrap();
+    tap.record(message(2)).await;
+    let cause = loop {
+        if let RecorderState::Failed { cause, .. } = recorder.state() {
+            break cause;
+        }
+        tokio::time::advance(Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        cause,
+        "its file was removed; 1 records are lost so far; stop the recording and start another"
+    );
+    let finished = recorder.stop().await.unwrap();
+    assert_eq!(finished.failure.as_deref(), Some("its file was removed"));
+    assert!(!path.exists());
 }
 
 /// A disk with room for so many bytes.

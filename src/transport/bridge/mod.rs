@@ -123,7 +123,7 @@ impl Asked {
             exchange,
             client,
         } = &self;
-        exchange.time(|timing| timing.sent = Some(hub.clock.now()));
+        exchange.note_sent();
         let visit = Visit {
             hub,
             server,

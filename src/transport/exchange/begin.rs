@@ -18,7 +18,7 @@ use crate::transport::observed::field_list;
 use crate::transport::stated::{Stated, exchange_kind};
 use crate::transport::watchers::Outbox;
 
-use super::{Exchange, State, note_head};
+use super::{Exchange, State, log, note_head};
 
 /// Who asks for an exchange.
 #[derive(Debug, Clone)]
@@ -83,6 +83,8 @@ impl Exchange {
             });
         }
         note_head(&hub.meters, &beginning.head, beginning.headers);
+        let method = beginning.method.as_str();
+        log::began(&exchange, &peer.address, method, Some(&beginning.target));
         exchange.join_by_head(kind, outbox);
         let resumes = exchange.resumes(beginning.headers);
         let request = RequestObserved {
@@ -115,6 +117,7 @@ impl Exchange {
             ExchangeKind::Run
         };
         let exchange = Self::new(hub, peer, kind, (run.side, run.server), Stated::default(), now);
+        log::began(&exchange, &peer.address, "run", None);
         match run.session {
             Some(session) => exchange.lock().session = Some(session),
             None => exchange.join_as_run(outbox),

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use shadowcat::config::{ListenAddress, OauthMode, UpstreamConfig};
 use shadowcat::recording::RedactPattern;
@@ -21,7 +22,7 @@ use super::limit_flags::LimitArguments;
 use super::paste::PasteFormat;
 use super::recording_flags::{ExtentArguments, ScrubArguments, VerifyArguments};
 use super::replay_flags::ReplayFlags;
-use super::values::{FileAge, FileSize, LogLevel, ThemeName};
+use super::values::{FileAge, FileSize, LogLevel, ThemeName, recording_path};
 use crate::exec::ProxyPlace;
 #[cfg(unix)]
 use crate::wrap::Connect;
@@ -391,7 +392,8 @@ pub(super) enum HeadlessFormat {
 #[derive(Debug, Args)]
 pub(super) struct RecordArguments {
     /// Record from the start, to PATH (compressed if it ends in .zst) or to a new file in ./recordings
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = "Recording")]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, help_heading = "Recording",
+          value_parser = PathBufValueParser::new().try_map(recording_path))]
     #[expect(clippy::option_option, reason = "not given, given, given with a value")]
     pub(super) record: Option<Option<PathBuf>>,
     /// Write credentials and other secrets into recordings as they are
@@ -496,7 +498,7 @@ pub(super) struct GeneralArguments {
         help_heading = "General"
     )]
     pub(super) log_file: Option<PathBuf>,
-    /// How much is logged [default: info]
+    /// How much is logged; debug tells of each exchange, trace of its steps [default: info]
     #[arg(long, value_name = "LEVEL", env = "SHADOWCAT_LOG", help_heading = "General")]
     pub(super) log_level: Option<LogLevel>,
     #[command(flatten)]

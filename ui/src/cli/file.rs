@@ -16,7 +16,7 @@ use toml::Spanned;
 use super::forward_flags::ForwardLayer;
 use super::layer::Layer;
 use super::servers_file::{self, FoundServers, Surroundings};
-use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName};
+use super::values::{LogLevel, PortsChoice, RecordChoice, ThemeName, recording_path};
 use crate::jsonc::{self, Mistake, position};
 
 /// Largest configuration file, in bytes; a larger one is not a configuration.
@@ -258,7 +258,9 @@ impl Visitor<'_> for RecordVisitor {
         if path.is_empty() {
             return Err(E::invalid_value(de::Unexpected::Str(path), &self));
         }
-        Ok(RecordChoice::File(path.into()))
+        recording_path(path.into())
+            .map(RecordChoice::File)
+            .map_err(E::custom)
     }
 }
 
@@ -410,6 +412,7 @@ mod tests {
             ("rotate_size = \"1\"", "s.toml:1:15:", "too small for a file"),
             ("rotate_age = \"1x\"", "s.toml:1:14:", "`1x` is no time"),
             ("record = 3", "s.toml:1:10:", "true, false, or the path"),
+            ("record = \"-\"", "s.toml:1:10:", "write ./- for a file"),
             ("ascii = ", "s.toml:1:9:", "value"),
         ] {
             let shown = error(text);

@@ -21,9 +21,10 @@ mod replay_side;
 mod servers_file;
 mod settings;
 mod tasks;
+mod tips;
 mod values;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use shadowcat::recording::redact::{Behind, masked_argument};
 
@@ -33,6 +34,7 @@ pub(crate) use job::{
     CaJob, ExecJob, Format, Invocation, Job, Lines, ReplayJob, ScreenSettings, StdioJob, View,
 };
 pub(crate) use settings::SettingsError;
+use tips::with_better_tips;
 pub(crate) use values::LogLevel;
 
 /// Reads the command line of this process, its environment and its configuration files.
@@ -83,55 +85,6 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
         }
     }
     error
-}
-
-/// Tips of ours in place of those that lead nowhere here.
-fn with_better_tips(mut error: clap::Error) -> clap::Error {
-    if let Some(word) = forgot_dashes(&error) {
-        let tip = format!("put -- before the command: `-- {word} …`");
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        return error;
-    }
-    match error.kind() {
-        ErrorKind::UnknownArgument => {
-            // `-- --upstrem` would start a program of that name.
-            if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
-                tips.retain(|tip| !tip.to_string().contains("as a value"));
-                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-            }
-        }
-        ErrorKind::MissingRequiredArgument if lacks_command(&error) => {
-            let tips = [
-                "for a server that speaks stdio: `shadowcat-tui wrap -- COMMAND`",
-                "for one that speaks HTTP, and a client that speaks stdio: `shadowcat-tui wrap --upstream URL`",
-            ];
-            let tips = tips.map(Into::into).to_vec();
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-        }
-        _ => {}
-    }
-    error
-}
-
-/// A word that is no option and may be the command, where one is taken behind `--`.
-fn forgot_dashes(error: &clap::Error) -> Option<String> {
-    let word = match error.kind() {
-        ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg)?.to_string(),
-        ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand)?.to_string(),
-        _ => return None,
-    };
-    let usage = error.get(ContextKind::Usage)?.to_string();
-    let takes_command = ["-- <", "-- [", "|COMMAND>"]
-        .iter()
-        .any(|form| usage.contains(form));
-    (takes_command && !word.starts_with('-')).then_some(word)
-}
-
-/// Only `wrap` cannot do without one.
-fn lacks_command(error: &clap::Error) -> bool {
-    error
-        .get(ContextKind::InvalidArg)
-        .is_some_and(|argument| argument.to_string() == "<COMMAND>...")
 }
 
 /// The program cannot do what was asked.

@@ -31,6 +31,10 @@ pub(crate) enum SettingsError {
     Limit(#[from] SetLimitError),
     #[error(transparent)]
     Paste(#[from] PasteError),
+    #[error(
+        "{flag} says when a recording goes on in a new file, but nothing is recorded here; add --record or --record=PATH"
+    )]
+    NothingToRotate { flag: &'static str },
     #[error("{files}: the table [keys] cannot be used: {cause}")]
     Keys { files: String, cause: KeymapError },
 }
@@ -135,6 +139,25 @@ pub(super) fn record_config(choice: Option<&RecordChoice>) -> Option<RecordConfi
         Some(RecordChoice::File(path)) => Some(RecordConfig {
             path: Some(path.clone()),
         }),
+    }
+}
+
+/// The flag that makes a recording go on in a new file, if there is one.
+pub(super) const fn rotating(arguments: &RecordArguments) -> Option<&'static str> {
+    match (arguments.rotate_size, arguments.rotate_age) {
+        (Some(_), _) => Some("--rotate-size"),
+        (None, Some(_)) => Some("--rotate-age"),
+        (None, None) => None,
+    }
+}
+
+/// Refuses such a flag where nothing is recorded, and nobody can begin to.
+pub(super) fn check_rotation(flag: Option<&'static str>, layer: &Layer) -> Result<(), SettingsError> {
+    match flag {
+        Some(flag) if record_config(layer.record.as_ref()).is_none() => {
+            Err(SettingsError::NothingToRotate { flag })
+        }
+        _ => Ok(()),
     }
 }
 

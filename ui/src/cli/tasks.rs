@@ -31,8 +31,8 @@ use super::print;
 use super::recording_flags::ScrubArguments;
 use super::replay_flags::ReplayFlags;
 use super::settings::{
-    Settings, SettingsError, can_hold, config, listen, looks, record_config, recorded, recording_settings,
-    screen, settings, some_if_any, view,
+    Settings, SettingsError, can_hold, check_rotation, config, listen, looks, record_config, recorded,
+    recording_settings, rotating, screen, settings, some_if_any, view,
 };
 use super::values::{LogLevel, PortsChoice};
 use crate::compare::DiffJob;
@@ -48,7 +48,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
     match line.command {
         None => proxy(line.proxy),
         #[cfg(unix)]
-        Some(Task::Wrap(arguments)) => Ok(wrap(*arguments)),
+        Some(Task::Wrap(arguments)) => wrap(*arguments),
         #[cfg(unix)]
         Some(Task::WrapConfig(arguments)) => wrap_config(arguments),
         #[cfg(unix)]
@@ -69,6 +69,7 @@ pub(super) fn resolve(line: CommandLine) -> Result<Invocation, SettingsError> {
 
 fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
     let records_secrets = arguments.record.record_secrets;
+    let rotating = rotating(&arguments.record).filter(|_| arguments.view.headless);
     let given = Layer {
         listen: some_if_any(arguments.listen),
         upstreams: some_if_any(arguments.upstream),
@@ -100,15 +101,18 @@ fn proxy(arguments: ProxyArguments) -> Result<Invocation, SettingsError> {
         let page = print::page(&settings.layer, &settings.limits, &settings.sources);
         return Ok(settings.invocation(Job::Print(page)));
     }
+    check_rotation(rotating, &settings.layer)?;
     let view = view(arguments.view, &settings.layer, records_secrets);
     Ok(settings.invocation(Job::Proxy { config, view }))
 }
 
 #[cfg(unix)]
 /// Files have no word here: whatever is wrong with them, the client's server has to start.
-fn wrap(arguments: WrapArguments) -> Invocation {
+fn wrap(arguments: WrapArguments) -> Result<Invocation, SettingsError> {
     let records_secrets = arguments.record.record_secrets;
+    let rotating = rotating(&arguments.record);
     let given = recorded(arguments.record);
+    check_rotation(rotating, &given)?;
     let upstream = arguments.upstream;
     let place = upstream
         .as_ref()
@@ -138,14 +142,14 @@ fn wrap(arguments: WrapArguments) -> Invocation {
             Job::WrapServer(options, config)
         }
     };
-    Invocation {
+    Ok(Invocation {
         job,
         log_file: arguments.log_file,
         log_level: LogLevel::default(),
         limits: ResourceLimits::default(),
         asked_limits: BTreeSet::new(),
         remarks: Vec::new(),
-    }
+    })
 }
 
 /// A server's URL without its query, which may be a secret.
@@ -227,12 +231,14 @@ impl StandIn {
     /// What a file says about real servers, and who may watch them, has no place here.
     fn settle(self, general: GeneralArguments) -> Result<(Settings, Config, View), SettingsError> {
         let records_secrets = self.record.record_secrets;
+        let rotating = rotating(&self.record).filter(|_| self.view.headless);
         let given = Layer {
             rules: self.intercept.rules,
             ..recorded(self.record)
         };
         let looks = looks(&self.view.screen, &self.view.signs);
         let settings = settings(given.over(looks), general)?;
+        check_rotation(rotating, &settings.layer)?;
         let config = Config {
             listen: vec![self.listen],
             upstreams: Vec::new(),

@@ -137,6 +137,20 @@ pub(super) enum RecordChoice {
     File(PathBuf),
 }
 
+/// Takes the path of a recording that is to be written. It is read again while it is written, and goes on in files beside
+/// it, so standard output is none.
+///
+/// # Errors
+/// What to write instead of `-`.
+pub(super) fn recording_path(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path.as_os_str() == "-" {
+        return Err(
+            "a recording is written to a file, not to standard output; write ./- for a file of that name",
+        );
+    }
+    Ok(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ mod signals;
 use std::ffi::OsString;
 use std::future::poll_fn;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use shadowcat::config::{Config, RecordConfig};
 use shadowcat::door::message::RunBegin;
 use shadowcat::engine::{Engine, EngineHandle, StartError};
 use shadowcat::outward::OutwardError;
-use shadowcat::recording::RecordingSettings;
+use shadowcat::recording::{RecordingSettings, StartRecordingError};
 use tokio::time::timeout;
 
 use crate::exec::ProxyPlace;
@@ -138,7 +138,7 @@ fn recorded<T>(
 ) -> Result<T, WrapError> {
     let recording = options
         .record
-        .clone()
+        .as_ref()
         .map(|record| recorder(record, options))
         .transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -152,10 +152,49 @@ fn recorded<T>(
     ended
 }
 
-/// An engine without listeners, which writes the recording.
-fn recorder(record: RecordConfig, options: &WrapOptions) -> Result<EngineHandle, StartError> {
+/// An engine without listeners, which writes the recording. A client starts its server again and again in the same words,
+/// so a file that is there stays as it is, and the new one has a number.
+fn recorder(record: &RecordConfig, options: &WrapOptions) -> Result<EngineHandle, StartError> {
+    let mut number = 1;
+    loop {
+        let path = record.path.as_deref().map(|path| free_name(path, &mut number));
+        match record_to(path, options) {
+            // Somebody else was faster.
+            Err(StartError::Record(StartRecordingError::Exists { .. })) => number += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The first of `run.jsonl`, `run-2.jsonl` and so on from `number` that is not there, which is `number` then.
+fn free_name(path: &Path, number: &mut u32) -> PathBuf {
+    loop {
+        let name = numbered(path, *number);
+        // A link that leads nowhere is there too.
+        if std::fs::symlink_metadata(&name).is_err() {
+            return name;
+        }
+        *number += 1;
+    }
+}
+
+/// `a/run-2.jsonl` for `a/run.jsonl` and 2.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let Some(name) = path.file_name().filter(|_| number > 1) else {
+        return path.to_owned();
+    };
+    let name = name.to_string_lossy();
+    let endings = [".jsonl.zst", ".jsonl", ".zst"];
+    let split = endings
+        .into_iter()
+        .find_map(|ending| Some((name.strip_suffix(ending)?, ending)));
+    let (stem, ending) = split.unwrap_or((&name, ""));
+    path.with_file_name(format!("{stem}-{number}{ending}"))
+}
+
+fn record_to(path: Option<PathBuf>, options: &WrapOptions) -> Result<EngineHandle, StartError> {
     Engine::start(Config {
-        record: Some(record),
+        record: Some(RecordConfig { path }),
         records_secrets: options.records_secrets,
         recording: options.recording.clone(),
         ..Config::default()
@@ -306,6 +345,15 @@ impl<'a> Links<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn further_runs_have_their_numbers_before_the_ending() {
+        let numbered = |path: &str, number| numbered(Path::new(path), number).display().to_string();
+        assert_eq!(numbered("x/a.jsonl", 1), "x/a.jsonl");
+        assert_eq!(numbered("x/a.jsonl", 2), "x/a-2.jsonl");
+        assert_eq!(numbered("a.b.jsonl.zst", 12), "a.b-12.jsonl.zst");
+        assert_eq!(numbered("a", 3), "a-3");
+    }
 
     #[test]
     fn a_proxy_is_named_by_its_address_its_url_or_its_socket_and_nothing_else_is_taken_for_one() {

@@ -194,9 +194,21 @@ fn without_a_proxy_a_recording_can_be_written_all_the_same() {
         lines[1..].iter().all(|line| line.contains("#1 ping")),
         "{shown:?}"
     );
-    // The same file again: nothing is overwritten, and nothing is started that would go unrecorded.
-    let refused = home.run(&["wrap", &record, "--", "echo", "started"]);
-    refused.refused(3, &["run.jsonl"]);
+    // The same words again, as a client does at each start: nothing is overwritten, and the server starts.
+    let first = std::fs::read(home.path().join("run.jsonl")).unwrap();
+    for number in 2..=3 {
+        let again = home.run(&["wrap", &record, "--", "echo", "started"]);
+        assert_eq!(
+            (again.code, again.stdout.as_str()),
+            (Some(0), "started\n"),
+            "{again:?}"
+        );
+        assert_eq!(again.stderr, "");
+        let path = home.path().join(format!("run-{number}.jsonl"));
+        let verified = home.run(&["verify", path.to_str().unwrap()]);
+        assert_eq!(verified.code, Some(0), "{verified:?}");
+    }
+    assert_eq!(std::fs::read(home.path().join("run.jsonl")).unwrap(), first);
 }
 
 #[test]
