@@ -28,8 +28,8 @@ const fn row(
 use Action as A;
 use Context::{
     Asking, Copying, CopyingServer, Detail, Doubting, Events, Faulting, Fields, Filtering, Global, Heads,
-    Held, Help, List, Log, Messages, Palette, Prompt, Recordings, Refusing, Rules, Servers, Sessions,
-    Streams, Traffic,
+    Held, Help, List, Log, Messages, Palette, Prompt, RecordingPage, Recordings, Refusing, Rules, Servers,
+    Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -58,8 +58,8 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &["M"], A::Mouse, &["mouse"], "mouse", "mouse on or off; off lets the terminal select text", 0),
     row(Global, &["ctrl-l"], A::Redraw, &["redraw"], "redraw", "draw the screen anew", 0),
     row(Global, &["ctrl-z"], A::Suspend, &["suspend"], "suspend", "back to the shell until `fg`; traffic stops as long", 0),
-    row(Global, &["q"], A::Quit, &["quit", "q"], "quit", "quit, from the Traffic screen; elsewhere back to it", 2),
-    row(Global, &["Q", "ctrl-c"], A::QuitNow, &["quit-now", "q!", "exit"], "", "quit from anywhere; traffic is drained first", 0),
+    row(Global, &["q"], A::Quit, &["quit", "q"], "quit", "quit, from the Traffic screen, and ask if something is held; elsewhere back to it", 2),
+    row(Global, &["Q", "ctrl-c"], A::QuitNow, &["quit-now", "q!", "exit"], "", "quit from anywhere; asks if something is held, and once more is a yes; traffic is drained first", 0),
 
     row(List, &["j", "down"], A::Down, &["down"], "", "down one row", 0),
     row(List, &["k", "up"], A::Up, &["up"], "", "up one row; leaves follow mode", 0),
@@ -161,7 +161,8 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Recordings, &["u"], A::CopyMockUrl, &["copy-mock-url"], "", "copy the address at which it is served", 0),
     row(Recordings, &["y"], A::CopyPath, &["copy-path"], "copy path", "copy its path", 4),
     row(Recordings, &["l", "right"], A::Open, &["more-recording"], "", "to all that is known of it", 0),
-    row(Recordings, &["h", "left"], A::Left, &["focus-recordings"], "", "back to the list", 0),
+
+    row(RecordingPage, &["enter", "h", "left"], A::Left, &["focus-recordings"], "to the list", "back to the list; j and k scroll here", 10),
 
     row(Asking, &["y"], A::Yes, &["yes"], "yes", "do it", 9),
     row(Asking, &["n", "esc", "ctrl-c"], A::Back, &["no"], "no", "leave it; so does every other key", 8),

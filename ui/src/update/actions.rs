@@ -125,7 +125,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
         Action::Quit => quit(model, effects),
-        Action::QuitNow => effects.push(Effect::Quit),
+        Action::QuitNow => quit(model, effects),
         _ => {}
     }
 }
@@ -165,7 +165,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         }
         Action::Palette => {
             let mut palette = PaletteState::default();
-            super::modes::search_palette(&mut palette);
+            super::palette::search(&mut palette);
             model.mode = Mode::Palette(palette);
         }
         Action::Filter => start_filter(model, &model.filter.clone()),
@@ -222,7 +222,10 @@ fn go_left(model: &mut Model) {
         Pane::Server => leave_to(model, Pane::Servers),
         Pane::LogLine => leave_to(model, Pane::Log),
         Pane::HeldText => leave_to(model, Pane::Held),
-        Pane::Recording => leave_to(model, Pane::Recordings),
+        Pane::Recording => {
+            model.is_zoomed = false;
+            recordings::back(model);
+        }
         _ => {}
     }
 }
@@ -398,6 +401,10 @@ fn limit_session(model: &mut Model) {
 }
 
 fn start_filter(model: &mut Model, text: &str) {
+    // Its line is there.
+    if model.screen != Screen::Traffic {
+        show(model, Screen::Traffic);
+    }
     model.mode = Mode::Filter(FilterEdit {
         line: LineEdit::with(text),
         before: model.filter.clone(),
