@@ -124,8 +124,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
-        Action::Quit => quit(model, effects),
-        Action::QuitNow => quit(model, effects),
+        Action::Quit | Action::QuitNow => quit(model, effects),
         _ => {}
     }
 }
@@ -247,10 +246,10 @@ fn cycle(model: &mut Model, is_forwards: bool) {
 /// Gives the focus to `pane`. The detail holds the row that was on screen.
 pub(super) fn enter(model: &mut Model, pane: Pane) {
     if pane == Pane::Detail
-        && let Some(drawn) = model.drawn
+        && let Some(meant) = pointed(model)
         && model.messages.is_following
     {
-        hold_row(model, drawn.row);
+        hold_row(model, meant.row);
     }
     if pane == Pane::Events {
         let rows = model.stream_rows();
@@ -346,12 +345,12 @@ fn back(model: &mut Model) {
     if pane == Pane::Detail && !model.detail.search.is_empty() {
         model.detail.search.clear();
         model.detail.find();
-    } else if model.playback.is_some() {
-        playback::stop(model);
     } else if model.is_zoomed {
         model.is_zoomed = false;
     } else if matches!(pane, Pane::Detail | Pane::Sessions) {
         model.focus(Pane::Messages);
+    } else if pane == Pane::Messages && model.playback.is_some() {
+        playback::stop(model);
     } else if pane == Pane::Events {
         model.focus(Pane::Streams);
     } else if pane == Pane::Server {

@@ -25,7 +25,7 @@ mod open_file;
 mod palette;
 #[cfg(test)]
 mod palette_tests;
-mod playback;
+pub(crate) mod playback;
 #[cfg(test)]
 mod playback_tests;
 #[cfg(test)]
@@ -414,7 +414,8 @@ fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut 
         effects.push(Effect::Ask(Purpose::Detail(row), Command::Inspect { id: row }));
     }
     let (columns, height) = (areas.columns_of(Pane::Detail), areas.rows_of(Pane::Detail));
-    model.detail.refresh(columns, model.theme, &model.zone);
+    let now = model.is_live().then_some(model.now);
+    model.detail.refresh(columns, model.theme, &model.zone, now);
     model.detail.settle(height);
 }
 

@@ -56,13 +56,13 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     canvas.line(
         Rect { width: room, ..area },
         0,
-        &fitting(parts, names, room.into()),
+        &fitting(&parts, names, room.into()),
     );
     canvas.line_right(area, 0, &right);
 }
 
 /// As many parts as fit, those that matter most; the first of these in any case. Behind the first `names` is less of a gap.
-fn fitting(parts: Vec<Part>, names: usize, room: usize) -> Line {
+fn fitting(parts: &[Part], names: usize, room: usize) -> Line {
     let mut ranked: Vec<(usize, &Part)> = parts.iter().enumerate().collect();
     ranked.sort_by_key(|(_, part)| std::cmp::Reverse(part.weight));
     let mut reserved: usize = parts.iter().map(Part::reserved).sum();
