@@ -79,6 +79,12 @@ pub struct Loader<R, P> {
     is_over: bool,
 }
 
+/// What [`Loader::damage`] says of a recording without an end.
+pub const NO_END: &str = "the recording has no end: it is still being written, or its writer was killed";
+
+/// How the sentence of [`Loader::damage`] ends that tells of a last line without its end.
+pub const TORN: &str = "the last line is incomplete";
+
 #[derive(Debug, Default)]
 struct Damage {
     sentences: Vec<String>,
@@ -152,12 +158,10 @@ impl<R: BufRead, P: FnMut(Unplaced<'_>) -> Placement> Loader<R, P> {
         }
         if let Some(torn) = self.reader.torn() {
             let place = self.reader.place(torn.line);
-            self.damage.add(format!("{place}: the last line is incomplete"));
+            self.damage.add(format!("{place}: {TORN}"));
         }
         if !self.has_end {
-            self.damage.add(
-                "the recording has no end: it is still being written, or its writer was killed".to_owned(),
-            );
+            self.damage.add(NO_END.to_owned());
         }
     }
 

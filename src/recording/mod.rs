@@ -46,7 +46,7 @@ pub(crate) use tap::NOT_KEPT_UP;
 pub use body::{BodyRange, read_body, read_body_in};
 pub use input::{Places, RecordingFile};
 pub use lines::MAX_LINE_BYTES;
-pub use load::{Loaded, Loader, Unplaced};
+pub use load::{Loaded, Loader, NO_END, TORN, Unplaced};
 pub use reader::{FileInput, OpenRecordingError, ReadRecordingError, Record, RecordingReader, TornTail};
 pub use redact::{
     RedactPattern, RedactPatternError, RedactPatterns, Redaction, TextMask, hide_secrets, hide_url_secrets,

@@ -15,6 +15,7 @@ use super::first_line::{in_words, read_header};
 use super::format::{EndLine, HeaderLine, Line};
 use super::input::{Places, RecordingFile};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES, RawLine};
+use super::load::NO_END;
 use super::reader::OpenRecordingError;
 use super::segments::{Extent, Segments, missing_text};
 
@@ -368,8 +369,7 @@ impl Check {
         self.exchanges
             .at_end(self.end.is_some(), is_continued, &mut self.found);
         if self.end.is_none() {
-            let text = "the recording has no end: it is still being written, or its writer was killed";
-            self.found.add(None, ProblemKind::NoEnd, text);
+            self.found.add(None, ProblemKind::NoEnd, NO_END);
         }
     }
 }

@@ -27,9 +27,10 @@ use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Keymap, KeymapError};
 use crate::model::Model;
-use crate::recordings::{Desk, LookFlags, Outcome, from_home, open_in_front, unreadable};
+use crate::recordings::{Desk, LookFlags, Outcome, from_home, is_still_written, open_in_front, unreadable};
 use crate::terminal::{self, QuietPanics, Screen};
 use crate::theme::{Palette, Role, Theme};
+use crate::update::recordings::is_under_way;
 use crate::update::{Event, update};
 use crate::view;
 
@@ -127,6 +128,7 @@ fn first_model(options: &AppOptions) -> Result<Model, AppError> {
     let mut model = Model::new(Keymap::new(&options.keys)?, theme, TimeZone::system());
     model.has_colours = !options.no_color;
     model.is_read_only = options.read_only;
+    model.is_still_written = is_still_written();
     model.has_mouse = !options.no_mouse;
     model.has_bell = !options.no_bell;
     model.filter.clone_from(&options.filter);
@@ -494,6 +496,7 @@ impl App {
             has_mouse: model.has_mouse,
             has_alternate: self.has_alternate,
             is_read_only: model.is_read_only,
+            is_still_written: is_under_way(model, path),
         };
         let mut run = match open_in_front(path, look) {
             Ok(run) => run,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use shadowcat::clock::Timestamp;
 use shadowcat::ids::MessageId;
 use shadowcat::snapshot::{MessageDetail, MessageRow};
 
@@ -73,6 +74,8 @@ struct Made {
     columns: usize,
     look: Switches,
     theme: Theme,
+    /// The second of an exchange under way.
+    second: Option<u64>,
 }
 
 /// How the detail is shown.
@@ -174,13 +177,15 @@ impl Detail {
     }
 
     /// Makes the lines anew if anything that they show has changed.
-    pub(crate) fn refresh(&mut self, columns: usize, theme: Theme, zone: &TimeZone) {
+    pub(crate) fn refresh(&mut self, columns: usize, theme: Theme, zone: &TimeZone, now: Option<Timestamp>) {
+        let now = now.filter(|_| self.tab == Tab::Timing && self.is_under_way());
         let wanted = Made {
             message: self.serial,
             tab: self.tab,
             columns,
             look: self.switches,
             theme,
+            second: now.map(|now| now.as_micros() / 1_000_000),
         };
         if self.made.as_ref() == Some(&wanted) {
             return;
@@ -190,6 +195,7 @@ impl Detail {
             switches: self.switches,
             theme,
             zone,
+            now,
             is_for_copy: false,
         };
         self.lines = match &self.message {
@@ -198,6 +204,15 @@ impl Detail {
         };
         self.made = Some(wanted);
         self.find();
+    }
+
+    /// The exchange of the message has not ended.
+    fn is_under_way(&self) -> bool {
+        let exchange = self
+            .message
+            .as_ref()
+            .and_then(|message| message.exchange.as_ref());
+        exchange.is_some_and(|exchange| exchange.timing.done.is_none())
     }
 
     /// Looks for the search text in all lines.

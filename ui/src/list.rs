@@ -95,7 +95,7 @@ pub(crate) struct ListState<Id> {
     cursor_position: usize,
     cursor_index: u64,
     top_index: u64,
-    /// Length of the whole list when following ended.
+    /// Length of the whole list when following ended, and what was in view since.
     left_at: u64,
 }
 
@@ -144,7 +144,7 @@ impl<Id: RowId> ListState<Id> {
         }
     }
 
-    /// Rows that came since following ended.
+    /// Rows that came since following ended and were never in view.
     pub(crate) fn new_below(&self, total: u64) -> u64 {
         if self.is_following {
             0
@@ -263,6 +263,9 @@ impl<Id: RowId> ListState<Id> {
         self.top_position = top;
         self.top = rows.ids.get(top).copied();
         self.top_index = rows.first + top as u64;
+        // What is in view is no longer new.
+        let seen = rows.first + rows.ids.len().min(top + height) as u64;
+        self.left_at = self.left_at.max(seen);
     }
 
     /// Position of the cursor among the rows drawn.

@@ -25,6 +25,7 @@ use crate::playback::Playback;
 use crate::recordings_screen::Recordings;
 use crate::seen::Seen;
 use crate::theme::{Role, Theme};
+use crate::update::typed::TypedCommand;
 
 /// The screens that digits lead to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -146,9 +147,28 @@ pub(crate) struct FilterEdit {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PaletteState {
     pub(crate) line: LineEdit,
-    /// Positions in the key table, best match first.
-    pub(crate) found: Vec<usize>,
+    /// Best match first.
+    pub(crate) found: Vec<Choice>,
     pub(crate) chosen: usize,
+    /// It was chosen among them, and is not only the first.
+    pub(crate) is_chosen: bool,
+    /// How what was typed could go on, after Tab.
+    pub(crate) names: Vec<String>,
+}
+
+impl PaletteState {
+    pub(crate) fn chosen(&self) -> Option<Choice> {
+        self.found.get(self.chosen).copied()
+    }
+}
+
+/// A command that the palette lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The one at this position of the key table.
+    Action(usize),
+    /// One that needs words behind its name.
+    Typed(&'static TypedCommand),
 }
 
 /// The help window.
@@ -232,6 +252,8 @@ pub(crate) struct Model {
     /// Colours are not to be used whatever the palette key says.
     pub(crate) has_colours: bool,
     pub(crate) is_read_only: bool,
+    /// The opened recording is one that another run of this program is writing.
+    pub(crate) is_still_written: bool,
     pub(crate) title: String,
     pub(crate) zone: TimeZone,
     pub(crate) keymap: Keymap,
@@ -294,6 +316,7 @@ impl Model {
             theme,
             has_colours: true,
             is_read_only: false,
+            is_still_written: false,
             title: "shadowcat".to_owned(),
             zone,
             keymap,
@@ -400,7 +423,8 @@ impl Model {
             Pane::Log | Pane::LogLine => &[C::Log, C::List, C::Global],
             Pane::Held | Pane::HeldText => &[C::Held, C::List, C::Global],
             Pane::Rules => &[C::Rules, C::List, C::Global],
-            Pane::Recordings | Pane::Recording => &[C::Recordings, C::List, C::Global],
+            Pane::Recordings => &[C::Recordings, C::List, C::Global],
+            Pane::Recording => &[C::RecordingPage, C::Recordings, C::List, C::Global],
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Playback {
     /// The recorded moment that is reached.
     pub(crate) head: Timestamp,
     pub(crate) is_paused: bool,
+    /// The cursor was moved in a pause: the time is that of its row.
+    pub(crate) is_at_cursor: bool,
     speed: usize,
     /// When the head was moved last.
     moved_at: Timestamp,
@@ -39,6 +41,7 @@ impl Playback {
         Self {
             head,
             is_paused: false,
+            is_at_cursor: false,
             speed: AS_RECORDED,
             moved_at: now,
         }
@@ -56,7 +59,8 @@ impl Playback {
 
     /// Goes on from `head`.
     pub(crate) const fn go_on(&mut self, head: Timestamp, now: Timestamp) {
-        (self.head, self.moved_at, self.is_paused) = (head, now, false);
+        (self.head, self.moved_at) = (head, now);
+        (self.is_paused, self.is_at_cursor) = (false, false);
     }
 
     pub(crate) fn faster(&mut self) {

@@ -1,7 +1,7 @@
 //! The Recordings screen as plain data: what is listed, and what is known of each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use shadowcat::clock::Timestamp;
@@ -41,6 +41,8 @@ pub(crate) struct Comparison {
     pub(crate) before: PathBuf,
     pub(crate) after: PathBuf,
     pub(crate) outcome: Option<Result<Compared, String>>,
+    /// The row under the cursor meanwhile, once there is one: it is not shown with another.
+    pub(crate) at: Option<RecordingNumber>,
 }
 
 /// The state of the Recordings screen.
@@ -145,6 +147,29 @@ impl Recordings {
         (self.scroll, self.comparison) = (0, None);
     }
 
+    /// A comparison goes with the row with which it was asked for.
+    pub(crate) fn settle_comparison(&mut self) {
+        let cursor = self.list.cursor;
+        if let Some(shown) = &mut self.comparison {
+            shown.at = shown.at.or(cursor);
+            if shown.at != cursor {
+                self.show_card();
+            }
+        }
+    }
+
+    /// The recording under way is listed even if no list has it yet.
+    pub(crate) fn include(&mut self, found: Found) {
+        if !self.lists(&found.path) {
+            self.last_number += 1;
+            self.rows.insert(0, (RecordingNumber(self.last_number), found));
+        }
+    }
+
+    fn lists(&self, path: &Path) -> bool {
+        self.rows.iter().any(|(_, found)| is_same(&found.path, path))
+    }
+
     /// Recordings that are served, or begin or end to be.
     pub(crate) fn served(&self) -> usize {
         self.mocks.values().filter(|mock| mock.is_running()).count()
@@ -212,7 +237,7 @@ impl Recordings {
         let is_wanted = rested_on == self.list.cursor
             && self.reading.is_none()
             && found.bytes <= READ_BY_ITSELF
-            && under_way != Some(&*found.path)
+            && !under_way.is_some_and(|path| is_same(path, &found.path))
             && self.check_of(found).is_none();
         is_wanted.then(|| found.path.clone())
     }
@@ -222,6 +247,16 @@ impl Recordings {
         let selected = self.selected().map(|found| &found.path);
         self.reading.is_some() && self.reading.as_ref() != selected
     }
+}
+
+/// Whether two names are one file's, as far as names tell.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let bare = |path: &'_ Path| {
+        path.components()
+            .filter(|part| *part != Component::CurDir)
+            .collect::<PathBuf>()
+    };
+    one == other || bare(one) == bare(other)
 }
 
 /// How long ago it was changed.

@@ -78,6 +78,19 @@ impl Safe {
         Self(Cow::Owned(head))
     }
 
+    /// The text cut to `columns` in its middle, where an ellipsis tells of it; the end keeps more than the beginning.
+    pub(crate) fn fit_middle(&self, columns: usize, ellipsis: &'static str) -> Self {
+        let width = self.width();
+        let room = columns.saturating_sub(ellipsis.width());
+        if width <= columns || room < 4 {
+            return self.fit(columns, ellipsis);
+        }
+        let tail = room * 2 / 3;
+        let head = self.head(room - tail);
+        let rest = self.skip(width - tail);
+        Self(Cow::Owned(format!("{head}{ellipsis}{}", rest.as_str())))
+    }
+
     /// The first graphemes that fit into `columns`.
     fn head(&self, columns: usize) -> String {
         let mut used = 0;

@@ -560,6 +560,30 @@ fn quitting_with_something_held_asks_and_lets_it_go_on_unchanged() {
 }
 
 #[test]
+fn ctrl_c_asks_too_and_a_second_one_ends_all_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let mut held = HeldCall::start(home.path());
+    held.tui.press("R\r");
+    held.tui
+        .wait_for("the recording", PATIENCE, |text| text.contains("● REC"));
+    held.tui.press("\x03");
+    held.tui.wait_for("the question", PATIENCE, |text| {
+        text.contains("quit? 1 held message would go on unchanged")
+    });
+    held.tui.press("\x03");
+    held.goes_on();
+    assert_eq!(held.tui.finish(PATIENCE).exit_code(), 0);
+    let recordings = std::fs::read_dir(home.path().join("recordings")).unwrap();
+    let texts = recordings.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let texts: Vec<String> = texts.collect();
+    let last = texts
+        .first()
+        .and_then(|text| text.lines().last())
+        .unwrap_or_default();
+    assert!(last.contains(r#""type":"end""#), "{texts:?}");
+}
+
+#[test]
 fn what_is_held_goes_on_when_its_screen_is_told_to_end_or_its_terminal_is_closed() {
     for way in [Signal::TERM, Signal::HUP] {
         let home = tempfile::tempdir().unwrap();

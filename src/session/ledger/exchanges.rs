@@ -1,6 +1,7 @@
 //! Exchanges from their head to their end, and what an end means for the rows that wait for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ExchangeId, MessageId, ProxySessionId, Side, StreamId};
@@ -37,6 +38,8 @@ pub(super) struct OpenExchange {
     pub(super) has_error_row: bool,
     /// Body bytes already counted: from the client, from the server.
     pub(super) counted: [u64; 2],
+    /// The longest that a message was held: from the client, from the server.
+    pub(super) held: [Duration; 2],
     stream: Option<StreamId>,
     resumes: Option<Arc<str>>,
 }
@@ -62,6 +65,7 @@ impl OpenExchange {
             has_answer_row: false,
             has_error_row: false,
             counted: [0; 2],
+            held: [Duration::ZERO; 2],
             stream: None,
             resumes: None,
         }
@@ -281,7 +285,7 @@ impl Ledger {
         self.end_http_row(id, at, &end);
         if let Some(open) = self.exchanges.remove(&id) {
             self.tally.exchange_ended(open.outcome(&end));
-            self.latencies.observe(&end.timing);
+            self.latencies.observe(&end.timing, open.held);
             let failure = end.failure.take();
             let failure = failure.or_else(|| open.unanswered().map(no_server));
             open.record.finish(ExchangeEnded { failure, ..end });

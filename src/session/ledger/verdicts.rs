@@ -7,6 +7,7 @@ use crate::session::history::Row;
 use crate::session::history::body::KeptBody;
 use crate::session::history::row::{Decided, RowFacts};
 use crate::session::observation::{RewrittenObserved, VerdictObserved};
+use crate::snapshot::Direction;
 
 use super::Ledger;
 
@@ -28,6 +29,14 @@ impl Ledger {
                     findings: Vec::new(),
                 },
             );
+        }
+        if let Some(open) = self.exchanges.get_mut(&verdict.exchange) {
+            let [from_client, from_server] = &mut open.held;
+            let held = match verdict.direction {
+                Direction::ClientToServer => from_client,
+                Direction::ServerToClient => from_server,
+            };
+            *held = verdict.held_for.max(*held);
         }
         let Some(owner) = self.owner_of(Some(verdict.exchange)) else {
             return;

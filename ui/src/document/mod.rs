@@ -11,6 +11,7 @@ pub(crate) use pretty::{as_it_is, lay_out};
 pub(crate) use sent::difference_lines;
 
 use jiff::tz::TimeZone;
+use shadowcat::clock::Timestamp;
 use shadowcat::ids::MessageId;
 use shadowcat::snapshot::{Body, Carrier, Direction, MessageDetail, RowVerdict, Severity};
 
@@ -43,6 +44,8 @@ pub(crate) struct Look<'a> {
     pub(crate) switches: Switches,
     pub(crate) theme: Theme,
     pub(crate) zone: &'a TimeZone,
+    /// The time of live traffic, for what is under way.
+    pub(crate) now: Option<Timestamp>,
     /// The lines go to the clipboard: nothing about keys in them.
     pub(crate) is_for_copy: bool,
 }
@@ -224,6 +227,7 @@ mod tests {
             },
             theme: Theme::default(),
             zone: &TimeZone::UTC,
+            now: None,
             is_for_copy: false,
         };
         let lines = lines(message, tab, &look);

@@ -24,7 +24,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
         return vec![Line::of(Role::Dim, "history no longer has the HTTP exchange")];
     };
     let timing = &exchange.timing;
-    let end = latest(timing);
+    // What is under way goes on while nothing comes.
+    let end = match look.now {
+        Some(now) if timing.done.is_none() => latest(timing).max(now),
+        _ => latest(timing),
+    };
     let whole = end.since(timing.started);
     let begun = format::time_of_day(timing.started, look.zone, false);
     let state = if timing.done.is_some() { "took" } else { "so far" };
@@ -35,7 +39,11 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
             .say(Role::Strong, &format::duration(whole)),
         Line::default(),
     ];
-    lines.extend(phases(timing).iter().map(|phase| bar_line(phase, whole, look)));
+    lines.extend(
+        phases(timing, end)
+            .iter()
+            .map(|phase| bar_line(phase, whole, look)),
+    );
     lines.push(Line::default());
     lines.extend(own_share(timing));
     lines
@@ -57,7 +65,7 @@ fn latest(timing: &Timing) -> Timestamp {
         .max(timing.started)
 }
 
-fn phases(timing: &Timing) -> Vec<Phase> {
+fn phases(timing: &Timing, end: Timestamp) -> Vec<Phase> {
     let between = |name, from: Option<Timestamp>, to: Option<Timestamp>, role| {
         let (from, to) = (from?, to?);
         Some(Phase {
@@ -88,7 +96,12 @@ fn phases(timing: &Timing) -> Vec<Phase> {
             timing.first_byte,
             Role::Server,
         ),
-        between("response body", timing.first_byte, timing.done, Role::Good),
+        between(
+            "response body",
+            timing.first_byte,
+            timing.done.or(Some(end)),
+            Role::Good,
+        ),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -8,8 +8,8 @@ use shadowcat::ids::{ConnectionId, ProxySessionId, SessionId, Side};
 use shadowcat::limits::Unit;
 use shadowcat::snapshot::{
     Anchor, Body, BreakerRow, EndKind, Era, ExchangeDetail, Gauge, Head, LatencyRow, MessageRow, Page,
-    QueueRow, Resources, ServerKind, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow, Timing,
-    UpstreamRow, Window,
+    QueueRow, Resources, RowState, ServerKind, SessionBasis, SessionRow, SessionState, SpanExport, TaskRow,
+    Timing, UpstreamRow, Window,
 };
 
 use super::START;
@@ -154,7 +154,7 @@ pub(super) fn exchange(row: &MessageRow) -> ExchangeDetail {
             response_head: after(30),
             handed_on: after(30),
             first_byte: after(32),
-            done: after(50),
+            done: after(50).filter(|_| !matches!(row.state, RowState::Open { .. })),
         },
         request_end: Some(EndKind::Complete),
         response_end: Some(EndKind::Complete),

@@ -158,6 +158,8 @@ pub(crate) enum Context {
     Held,
     Rules,
     Recordings,
+    /// What is known of a recording, or what differs, below the list.
+    RecordingPage,
     Asking,
     Refusing,
     Doubting,
@@ -189,6 +191,7 @@ impl Context {
             Self::Held => "Held messages",
             Self::Rules => "Rules",
             Self::Recordings => "Recordings",
+            Self::RecordingPage => "Below the list of recordings",
             Self::Asking => "Before what cannot be taken back",
             Self::Refusing => "Menu of refusals",
             Self::Fields => "Fields of a held message",

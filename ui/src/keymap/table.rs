@@ -28,8 +28,8 @@ const fn row(
 use Action as A;
 use Context::{
     Asking, Copying, CopyingServer, Detail, Doubting, Events, Faulting, Fields, Filtering, Global, Heads,
-    Held, Help, List, Log, Messages, Palette, Prompt, Recordings, Refusing, Rules, Servers, Sessions,
-    Streams, Traffic,
+    Held, Help, List, Log, Messages, Palette, Prompt, RecordingPage, Recordings, Refusing, Rules, Servers,
+    Sessions, Streams, Traffic,
 };
 
 /// All of them, in the order of help and documentation. The first name is the one the palette and the configuration use.
@@ -58,8 +58,8 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Global, &["M"], A::Mouse, &["mouse"], "mouse", "mouse on or off; off lets the terminal select text", 0),
     row(Global, &["ctrl-l"], A::Redraw, &["redraw"], "redraw", "draw the screen anew", 0),
     row(Global, &["ctrl-z"], A::Suspend, &["suspend"], "suspend", "back to the shell until `fg`; traffic stops as long", 0),
-    row(Global, &["q"], A::Quit, &["quit", "q"], "quit", "quit, from the Traffic screen; elsewhere back to it", 2),
-    row(Global, &["Q", "ctrl-c"], A::QuitNow, &["quit-now", "q!", "exit"], "", "quit from anywhere; traffic is drained first", 0),
+    row(Global, &["q"], A::Quit, &["quit", "q"], "quit", "quit, from the Traffic screen, and ask if something is held; elsewhere back to it", 2),
+    row(Global, &["Q", "ctrl-c"], A::QuitNow, &["quit-now", "q!", "exit"], "", "quit from anywhere; asks if something is held, and once more is a yes; traffic is drained first", 0),
 
     row(List, &["j", "down"], A::Down, &["down"], "", "down one row", 0),
     row(List, &["k", "up"], A::Up, &["up"], "", "up one row; leaves follow mode", 0),
@@ -82,15 +82,15 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Traffic, &["g a"], A::GoAnswer, &["go-answer"], "answer", "to the answer of this call", 0),
     row(Traffic, &["g s"], A::GoStream, &["go-stream"], "stream", "to the stream that carried this message", 0),
 
-    row(Traffic, &["p"], A::RepeatRow, &["send-again"], "", "send a copy of this request under an id of its own, in its session; its client hears nothing of it", 0),
-    row(Traffic, &["P"], A::RepeatEdited, &["edit-and-send"], "", "the same, changed in $VISUAL or $EDITOR before", 0),
+    row(Traffic, &["p"], A::RepeatRow, &["send-again"], "send again", "send a copy of this request under an id of its own, in its session; its client hears nothing of it", 4),
+    row(Traffic, &["P"], A::RepeatEdited, &["edit-and-send"], "edit and send", "the same, changed in $VISUAL or $EDITOR before", 3),
     row(Traffic, &["b"], A::Break, &["break-like"], "", "hold messages like the one under the cursor from now on", 0),
     row(Traffic, &["B"], A::BreakAnswer, &["break-answer"], "", "hold the answer to the request under the cursor", 0),
 
-    row(Traffic, &["t"], A::Play, &["play"], "", "in an opened recording: play it from this row on at its own pace, or end that", 0),
-    row(Traffic, &["space"], A::PausePlay, &["pause"], "", "while it plays: stand still, or go on from the row under the cursor", 0),
-    row(Traffic, &[">"], A::PlayFaster, &["faster"], "", "while it plays: faster", 0),
-    row(Traffic, &["<"], A::PlaySlower, &["slower"], "", "while it plays: slower", 0),
+    row(Traffic, &["t"], A::Play, &["play"], "play", "in an opened recording: play it from this row on at its own pace, or end that", 9),
+    row(Traffic, &["space"], A::PausePlay, &["pause"], "pause", "while it plays: stand still, or go on from the row under the cursor", 10),
+    row(Traffic, &[">"], A::PlayFaster, &["faster"], "faster", "while it plays: faster", 9),
+    row(Traffic, &["<"], A::PlaySlower, &["slower"], "slower", "while it plays: slower", 9),
 
     row(Sessions, &["enter", "l", "right"], A::LimitSession, &["limit"], "limit", "show only this session", 7),
 
@@ -128,12 +128,12 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Held, &["s"], A::StepCall, &["step"], "step", "it goes on, and the next message of its call is held", 7),
     row(Held, &["c"], A::ContinueRule, &["continue"], "", "it goes on, and the rule that held it is switched off", 0),
     row(Held, &["e"], A::EditHeld, &["edit"], "edit", "change it in $VISUAL or $EDITOR; secrets are hidden there", 8),
-    row(Held, &["E"], A::EditFields, &["edit-fields"], "", "change single values in place, without an editor", 0),
+    row(Held, &["E"], A::EditFields, &["edit-fields"], "values", "change single values in place, without an editor", 5),
     row(Held, &["H"], A::EditHead, &["headers"], "", "headers that follow the edit, each of which can be left as it is", 0),
     row(Held, &["m"], A::AnswerHeld, &["answer"], "answer", "answer this request yourself; it never reaches the server", 7),
     row(Held, &["x"], A::Refuse, &["refuse"], "refuse", "refuse it: an error, an HTTP status, a closed connection", 7),
     row(Held, &["d"], A::DropHeld, &["drop"], "drop", "it does not go on; the sender of a request gets an error", 6),
-    row(Held, &["p"], A::RepeatHeld, &["repeat"], "repeat", "send a copy under an id of its own to the server; this one stays held", 3),
+    row(Held, &["p"], A::RepeatHeld, &["repeat"], "repeat", "send a copy under an id of its own to the server; this one stays held", 5),
     row(Held, &["z"], A::DelayHeld, &["delay"], "", "it goes on after some seconds, or more than once", 0),
     row(Held, &["<"], A::MoveEarlier, &["earlier"], "", "one place nearer to the head of its lane, out of order", 0),
     row(Held, &[">"], A::MoveLater, &["later-place"], "", "behind the next message of its lane, out of order", 0),
@@ -161,7 +161,8 @@ pub(crate) const TABLE: &[Binding] = &[
     row(Recordings, &["u"], A::CopyMockUrl, &["copy-mock-url"], "", "copy the address at which it is served", 0),
     row(Recordings, &["y"], A::CopyPath, &["copy-path"], "copy path", "copy its path", 4),
     row(Recordings, &["l", "right"], A::Open, &["more-recording"], "", "to all that is known of it", 0),
-    row(Recordings, &["h", "left"], A::Left, &["focus-recordings"], "", "back to the list", 0),
+
+    row(RecordingPage, &["enter", "h", "left"], A::Left, &["focus-recordings"], "to the list", "back to the list; j and k scroll here", 10),
 
     row(Asking, &["y"], A::Yes, &["yes"], "yes", "do it", 9),
     row(Asking, &["n", "esc", "ctrl-c"], A::Back, &["no"], "no", "leave it; so does every other key", 8),

@@ -33,6 +33,16 @@ pub(crate) struct LookFlags {
     pub(crate) has_mouse: bool,
     pub(crate) has_alternate: bool,
     pub(crate) is_read_only: bool,
+    /// The recording is being written by this run.
+    pub(crate) is_still_written: bool,
+}
+
+/// Tells a run of this program that the recording which it opens is still being written.
+const STILL_WRITTEN: &str = "SHADOWCAT_STILL_WRITTEN";
+
+/// Whether the one who started this run said that the recording which it opens is still being written.
+pub(crate) fn is_still_written() -> bool {
+    std::env::var_os(STILL_WRITTEN).is_some()
 }
 
 impl LookFlags {
@@ -75,6 +85,10 @@ pub(crate) struct InFront {
 pub(crate) fn open(path: &Path, look: LookFlags) -> Result<InFront, String> {
     let mut command = ourselves()?;
     command.arg("open").args(look.arguments()).arg("--").arg(path);
+    command.env_remove(STILL_WRITTEN);
+    if look.is_still_written {
+        command.env(STILL_WRITTEN, "1");
+    }
     let mut child = command.stderr(Stdio::piped()).spawn().map_err(in_words)?;
     Ok(InFront {
         stderr: child.stderr.take(),

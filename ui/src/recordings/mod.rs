@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use shadowcat::clock::Timestamp;
 
-pub(crate) use child::{LookFlags, open as open_in_front};
+pub(crate) use child::{LookFlags, is_still_written, open as open_in_front};
 pub(crate) use desk::Desk;
 pub(crate) use folder::unreadable;
 pub(crate) use names::from_home;

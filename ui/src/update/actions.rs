@@ -124,8 +124,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Quit if model.screen != Screen::Traffic => show(model, Screen::Traffic),
-        Action::Quit => quit(model, effects),
-        Action::QuitNow => effects.push(Effect::Quit),
+        Action::Quit | Action::QuitNow => quit(model, effects),
         _ => {}
     }
 }
@@ -165,7 +164,7 @@ fn looked(model: &mut Model, action: Action) -> bool {
         }
         Action::Palette => {
             let mut palette = PaletteState::default();
-            super::modes::search_palette(&mut palette);
+            super::palette::search(&mut palette);
             model.mode = Mode::Palette(palette);
         }
         Action::Filter => start_filter(model, &model.filter.clone()),
@@ -222,7 +221,10 @@ fn go_left(model: &mut Model) {
         Pane::Server => leave_to(model, Pane::Servers),
         Pane::LogLine => leave_to(model, Pane::Log),
         Pane::HeldText => leave_to(model, Pane::Held),
-        Pane::Recording => leave_to(model, Pane::Recordings),
+        Pane::Recording => {
+            model.is_zoomed = false;
+            recordings::back(model);
+        }
         _ => {}
     }
 }
@@ -244,10 +246,10 @@ fn cycle(model: &mut Model, is_forwards: bool) {
 /// Gives the focus to `pane`. The detail holds the row that was on screen.
 pub(super) fn enter(model: &mut Model, pane: Pane) {
     if pane == Pane::Detail
-        && let Some(drawn) = model.drawn
+        && let Some(meant) = pointed(model)
         && model.messages.is_following
     {
-        hold_row(model, drawn.row);
+        hold_row(model, meant.row);
     }
     if pane == Pane::Events {
         let rows = model.stream_rows();
@@ -343,12 +345,12 @@ fn back(model: &mut Model) {
     if pane == Pane::Detail && !model.detail.search.is_empty() {
         model.detail.search.clear();
         model.detail.find();
-    } else if model.playback.is_some() {
-        playback::stop(model);
     } else if model.is_zoomed {
         model.is_zoomed = false;
     } else if matches!(pane, Pane::Detail | Pane::Sessions) {
         model.focus(Pane::Messages);
+    } else if pane == Pane::Messages && model.playback.is_some() {
+        playback::stop(model);
     } else if pane == Pane::Events {
         model.focus(Pane::Streams);
     } else if pane == Pane::Server {
@@ -398,6 +400,10 @@ fn limit_session(model: &mut Model) {
 }
 
 fn start_filter(model: &mut Model, text: &str) {
+    // Its line is there.
+    if model.screen != Screen::Traffic {
+        show(model, Screen::Traffic);
+    }
     model.mode = Mode::Filter(FilterEdit {
         line: LineEdit::with(text),
         before: model.filter.clone(),

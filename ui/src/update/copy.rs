@@ -75,6 +75,7 @@ fn chosen(model: &Model, action: Action) -> Option<(String, String)> {
             switches: model.detail.switches,
             theme: model.theme,
             zone: &model.zone,
+            now: None,
             is_for_copy: true,
         };
         message.exchange.as_ref()?;

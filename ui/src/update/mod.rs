@@ -22,7 +22,10 @@ mod modes;
 mod mouse;
 mod moving;
 mod open_file;
-mod playback;
+mod palette;
+#[cfg(test)]
+mod palette_tests;
+pub(crate) mod playback;
 #[cfg(test)]
 mod playback_tests;
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod replay_to;
 mod rules;
 #[cfg(test)]
 mod tests;
+pub(crate) mod typed;
 
 use std::sync::Arc;
 
@@ -47,13 +51,12 @@ use shadowcat::snapshot::{
 };
 
 pub(crate) use actions::disabled;
-pub(crate) use open_file::is_file_to_open;
 
 use crate::effect::{Effect, Purpose};
 use crate::format;
 use crate::keymap::{Action, Chord, Context, Lookup};
 use crate::list::Rows;
-use crate::model::{Drawn, LogLevel, Mode, Model, Pane, ROW_GUARD, Screen};
+use crate::model::{Drawn, LogLevel, Mode, Model, Pane, ROW_GUARD, Screen, Then};
 use crate::recordings::Outcome;
 use crate::theme::Role;
 
@@ -134,6 +137,9 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
         model.mode = Mode::Normal;
         return finish_sequence(model, contexts, &[first, chord], effects);
     }
+    if insists_on_quitting(model, chord) {
+        return act(model, Action::Yes, effects);
+    }
     match model.keymap.look_up(contexts, &[chord]) {
         Lookup::Action(action) => act(model, action, effects),
         Lookup::Prefix => model.mode = Mode::Prefix(chord),
@@ -151,6 +157,15 @@ fn press(model: &mut Model, key: KeyEvent, effects: &mut Vec<Effect>) {
         }
         Lookup::Nothing => {}
     }
+}
+
+/// Whether `chord` quits from anywhere, and quitting is what is asked about: pressed once more, it is a yes.
+fn insists_on_quitting(model: &Model, chord: Chord) -> bool {
+    let Mode::Ask(question) = &model.mode else {
+        return false;
+    };
+    let quits = || model.keymap.look_up(&[Context::Global], &[chord]) == Lookup::Action(Action::QuitNow);
+    question.then == Then::Quit && quits()
 }
 
 fn finish_sequence(model: &mut Model, contexts: &[Context], keys: &[Chord], effects: &mut Vec<Effect>) {
@@ -282,6 +297,7 @@ fn breakers_reset(model: &mut Model, upstreams: &[String]) {
 }
 
 fn recording_changed(model: &mut Model, state: &RecorderState) {
+    model.recordings.make_stale();
     match state {
         RecorderState::Off => {
             let text = match model.recorded.take() {
@@ -398,7 +414,8 @@ fn settle_detail(model: &mut Model, areas: &crate::layout::Areas, effects: &mut 
         effects.push(Effect::Ask(Purpose::Detail(row), Command::Inspect { id: row }));
     }
     let (columns, height) = (areas.columns_of(Pane::Detail), areas.rows_of(Pane::Detail));
-    model.detail.refresh(columns, model.theme, &model.zone);
+    let now = model.is_live().then_some(model.now);
+    model.detail.refresh(columns, model.theme, &model.zone, now);
     model.detail.settle(height);
 }
 

@@ -3,16 +3,13 @@
 use std::path::PathBuf;
 
 use crossterm::event::KeyCode;
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher};
 use shadowcat::snapshot::Command;
 
-use super::act;
 use crate::complete;
 use crate::effect::{Effect, Purpose};
-use crate::keymap::{Action, Chord, Context, TABLE};
+use crate::keymap::{Action, Chord, Context};
 use crate::line_edit::{Edit, LineEdit};
-use crate::model::{FILTERS_KEPT, FieldsState, FilterEdit, HelpState, Mode, Model, PaletteState, Pane};
+use crate::model::{FILTERS_KEPT, FieldsState, FilterEdit, HelpState, Mode, Model, Pane};
 use crate::seen::Seen;
 use crate::theme::Role;
 
@@ -30,7 +27,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Vec<Effec
         Mode::Filter(edit) => filter(model, edit, action),
         Mode::Search(line) => search(model, line, action),
         Mode::Record(line) => record(&line, action, effects),
-        Mode::Palette(state) => palette(model, state, action, effects),
+        Mode::Palette(state) => super::palette::perform(model, state, action, effects),
         Mode::Help(state) => help(model, state, action),
         Mode::Ask(question) => super::held::decided(model, question, action, effects),
         Mode::Refuse(number) => super::held::refuse(model, number, action, effects),
@@ -118,7 +115,7 @@ fn typed(model: &mut Model) {
             model.detail.find();
             model.detail.show_hit(height);
         }
-        Mode::Palette(state) => search_palette(state),
+        Mode::Palette(state) => super::palette::search(state),
         Mode::Help(state) => state.scroll = 0,
         _ => {}
     }
@@ -213,83 +210,8 @@ fn record(line: &LineEdit, action: Action, effects: &mut Vec<Effect>) {
     }
 }
 
-fn palette(model: &mut Model, mut state: PaletteState, action: Action, effects: &mut Vec<Effect>) {
-    let last = state.found.len().saturating_sub(1);
-    let chosen = state
-        .found
-        .get(state.chosen)
-        .and_then(|position| TABLE.get(*position));
-    match action {
-        Action::Accept if typed_out(model, state.line.text().trim_start_matches(':'), effects) => {
-            return;
-        }
-        Action::Accept => {
-            return match chosen {
-                Some(binding) => act(model, binding.action, effects),
-                None => model.say(Role::Warn, "there is no such command"),
-            };
-        }
-        Action::Back => return,
-        Action::Complete if super::open_file::complete(&state.line.text(), effects) => {}
-        Action::Complete => {
-            if let Some(binding) = chosen {
-                state.line = LineEdit::with(binding.name());
-                search_palette(&mut state);
-            }
-        }
-        Action::Up => state.chosen = state.chosen.saturating_sub(1),
-        Action::Down => state.chosen = (state.chosen + 1).min(last),
-        _ => {}
-    }
-    model.mode = Mode::Palette(state);
-}
-
-/// Commands that are typed with what they are about; `false` if it is none of them.
-fn typed_out(model: &mut Model, text: &str, effects: &mut Vec<Effect>) -> bool {
-    super::rules::typed(model, text, effects)
-        || super::replay_to::typed(model, text, effects)
-        || super::open_file::typed(text, effects)
-}
-
-/// Finds the commands that match what was typed, best first; exact names before all.
-pub(super) fn search_palette(state: &mut PaletteState) {
-    let typed = state.line.text();
-    let typed = typed.trim().trim_start_matches(':');
-    state.chosen = 0;
-    if super::open_file::is_file_to_open(typed) {
-        state.found.clear();
-        return;
-    }
-    let commands = TABLE
-        .iter()
-        .enumerate()
-        .filter(|(_, binding)| is_command(binding.context));
-    if typed.is_empty() {
-        state.found = commands.map(|(position, _)| position).collect();
-        return;
-    }
-    let mut matcher = Matcher::new(Config::DEFAULT);
-    let pattern = Pattern::parse(typed, CaseMatching::Ignore, Normalization::Smart);
-    let mut scored: Vec<(u32, usize)> = commands
-        .filter_map(|(position, binding)| {
-            let mut buffer = Vec::new();
-            let mut score =
-                |text: &str| pattern.score(nucleo_matcher::Utf32Str::new(text, &mut buffer), &mut matcher);
-            let by_name = binding.names.iter().filter_map(|name| score(name)).max();
-            let is_told = binding.help.to_lowercase().contains(&typed.to_lowercase());
-            let best = by_name
-                .map(|score| score + 1_000)
-                .or_else(|| is_told.then_some(1));
-            let is_exact = binding.names.contains(&typed);
-            best.map(|best| (if is_exact { u32::MAX } else { best }, position))
-        })
-        .collect();
-    scored.sort_by_key(|(score, position)| (std::cmp::Reverse(*score), *position));
-    state.found = scored.into_iter().map(|(_, position)| position).collect();
-}
-
 /// Keys of menus and prompts mean nothing outside of them.
-const fn is_command(context: Context) -> bool {
+pub(super) const fn is_command(context: Context) -> bool {
     let is_menu = matches!(
         context,
         Context::Copying

@@ -143,7 +143,10 @@ fn last(model: &mut Model, pane: Pane) -> bool {
             let rows = model.session_rows();
             model.sessions.go_last(&rows);
         }
-        Pane::Messages => model.messages.follow(),
+        Pane::Messages => {
+            model.messages.follow();
+            model.has_user_moved = true;
+        }
         Pane::Detail => (model.detail.scroll, model.detail.cursor) = (usize::MAX, usize::MAX),
         Pane::Streams => model.streams.follow(),
         Pane::Events => model.events.follow(),

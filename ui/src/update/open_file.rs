@@ -3,20 +3,11 @@
 use std::path::PathBuf;
 
 use crate::effect::Effect;
-use crate::line_edit::LineEdit;
 use crate::model::{Mode, Model};
 use crate::recordings::Errand;
 use crate::theme::Role;
 
 const COMMAND: &str = "open ";
-
-/// Names that are told when they do not all go on alike.
-const MOST_TOLD: usize = 8;
-
-/// Whether the name of a file is being typed.
-pub(crate) fn is_file_to_open(text: &str) -> bool {
-    file_in(text).is_some_and(|file| !file.is_empty())
-}
 
 /// Opens it, if that was typed: `open FILE`.
 pub(super) fn typed(text: &str, effects: &mut Vec<Effect>) -> bool {
@@ -45,7 +36,7 @@ fn file_in(text: &str) -> Option<&str> {
     Some(file.trim_start())
 }
 
-/// These are the names that go on like what was typed. If the line is still the same, it goes on as far as all of them do.
+/// These are the names that go on like what was typed. If the line is still the same, it goes on as far as all of them do, and they are listed.
 pub(super) fn named(model: &mut Model, typed: &str, names: &[String]) {
     let Mode::Palette(state) = &mut model.mode else {
         return;
@@ -56,16 +47,14 @@ pub(super) fn named(model: &mut Model, typed: &str, names: &[String]) {
     let Some(common) = common_start(names) else {
         return model.say(Role::Dim, "no recording of that name");
     };
-    state.line = LineEdit::with(&format!("{COMMAND}{common}"));
-    if names.len() > 1 && common == typed {
-        let more = if names.len() > MOST_TOLD { ", …" } else { "" };
-        let told: Vec<&str> = names.iter().take(MOST_TOLD).map(String::as_str).collect();
-        model.say(Role::Dim, format!("{}{more}", told.join(", ")));
+    super::palette::put(state, &format!("{COMMAND}{common}"));
+    if names.len() > 1 {
+        state.names = names.to_vec();
     }
 }
 
 /// How all of them begin; `None` if there is none.
-fn common_start(names: &[String]) -> Option<String> {
+pub(super) fn common_start(names: &[String]) -> Option<String> {
     let (first, others) = names.split_first()?;
     let is_common = |(place, c): &(usize, char)| {
         others

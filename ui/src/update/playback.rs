@@ -84,8 +84,15 @@ fn change_speed(model: &mut Model, change: impl FnOnce(&mut Playback)) {
 /// Whoever moves the cursor wants to look: playing waits.
 pub(super) fn hold(model: &mut Model) {
     if let Some(playback) = &mut model.playback {
-        playback.is_paused = true;
+        (playback.is_paused, playback.is_at_cursor) = (true, true);
     }
+}
+
+/// The recorded moment that is shown, if something is played.
+pub(crate) fn shown(model: &Model) -> Option<Timestamp> {
+    let playback = model.playback.as_ref()?;
+    let of_row = place(model).filter(|_| playback.is_at_cursor);
+    Some(of_row.unwrap_or(playback.head))
 }
 
 /// Ends playing, if there is any.

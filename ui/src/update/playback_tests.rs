@@ -136,3 +136,57 @@ fn live_traffic_cannot_be_played() {
         stage.text()
     );
 }
+
+fn footer(stage: &mut Stage) -> String {
+    stage.text().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn its_keys_are_in_the_footer_while_it_plays() {
+    let mut stage = opened();
+    assert!(footer(&mut stage).contains("t play"));
+    stage.keys("t");
+    let keys = footer(&mut stage);
+    for key in ["Space pause", "> faster", "< slower", "t end"] {
+        assert!(keys.contains(key), "{key}: {keys}");
+    }
+    stage.keys("<space>");
+    assert!(footer(&mut stage).contains("Space go on"));
+}
+
+#[test]
+fn escape_leaves_the_detail_before_it_ends_playing() {
+    let mut stage = opened();
+    stage.keys("t<enter><esc>");
+    assert!(stage.model.playback.is_some());
+    assert_eq!(stage.model.pane(), crate::model::Pane::Messages);
+    stage.keys("<esc>");
+    assert!(stage.model.playback.is_none());
+}
+
+#[test]
+fn stepping_in_a_pause_shows_the_time_of_the_step() {
+    let mut stage = opened();
+    stage.keys("t");
+    beat(&mut stage, 350);
+    stage.keys("<space>jj");
+    let at = stage.model.selected().unwrap().at;
+    let time = crate::format::time_of_day(at, &stage.model.zone, false);
+    assert!(
+        stage.text().contains(&format!("⏸ {time}")),
+        "{time}: {}",
+        stage.text()
+    );
+}
+
+#[test]
+fn an_answer_is_not_told_before_it_has_come() {
+    let mut stage = opened();
+    assert!(stage.text().contains("✓ 100 ms"));
+    stage.keys("t");
+    beat(&mut stage, 50);
+    let text = stage.text();
+    assert!(text.contains("… 50 ms") && !text.contains('✓'), "{text}");
+    beat(&mut stage, 60);
+    assert!(stage.text().contains("✓ 100 ms"), "{}", stage.text());
+}

@@ -8,8 +8,8 @@ use super::show;
 use crate::effect::Effect;
 use crate::keymap::Action;
 use crate::model::{Model, Pane, Screen};
-use crate::recordings::{Errand, Found, MOST_SERVED, MockState, Outcome};
-use crate::recordings_screen::Comparison;
+use crate::recordings::{Errand, Found, Head, MOST_SERVED, MockState, Outcome, Tail};
+use crate::recordings_screen::{Comparison, is_same};
 use crate::theme::Role;
 
 /// The folder where recordings without a path of their own go.
@@ -63,6 +63,36 @@ const fn is_of_recordings(action: Action) -> bool {
 
 fn is_open(model: &Model, found: &Found) -> bool {
     matches!(&model.snapshot.source, Source::File { path, .. } if *path == found.path)
+}
+
+/// Whether `path` is the file that is being written.
+pub(crate) fn is_under_way(model: &Model, path: &Path) -> bool {
+    under_way(model).is_some_and(|written| is_same(written, path))
+}
+
+/// The file that is being written, as far as is known without looking at it.
+fn just_begun(model: &Model) -> Option<Found> {
+    let RecorderState::On {
+        path,
+        bytes,
+        is_redacted,
+        ..
+    } = &model.snapshot.recorder
+    else {
+        return None;
+    };
+    Some(Found {
+        path: path.clone(),
+        bytes: *bytes,
+        modified: model.now,
+        head: Head::Read {
+            created: model.now,
+            is_redacted: *is_redacted,
+            proxy: "this run".to_owned(),
+            segment: None,
+        },
+        tail: Tail::Open,
+    })
 }
 
 /// The file that is being written.
@@ -141,6 +171,7 @@ pub(super) fn show_comparison(model: &mut Model, before: PathBuf, after: PathBuf
         before,
         after,
         outcome: None,
+        at: model.recordings.list.cursor,
     });
     model.recordings.is_comparing = true;
     model.focus(Pane::Recording);
@@ -186,7 +217,18 @@ fn read(model: &mut Model, path: PathBuf, effects: &mut Vec<Effect>) {
 /// Takes in what came of an errand.
 pub(super) fn came(model: &mut Model, outcome: Outcome) {
     match outcome {
-        Outcome::Listed(listing) => model.recordings.put(listing, model.now),
+        Outcome::Listed(mut listing) => {
+            // Its first bytes may still be on their way to the disk; its row stays meanwhile.
+            if let Some(begun) = just_begun(model)
+                && !listing
+                    .found
+                    .iter()
+                    .any(|found| is_same(&found.path, &begun.path))
+            {
+                listing.found.insert(0, begun);
+            }
+            model.recordings.put(listing, model.now);
+        }
         Outcome::Checked { path, outcome } => model.recordings.put_check(&path, outcome),
         Outcome::Compared {
             before,
@@ -247,12 +289,16 @@ pub(super) fn settle(model: &mut Model, has_time_passed: bool, effects: &mut Vec
         let folders = folders(model);
         effects.push(Effect::Recordings(Errand::List { folders }));
     }
+    if let Some(begun) = just_begun(model) {
+        model.recordings.include(begun);
+    }
     let rows = model.recordings.list_rows();
     let height = model.areas().rows_of(Pane::Recordings).saturating_sub(1).max(1);
     model.recordings.list.settle(&rows, height, true);
     if rows.ids.is_empty() {
         model.recordings.list.cursor = None;
     }
+    model.recordings.settle_comparison();
     if model.recordings.reads_another() {
         model.recordings.reading = None;
         effects.push(Effect::Recordings(Errand::StopReading));

@@ -159,7 +159,7 @@ fn a_file_that_has_grown_is_read_anew() {
 
 #[test]
 fn its_keys_say_where_there_is_nothing_to_do() {
-    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
     stage.keys(":verify<enter>");
     assert_eq!(stage.model.screen, Screen::Recordings);
     stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
@@ -437,9 +437,118 @@ fn a_file_name_goes_on_with_tab_as_far_as_it_is_clear() {
         "recordings/",
         &["recordings/a.jsonl", "recordings/b.jsonl"],
     ));
+    let text = stage.text();
     assert!(
-        stage.text().contains("recordings/a.jsonl, recordings/b.jsonl"),
-        "{}",
+        text.contains("recordings/a.jsonl") && text.contains("recordings/b.jsonl"),
+        "{text}"
+    );
+    stage.keys("b");
+    assert!(!stage.text().contains("recordings/a.jsonl"), "{}", stage.text());
+}
+
+fn footer(stage: &mut Stage) -> String {
+    stage.text().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn below_the_list_enter_leads_back_and_opens_nothing() {
+    let mut stage = listed();
+    stage.keys("jV");
+    stage.effects.clear();
+    let keys = footer(&mut stage);
+    assert!(
+        keys.contains("Enter to the list") && !keys.contains("Enter open"),
+        "{keys}"
+    );
+    stage.keys("19");
+    assert!(
+        footer(&mut stage).contains("Enter to the list"),
+        "it still has the focus"
+    );
+    stage.keys("<enter>");
+    assert_eq!((stage.model.pane(), stage.effects.len()), (Pane::Recordings, 0));
+    assert!(footer(&mut stage).contains("Enter open"));
+}
+
+#[test]
+fn a_comparison_never_stands_beside_another_recording() {
+    let mut stage = listed();
+    stage.keys("j<space>D");
+    compared(&mut stage, "killed.jsonl", "session-0.jsonl", "changed  R1  x");
+    assert!(stage.text().contains("Compared"));
+    let mut listing = recordings::listing();
+    let cursor = stage.model.recordings.selected().unwrap().path.clone();
+    listing.found.retain(|found| found.path != cursor);
+    stage.event(Event::Recordings(Outcome::Listed(listing)));
+    assert!(!stage.text().contains("Compared"), "{}", stage.text());
+    let mut stage = listed();
+    stage.keys("j<space>Dh");
+    assert!(
+        !stage.text().contains("Compared"),
+        "back at the list: {}",
         stage.text()
     );
+}
+
+#[test]
+fn the_recording_under_way_is_there_as_soon_as_it_has_begun() {
+    let mut stage = Stage::new(Fake::empty(), 80, 24);
+    stage.keys("9");
+    stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
+    assert!(stage.text().contains("there are no recordings"));
+    stage.keys("R<enter>");
+    stage.publish();
+    let text = stage.text();
+    assert!(
+        text.contains("● recording") && !text.contains("there are no recordings"),
+        "{text}"
+    );
+    stage.event(Event::Recordings(Outcome::Listed(Listing::default())));
+    let text = stage.text();
+    assert!(
+        text.contains("● recording"),
+        "its file may have nothing yet: {text}"
+    );
+}
+
+#[test]
+fn names_that_differ_near_their_end_can_be_told_apart() {
+    for columns in [80, 100, 120] {
+        let mut stage = Stage::new(Fake::typical(), columns, 24);
+        stage.keys("9");
+        let mut listing = recordings::listing();
+        let first = listing.found.swap_remove(1);
+        listing.found.clear();
+        for seconds in 0..5 {
+            let mut found = first.clone();
+            found.path = path(&format!("session-of-the-long-run-20261124T02470{seconds}Z.jsonl"));
+            listing.found.push(found);
+        }
+        stage.event(Event::Recordings(Outcome::Listed(listing)));
+        let text = stage.text();
+        for seconds in 0..5 {
+            assert!(
+                text.contains(&format!("02470{seconds}Z.jsonl")),
+                "{columns}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_opened_recording_that_is_still_being_written_is_not_called_damaged() {
+    let mut fake = Fake::typical();
+    fake.open("recordings/a.jsonl", 9, 9);
+    if let shadowcat::snapshot::Source::File { damage, .. } = &mut fake.source {
+        damage.push(shadowcat::recording::NO_END.to_owned());
+    }
+    let mut stage = Stage::new(fake, 80, 24);
+    assert!(stage.text().contains("has no end"), "{}", stage.text());
+    stage.model.is_still_written = true;
+    assert!(stage.text().contains("still being written"), "{}", stage.text());
+    if let shadowcat::snapshot::Source::File { damage, .. } = &mut stage.fake.source {
+        damage.push("line 7: something else".to_owned());
+    }
+    stage.publish();
+    assert!(stage.text().contains("damaged, 3 says where"), "{}", stage.text());
 }

@@ -195,6 +195,52 @@ fn keys_typed_faster_than_drawn_act_on_the_row_that_they_lead_to() {
 }
 
 #[test]
+fn the_last_row_key_counts_for_the_key_behind_it_in_the_same_burst() {
+    let mut live = stage();
+    live.keys("gg");
+    live.press("G");
+    live.press("enter");
+    assert_eq!((cursor(&live), live.model.pane()), (13, Pane::Detail));
+    let mut live = stage();
+    live.keys("gg");
+    live.press("G");
+    live.press("k");
+    live.press("y");
+    assert_eq!(cursor(&live), 12);
+    let mut fake = Fake::typical();
+    fake.open("recordings/a.jsonl", 9, 9);
+    let mut opened = Stage::new(fake, 80, 24);
+    opened.keys("gg");
+    opened.press("G");
+    opened.press("enter");
+    assert_eq!((cursor(&opened), opened.model.pane()), (13, Pane::Detail));
+}
+
+#[test]
+fn what_was_in_view_is_not_new() {
+    let mut stage = stage();
+    stage.keys("k");
+    stage.traffic(20);
+    assert!(stage.text().contains("40 new ↓ G"), "{}", stage.text());
+    stage.keys("<ctrl-f><ctrl-f>");
+    let text = stage.text();
+    assert!(!text.contains("40 new") && text.contains(" new ↓ G"), "{text}");
+    for _ in 0..10 {
+        stage.keys("<ctrl-f>");
+    }
+    assert!(!stage.text().contains(" new ↓"), "{}", stage.text());
+}
+
+#[test]
+fn a_filter_that_is_wrong_counts_nothing() {
+    let mut stage = stage();
+    stage.keys("/tools");
+    assert!(stage.text().contains(" hidden"));
+    stage.keys("<space>??");
+    assert!(!stage.text().contains(" hidden"), "{}", stage.text());
+}
+
+#[test]
 fn the_detail_shows_the_row_under_the_cursor_and_its_latest_state() {
     let mut stage = stage();
     stage.keys("kk");

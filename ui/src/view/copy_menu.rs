@@ -56,8 +56,18 @@ fn menu(model: &Model, canvas: &mut Canvas<'_>, body: Rect, title: &'static str,
         .with(Role::Key, title)
         .with(Role::Text, " ");
     let inner = canvas.frame(area, &title, true);
-    for (y, line) in lines.iter().enumerate() {
+    let room = usize::from(inner.height);
+    let shown = if lines.len() > room {
+        room.saturating_sub(1)
+    } else {
+        room
+    };
+    for (y, line) in lines.iter().take(shown).enumerate() {
         canvas.line(inner, cells(y), line);
+    }
+    if lines.len() > shown {
+        let more = format!(" … and {} more", lines.len() - shown);
+        canvas.line(inner, cells(shown), &Line::default().say(Role::Dim, &more));
     }
 }
 

@@ -89,9 +89,13 @@ fn propose(canvas: &mut Canvas<'_>, room: Rect, line: &LineEdit, seen: &Seen) {
     canvas.line(rest, 0, &Line::of(Role::Dim, "Tab: ").say(Role::Dim, &told));
 }
 
-/// `12 of 340, 328 hidden`.
+/// `12 of 340, 328 hidden`; nothing while the filter is wrong.
 fn count(model: &Model) -> Line {
     let page = &model.snapshot.messages;
+    // What is shown is still that of the text before.
+    if page.filter_error.is_some() {
+        return Line::default();
+    }
     let hidden = page.total.saturating_sub(page.matched);
     let text = format!("{} of {}, {} hidden ", page.matched, page.total, hidden);
     let mut line = Line::default().say(Role::Accent, &text);

@@ -15,7 +15,7 @@ use crate::theme::Role;
 use crate::update;
 
 /// Most keys shown in the footer.
-const MOST_KEYS: usize = 9;
+const MOST_KEYS: usize = 14;
 
 /// Gauges that are always shown, and what they are called here.
 const ALWAYS: [(&str, &str); 4] = [
@@ -137,6 +137,9 @@ fn applies(model: &Model, action: Action) -> bool {
         Action::Unmask => model.detail.tab == Tab::Headers,
         Action::Follow if model.pane() == Pane::Detail => model.detail.tab == Tab::Call,
         Action::Record => model.is_live() && !model.is_read_only,
+        Action::PausePlay | Action::PlayFaster | Action::PlaySlower => model.playback.is_some(),
+        Action::Play => !model.is_live(),
+        Action::RepeatRow | Action::RepeatEdited => model.is_live() && !model.is_read_only,
         Action::Open => model.pane() != Pane::LogLine,
         Action::ResetBreakers => update::disabled(model, action).is_none(),
         _ => true,

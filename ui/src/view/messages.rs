@@ -2,9 +2,10 @@
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use shadowcat::clock::Timestamp;
 use shadowcat::intercept::filter::Field;
 use shadowcat::recording::hide_url_secrets;
-use shadowcat::snapshot::MessageRow;
+use shadowcat::snapshot::{MessageRow, RowState};
 
 use super::sessions::title_role;
 use super::{follow_sign, prose, scroll_mark};
@@ -16,6 +17,7 @@ use crate::playback::Playback;
 use crate::row_text;
 use crate::text::Safe;
 use crate::theme::{Role, Theme};
+use crate::update::playback;
 use crate::verdict_text;
 
 /// Widths of the columns, 0 for those that are not shown; each is followed by one space.
@@ -198,7 +200,8 @@ fn played(model: &Model, playback: &Playback) -> Line {
     } else {
         (Role::Good, theme.sign("▶", ">"))
     };
-    let time = format::time_of_day(playback.head, &model.zone, false);
+    let head = playback::shown(model).unwrap_or(playback.head);
+    let time = format::time_of_day(head, &model.zone, false);
     let times = theme.sign("×", "x");
     Line::default().say(role, &format!(" {sign} {time} {times}{} ", playback.speed()))
 }
@@ -358,7 +361,29 @@ fn state(model: &Model, row: &MessageRow) -> Line {
     if model.has_waiting_answer(row) {
         return Line::of(Role::Wait, theme.sign("⏸ answer waits", "answer waits"));
     }
+    if let Some(head) = playback::shown(model) {
+        return state_at(row, head, theme);
+    }
     row_text::state(row, model.is_live().then_some(model.now), theme)
+}
+
+/// What had become of the message at the recorded moment `head`.
+fn state_at(row: &MessageRow, head: Timestamp, theme: Theme) -> Line {
+    let answered_at = match &row.state {
+        RowState::Answered { took, .. } => row.at.plus(*took),
+        _ => row.at,
+    };
+    if row.at > head {
+        return Line::default();
+    }
+    if answered_at <= head {
+        return row_text::state(row, None, theme);
+    }
+    let open = MessageRow {
+        state: RowState::Open { progress: None },
+        ..row.clone()
+    };
+    row_text::state(&open, Some(head), theme)
 }
 
 /// `what` with a mark behind it for what was decided about the message: as many words as leave room for the text, and

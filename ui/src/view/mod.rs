@@ -146,15 +146,20 @@ fn label_of(prompt: &HoldPrompt) -> &'static str {
 fn too_small(canvas: &mut Canvas<'_>, screen: Rect) {
     let (columns, rows) = SMALLEST;
     let text = format!("too small: {columns}x{rows} at least");
-    canvas.line(screen, 0, &Line::default().say(Role::Warn, &text));
-    let text = format!("this is {}x{}", screen.width, screen.height);
-    canvas.line(screen, 1, &Line::default().say(Role::Dim, &text));
+    let this = format!("this is {}x{}", screen.width, screen.height);
+    let lines = [
+        Line::default().say(Role::Warn, &text),
+        Line::default().say(Role::Dim, &this),
+    ];
+    prose(canvas, screen, &lines);
 }
 
 /// What the footer and menus call `binding` as things are.
 fn label(model: &Model, binding: &Binding) -> &'static str {
     match binding.action {
         Action::Quit if model.screen != Screen::Traffic => "to Traffic",
+        Action::Play if model.playback.is_some() => "end",
+        Action::PausePlay if model.playback.as_ref().is_some_and(|playback| playback.is_paused) => "go on",
         Action::CopyHeaders if model.detail.switches.is_unmasked => "headers with secrets",
         // In a recording nothing comes that could be followed, and servers are as many as were configured.
         Action::Last if !model.is_live() || is_of_a_fixed_list(model.pane()) => "last",

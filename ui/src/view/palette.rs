@@ -5,15 +5,16 @@ use ratatui::layout::Rect;
 use super::{centred, prompt};
 use crate::format::cells;
 use crate::keymap::{self, TABLE};
-use crate::model::{Model, PaletteState};
+use crate::model::{Choice, Model, PaletteState};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 use crate::update;
+use crate::update::typed::{Meaning, TypedCommand, meaning};
 
 const MOST_ROWS: usize = 14;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &PaletteState) -> (u16, u16) {
-    let rows = state.found.len().clamp(1, MOST_ROWS);
+    let rows = state.found.len().max(state.names.len()).clamp(1, MOST_ROWS);
     let area = Rect {
         y: body.y,
         ..centred(body, 76, rows + 4)
@@ -32,26 +33,63 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, body: Rect, state: &P
     };
     let height = usize::from(list.height).max(1);
     let top = (state.chosen + 1).saturating_sub(height);
-    for (y, position) in state.found.iter().skip(top).take(height).enumerate() {
-        if let Some(line) = line(model, *position) {
+    for (y, choice) in state.found.iter().skip(top).take(height).enumerate() {
+        if let Some(line) = line(model, *choice) {
             canvas.line(list, cells(y), &line);
         }
         if top + y == state.chosen {
             canvas.cursor_row(list, cells(y), true);
         }
     }
-    if state.found.is_empty() {
-        let hint = if update::is_file_to_open(&state.line.text()) {
-            "Enter shows this recording, Tab completes its name"
-        } else {
-            "no command of that name"
-        };
-        canvas.line(list, 0, &Line::of(Role::Dim, hint));
+    if !state.names.is_empty() {
+        names(canvas, list, &state.names);
+    } else if state.found.is_empty() {
+        canvas.line(list, 0, &hint(&state.line.text()));
     }
     cursor
 }
 
-fn line(model: &Model, position: usize) -> Option<Line> {
+/// How what was typed could go on; the last row says how many more there are.
+fn names(canvas: &mut Canvas<'_>, list: Rect, names: &[String]) {
+    let height = usize::from(list.height);
+    let shown = if names.len() > height {
+        height.saturating_sub(1)
+    } else {
+        height
+    };
+    for (y, name) in names.iter().take(shown).enumerate() {
+        canvas.line(list, cells(y), &Line::of(Role::Text, " ").say(Role::Text, name));
+    }
+    if names.len() > shown {
+        let more = format!(" and {} more", names.len() - shown);
+        canvas.line(list, cells(shown), &Line::default().say(Role::Dim, &more));
+    }
+}
+
+/// What Enter does with a line that no command of the list is like.
+fn hint(line: &str) -> Line {
+    match meaning(line) {
+        Meaning::With(command) => Line::of(Role::Text, " ")
+            .with(Role::Strong, command.usage)
+            .with(Role::Text, "  ")
+            .with(Role::Dim, command.help),
+        Meaning::TakesNone(name) => Line::default().say(Role::Warn, &format!(" `{name}` takes no argument")),
+        Meaning::Name => Line::of(Role::Dim, " no command of that name"),
+    }
+}
+
+fn typed(command: &TypedCommand) -> Line {
+    Line::of(Role::Text, " ")
+        .with(Role::Strong, command.usage)
+        .pad_to(34)
+        .with(Role::Dim, command.help)
+}
+
+fn line(model: &Model, choice: Choice) -> Option<Line> {
+    let position = match choice {
+        Choice::Action(position) => position,
+        Choice::Typed(command) => return Some(typed(command)),
+    };
     let binding = TABLE.get(position)?;
     let keys = model
         .keymap

@@ -29,10 +29,16 @@ pub(super) fn shift(area: Rect, label: &str, edit: &LineEdit) -> usize {
 
 /// Draws a question that a key answers into the first row of `area`.
 pub(super) fn ask(canvas: &mut Canvas<'_>, area: Rect, text: &str) {
-    let line = Line::default()
-        .say(Role::Warn, &format!(" {text}"))
-        .with(Role::Key, " y")
-        .with(Role::Text, " yes, any other key no");
+    let question = Line::default().say(Role::Warn, &format!(" {text}"));
+    let answers = |no| Line::of(Role::Key, " y").with(Role::Text, no);
+    let long = answers(" yes, any other key no");
+    let width = usize::from(area.width);
+    let answers = if question.width() + long.width() <= width {
+        long
+    } else {
+        answers(" yes, else no")
+    };
+    let question = question.fit(width.saturating_sub(answers.width()), canvas.theme);
     canvas.clear(Rect { height: 1, ..area });
-    canvas.line(area, 0, &line);
+    canvas.line(area, 0, &question.joined(answers));
 }

@@ -8,10 +8,10 @@ use crate::format::{self, cells, plural};
 use crate::model::{Model, Pane};
 use crate::paint::{Canvas, Line};
 use crate::recordings::{Checked, Found, Head, MockState, Problem, Tail};
-use crate::recordings_screen::{Comparison, age};
+use crate::recordings_screen::{Comparison, RecordingNumber, age};
 use crate::text::Safe;
 use crate::theme::Role;
-use crate::update::recordings::{name_of, under_way};
+use crate::update::recordings::{is_under_way, name_of};
 
 /// What the columns are wide; one that has no room is 0.
 struct Columns {
@@ -22,20 +22,35 @@ struct Columns {
     state: usize,
 }
 
+/// Columns between two cells.
+const GAP: usize = 2;
+
 impl Columns {
-    fn within(width: usize) -> Self {
-        let (size, age, secrets, state) = match width {
-            0..56 => (0, 0, 0, 16),
-            56..72 => (9, 0, 0, 21),
-            _ => (9, 14, 10, 21),
+    /// As wide as these rows need them, the name in what is left.
+    fn within(model: &Model, width: usize, rows: &[(RecordingNumber, Found)]) -> Self {
+        let widest = |heading: &str, of: &dyn Fn(&Found) -> usize| {
+            let cells = rows.iter().map(|(_, found)| of(found));
+            cells.max().unwrap_or(0).max(heading.len()) + GAP
         };
-        Self {
-            name: width.saturating_sub(2 + size + age + secrets + state).min(60),
-            size,
-            age,
-            secrets,
-            state,
+        let state = widest("state", &|found| Safe::of(&state(model, found).1).width()) - GAP;
+        let mut columns = Self {
+            name: 0,
+            size: widest("size", &|found| format::size(found.bytes).len()),
+            age: widest("changed", &|found| age(found, model.now).len()),
+            secrets: widest("secrets", &|found| secrets(&found.head).1.len()),
+            // What is read, served or ended while it is looked at does not move the other columns.
+            state: state.max(LIKELY_STATE),
+        };
+        if width < 72 {
+            (columns.age, columns.secrets) = (0, 0);
         }
+        if width < 56 {
+            columns.size = 0;
+        }
+        let others = 2 + columns.size + columns.age + columns.secrets + columns.state;
+        let name = widest("recording", &|found| Safe::of(&name_of(&found.path)).width());
+        columns.name = width.saturating_sub(others).min(name);
+        columns
     }
 
     /// The cells of a line, each as wide as its column.
@@ -65,13 +80,17 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
     if recordings.rows.is_empty() {
         return nothing(model, canvas, inner);
     }
-    let columns = Columns::within(inner.width.into());
+    let height = usize::from(inner.height.saturating_sub(1));
+    let shown = recordings
+        .rows
+        .get(recordings.list.top_position..)
+        .unwrap_or_default();
+    let shown = shown.get(..height).unwrap_or(shown);
+    let columns = Columns::within(model, inner.width.into(), shown);
     let headings = ["recording", "size", "changed", "secrets", "state"];
     let headings = headings.map(|text| Line::of(Role::Dim, text));
     canvas.line(inner, 0, &columns.line(Line::default(), headings));
-    let height = usize::from(inner.height.saturating_sub(1));
-    let shown = recordings.rows.iter().skip(recordings.list.top_position);
-    for (y, (number, found)) in shown.take(height).enumerate() {
+    for (y, (number, found)) in shown.iter().enumerate() {
         let y = cells(y + 1);
         let mark = if recordings.marks.contains(number) {
             Line::of(Role::Key, model.theme.sign("●", "*"))
@@ -117,7 +136,9 @@ fn nothing(model: &Model, canvas: &mut Canvas<'_>, inner: Rect) {
 }
 
 fn line(model: &Model, found: &Found, mark: Line, columns: &Columns) -> Line {
-    let name = Safe::of(&name_of(&found.path)).fit(columns.name.max(1) - 1, model.theme.ellipsis());
+    // Names of one program begin and end alike: what tells them apart is cut last.
+    let name = Safe::of(&name_of(&found.path));
+    let name = name.fit_middle(columns.name.saturating_sub(GAP), model.theme.ellipsis());
     let (role, state) = state(model, found);
     let (secrets_role, secrets) = secrets(&found.head);
     columns.line(
@@ -142,11 +163,14 @@ const fn secrets(head: &Head) -> (Role, &'static str) {
     }
 }
 
+/// Columns for the states that are seen most.
+const LIKELY_STATE: usize = 13;
+
 /// How it is, as far as that is known, in words and with a sign.
 fn state(model: &Model, found: &Found) -> (Role, String) {
     let theme = model.theme;
     let (good, bad) = (theme.sign("✓", "+"), theme.sign("✗", "x"));
-    if under_way(model) == Some(&*found.path) {
+    if is_under_way(model, &found.path) {
         return (Role::Bad, theme.sign("● recording", "* recording").to_owned());
     }
     match model.recordings.mocks.get(&found.path) {
@@ -282,7 +306,13 @@ fn card(model: &Model, found: &Found) -> Vec<Line> {
     let size = format::size(found.bytes);
     lines.push(fact("file", Role::Text, &format!("{path}, {size}")));
     match model.recordings.check_of(found).map(|check| &check.outcome) {
-        Some(Ok(checked)) => lines.extend(contents(checked)),
+        Some(Ok(checked)) => {
+            if is_under_way(model, &found.path) {
+                let text = "is still to come: it is still being written";
+                lines.push(fact("end", Role::Dim, text));
+            }
+            lines.extend(contents(checked));
+        }
         Some(Err(reason)) => lines.push(fact("reason", Role::Bad, reason)),
         None if model.recordings.reading.as_ref() == Some(&found.path) => {}
         None => lines.push(fact("holds", Role::Dim, "V reads it to its end and tells")),

@@ -2,53 +2,86 @@
 //! is little room, parts of it are left out rather than cut.
 
 use ratatui::layout::Rect;
+use shadowcat::recording::{NO_END, TORN};
 use shadowcat::snapshot::{BreakerState, RecorderState, Source, UpstreamRow};
 
-use crate::format;
+use crate::format::{self, plural};
 use crate::held_screen as held;
 use crate::model::{Model, Screen};
 use crate::paint::{Canvas, Line};
 use crate::theme::Role;
 
-/// A part of the line, and how much it matters: what is in the way of others goes as a whole.
-type Part = (u8, Line);
+/// A part of the line: how much it matters, and the ways to say it, the longest first. What does not fit goes as a whole.
+struct Part {
+    weight: u8,
+    ways: Vec<Line>,
+}
+
+/// From this weight on a part is there at every width, if only in its shortest way.
+const ESSENTIAL: u8 = 10;
+
+impl Part {
+    fn new(weight: u8, ways: impl IntoIterator<Item = Line>) -> Self {
+        let ways = ways.into_iter().filter(|line| !line.0.is_empty()).collect();
+        Self { weight, ways }
+    }
+
+    fn one(weight: u8, line: Line) -> Self {
+        Self::new(weight, [line])
+    }
+
+    /// Columns that are kept for it while others are placed, the gap before it included.
+    fn reserved(&self) -> usize {
+        let shortest = self.ways.last().filter(|_| self.weight >= ESSENTIAL);
+        shortest.map_or(0, |line| line.width() + GAP)
+    }
+}
+
+/// Columns between two parts.
+const GAP: usize = 2;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>, area: Rect) {
-    let right = totals(model);
-    let room = area.width.saturating_sub(format::cells(right.width()) + 1);
-    let mut parts = vec![(1, Line::default().say(Role::Key, &model.title))];
+    let mut parts = vec![Part::one(1, Line::default().say(Role::Key, &model.title))];
     if model.screen != Screen::Traffic {
-        parts.push((6, Line::of(Role::TabOn, model.screen.title())));
+        parts.push(Part::one(6, Line::of(Role::TabOn, model.screen.title())));
     }
     let names = parts.len();
-    parts.push((10, waiting(model)));
-    parts.push((5, armed(model)));
+    parts.push(waiting(model));
+    parts.push(Part::one(5, armed(model)));
     parts.extend(source(model));
-    parts.push((9, recorder(model)));
+    parts.push(recorder(model));
+    let needed: usize = parts.iter().map(Part::reserved).sum();
+    let right = totals(model, usize::from(area.width).saturating_sub(needed));
+    let room = area.width.saturating_sub(format::cells(right.width()) + 1);
     canvas.line(
         Rect { width: room, ..area },
         0,
-        &fitting(parts, names, room.into()),
+        &fitting(&parts, names, room.into()),
     );
     canvas.line_right(area, 0, &right);
 }
 
 /// As many parts as fit, those that matter most; the first of these in any case. Behind the first `names` is less of a gap.
-fn fitting(parts: Vec<Part>, names: usize, room: usize) -> Line {
+fn fitting(parts: &[Part], names: usize, room: usize) -> Line {
     let mut ranked: Vec<(usize, &Part)> = parts.iter().enumerate().collect();
-    ranked.retain(|(_, (_, line))| !line.0.is_empty());
-    ranked.sort_by_key(|(_, (weight, _))| std::cmp::Reverse(*weight));
-    let (mut used, mut kept) = (1, Vec::new());
-    for (place, (_, line)) in ranked {
-        let width = line.width() + if kept.is_empty() { 0 } else { 2 };
-        if used + width <= room || kept.is_empty() {
-            used += width;
-            kept.push(place);
+    ranked.sort_by_key(|(_, part)| std::cmp::Reverse(part.weight));
+    let mut reserved: usize = parts.iter().map(Part::reserved).sum();
+    let (mut used, mut kept) = (1, vec![None; parts.len()]);
+    for (place, part) in ranked {
+        reserved -= part.reserved();
+        let gap = if used > 1 { GAP } else { 0 };
+        let fits = |line: &&Line| used + gap + line.width() + reserved <= room;
+        let only = part.ways.last().filter(|_| used == 1);
+        if let Some(line) = part.ways.iter().find(fits).or(only) {
+            used += gap + line.width();
+            if let Some(kept) = kept.get_mut(place) {
+                *kept = Some(line.clone());
+            }
         }
     }
     let (mut line, mut gap) = (Line::default(), " ");
-    for (place, (_, part)) in parts.into_iter().enumerate() {
-        if kept.contains(&place) {
+    for (place, part) in kept.into_iter().enumerate() {
+        if let Some(part) = part {
             line = line.with(Role::Text, gap).joined(part);
             gap = if place < names { " " } else { "  " };
         }
@@ -72,17 +105,18 @@ fn source(model: &Model) -> Vec<Part> {
             if listen.len() > 1 {
                 place = place.say(Role::Dim, &format!(" +{}", listen.len() - 1));
             }
-            let mut parts = vec![(4, place)];
+            let mut parts = vec![Part::one(4, place)];
             if *is_draining {
-                parts.push((8, Line::of(Role::Warn, "ending: no new clients")));
+                parts.push(Part::one(8, Line::of(Role::Warn, "ending: no new clients")));
             }
             if let Some(down) = some_down(upstreams, model) {
-                parts.insert(0, (7, down));
+                parts.insert(0, Part::one(7, down));
             } else {
                 let is_down = upstreams
                     .iter()
                     .any(|upstream| upstream.is_healthy == Some(false));
-                parts.push((if is_down { 7 } else { 3 }, health(upstreams, model)));
+                let weight = if is_down { 7 } else { 3 };
+                parts.push(Part::one(weight, health(upstreams, model)));
             }
             parts
         }
@@ -97,19 +131,29 @@ fn source(model: &Model) -> Vec<Part> {
             let name = Line::of(Role::Accent, "open ").say(Role::Text, &path.display().to_string());
             let begun = format::date_and_time(*created, &model.zone);
             let mut parts = vec![
-                (7, name),
-                (2, Line::default().say(Role::Dim, &format!("of {begun}"))),
+                Part::one(7, name),
+                Part::one(2, Line::default().say(Role::Dim, &format!("of {begun}"))),
             ];
             if read_bytes < total_bytes {
                 let part = u128::from(*read_bytes) * 100 / u128::from(*total_bytes).max(1);
-                parts.push((8, Line::default().say(Role::Wait, &format!("loading {part} %"))));
+                let loading = Line::default().say(Role::Wait, &format!("loading {part} %"));
+                parts.push(Part::one(8, loading));
             }
-            if !damage.is_empty() {
-                let places = format::plural(damage.len() as u64, "damaged place");
-                parts.push((9, Line::default().say(Role::Bad, &places)));
-            }
+            parts.push(Part::one(9, harm(model, damage)));
             parts
         }
+    }
+}
+
+/// What an opened recording lacks. How many places that are is counted by `verify`, whose count is the one.
+fn harm(model: &Model, damage: &[String]) -> Line {
+    let is_of_end = |text: &String| text == NO_END || text.ends_with(TORN);
+    match damage.iter().filter(|text| !is_of_end(text)).count() {
+        _ if damage.is_empty() => Line::default(),
+        0 if model.is_still_written => Line::of(Role::Wait, "still being written"),
+        0 if damage.iter().any(|text| text.ends_with(TORN)) => Line::of(Role::Bad, "torn last line"),
+        0 => Line::of(Role::Warn, "has no end"),
+        _ => Line::of(Role::Bad, "damaged, 3 says where"),
     }
 }
 
@@ -154,10 +198,10 @@ fn health(upstreams: &[UpstreamRow], model: &Model) -> Line {
 }
 
 /// What waits for a decision, wherever the user is.
-fn waiting(model: &Model) -> Line {
+fn waiting(model: &Model) -> Part {
     let summary = &model.snapshot.intercept.summary;
     if summary.held + summary.queued == 0 {
-        return Line::default();
+        return Part::new(10, []);
     }
     let age = summary.oldest_at.map_or(summary.oldest_age, |at| {
         model.now.since(at).max(summary.oldest_age)
@@ -167,12 +211,18 @@ fn waiting(model: &Model) -> Line {
         pressing => pressing,
     };
     let sign = model.theme.sign("⏸ ", "|| ");
-    let mut line = Line::default().say(role, &format!("{sign}{} held", summary.held));
-    if summary.queued > 0 {
-        line = line.say(role, &format!(" · {} queued", summary.queued));
-    }
+    let queued = match summary.queued {
+        0 => String::new(),
+        queued => format!(" · {queued} queued"),
+    };
     let time = format!(" · {}/{} s", age.as_secs(), summary.oldest_budget.as_secs());
-    line.say(role, &time)
+    let said = |text: &str| Line::default().say(role, text);
+    let ways = [
+        said(&format!("{sign}{} held{queued}{time}", summary.held)),
+        said(&format!("{sign}{} held{time}", summary.held)),
+        said(&format!("{sign}{}{time}", summary.held)),
+    ];
+    Part::new(10, ways)
 }
 
 /// How many rules act, or that none does.
@@ -181,14 +231,15 @@ fn armed(model: &Model) -> Line {
     let armed = view.rules.iter().filter(|rule| rule.is_on).count() as u64;
     match (armed, view.is_on) {
         (0, _) => Line::default(),
-        (_, true) => Line::default().say(Role::Dim, &format::plural(armed, "rule")),
+        (_, true) => Line::default().say(Role::Dim, &plural(armed, "rule")),
         (_, false) => Line::of(Role::Warn, "rules off"),
     }
 }
 
-fn recorder(model: &Model) -> Line {
+/// Whether it is recorded. That secrets go into the file is said at every width.
+fn recorder(model: &Model) -> Part {
     match &model.snapshot.recorder {
-        RecorderState::Off => Line::default(),
+        RecorderState::Off => Part::new(9, []),
         RecorderState::On {
             bytes,
             lost,
@@ -196,46 +247,96 @@ fn recorder(model: &Model) -> Line {
             removed,
             ..
         } => {
-            let mut line = Line::default()
-                .with(Role::Bad, model.theme.sign("● REC ", "* REC "))
-                .say(Role::Text, &format::size(*bytes));
+            let sign = Line::of(Role::Bad, model.theme.sign("● REC", "* REC"));
+            let size = Line::of(Role::Bad, " ").say(Role::Text, &format::size(*bytes));
+            let mut news = Line::default();
             if *lost > 0 {
-                line = line.say(Role::Bad, &format!(" {} lost", format::count(*lost)));
+                news = news.say(Role::Bad, &format!(" {} lost", format::count(*lost)));
             }
             if *removed > 0 {
-                line = line.say(
-                    Role::Warn,
-                    &format!(" {} removed", format::plural(u64::from(*removed), "file")),
-                );
+                let files = plural(u64::from(*removed), "file");
+                news = news.say(Role::Warn, &format!(" {files} removed"));
             }
-            if !is_redacted {
-                line = line.with(Role::Warn, " with secrets");
-            }
-            line
+            let (long, short) = if *is_redacted {
+                (Line::default(), Line::default())
+            } else {
+                let said = |text| Line::of(Role::Warn, text);
+                (said(" with secrets"), said(" secrets"))
+            };
+            let whole = sign.clone().joined(size).joined(news.clone()).joined(long);
+            let ways = [
+                whole,
+                sign.clone().joined(news).joined(short.clone()),
+                sign.joined(short),
+            ];
+            Part::new(11, ways)
         }
-        RecorderState::Failed { .. } => Line::of(Role::Bad, "REC FAILED"),
+        RecorderState::Failed { .. } => Part::one(11, Line::of(Role::Bad, "REC FAILED")),
     }
 }
 
-fn totals(model: &Model) -> Line {
+/// What has passed, within `room`: first errors go, then all of it.
+fn totals(model: &Model, room: usize) -> Line {
     if model.is_engine_gone {
         return Line::of(Role::Bad, "engine has ended ");
     }
     let totals = &model.snapshot.totals;
-    let mut line = Line::default();
-    if totals.errors > 0 {
-        line = line.say(
-            Role::Bad,
-            &format!("{}  ", format::plural(totals.errors, "error")),
-        );
-    }
-    if model.is_live() {
-        line = line.say(Role::Text, &format!("{:.0} msg/s ", totals.messages_per_second));
+    let rate = if model.is_live() {
+        format!("{:.0} msg/s ", totals.messages_per_second)
     } else {
-        line = line.say(
-            Role::Text,
-            &format!("{} ", format::plural(model.snapshot.messages.total, "message")),
-        );
+        format!("{} ", plural(model.snapshot.messages.total, "message"))
+    };
+    let rate = Line::default().say(Role::Text, &rate);
+    let errors = match totals.errors {
+        0 => Line::default(),
+        errors => Line::default().say(Role::Bad, &format!("{}  ", plural(errors, "error"))),
+    };
+    let mut ways = [errors.joined(rate.clone()), rate].into_iter();
+    ways.find(|line| line.width() + 2 <= room).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fake::Fake;
+    use crate::stage::Stage;
+    use shadowcat::snapshot::RecorderState;
+
+    fn recording_with_secrets(columns: u16) -> Stage {
+        let mut fake = Fake::holding();
+        if let RecorderState::On {
+            is_redacted, lost, ..
+        } = &mut fake.recorder
+        {
+            (*is_redacted, *lost) = (false, 12);
+        }
+        Stage::new(fake, columns, 10)
     }
-    line
+
+    #[test]
+    fn that_secrets_are_recorded_and_that_something_is_held_is_said_at_every_width_and_on_every_screen() {
+        for columns in 40..160 {
+            let mut stage = recording_with_secrets(columns);
+            for screen in ["1", "3", "7", "9"] {
+                stage.keys(screen);
+                let text = stage.text();
+                let first = text.lines().next().unwrap();
+                for words in ["● REC", "secrets", "⏸ 3", "/60 s"] {
+                    assert!(first.contains(words), "{columns}: {words}: {first}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_recording_that_failed_is_told_where_there_is_little_room() {
+        let mut stage = recording_with_secrets(40);
+        stage.fake.recorder = RecorderState::Failed {
+            path: "a.jsonl".into(),
+            cause: "the disk is full".to_owned(),
+        };
+        stage.publish();
+        let text = stage.text();
+        let first = text.lines().next().unwrap();
+        assert!(first.contains("REC FAILED") && first.contains("⏸"), "{first}");
+    }
 }

@@ -45,7 +45,7 @@ fn latency(row: &LatencyRow) -> Line {
         .into_iter()
         .fold(line, |line, (name, took)| {
             line.say(Role::Dim, name)
-                .say(Role::Strong, &format!(" {:<9}", precise(took)))
+                .say(Role::Strong, &format!(" {:<12}", precise(took)))
         });
     line.say(Role::Dim, &format!("of {}", format::count(row.count)))
 }

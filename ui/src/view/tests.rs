@@ -369,9 +369,56 @@ fn with_ascii_only_our_own_signs_are_ascii() {
 fn a_terminal_that_is_too_small_says_what_it_takes() {
     let mut stage = Stage::new(Fake::typical(), 39, 9);
     assert_eq!(stage.text().trim_end(), "too small: 40x10 at least\nthis is 39x9");
+    stage.event(Event::Resize(12, 6));
+    let told: Vec<_> = stage.text().split_whitespace().map(str::to_owned).collect();
+    assert_eq!(told.join(" "), "too small: 40x10 at least this is 12x6");
     stage.event(Event::Resize(40, 10));
     assert!(stage.text().contains("Messages"));
 }
+
+#[test]
+fn a_menu_that_does_not_fit_says_that_there_is_more() {
+    let mut stage = Stage::new(Fake::holding(), 40, 10);
+    stage.keys("ghx");
+    assert!(stage.text().contains("and 7 more"), "{}", stage.text());
+}
+
+#[test]
+fn sending_again_is_in_the_footer_where_there_is_room() {
+    let mut stage = Stage::new(Fake::holding(), 200, 24);
+    let text = stage.text();
+    assert!(
+        text.contains("p send again") && text.contains("P edit and send"),
+        "{text}"
+    );
+    stage.keys("gh");
+    let text = stage.text();
+    assert!(text.contains("E values") && text.contains("p repeat"), "{text}");
+}
+
+#[test]
+fn the_time_of_an_exchange_under_way_goes_on() {
+    let mut stage = Stage::new(Fake::typical(), 80, 24);
+    stage.keys("/longRunning<enter><enter>[");
+    let before = stage.text();
+    assert!(before.contains("so far"), "{before}");
+    stage.wait(90_000);
+    assert!(stage.text().contains("so far 1 min"), "{}", stage.text());
+}
+
+#[test]
+fn latencies_of_minutes_stay_in_their_columns() {
+    let mut fake = Fake::typical();
+    for row in &mut fake.resources.latencies {
+        (row.p50, row.p95, row.p99) = (A_MINUTE, A_MINUTE, A_MINUTE);
+    }
+    let mut stage = Stage::new(fake, 120, 60);
+    stage.keys("3");
+    let text = stage.text();
+    assert!(text.contains("p95 1 min 00 s  p99 1 min 00 s  of"), "{text}");
+}
+
+const A_MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
 
 #[test]
 fn every_size_can_be_drawn() {
