@@ -393,6 +393,7 @@ impl<'a> Draft<'a> {
             act: Act::Request(call),
             after_answers: 0,
             batch: None,
+            place: 0,
         });
     }
 
