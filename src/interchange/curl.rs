@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::words::{is_socket, name_of, one_line, session_name, time, title, url};
 use crate::codec::hidden::without_hidden;
 use crate::recording::format::RequestKind;
-use crate::replay::tape::{Tape, TapeExchange, TapeSession};
+use crate::replay::tape::{Tape, TapeExchange, TapeMessage, TapeSession};
 use crate::snapshot::{Direction, EndKind, Head};
 
 /// Head fields that `curl` makes itself.
