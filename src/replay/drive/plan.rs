@@ -11,10 +11,11 @@ use super::only::Asked;
 use crate::clock::Timestamp;
 use crate::codec::envelope::{Field, MessageKind};
 use crate::intercept::filter::Filter;
+use crate::recording::format::RequestKind;
 use crate::replay::compare::drift::tools_of;
 use crate::replay::compare::{CallEnd, Lack, is_result, text_at};
 use crate::replay::hearing::{Hearing, own_time};
-use crate::replay::tape::{Tape, TapeCall, TapeSession};
+use crate::replay::tape::{Tape, TapeCall, TapeExchange, TapeSession};
 use crate::session::describe::error_code;
 use crate::session::observation::CallRole;
 use crate::session::pairing::subject;
@@ -260,12 +261,15 @@ impl SessionPlan {
     }
 }
 
-/// Header fields of all requests, once each.
+/// Header fields of all requests, once each. What the run of a command has in their place are its arguments.
 fn fields(session: &TapeSession) -> Vec<(String, String)> {
+    let is_run =
+        |exchange: &&TapeExchange| matches!(exchange.kind, RequestKind::Run | RequestKind::BridgedRun);
     let mut found: Vec<(String, String)> = Vec::new();
     for (name, value) in session
         .exchanges
         .iter()
+        .filter(|exchange| !is_run(exchange))
         .flat_map(|exchange| &exchange.request_head.fields)
     {
         let field = (name.to_ascii_lowercase(), value.clone());
@@ -528,7 +532,7 @@ impl<'a> Draft<'a> {
     fn closed_at(&self, call: &TapeCall) -> Option<i64> {
         let exchange = self.session.exchange_of(&self.session.messages[call.request]);
         let end = exchange.end.as_ref()?;
-        let is_http = exchange.kind == crate::recording::format::RequestKind::Message;
+        let is_http = exchange.kind == RequestKind::Message;
         (is_http && end.response == EndKind::ClientAborted).then_some(end.us)
     }
 

@@ -43,7 +43,7 @@ fn paced(lines: &[(char, Value)], us: usize) -> Tape {
     add(
         json!({"type": "request", "seq": 2, "us": 0, "session": "F1", "exchange": 1, "connection": 1, "client": "c",
         "side": "forward", "server": "s", "kind": "run", "method": "run", "target": "s",
-        "head": {"line": "s", "fields": []}}),
+        "head": {"line": "s", "fields": [["argument", "‹secret:0123456789ab›"]]}}),
     );
     let mut numbers = [0u32; 2];
     for (place, (who, message)) in lines.iter().enumerate() {
