@@ -139,7 +139,7 @@ mod tests {
             ..Timing::default()
         };
         let latencies = Latencies::default();
-        let (a_minute, later) = (Duration::from_micros(60_999_000), Duration::from_secs(3));
+        let (a_minute, later) = (Duration::from_millis(60_999), Duration::from_secs(3));
         latencies.observe(&timing, [a_minute, later]);
         let sums: Vec<_> = latencies
             .read()

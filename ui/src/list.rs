@@ -181,6 +181,12 @@ impl<Id: RowId> ListState<Id> {
         self.wish = None;
     }
 
+    /// A key has led to a row that is not here yet.
+    pub(crate) fn is_on_its_way(&self, rows: &Rows<Id>) -> bool {
+        let is_missing = self.is_following && !rows.has_end();
+        !rows.ids.is_empty() && (is_missing || self.wish.is_some())
+    }
+
     /// Goes to the last row without following.
     pub(crate) fn go_last(&mut self, rows: &Rows<Id>) {
         let last = rows.ids.len().saturating_sub(1);

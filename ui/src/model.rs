@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossterm::event::KeyEvent;
 use jiff::tz::TimeZone;
 use shadowcat::clock::Timestamp;
 use shadowcat::ids::{MessageId, ProxySessionId, StreamId};
@@ -305,6 +306,8 @@ pub(crate) struct Model {
     pub(crate) drawn: Option<Drawn>,
     /// The cursor is where the user put it since the last drawing.
     pub(crate) has_user_moved: bool,
+    /// Keys that came after one whose row is still to come; they are meant for that row.
+    pub(crate) later: VecDeque<KeyEvent>,
     pub(crate) toast: Option<Toast>,
     /// The recording that was last written to, and its bytes so far.
     pub(crate) recorded: Option<(PathBuf, u64)>,
@@ -358,6 +361,7 @@ impl Model {
             session: None,
             drawn: None,
             has_user_moved: false,
+            later: VecDeque::new(),
             toast: None,
             recorded: None,
         }

@@ -86,6 +86,9 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
     let mut effects = Vec::new();
     let has_time_passed = matches!(event, Event::Tick);
     match event {
+        Event::Key(key) if waits_for_rows(model) && model.later.len() < MOST_LATER => {
+            model.later.push_back(key);
+        }
         Event::Key(key) => press(model, key, &mut effects),
         Event::Mouse(event) => mouse::take(model, event),
         Event::Paste(text) => modes::paste(model, &text),
@@ -102,8 +105,25 @@ pub(crate) fn update(model: &mut Model, event: Event, now: Timestamp) -> Vec<Eff
         model.toast = None;
     }
     settle(model, &mut effects);
+    // What does not come within a tick is waited for no longer.
+    while (has_time_passed || !waits_for_rows(model))
+        && let Some(key) = model.later.pop_front()
+    {
+        press(model, key, &mut effects);
+        settle(model, &mut effects);
+    }
     recordings::settle(model, has_time_passed, &mut effects);
     effects
+}
+
+/// Keys kept for a row that is still to come.
+const MOST_LATER: usize = 64;
+
+/// The last key has led to a message that the engine has not sent yet: what is pressed now is meant for that one.
+fn waits_for_rows(model: &Model) -> bool {
+    let is_among_messages = model.screen == Screen::Traffic && model.pane() == Pane::Messages;
+    let takes_keys = matches!(model.mode, Mode::Normal | Mode::Prefix(_)) && !model.is_engine_gone;
+    is_among_messages && takes_keys && model.messages.is_on_its_way(&model.message_rows())
 }
 
 fn take_snapshot(model: &mut Model, snapshot: Arc<Snapshot>) {

@@ -217,6 +217,28 @@ fn the_last_row_key_counts_for_the_key_behind_it_in_the_same_burst() {
 }
 
 #[test]
+fn a_key_behind_one_whose_row_is_still_to_come_is_meant_for_that_row() {
+    let mut stage = stage();
+    stage.traffic(2_000);
+    stage.keys("gg");
+    let now = stage.fake.now();
+    for code in [
+        crossterm::event::KeyCode::Char('G'),
+        crossterm::event::KeyCode::Enter,
+    ] {
+        let key = crossterm::event::KeyEvent::new(code, KeyModifiers::NONE);
+        update(&mut stage.model, Event::Key(key), now);
+    }
+    assert_eq!(
+        stage.model.pane(),
+        Pane::Messages,
+        "the engine has not answered yet"
+    );
+    stage.publish();
+    assert_eq!((cursor(&stage), stage.model.pane()), (4_013, Pane::Detail));
+}
+
+#[test]
 fn what_was_in_view_is_not_new() {
     let mut stage = stage();
     stage.keys("k");
