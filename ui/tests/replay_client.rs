@@ -381,7 +381,11 @@ fn drift_of_tools_is_named_between_lists_and_recordings() {
     assert!(!ran.stderr.contains(warning), "{ran:?}");
     home.file("page.json", r#"{"tools":[{"name":"b"}],"nextCursor":"2"}"#);
     let ran = home.run(&["diff", "page.json", "old.json"]);
-    assert!(ran.stdout.contains("  tool a is new\n"), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("  tool a unknown: it is not on the page in the first\n"),
+        "{ran:?}"
+    );
     assert!(
         ran.stderr
             .contains("page.json: its list of tools has a nextCursor"),
