@@ -30,6 +30,8 @@ pub(crate) mod playback;
 mod playback_tests;
 #[cfg(test)]
 mod prompt_tests;
+#[cfg(test)]
+mod quit_tests;
 pub(crate) mod recordings;
 #[cfg(test)]
 mod recordings_tests;
