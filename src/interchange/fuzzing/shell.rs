@@ -88,6 +88,8 @@ fn is_ours(words: &str) {
     let known = [
         "-sS",
         "-N",
+        "--max-time",
+        "10",
         "-g",
         "--head",
         "-X",
