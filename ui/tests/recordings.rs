@@ -118,7 +118,11 @@ fn what_cannot_be_opened_ends_with_3_and_the_others_are_checked() {
     let letter = home.file("letter.txt", "Dear Sir,\n");
     let ran = home.run(&["verify", "missing.jsonl", &newer, &letter, &whole]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    for words in ["missing.jsonl", "newer.jsonl, line 1, has version 7", "letter.txt, line 1"] {
+    for words in [
+        "missing.jsonl",
+        "newer.jsonl, line 1, has version 7",
+        "letter.txt, line 1",
+    ] {
         assert!(ran.stderr.contains(words), "{ran:?}");
     }
     assert!(ran.stdout.contains(": whole, "), "{ran:?}");
