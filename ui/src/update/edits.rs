@@ -120,7 +120,7 @@ fn keep(model: &mut Model, target: Target, edited: Edited, effects: &mut Vec<Eff
                 repeat.body = text;
             }
             repeat.edit.fields = edited.fields.unwrap_or_default();
-            super::repeat::ask(*repeat, effects);
+            super::repeat::ask(model, *repeat, effects);
         }
     }
 }
