@@ -239,6 +239,18 @@ async fn what_the_server_asks_about_a_copy_is_answered_from_here_and_the_copy_ge
     let is_marked =
         |row: &MessageRow, text: &str| row.findings.iter().any(|finding| finding.text.contains(text));
     assert!(is_marked(&answer, "does not hear it"), "{answer:?}");
+    let ask = Command::Rows {
+        after: None,
+        limit: 100,
+        filter: "has:resent".to_owned(),
+    };
+    let Reply::Rows { rows, .. } = reply(&stage.frontend, ask).await else {
+        panic!("no rows");
+    };
+    assert!(
+        rows.len() == 2 && rows.iter().all(|row| row.rpc_id.as_deref() == Some(&*id)),
+        "{rows:?}"
+    );
     let shown = snapshot_when(&mut stage.frontend, "the question and its answer", |snapshot| {
         let mut rows = snapshot.messages.rows.iter();
         let is_refused = |row: &MessageRow| {
