@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Repeat, Reply};
+pub(crate) use command::copy_id;
+pub use command::{Command, Repeat, Reply, is_copy};
 pub use detail::{Body, ExchangeDetail, Head, MessageDetail, SentHead, SseFields, Timing};
 pub use query::{Anchor, MAX_WINDOW_ROWS, ViewQuery, Window};
 pub use rows::{

@@ -126,6 +126,15 @@ impl Pairing {
         self.calls.len()
     }
 
+    /// The ids of the requests of this direction that have no answer, oldest first.
+    pub fn open_ids(&self, direction: Direction) -> impl Iterator<Item = &RpcId> {
+        let of_direction = self
+            .calls
+            .iter()
+            .filter(move |(_, open)| open.direction == direction);
+        of_direction.map(|(_, open)| &open.id)
+    }
+
     /// Bytes of heap memory that it holds.
     pub fn heap_bytes(&self) -> usize {
         heap::vector(&self.calls)

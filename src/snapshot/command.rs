@@ -90,6 +90,19 @@ pub struct Repeat {
     pub body: String,
 }
 
+/// The JSON-RPC id, as spelled, of the copy of a request with this number.
+pub(crate) fn copy_id(number: u64) -> String {
+    format!("\"shadowcat-{number}\"")
+}
+
+/// Whether a JSON-RPC id, as spelled, is one that copies have: those of requests that were sent again.
+pub fn is_copy(rpc_id: &str) -> bool {
+    let number = rpc_id
+        .strip_prefix("\"shadowcat-")
+        .and_then(|rest| rest.strip_suffix('"'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// The engine's answer to a [`Command`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "reply")]

@@ -1,6 +1,7 @@
 //! One HTTP exchange as it is observed: its session, its frames, its times, and its end, which is told whatever happens.
 
 mod begin;
+mod copies;
 mod frames;
 mod log;
 mod sessions;
@@ -34,6 +35,7 @@ use super::upstream::Reuse;
 use super::watchers::Outbox;
 
 pub(crate) use begin::{Beginning, Peer, RunBeginning};
+pub(crate) use copies::AskedOf;
 
 #[derive(Debug, Default)]
 struct State {
@@ -234,6 +236,11 @@ impl Exchange {
     /// Whether a rule may act on what comes next in it.
     pub(crate) fn asks_rules(&self) -> bool {
         !self.is_ours && self.hub.is_intercepting()
+    }
+
+    /// Whether its request is a copy that is sent again from here: whoever is asked in its response is not its client.
+    pub(crate) const fn is_repeat(&self) -> bool {
+        self.is_repeat
     }
 
     /// Whether a rule may have come since `seen` was what is armed; it is that afterwards.

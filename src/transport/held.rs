@@ -79,7 +79,8 @@ async fn progress(
 ) -> Progress {
     let asks_rules = exchange.asks_rules();
     // On a stream that was asked for with GET, rules may be armed long after it has begun.
-    if asks_rules || parts.method == Method::GET {
+    // What the server asks about a copy is answered from here.
+    if asks_rules || parts.method == Method::GET || exchange.is_repeat() {
         exchange.came(Way::of(connection, parts));
     }
     if !asks_rules {
@@ -131,7 +132,8 @@ pub(super) async fn response(
     } else {
         return joined(exchange, relay, owed, status, fields).await;
     };
-    if !exchange.asks_rules() {
+    let is_repeat = exchange.is_repeat() && BodyKind::of_fields(fields) == BodyKind::Events;
+    if !exchange.asks_rules() && !is_repeat {
         return relay;
     }
     if BodyKind::of_fields(fields) == BodyKind::Events {

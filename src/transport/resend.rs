@@ -17,7 +17,7 @@ use crate::codec::envelope::{MessageKind, scan};
 use crate::ids::{ConnectionId, ProxySessionId, Side};
 use crate::intercept::edit::{Change, FieldChanges, apply, fixups, value_at};
 use crate::session::registry::SessionKey;
-use crate::snapshot::Repeat;
+use crate::snapshot::{Repeat, copy_id};
 use crate::tasks::TaskKind;
 
 use super::exchange::Peer;
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Why it cannot be sent again, and what to do instead.
 pub(crate) fn resend(hub: &Arc<Hub>, repeat: &Repeat) -> Result<String, String> {
     let connection = ConnectionId::from(hub.ids.connections.next());
-    let id = format!("\"shadowcat-{}\"", connection.get());
+    let id = copy_id(connection.get());
     let body = under_id(repeat.body.as_bytes(), &id)?;
     match hub.runs.ear(repeat.exchange) {
         Some(command) => to_command(hub, &command, &id, body)?,

@@ -10,7 +10,7 @@ use crate::ids::ProxySessionId;
 use crate::intercept::filter::{Field, FieldValue, Filter, FilterError, Subject, direction_word, kind_word};
 use crate::session::history::owner::Known;
 use crate::session::history::{History, Row};
-use crate::snapshot::{Carrier, Era, FilterProblem, Outcome, RowKind, RowState, Severity};
+use crate::snapshot::{Carrier, Era, FilterProblem, Outcome, RowKind, RowState, Severity, is_copy};
 
 /// A filter and a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +111,9 @@ impl<'a, H: History> RowSubject<'a, H> {
 
     fn marks(&self) -> FieldValue<'a> {
         let is_cut = self.row.kept_body().is_some_and(|body| body.is_cut);
+        let rpc_id = self.row.facts.rpc_id.as_deref();
         let marks = [
+            ("resent", rpc_id.is_some_and(is_copy)),
             ("error", self.outcome().is_some_and(Outcome::is_error)),
             ("warning", self.row.has_finding(Severity::Warning)),
             ("progress", self.row.progress().is_some()),

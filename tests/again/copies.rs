@@ -7,12 +7,13 @@ use http::{Request, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use shadowcat::snapshot::{Command, Reply};
+use shadowcat::intercept::hold::Ending;
+use shadowcat::snapshot::{Command, MessageRow, Reply, RowKind};
 use tokio::net::TcpStream;
 
 use crate::peers::{House, TlsServer, handshake, http2};
 use crate::support::again::*;
-use crate::support::stage::{json, reply, stage};
+use crate::support::stage::{ACCEPTED, EVENTS, Stage, json, reply, stage};
 use crate::support::*;
 use crate::{CALL, result_of, under};
 
@@ -188,6 +189,79 @@ async fn what_came_over_http2_in_the_clear_goes_to_the_upstream() {
     assert_eq!(body, under(&id));
     let shown = answer_shown(&mut stage.frontend, &id).await;
     assert_eq!(shown.session, call.row.session);
+}
+
+/// What a server asks during a call, as the last words of a part of its stream.
+const QUESTION: &str =
+    "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"sampling/createMessage\",\"params\":{}}\n\n";
+const PING: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":\"p\",\"method\":\"ping\"}\n\n";
+
+/// What is posted to the server in the place of its client.
+async fn posted(stage: &Stage) -> (String, serde_json::Value) {
+    let mut poster = stage.server.accept().await;
+    let head = poster.read_head().await.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let body = poster.read_exactly(length.unwrap().trim().parse().unwrap()).await;
+    poster.send(ACCEPTED).await;
+    (head, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn what_the_server_asks_about_a_copy_is_answered_from_here_and_the_copy_gets_its_answer() {
+    let mut stage = stage(|_| {}).await;
+    let request = stage.request("POST", "s", CALL);
+    stage.exchange(&request, &json(&result_of("1"))).await;
+    let (id, _) = send_again(&mut stage.frontend).await;
+    let mut upstream = stage.server.accept().await;
+    upstream.read_head().await;
+    upstream.read_exactly(under(&id).len()).await;
+    upstream.send([EVENTS, PING, QUESTION].concat()).await;
+    let (mut answers, mut heads) = (Vec::new(), String::new());
+    for _ in 0..2 {
+        let (head, answer) = posted(&stage).await;
+        heads.push_str(&head);
+        answers.push(answer);
+    }
+    answers.sort_by_key(|answer| answer["id"].is_number());
+    assert_eq!(heads.matches("mcp-session-id: s\r\n").count(), 2, "{heads}");
+    assert_eq!(
+        answers[0],
+        serde_json::json!({"jsonrpc": "2.0", "id": "p", "result": {}})
+    );
+    let told = &answers[1]["error"]["message"];
+    assert!(
+        answers[1]["id"] == 0 && told.as_str().unwrap().contains("sent again"),
+        "{answers:?}"
+    );
+    upstream.send(format!("data: {}\n\n", result_of(&id))).await;
+    drop(upstream);
+    let answer = answer_shown(&mut stage.frontend, &id).await;
+    let is_marked =
+        |row: &MessageRow, text: &str| row.findings.iter().any(|finding| finding.text.contains(text));
+    assert!(is_marked(&answer, "does not hear it"), "{answer:?}");
+    let ask = Command::Rows {
+        after: None,
+        limit: 100,
+        filter: "has:resent".to_owned(),
+    };
+    let Reply::Rows { rows, .. } = reply(&stage.frontend, ask).await else {
+        panic!("no rows");
+    };
+    assert!(
+        rows.len() == 2 && rows.iter().all(|row| row.rpc_id.as_deref() == Some(&*id)),
+        "{rows:?}"
+    );
+    let shown = snapshot_when(&mut stage.frontend, "the question and its answer", |snapshot| {
+        let mut rows = snapshot.messages.rows.iter();
+        let is_refused = |row: &MessageRow| {
+            row.verdict
+                .as_ref()
+                .is_some_and(|verdict| verdict.ending == Some(Ending::Refused))
+        };
+        rows.any(is_refused)
+            && rows.any(|row| row.kind == RowKind::Error && is_marked(row, "answered from here"))
+    });
+    shown.await;
 }
 
 #[tokio::test]

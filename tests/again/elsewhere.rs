@@ -1,5 +1,7 @@
 //! Copies whose answer comes in the event stream of an HTTP+SSE session (MCP 2024-11-05), where the client listens.
 
+use shadowcat::snapshot::Severity;
+
 use crate::support::again::*;
 use crate::support::stage::{ACCEPTED, EVENTS, Stage, json, stage};
 use crate::support::*;
@@ -71,6 +73,72 @@ async fn progress_of_a_copy_is_left_out_too() {
         .await;
     let expected = [own.clone(), own].concat();
     assert_eq!(client.read_chunked(expected.len()).await, expected.as_bytes());
+}
+
+const QUESTION: &str = r#"{"jsonrpc":"2.0","id":"q","method":"roots/list"}"#;
+
+/// What the server is asked for next.
+async fn post_heard(stage: &Stage) -> String {
+    let mut poster = stage.server.accept().await;
+    let head = poster.read_head().await.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let body = poster.read_exactly(length.unwrap().trim().parse().unwrap()).await;
+    poster.send(ACCEPTED).await;
+    String::from_utf8(body).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_server_asks_while_only_a_copy_is_open_does_not_reach_the_client() {
+    let mut stage = stage(|_| {}).await;
+    let endpoint = "/messages?id=7";
+    let (mut client, mut upstream) = session(&stage, endpoint).await;
+    call(&stage, endpoint).await;
+    let answered = event(&result_of("1"));
+    upstream.send(&answered).await;
+    client.read_chunked(answered.len()).await;
+    let (id, _) = send_again(&mut stage.frontend).await;
+    assert!(post_heard(&stage).await.contains(&id));
+    let ping = event(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#);
+    upstream.send([event(QUESTION), ping.clone()].concat()).await;
+    let told = post_heard(&stage).await;
+    assert!(
+        told.contains("\"id\":\"q\",\"error\"") && told.contains("is not asked"),
+        "{told}"
+    );
+    // What is about no call reaches the client.
+    assert_eq!(client.read_chunked(ping.len()).await, ping.as_bytes());
+    upstream.send(event(&result_of(&id))).await;
+    answer_shown(&mut stage.frontend, &id).await;
+    upstream.send(event(QUESTION)).await;
+    assert_eq!(
+        client.read_chunked(event(QUESTION).len()).await,
+        event(QUESTION).as_bytes()
+    );
+}
+
+#[tokio::test]
+async fn while_a_call_of_the_client_is_open_too_the_client_is_asked_and_the_question_has_a_warning() {
+    let mut stage = stage(|_| {}).await;
+    let endpoint = "/messages?id=7";
+    let (mut client, mut upstream) = session(&stage, endpoint).await;
+    call(&stage, endpoint).await;
+    let (id, _) = send_again(&mut stage.frontend).await;
+    assert!(post_heard(&stage).await.contains(&id));
+    upstream.send(event(QUESTION)).await;
+    assert_eq!(
+        client.read_chunked(event(QUESTION).len()).await,
+        event(QUESTION).as_bytes()
+    );
+    let shown = snapshot_when(&mut stage.frontend, "a warning at the question", |snapshot| {
+        let mut rows = snapshot.messages.rows.iter();
+        rows.any(|row| {
+            row.method.as_deref() == Some("roots/list")
+                && row.findings.iter().any(|finding| {
+                    finding.severity == Severity::Warning && finding.text.contains("sent again")
+                })
+        })
+    });
+    shown.await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::MessageId;
 use shadowcat::snapshot::{MessageDetail, MessageRow};
 
+use crate::copies::Copies;
 use crate::document::{self, DocLine, Look};
 use crate::theme::Theme;
 
@@ -89,6 +90,8 @@ pub(crate) struct Switches {
 /// The state of the detail pane.
 #[derive(Debug, Clone)]
 pub(crate) struct Detail {
+    /// What was sent again from this screen.
+    pub(crate) copies: Copies,
     /// What is shown.
     pub(crate) message: Option<Arc<MessageDetail>>,
     /// Counts the messages that were put in.
@@ -118,6 +121,7 @@ pub(crate) struct Detail {
 impl Default for Detail {
     fn default() -> Self {
         Self {
+            copies: Copies::default(),
             message: None,
             serial: 0,
             asked: None,
@@ -160,6 +164,13 @@ impl Detail {
         self.message = Some(Arc::new(message));
     }
 
+    /// A copy of this screen was sent, under this id.
+    pub(crate) fn note_copy(&mut self, number: u64, id: &str) {
+        self.copies.sent(number, id);
+        // Its row may be shown already.
+        self.serial += 1;
+    }
+
     /// Shows nothing.
     pub(crate) fn clear(&mut self) {
         self.serial += 1;
@@ -196,6 +207,7 @@ impl Detail {
             theme,
             zone,
             now,
+            copies: &self.copies,
             is_for_copy: false,
         };
         self.lines = match &self.message {

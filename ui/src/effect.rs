@@ -50,8 +50,8 @@ pub(crate) enum Purpose {
     ResetBreakers,
     /// To show a held message.
     HeldText(HoldId),
-    /// To send a request again.
-    Resend,
+    /// To send a request again: the number of the copy on this screen.
+    Resend(u64),
     /// To answer a held call as its tool did last.
     LastGood(HoldId),
     /// To put another text or head in the place of a held message's.

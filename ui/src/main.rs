@@ -9,6 +9,7 @@ mod client_file;
 mod compare;
 mod complete;
 mod console;
+mod copies;
 mod demo;
 mod demo_run;
 mod descriptors;

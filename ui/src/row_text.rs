@@ -1,7 +1,7 @@
 //! A row of history in words and signs.
 
 use shadowcat::clock::Timestamp;
-use shadowcat::snapshot::{Direction, MessageRow, Outcome, Progress, RowKind, RowState, Severity};
+use shadowcat::snapshot::{Direction, MessageRow, Outcome, Progress, RowKind, RowState, Severity, is_copy};
 
 use crate::format;
 use crate::paint::Line;
@@ -67,6 +67,23 @@ pub(crate) fn number(row: &MessageRow) -> Safe {
     }
 }
 
+/// The same in so many columns. Of the id of a copy the end is shown, by which copies are told apart: `#…-16`.
+pub(crate) fn short_number(row: &MessageRow, columns: usize, theme: Theme) -> Safe {
+    let whole = number(row);
+    let copy = row.rpc_id.as_deref().filter(|id| is_copy(id));
+    let Some(id) = copy.filter(|_| whole.width() > columns) else {
+        return whole;
+    };
+    let digits: String = id.chars().filter(char::is_ascii_digit).collect();
+    let with = |between| Safe::of(&format!("#{}{between}{digits}", theme.ellipsis()));
+    let with_dash = with("-");
+    if with_dash.width() <= columns {
+        with_dash
+    } else {
+        with("")
+    }
+}
+
 /// What became of it, with a sign and a word; `now` is for how long it has been waiting.
 pub(crate) fn state(row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> Line {
     let mut line = match &row.state {
@@ -75,15 +92,22 @@ pub(crate) fn state(row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> L
         RowState::Answered { took, outcome, .. } => ended(*outcome, Some(*took), theme),
         RowState::Answer { took, outcome, .. } => ended(*outcome, *took, theme),
     };
-    if let Some(worst) = row.findings.iter().map(|finding| finding.severity).max() {
-        let role = if worst == Severity::Info {
-            Role::Accent
-        } else {
-            Role::Warn
-        };
-        line.push(role, theme.sign(" ⚑", " !"));
-    }
+    line.extend(flag(row, theme));
     line
+}
+
+/// The mark of a row about which there is something to say; empty if there is nothing.
+pub(crate) fn flag(row: &MessageRow, theme: Theme) -> Line {
+    let worst = row.findings.iter().map(|finding| finding.severity).max();
+    let Some(worst) = worst else {
+        return Line::default();
+    };
+    let role = if worst == Severity::Info {
+        Role::Accent
+    } else {
+        Role::Warn
+    };
+    Line::of(role, theme.sign(" ⚑", " !"))
 }
 
 fn waiting(progress: Option<&Progress>, row: &MessageRow, now: Option<Timestamp>, theme: Theme) -> Line {

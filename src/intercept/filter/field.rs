@@ -236,6 +236,7 @@ const MARKS: &[Word] = &[
     word("warning", &["warning"], "a finding about the protocol"),
     word("progress", &["progress"], "progress came for this call"),
     word("cut", &["cut"], "only the head of its body was kept"),
+    word("resent", &["resent"], "sent again from here, or its answer"),
 ];
 
 const fn entry(

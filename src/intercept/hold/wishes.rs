@@ -76,6 +76,13 @@ impl Holds {
         awaited.any(|awaited| awaited.session == session && awaited.id == id)
     }
 
+    /// The ids of all answers that are still to come in `session`, as they are spelled.
+    pub(crate) fn awaited_in(&self, session: ProxySessionId) -> Vec<String> {
+        let inner = self.lock();
+        let of_session = inner.awaited.iter().filter(|awaited| awaited.session == session);
+        of_session.map(|awaited| awaited.id.clone()).collect()
+    }
+
     /// That answer has come, or is not waited for any longer.
     pub(crate) fn end_wait(&self, session: ProxySessionId, id: &str) {
         let mut inner = self.lock();

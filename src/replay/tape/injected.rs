@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::model::TapeFrame;
-use crate::codec::envelope::scan;
+use crate::codec::envelope::{MessageKind, scan};
 use crate::codec::json::{PathStep, find_path};
 use crate::snapshot::Direction;
 
@@ -12,6 +12,8 @@ pub(super) fn ids_of<'a>(frames: impl Iterator<Item = &'a TapeFrame>) -> HashSet
     frames
         .filter(|frame| frame.is_injected)
         .flat_map(|frame| scan(&frame.payload).messages)
+        // Answers in the place of a client have the ids of others.
+        .filter(|message| message.kind == MessageKind::Request)
         .filter_map(|message| message.id?.token().map(str::to_owned))
         .collect()
 }

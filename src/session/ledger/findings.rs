@@ -1,7 +1,8 @@
 //! What is remarkable about frames.
 
+use crate::codec::envelope::MessageKind;
 use crate::session::observation::{FrameObserved, PlacedMessage};
-use crate::snapshot::{Finding, RowKind, Severity};
+use crate::snapshot::{Direction, Finding, RowKind, Severity, is_copy};
 
 /// What is remarkable about a message.
 pub(super) fn findings(frame: &FrameObserved, placed: &PlacedMessage, max_body: u64) -> Vec<Finding> {
@@ -18,14 +19,35 @@ pub(super) fn findings(frame: &FrameObserved, placed: &PlacedMessage, max_body: 
             text: problem.to_string(),
         });
     }
-    if frame.is_injected {
-        findings.push(Finding {
-            severity: Severity::Info,
-            text: "sent again from here: its client did not send it".to_owned(),
-        });
-    }
+    findings.extend(of_copy(frame, placed));
     findings.extend(frame_findings(frame, max_body));
     findings
+}
+
+/// What is remarkable about a message of a call that was sent again from here.
+fn of_copy(frame: &FrameObserved, placed: &PlacedMessage) -> Option<Finding> {
+    let envelope = &placed.envelope;
+    let is_answer = matches!(envelope.kind, MessageKind::Result | MessageKind::Error);
+    let is_of_copy = || {
+        envelope
+            .id
+            .as_ref()
+            .and_then(|id| id.token())
+            .is_some_and(is_copy)
+    };
+    let text = if frame.is_injected && is_answer {
+        "answered from here: its client was not asked"
+    } else if frame.is_injected {
+        "sent again from here: its client did not send it"
+    } else if is_answer && frame.direction == Direction::ServerToClient && is_of_copy() {
+        "the answer to a request that was sent again from here: its client does not hear it"
+    } else {
+        return None;
+    };
+    Some(Finding {
+        severity: Severity::Info,
+        text: text.to_owned(),
+    })
 }
 
 /// What is remarkable about a frame that makes a row of `kind` and carries no message.

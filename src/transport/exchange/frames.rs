@@ -275,6 +275,9 @@ impl Exchange {
         if carriage.direction == Direction::ClientToServer {
             placement.findings.extend(self.stated.disagreements(&envelope));
         }
+        placement
+            .findings
+            .extend(self.doubt(carriage.direction, &envelope));
         PlacedMessage { envelope, placement }
     }
 

@@ -32,6 +32,10 @@ impl Lane {
 
     /// What is to be done with it.
     pub(super) fn choice_of(&self, noted: &Noted) -> Option<Chosen> {
+        if self.exchange.is_repeat() {
+            // No rule acts on a copy.
+            return self.answer_to_question(noted);
+        }
         let holds = &self.exchange.hub.interceptor.holds;
         if let Some(call) = noted.cancels()
             && holds.cancel(call)
@@ -41,6 +45,9 @@ impl Lane {
         }
         if self.is_for_us(noted) {
             return Some(left_out("sent again"));
+        }
+        if self.is_asked_of_copy(noted) {
+            return self.answer_to_question(noted);
         }
         self.step(noted).or_else(|| self.choose(noted))
     }

@@ -10,6 +10,7 @@ mod cutting;
 mod facts;
 mod front;
 mod noted;
+mod of_copies;
 mod queue;
 mod reporting;
 pub(crate) mod subject;

@@ -15,6 +15,7 @@ use shadowcat::clock::Timestamp;
 use shadowcat::ids::MessageId;
 use shadowcat::snapshot::{Body, Carrier, Direction, MessageDetail, RowVerdict, Severity};
 
+use crate::copies::Copies;
 use crate::detail::{Switches, Tab};
 use crate::format;
 use crate::paint::Line;
@@ -46,6 +47,8 @@ pub(crate) struct Look<'a> {
     pub(crate) zone: &'a TimeZone,
     /// The time of live traffic, for what is under way.
     pub(crate) now: Option<Timestamp>,
+    /// What was sent again from this screen.
+    pub(crate) copies: &'a Copies,
     /// The lines go to the clipboard: nothing about keys in them.
     pub(crate) is_for_copy: bool,
 }
@@ -215,7 +218,7 @@ pub(crate) fn headers_text(message: &MessageDetail, look: &Look<'_>) -> String {
 mod tests {
     use super::*;
     use crate::fake::Fake;
-    use shadowcat::snapshot::SentHead;
+    use shadowcat::snapshot::{RowKind, SentHead};
 
     fn texts(message: &MessageDetail, tab: Tab) -> Vec<String> {
         let look = Look {
@@ -228,10 +231,60 @@ mod tests {
             theme: Theme::default(),
             zone: &TimeZone::UTC,
             now: None,
+            copies: &Copies::default(),
             is_for_copy: false,
         };
         let lines = lines(message, tab, &look);
         lines.iter().map(|line| line.line.text()).collect()
+    }
+
+    #[test]
+    fn the_sent_tab_of_a_copy_says_what_it_was_made_of_and_what_was_changed() {
+        let fake = Fake::typical();
+        let details = (1..20)
+            .filter_map(MessageId::new)
+            .filter_map(|id| fake.detail(id));
+        let is_call = |message: &MessageDetail| {
+            message.row.kind == RowKind::Request && message.row.direction == Direction::ClientToServer
+        };
+        let mut message = details.into_iter().find(is_call).unwrap();
+        let copy = r#"{"jsonrpc":"2.0","id":"shadowcat-9","method":"ping","params":{"n":2}}"#;
+        message.row.rpc_id = Some("\"shadowcat-9\"".to_owned());
+        message.row.verdict = None;
+        message.body.as_mut().unwrap().bytes = copy.into();
+        let of = |copies: &Copies| {
+            let look = Look {
+                columns: 100,
+                switches: Switches {
+                    wraps: false,
+                    is_hex: false,
+                    is_unmasked: false,
+                },
+                theme: Theme::default(),
+                zone: &TimeZone::UTC,
+                now: None,
+                copies,
+                is_for_copy: false,
+            };
+            let lines = lines(&message, Tab::Sent, &look);
+            let texts: Vec<String> = lines.iter().map(|line| line.line.text()).collect();
+            texts.join("\n")
+        };
+        let mut copies = Copies::default();
+        assert!(of(&copies).contains("sent again by hand"), "{}", of(&copies));
+        let original = copy.replace("\"shadowcat-9\"", "7");
+        let number = copies.ask(&original.replace("\"n\":2", "\"n\":1"));
+        copies.sent(number, "\"shadowcat-9\"");
+        let text = of(&copies);
+        assert!(text.contains("sent again by hand from #7"), "{text}");
+        assert!(text.contains("≠ $.params.n") && !text.contains("$.id"), "{text}");
+        let number = copies.ask(&original);
+        copies.sent(number, "\"shadowcat-9\"");
+        assert!(
+            of(&copies).contains("nothing in it was changed"),
+            "{}",
+            of(&copies)
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use shadowcat::intercept::edit::{Difference, DifferenceKind, diff};
 use shadowcat::intercept::hold::Ending;
-use shadowcat::snapshot::{Body, MessageDetail};
+use shadowcat::snapshot::{Body, Direction, MessageDetail, RowKind, is_copy};
 
 use super::{Look, MOST_LINES, body_note, pretty};
 use crate::paint::Line;
@@ -11,6 +11,9 @@ use crate::verdict_text;
 
 pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     let Some(verdict) = &message.row.verdict else {
+        if is_sent_again(message) {
+            return of_copy(message, look);
+        }
         return vec![Line::of(
             Role::Dim,
             "it went on as it came: no rule and no person changed it",
@@ -37,6 +40,50 @@ pub(super) fn lines(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
     lines.extend(body_note(sent));
     lines.extend(pretty::lines(&sent.bytes, MOST_LINES));
     lines
+}
+
+/// Whether it is a copy of a client's request that was sent again.
+fn is_sent_again(message: &MessageDetail) -> bool {
+    let row = &message.row;
+    let is_request = row.kind == RowKind::Request && row.direction == Direction::ClientToServer;
+    is_request && row.rpc_id.as_deref().is_some_and(is_copy)
+}
+
+/// What a copy is, and how it differs from what it was made of.
+fn of_copy(message: &MessageDetail, look: &Look<'_>) -> Vec<Line> {
+    let id = message.row.rpc_id.as_deref().unwrap_or_default();
+    let Some(original) = look.copies.original(id) else {
+        let text =
+            "sent again by hand, under an id of its own; this screen does not know what it was made of";
+        return vec![Line::of(Role::Dim, text)];
+    };
+    let number = original.id.as_deref().unwrap_or_default();
+    let mut lines = vec![
+        Line::of(Role::Accent, "sent again by hand").say(Role::Text, &format!(" from #{number}")),
+        Line::default(),
+    ];
+    let body = message.body.as_ref().filter(|body| !body.is_cut);
+    let (Some(text), Some(body)) = (&original.text, body) else {
+        lines.push(Line::of(Role::Dim, "too large to be compared here"));
+        return lines;
+    };
+    let found = changes_of_copy(text, &body.bytes);
+    if found.is_empty() {
+        lines.push(Line::of(
+            Role::Dim,
+            "nothing in it was changed but its id and progress token",
+        ));
+    } else {
+        lines.extend(difference_lines(&found, look.theme));
+    }
+    lines
+}
+
+/// What differs between a message and its copy, but for what every copy has of its own.
+fn changes_of_copy(original: &str, copy: &[u8]) -> Vec<Difference> {
+    let mut found = diff(original.as_bytes(), copy);
+    found.retain(|change| !matches!(&*change.path, "$.id" | "$.params._meta.progressToken"));
+    found
 }
 
 /// Why there is nothing to show of what was sent.

@@ -76,6 +76,7 @@ fn chosen(model: &Model, action: Action) -> Option<(String, String)> {
             theme: model.theme,
             zone: &model.zone,
             now: None,
+            copies: &model.detail.copies,
             is_for_copy: true,
         };
         message.exchange.as_ref()?;

@@ -57,18 +57,26 @@ pub(super) fn came_back(
     let text = match outcome {
         Ok(Some(text)) => text,
         Ok(None) => {
-            let reason = "the editor ended with an error: nothing was changed";
-            return gave_up(model, job, Role::Warn, reason);
+            let reason = format!("the editor ended with an error: {}", left_as_it_was(&job));
+            return gave_up(model, job, Role::Warn, &reason);
         }
         Err(reason) => return gave_up(model, job, Role::Bad, &reason),
     };
     let Some(edited) = job.finish(&text) else {
-        return model.say(Role::Dim, "nothing was changed");
+        return model.say(Role::Dim, left_as_it_was(&job));
     };
     if edited.problems.is_empty() {
         return keep(model, job.target, edited, effects);
     }
     doubt(model, job, ProblemsState { text, edited });
+}
+
+/// What an edit without a change comes to.
+const fn left_as_it_was(job: &EditJob) -> &'static str {
+    match job.target {
+        Target::Held(_) => "nothing was changed",
+        Target::Copy(_) => "nothing was changed, and nothing was sent",
+    }
 }
 
 /// Asks what becomes of an edit that may be wrong, as soon as nothing else is being typed or asked.
@@ -120,7 +128,7 @@ fn keep(model: &mut Model, target: Target, edited: Edited, effects: &mut Vec<Eff
                 repeat.body = text;
             }
             repeat.edit.fields = edited.fields.unwrap_or_default();
-            super::repeat::ask(*repeat, effects);
+            super::repeat::ask(model, *repeat, effects);
         }
     }
 }

@@ -580,7 +580,7 @@ fn a_request_of_the_traffic_is_changed_in_the_editor_before_it_is_sent_again() {
     let text = String::from_utf8(text).unwrap();
     assert!(text.starts_with("---\n"), "{text}");
     stage.event(Event::Edited(None, Ok(Some(text.clone().into_bytes()))));
-    assert!(resent(&stage).is_empty() && stage.text().contains("nothing was changed"));
+    assert!(resent(&stage).is_empty() && stage.text().contains("and nothing was sent"));
     stage.keys("P");
     let typed = text.replacen("---\n", "---\nx-new: 1\n", 1);
     stage.event(Event::Edited(None, Ok(Some(typed.into_bytes()))));

@@ -263,7 +263,7 @@ fn answer(
     }
     match (purpose, reply) {
         (_, Err(EngineGoneError)) => model.is_engine_gone = true,
-        (Purpose::Resend, Ok(Reply::Resent { id })) => repeat::resent(model, &id),
+        (Purpose::Resend(number), Ok(Reply::Resent { id })) => repeat::resent(model, number, &id),
         (Purpose::LastGood(id), Ok(reply)) => mock::found(model, id, reply, effects),
         // It has left meanwhile; the next snapshot says so.
         (Purpose::HeldText(_), Ok(Reply::Refused { .. })) => model.held.clear(),

@@ -46,7 +46,7 @@ pub(super) fn row(model: &mut Model, is_edited: bool, effects: &mut Vec<Effect>)
         None => model.say(Role::Warn, "its text has not come yet"),
         Some(Err(reason)) => model.say(Role::Warn, reason),
         Some(Ok(repeat)) if is_edited => super::edits::open(model, EditJob::of_copy(repeat), effects),
-        Some(Ok(repeat)) => ask(repeat, effects),
+        Some(Ok(repeat)) => ask(model, repeat, effects),
     }
 }
 
@@ -96,14 +96,19 @@ pub(super) fn held(model: &mut Model, id: HoldId, effects: &mut Vec<Effect>) {
         original: text.original.clone(),
         body: text.edited.as_ref().unwrap_or(&text.original).clone(),
     };
-    ask(repeat, effects);
+    ask(model, repeat, effects);
 }
 
-pub(super) fn ask(repeat: Repeat, effects: &mut Vec<Effect>) {
-    effects.push(Effect::Ask(Purpose::Resend, Command::Resend(Box::new(repeat))));
+pub(super) fn ask(model: &mut Model, repeat: Repeat, effects: &mut Vec<Effect>) {
+    let number = model.detail.copies.ask(&repeat.original);
+    effects.push(Effect::Ask(
+        Purpose::Resend(number),
+        Command::Resend(Box::new(repeat)),
+    ));
 }
 
-pub(super) fn resent(model: &mut Model, id: &str) {
+pub(super) fn resent(model: &mut Model, number: u64, id: &str) {
+    model.detail.note_copy(number, id);
     model.say(
         Role::Good,
         format!("sent again as {id}; its answer is on the Traffic screen"),

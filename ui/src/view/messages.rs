@@ -326,7 +326,10 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     line = cell(
         line,
         columns.number,
-        Line::of(Role::Accent, row_text::number(row)),
+        Line::of(
+            Role::Accent,
+            row_text::short_number(row, columns.number.into(), theme),
+        ),
     );
     let (role, kind) = row_text::kind(row);
     line = cell(line, columns.kind, Line::of(role, kind));
@@ -337,6 +340,7 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     };
     let state = state(model, row);
     let columns = columns.lending(&state);
+    let state = with_flag_kept(state, row, columns.state.into(), theme);
     // The summary's width holds its own gap.
     let room = columns.summary.saturating_sub(1);
     let what = with_mark(row, Line::default().say(role, &row.summary), room.into(), theme);
@@ -347,6 +351,17 @@ fn line(model: &Model, row: &MessageRow, columns: Columns) -> Line {
     line = cell(line, columns.state, state);
     let size = format!("{:>8}", format::size(row.size));
     cell(line, columns.size, Line::default().say(Role::Dim, &size))
+}
+
+/// The state in so many columns; the mark behind it is not what is cut.
+fn with_flag_kept(mut state: Line, row: &MessageRow, columns: usize, theme: Theme) -> Line {
+    let flag = row_text::flag(row, theme);
+    let is_flagged = !flag.0.is_empty() && state.0.ends_with(&flag.0);
+    if !is_flagged || state.width() <= columns || columns <= flag.width() {
+        return state;
+    }
+    state.0.truncate(state.0.len() - flag.0.len());
+    cut(Line::default(), state, columns - flag.width(), theme.ellipsis()).joined(flag)
 }
 
 /// What became of the message. Nothing has a tick that waits here.
@@ -432,6 +447,31 @@ mod tests {
             assert_eq!(columns.used(), width, "{columns:?}");
             assert!(columns.summary >= 7, "{width}: {columns:?}");
         }
+    }
+
+    #[test]
+    fn a_mark_is_not_cut_off_a_long_state_and_copies_are_told_apart_by_their_ids() {
+        let theme = Theme::default();
+        let mut row = crate::lines::sample_row();
+        row.rpc_id = Some("\"shadowcat-16\"".to_owned());
+        row.findings = vec![shadowcat::snapshot::Finding {
+            severity: shadowcat::snapshot::Severity::Info,
+            text: String::new(),
+        }];
+        row.state = RowState::Answered {
+            took: std::time::Duration::from_millis(22),
+            outcome: shadowcat::snapshot::Outcome::RpcError(-32000),
+            status: None,
+        };
+        let state = row_text::state(&row, None, theme);
+        let fitted = |columns| with_flag_kept(state.clone(), &row, columns, theme).text();
+        assert_eq!(fitted(20), "✗ -32000 22 ms ⚑");
+        assert_eq!(fitted(14), "✗ -32000 ⚑");
+        assert_eq!(fitted(10), "✗ -32000 ⚑");
+        let number = |columns| row_text::short_number(&row, columns, theme).as_str().to_owned();
+        assert_eq!(number(15), "#\"shadowcat-16\"");
+        assert_eq!(number(6), "#…-16");
+        assert_eq!(number(4), "#…16");
     }
 
     #[test]

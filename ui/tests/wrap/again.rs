@@ -26,6 +26,9 @@ fn rows(proxy: &Holding) -> Vec<MessageRow> {
     }
 }
 
+/// The same, and asks its client something during each call of `again`.
+const ASKING: &str = r#"while IFS= read -r line; do id=${line#*\"id\":}; case $line in *again*) printf '{"jsonrpc":"2.0","id":"q","method":"roots/list"}\n'; IFS= read -r heard;; esac; printf '{"jsonrpc":"2.0","id":%s,"result":{}}\n' "${id%%,*}"; done"#;
+
 /// Says calls until the proxy, which the shim finds in its own time, has seen one; that one.
 pub(super) fn seen_call(proxy: &Holding, wrapped: &mut Wrapped) -> MessageRow {
     let (mut id, mut seen) = (0, None);
@@ -59,6 +62,30 @@ fn send_again(proxy: &Holding, row: &MessageRow) -> Reply {
         body: text.replace("echo", "again"),
         original: text,
     })))
+}
+
+#[test]
+fn what_the_command_asks_about_a_copy_does_not_reach_the_client_and_the_copy_is_answered() {
+    let home = Home::new();
+    let proxy = Holding::with(&home, Vec::new());
+    let mut wrapped = Wrapped::start(&home, &[], &["sh", "-c", ASKING]);
+    let row = seen_call(&proxy, &mut wrapped);
+    let Reply::Resent { id } = send_again(&proxy, &row) else {
+        panic!("it was not sent again");
+    };
+    until("the answer to the copy, and ours to the question", || {
+        let rows = rows(&proxy);
+        let is_answer = |row: &MessageRow| row.kind == RowKind::Result && row.rpc_id.as_deref() == Some(&*id);
+        let is_ours = |row: &MessageRow| {
+            row.kind == RowKind::Error
+                && row.direction == Direction::ClientToServer
+                && row.rpc_id.as_deref() == Some("\"q\"")
+        };
+        rows.iter().any(is_answer) && rows.iter().any(is_ours)
+    });
+    wrapped.say(&format!("{}\n", call(4711, "echo", "")));
+    assert_eq!(wrapped.line(), r#"{"jsonrpc":"2.0","id":4711,"result":{}}"#);
+    assert!(wrapped.finish().success());
 }
 
 #[test]
