@@ -192,26 +192,16 @@ impl Unescape {
     }
 
     fn escape(&mut self, byte: u8, sink: &mut impl FnMut(&[u8])) {
+        if byte == b'u' {
+            self.state = EscapeState::Unicode { value: 0, digits: 0 };
+            return;
+        }
         self.state = EscapeState::Plain;
-        let decoded = match byte {
-            b'u' => {
-                self.state = EscapeState::Unicode { value: 0, digits: 0 };
-                return;
-            }
-            b'"' | b'\\' | b'/' => byte,
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            _ => {
-                self.flush(sink);
-                sink(&[b'\\', byte]);
-                return;
-            }
-        };
         self.flush(sink);
-        sink(&[decoded]);
+        match short_escape(byte) {
+            Some(decoded) => sink(&[decoded]),
+            None => sink(&[b'\\', byte]),
+        }
     }
 
     /// Takes one digit of `\uXXXX`; returns whether the byte was used up.
@@ -447,6 +437,19 @@ impl TextCollector {
             fingerprint: self.decoded.fingerprinter.take().map(Fingerprinter::finish),
         }
     }
+}
+
+/// What a backslash and this byte stand for in a JSON string, if these two are all (RFC 8259 §7).
+pub(crate) const fn short_escape(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => byte,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

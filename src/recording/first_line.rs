@@ -10,9 +10,7 @@ use super::format::{HeaderLine, RECORDING_FORMAT, RECORDING_VERSION};
 use super::lines::{LineText, Lines, MAX_LINE_BYTES};
 use super::reader_errors::OpenRecordingError;
 use super::redact::hide_secrets;
-
-/// What some editors put before a text in UTF-8.
-const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+use crate::codec::BYTE_ORDER_MARK;
 
 /// How everything compressed with gzip begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -118,7 +116,7 @@ fn changed_by(start: &[u8]) -> Option<&'static str> {
     if start.starts_with(&GZIP) {
         return Some("the file is compressed with gzip; `gunzip` makes it readable");
     }
-    start.starts_with(&BYTE_ORDER_MARK).then_some(
+    start.starts_with(BYTE_ORDER_MARK).then_some(
         "it begins with a byte order mark (BOM), which an editor has put there; save the file as UTF-8 without one",
     )
 }

@@ -39,10 +39,7 @@ pub(crate) use text_mask::is_secret_name;
 /// The text with `***` in place of the secrets that [`TextMask::masked`] replaces by tags: for texts of ours that quote a
 /// peer, and for logs, where nobody compares them.
 pub fn hide_secrets(text: &str) -> String {
-    let tagger = Tagger::hiding();
-    let mut out = Output::new(&tagger);
-    redact_text(text.as_bytes(), &mut out);
-    String::from_utf8_lossy(&out.bytes).into_owned()
+    TextMask::stars().masked(text)
 }
 
 /// The same for the secrets of URLs alone: for screens.

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use super::behind::Settle;
 use super::encode::{Encoder, Ending};
 use super::file::{self, LineFile, Storage};
-use super::redact::{Redaction, Tagger};
 use super::settings::RecorderSettings;
-use super::writer::{FinishedRecording, StartRecordingError, no_randomness};
+use super::writer::{FinishedRecording, StartRecordingError, tagger};
 use crate::clock::Timestamp;
 use crate::session::observation::Observation;
 
@@ -59,14 +58,7 @@ pub fn write_whole_to(
 }
 
 fn encoder(created: Timestamp, settings: &RecorderSettings) -> Result<Encoder, StartRecordingError> {
-    let tagger = match settings.redaction {
-        Redaction::On => {
-            let tagger = Tagger::random().map_err(no_randomness)?;
-            Some(tagger.with_patterns(settings.recording.redact.clone()))
-        }
-        Redaction::Off => None,
-    };
-    Ok(Encoder::new(created, tagger, MAX_EXCHANGES))
+    Ok(Encoder::new(created, tagger(settings)?, MAX_EXCHANGES))
 }
 
 /// What was written to it cannot be taken back.

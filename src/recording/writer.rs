@@ -301,11 +301,7 @@ impl Writer {
     }
 
     async fn open(&mut self, path: Option<PathBuf>) -> Result<OpenRecording, StartRecordingError> {
-        let patterns = self.settings.recording.redact.clone();
-        let tagger = match self.settings.redaction {
-            Redaction::On => Some(Tagger::random().map_err(no_randomness)?.with_patterns(patterns)),
-            Redaction::Off => None,
-        };
+        let tagger = tagger(&self.settings)?;
         let clock = self.shared.clock;
         let max_exchanges = self.max_exchanges;
         let rotation = self.settings.recording.rotation;
@@ -423,7 +419,18 @@ impl Writer {
     }
 }
 
-pub(super) fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
+/// What replaces the secrets of one recording; `None` if they are recorded.
+pub(super) fn tagger(settings: &RecorderSettings) -> Result<Option<Tagger>, StartRecordingError> {
+    match settings.redaction {
+        Redaction::On => {
+            let tagger = Tagger::random().map_err(no_randomness)?;
+            Ok(Some(tagger.with_patterns(settings.recording.redact.clone())))
+        }
+        Redaction::Off => Ok(None),
+    }
+}
+
+fn no_randomness(error: NoRandomnessError) -> StartRecordingError {
     StartRecordingError::NoRandomness(io::Error::other(error))
 }
 

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memmem};
 
-use crate::codec::text::Unescape;
+use crate::codec::text::{Unescape, short_escape};
 
 /// What stands for an escape that has no end: no letter, and no end of a value.
 const BROKEN: u8 = 0x80;
@@ -82,19 +82,6 @@ impl Spelling {
             raw.clear();
         }
     }
-}
-
-/// What a backslash and this byte stand for, if these two are all.
-const fn short_escape(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'"' | b'\\' | b'/' => byte,
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        _ => return None,
-    })
 }
 
 fn spelled(raw: &mut Vec<u8>, text: &[u8], take: &mut impl FnMut(&[u8], u8)) {

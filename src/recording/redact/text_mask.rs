@@ -26,7 +26,12 @@ impl TextMask {
 
     /// The same; without random bytes all secrets look the same, as `***`.
     pub(crate) fn random_or_stars() -> Self {
-        Self(Tagger::random().unwrap_or_else(|_| Tagger::hiding()))
+        Self::random().unwrap_or_else(|_| Self::stars())
+    }
+
+    /// All secrets look the same, as `***`.
+    pub(super) fn stars() -> Self {
+        Self(Tagger::hiding())
     }
 
     /// The same, for which what matches `patterns` is a secret too, as it is in recordings.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::ignore::{At, IgnorePath};
+use crate::codec::BYTE_ORDER_MARK;
 
 /// How deep schemas are looked into; what is deeper is compared as a whole.
 const MAX_DEPTH: usize = 32;
@@ -81,7 +82,7 @@ pub struct Drift {
 /// The tools in a text: a result of `tools/list`, an answer with such a result, or the array itself. `None` if there
 /// are none in it.
 pub fn tools_of(text: &[u8]) -> Option<Vec<Value>> {
-    let value: Value = serde_json::from_slice(text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)).ok()?;
+    let value = parsed(text)?;
     let list = match &value {
         Value::Array(_) => Some(&value),
         Value::Object(_) => ["/result/tools", "/tools"]
@@ -98,10 +99,12 @@ pub fn tools_of(text: &[u8]) -> Option<Vec<Value>> {
 ///
 /// Source: MCP, Pagination.
 pub fn is_page(text: &[u8]) -> bool {
-    let value: Option<Value> =
-        serde_json::from_slice(text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text)).ok();
     let cursors = ["/result/nextCursor", "/nextCursor"].into_iter();
-    value.is_some_and(|value| cursors.filter_map(|at| value.pointer(at)).any(Value::is_string))
+    parsed(text).is_some_and(|value| cursors.filter_map(|at| value.pointer(at)).any(Value::is_string))
+}
+
+fn parsed(text: &[u8]) -> Option<Value> {
+    serde_json::from_slice(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)).ok()
 }
 
 /// What became of `before`, in its order; what is new last. Of tools with one name the last counts. Places of `ignore`,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::codec::BYTE_ORDER_MARK;
 use crate::ids::HoldId;
 use crate::intercept::hold::{Actor, Decided, Ending, Ticket};
 use crate::intercept::rule::{OnExpire, Verdict, WhileHeld};
@@ -13,9 +14,6 @@ use crate::session::observation::{Event, VerdictObserved};
 
 use super::batch::Batch;
 use super::{Form, Lane, Noted, Passed};
-
-/// What an event stream may begin with.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A frame in its lane.
 #[derive(Debug)]

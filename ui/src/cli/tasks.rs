@@ -9,7 +9,7 @@ use shadowcat::config::{CommandServer, Config, ListenAddress};
 use shadowcat::limits::ResourceLimits;
 #[cfg(unix)]
 use shadowcat::outward::OutwardConfig;
-use shadowcat::recording::redact::Redaction;
+use shadowcat::recording::redact::{RedactPattern, Redaction};
 use shadowcat::recording::{RecorderSettings, RedactPatterns};
 use shadowcat::replay::MockServer;
 
@@ -180,11 +180,7 @@ fn wrap_config(arguments: WrapConfigArguments) -> Result<Invocation, SettingsErr
         };
         return Ok(Invocation::of_job(Job::WrapConfig(options)));
     };
-    let general = GeneralArguments {
-        config: arguments.config,
-        ..GeneralArguments::default()
-    };
-    let settings = settings(given, general)?;
+    let settings = of_files(given, arguments.config)?;
     let config = Config {
         listen: listen(&settings.layer)?,
         ..config(&settings.layer)
@@ -373,15 +369,7 @@ fn export(arguments: ExportArguments) -> Result<Invocation, SettingsError> {
 }
 
 fn import(arguments: ImportArguments) -> Result<Invocation, SettingsError> {
-    let given = Layer {
-        redact: some_if_any(arguments.redact),
-        ..Layer::default()
-    };
-    let general = GeneralArguments {
-        config: arguments.config,
-        ..GeneralArguments::default()
-    };
-    let settings = settings(given, general)?;
+    let settings = of_files(redacting(arguments.redact), arguments.config)?;
     let recorder = RecorderSettings {
         redaction: if arguments.record_secrets {
             Redaction::Off
@@ -407,11 +395,23 @@ fn only_ca(ca: CaArguments, config: Vec<PathBuf>) -> Result<Settings, SettingsEr
         },
         ..Layer::default()
     };
+    of_files(given, config)
+}
+
+/// What is given together with what these files say, for tasks without the other general flags.
+fn of_files(given: Layer, config: Vec<PathBuf>) -> Result<Settings, SettingsError> {
     let general = GeneralArguments {
         config,
         ..GeneralArguments::default()
     };
     settings(given, general)
+}
+
+fn redacting(patterns: Vec<RedactPattern>) -> Layer {
+    Layer {
+        redact: some_if_any(patterns),
+        ..Layer::default()
+    }
 }
 
 fn exec(arguments: ExecArguments) -> Result<Invocation, SettingsError> {
@@ -436,15 +436,7 @@ fn ca(arguments: CaTaskArguments) -> Result<Invocation, SettingsError> {
 }
 
 fn scrub(arguments: ScrubArguments) -> Result<Invocation, SettingsError> {
-    let given = Layer {
-        redact: some_if_any(arguments.redact),
-        ..Layer::default()
-    };
-    let general = GeneralArguments {
-        config: arguments.config,
-        ..GeneralArguments::default()
-    };
-    let settings = settings(given, general)?;
+    let settings = of_files(redacting(arguments.redact), arguments.config)?;
     let job = Job::Scrub(ScrubJob {
         file: arguments.file,
         extent: arguments.extent.extent(),

@@ -220,8 +220,10 @@ mod tests {
     use crate::fake::Fake;
     use shadowcat::snapshot::{RowKind, SentHead};
 
-    fn texts(message: &MessageDetail, tab: Tab) -> Vec<String> {
-        let look = Look {
+    static ZONE: TimeZone = TimeZone::UTC;
+
+    fn look(copies: &Copies) -> Look<'_> {
+        Look {
             columns: 100,
             switches: Switches {
                 wraps: false,
@@ -229,12 +231,15 @@ mod tests {
                 is_unmasked: false,
             },
             theme: Theme::default(),
-            zone: &TimeZone::UTC,
+            zone: &ZONE,
             now: None,
-            copies: &Copies::default(),
+            copies,
             is_for_copy: false,
-        };
-        let lines = lines(message, tab, &look);
+        }
+    }
+
+    fn texts(message: &MessageDetail, tab: Tab) -> Vec<String> {
+        let lines = lines(message, tab, &look(&Copies::default()));
         lines.iter().map(|line| line.line.text()).collect()
     }
 
@@ -253,20 +258,7 @@ mod tests {
         message.row.verdict = None;
         message.body.as_mut().unwrap().bytes = copy.into();
         let of = |copies: &Copies| {
-            let look = Look {
-                columns: 100,
-                switches: Switches {
-                    wraps: false,
-                    is_hex: false,
-                    is_unmasked: false,
-                },
-                theme: Theme::default(),
-                zone: &TimeZone::UTC,
-                now: None,
-                copies,
-                is_for_copy: false,
-            };
-            let lines = lines(&message, Tab::Sent, &look);
+            let lines = lines(&message, Tab::Sent, &look(copies));
             let texts: Vec<String> = lines.iter().map(|line| line.line.text()).collect();
             texts.join("\n")
         };
